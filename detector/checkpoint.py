@@ -1,0 +1,78 @@
+"""Weights as safetensors, with a readable card (JSON) beside them. Nothing is pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from detector.errors import WeightsError
+from detector.network import ResNet12
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "mitoscope.safetensors"
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save_weights(network: ResNet12, path: Path, card: dict[str, Any]) -> None:
+    """Write `path` (.safetensors) and its card beside it (.json), with the hash of the weights in the card."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in _floats(network).items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, metadata={"network": "ResNet12", "widths": json.dumps(list(network.widths))})
+    partial.replace(path)
+    card = {**card, "network": "ResNet12", "widths": list(network.widths), "sha256": sha256_of(path)}
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def load_weights(path: Path) -> tuple[ResNet12, dict[str, Any]]:
+    """The network in evaluation mode, and its card. Raises WeightsError in words."""
+    if not path.is_file():
+        raise WeightsError(f"there are no weights at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = file.keys()
+            state = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    if metadata.get("network") != "ResNet12":
+        raise WeightsError(f"{path} holds weights of another network, not of ResNet12")
+    try:
+        network = ResNet12(json.loads(metadata["widths"]))
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last for tensors of other shapes
+        reason = ": ".join(str(error).split("\n\t")[:2])
+        raise WeightsError(f"{path} does not fit ResNet12 of the widths that it names: {reason}") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise WeightsError(f"{path} does not fit ResNet12: missing {missing}, unexpected {unexpected}")
+    return network.eval(), read_card(path)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside a weights file; its hash must be that of the file. Raises WeightsError."""
+    card_path = path.with_suffix(".json")
+    try:
+        card = json.loads(card_path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"the card {card_path} beside the weights cannot be read: {error}") from error
+    if not isinstance(card, dict) or card.get("sha256") != sha256_of(path):
+        raise WeightsError(f"{path} is not the file that its card {card_path.name} describes (SHA-256 differs)")
+    return card
+
+
+def _floats(network: ResNet12) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}

@@ -1,0 +1,45 @@
+"""Labelled data sets, each read into the same `Case` and `Hpf` (section 4, Dataset)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from detector.datasets import ami_br, mitos12
+from detector.errors import DataSetError
+from detector.hpf import Case, Hpf, cases_of
+
+
+class _Reader(Protocol):
+    LAYOUT: str
+
+    def recognises(self, folder: Path) -> bool: ...
+
+    def read(self, folder: Path) -> list[Hpf]: ...
+
+
+_READERS: tuple[_Reader, ...] = (mitos12, ami_br)
+
+
+def read_dataset(folder: Path) -> list[Case]:
+    """The cases of a data set, or of all data sets in the folders directly below `folder`.
+
+    Raises DataSetError where there is no known data set, or where a file of it is broken.
+    """
+    if not folder.is_dir():
+        raise DataSetError(f"{folder} is not a folder; give the folder of a labelled data set")
+    hpfs = _read_one(folder)
+    if hpfs is None:
+        parts = [_read_one(below) for below in sorted(folder.iterdir()) if below.is_dir()]
+        hpfs = [hpf for part in parts if part for hpf in part]
+    if not hpfs:
+        known = "; ".join(reader.LAYOUT for reader in _READERS)
+        raise DataSetError(f"{folder} holds no data set that can be read. Known: {known}")
+    return cases_of(hpfs)
+
+
+def _read_one(folder: Path) -> list[Hpf] | None:
+    for reader in _READERS:
+        if reader.recognises(folder):
+            return reader.read(folder)
+    return None

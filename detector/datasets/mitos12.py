@@ -1,0 +1,74 @@
+"""MITOS 2012 (ICPR contest, reference 14 of the paper): frames of Aperio slides, every mitosis as a list of pixels.
+
+Layout: `frames/A00_01.jpg` with `labels/A00_01.csv`, or image and csv side by side. One line per mitosis,
+`x,y,x,y,...`: every pixel of it, x first, counted from 0. The name before the underscore is the slide, hence the case.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from detector.datasets.frames import read_frame
+from detector.errors import DataSetError
+from detector.hpf import Hpf, Points, points
+
+LAYOUT = "MITOS 2012 (frames/A00_01.jpg with labels/A00_01.csv, or side by side)"
+MPP = 0.2456  # Aperio ScanScope XT, contest description
+
+_NAME = re.compile(r"^[A-Z]\d\d_\d\d\w*$")
+_IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+
+
+def recognises(folder: Path) -> bool:
+    """Whether the folder looks like MITOS 2012."""
+    return bool(_frames(folder))
+
+
+def read(folder: Path) -> list[Hpf]:
+    """All frames. A frame without a csv file is refused: an empty file says "no mitosis", a missing one nothing."""
+    return [
+        read_frame(
+            image,
+            case=image.stem.split("_")[0],
+            source="MITOS12",
+            mpp=MPP,
+            mitoses=read_labels(_label_file(folder, image)),
+            non_mitoses=points(),
+        )
+        for image in _frames(folder)
+    ]
+
+
+def read_labels(path: Path) -> Points:
+    """Centres (x, y) of the mitoses of one csv file: the mean of each line's pixels. Raises DataSetError."""
+    centres = []
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+        fields = [part for part in line.replace(";", ",").split(",") if part.strip()]
+        if not fields:
+            continue
+        try:
+            values = np.array([float(part) for part in fields])
+        except ValueError:
+            raise DataSetError(f"{path}, line {number}: not a list of numbers x,y,x,y,...") from None
+        if len(values) % 2:
+            raise DataSetError(f"{path}, line {number}: {len(values)} numbers are no pairs x,y,x,y,...")
+        if not np.isfinite(values).all() or (values < 0).any():
+            raise DataSetError(f"{path}, line {number}: pixel positions must be numbers from 0 up")
+        centres.append(values.reshape(-1, 2).mean(axis=0) + 0.5)
+    return points(centres)
+
+
+def _frames(folder: Path) -> list[Path]:
+    frames = folder / "frames" if (folder / "frames").is_dir() else folder
+    found = [p for p in frames.iterdir() if p.suffix.lower() in _IMAGES and _NAME.match(p.stem)]
+    return sorted(p for p in found if frames.name == "frames" or p.with_suffix(".csv").exists())
+
+
+def _label_file(folder: Path, image: Path) -> Path:
+    for path in (folder / "labels" / f"{image.stem}.csv", image.with_suffix(".csv")):
+        if path.exists():
+            return path
+    raise DataSetError(f"{image} has no label file; add labels/{image.stem}.csv (empty where there is no mitosis)")

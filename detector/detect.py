@@ -1,0 +1,189 @@
+"""Testing (3.1): windows, scores, suppression at 30 px, threshold.
+
+"We pad (64 pixels) images by mirroring and use overlapping (120 pixels) windows ... Once we have the probability maps
+of all windows ..., we stitch and re-size them to the original image size. This is followed by NMS with radius of 30
+pixels ... Finally, we remove all detections with score below 0.5."
+
+The map is not enlarged to the size of the slide (8 billion cells would need 32 GB): suppression ranks the cells
+themselves, and a detection is placed between them by the mean of the cells around its peak, weighted by score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from detector import paper
+from detector.hpf import Rgb
+from detector.network import ResNet12, folded, mitosis_logit
+from detector.nms import suppress
+from detector.slide import Frame, WorkingFrame
+from detector.windows import Rectangle, WindowPlan, plan_windows
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to stop a scan between two rectangles."""
+
+
+Progress = Callable[[int], None]  # told how many windows are done
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Map cells at or above the floor. m_xy: int32 (n, 2), (column, row). logits: float32 (n,)."""
+
+    m_xy: NDArray[np.int32]
+    logits: NDArray[np.float32]
+
+    @staticmethod
+    def joined(parts: list[Cells]) -> Cells:
+        """The cells of several parts of one image; no cell is in two of them."""
+        if not parts:
+            return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
+        return Cells(np.concatenate([p.m_xy for p in parts]), np.concatenate([p.logits for p in parts]))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Candidates, best first. xy: float (n, 2), level-0 px of the slide (or px of the frame). scores: (n,) in 0..1."""
+
+    xy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def at_least(self, score: float) -> Detections:
+        """Those with this score or more. A lower one never suppressed a higher one, so this may come last."""
+        keep = self.scores >= score
+        return Detections(self.xy[keep], self.scores[keep])
+
+
+class Scorer:
+    """A network ready to score: on its device, folded, in its precision.
+
+    device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is for processors that
+    have it, twice as fast, scores within 0.05; "auto" takes it where it is in hardware.
+    """
+
+    def __init__(self, network: ResNet12, *, device: str = "auto", precision: str = "auto") -> None:
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        if precision not in {"auto", "fp32", "bf16"}:
+            raise ValueError(f"precision must be auto, fp32 or bf16, not {precision}")
+        self.precision = precision if precision != "auto" else "bf16" if has_bf16(self.device) else "fp32"
+        self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        self._network = folded(network).to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, for the stamp of a run."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{self.device.type}, {torch.get_num_threads()} threads"
+
+    @torch.inference_mode()
+    def logits(self, image: Rgb) -> NDArray[np.float32]:
+        """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px."""
+        x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)  # (h, w, 3)
+        x = x.permute(2, 0, 1).unsqueeze(0).to(self._dtype)  # (1, 3, h, w), channels last in memory
+        out = mitosis_logit(self._network(x).float())  # (1, r, q)
+        return out[0].cpu().numpy()
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def scan(scorer: Scorer, frame: Frame, plan: WindowPlan, *, floor: float, progress: Progress | None = None) -> Cells:
+    """All cells of the plan's windows with a score of at least `floor`; reading runs ahead of the network."""
+    floor_logit = logit(floor)
+    parts, done = [], plan.windows_skipped
+    if progress is not None and done:
+        progress(done)
+    for rectangle, image in _read_ahead(frame, plan.rectangles):
+        logits = scorer.logits(image)
+        rows, columns = np.nonzero(logits >= floor_logit)
+        m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
+        parts.append(Cells(m_xy, logits[rows, columns]))
+        done += rectangle.windows
+        if progress is not None:
+            progress(done)
+    return Cells.joined(parts)
+
+
+def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detections:
+    """Suppress the cells and place each survivor, in level-0 px of the frame's slide.
+
+    radius: um; by default the paper's 30 px, which are 7.5 um whatever the resolution. The cells may come in any
+    order and from any number of shards.
+    """
+    radius = paper.NMS_RADIUS * paper.WORKING_MPP if radius is None else radius
+    um_per_cell = paper.OUTPUT_STRIDE * np.array(frame.mpp)
+    um = cells.m_xy * um_per_cell
+    logits = cells.logits.astype(np.float64)
+    peaks = suppress(um, logits, radius)
+    scores = sigmoid(logits)
+    if len(peaks):
+        # Only cells at the storage floor or above weigh in, so that a lower floor does not move detections.
+        strong = np.flatnonzero(scores >= paper.STORED_SCORE_FLOOR)
+        near = (
+            cKDTree(um[strong]).query_ball_point(um[peaks], paper.REFINE_RADIUS * paper.WORKING_MPP)
+            if len(strong)
+            else [[]] * len(peaks)
+        )
+        placed = np.empty((len(peaks), 2))
+        for i, (peak, neighbours) in enumerate(zip(peaks, near, strict=True)):
+            members = np.union1d(strong[np.asarray(neighbours, dtype=np.intp)], [peak])
+            placed[i] = np.average(cells.m_xy[members], axis=0, weights=scores[members])
+    else:
+        placed = np.empty((0, 2))
+    scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
+    xy = placed * paper.OUTPUT_STRIDE * scale
+    limit = np.array(frame.slide.size if isinstance(frame, WorkingFrame) else frame.size)
+    return Detections(np.clip(xy, 0, limit), scores[peaks])
+
+
+def detect(
+    scorer: Scorer,
+    frame: Frame,
+    *,
+    min_score: float = paper.SCORE_THRESHOLD,
+    nms_radius: float | None = None,
+    progress: Progress | None = None,
+) -> Detections:
+    """Everything in one call: the detections of an image or slide with at least this score.
+
+    nms_radius: um, see `place`. progress: called with the number of windows done, may raise `Cancelled`.
+    """
+    floor = min(min_score, paper.STORED_SCORE_FLOOR)
+    cells = scan(scorer, frame, plan_windows(frame), floor=floor, progress=progress)
+    return place(cells, frame, radius=nms_radius).at_least(min_score)
+
+
+def logit(probability: float) -> float:
+    """Log odds; a probability of 0 lets everything through."""
+    if not 0 <= probability < 1:
+        raise ValueError(f"a score lies between 0 and 1, not at {probability}")
+    return float(np.log(probability / (1 - probability))) if probability > 0 else -np.inf
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability from log odds."""
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def _read_ahead(frame: Frame, rectangles: tuple[Rectangle, ...]) -> Iterator[tuple[Rectangle, Rgb]]:
+    """Rectangles with their pixels, the next one being read while the network works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = [pool.submit(frame.read, *r.region) for r in rectangles[:1]]
+        for index, rectangle in enumerate(rectangles):
+            image = waiting.pop().result()
+            if index + 1 < len(rectangles):
+                waiting.append(pool.submit(frame.read, *rectangles[index + 1].region))
+            yield rectangle, image

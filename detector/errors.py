@@ -1,0 +1,33 @@
+"""What can go wrong, by who has to act. Every message says what was wrong and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DetectorError(Exception):
+    """Base of all errors raised on purpose; its message is one sentence for the person who gave the input."""
+
+
+class SlideError(DetectorError):
+    """A file is not a slide or image that can be read. reason: why, as a sentence that does not name the file."""
+
+    def __init__(self, reason: str, path: Path | None = None) -> None:
+        super().__init__(f"{path.name}: {reason}" if path else reason)
+        self.reason = reason
+
+
+class ResolutionUnknown(DetectorError):
+    """The micrometres per pixel of an image are not known, so nothing physical can be computed from it."""
+
+
+class DataSetError(DetectorError):
+    """A labelled data set is broken; names the file and line."""
+
+
+class WeightsError(DetectorError):
+    """A weights file or its card is missing, damaged or of another network."""
+
+
+class PlanError(DetectorError):
+    """A training plan holds a value that cannot be used."""

@@ -1,0 +1,50 @@
+"""A detector judged on labelled frames (section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from detector import paper
+from detector.detect import Scorer, detect
+from detector.hpf import Case
+from detector.metrics import Evaluation, Judged, match
+
+
+def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = 0.01) -> Evaluation:
+    """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
+    frames = []
+    for case in cases:
+        for hpf in case.hpfs:
+            if not hpf.exhaustive:
+                continue
+            found = detect(scorer, hpf.frame(), min_score=floor)
+            radius = paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp
+            hits = match(found.xy, found.scores, hpf.mitoses, radius)
+            frames.append(Judged(case.name, found.scores, hits, len(hpf.mitoses)))
+    return Evaluation(frames)
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of the paper's tables, ready for JSON."""
+    at_half = evaluation.counts()
+    best, threshold = evaluation.max_f1()
+    by_case = evaluation.f1_by_case()
+    values = list(by_case.values())
+    return {
+        "frames": len(evaluation.frames),
+        "mitoses": sum(frame.truths for frame in evaluation.frames),
+        "f1_at_0.5": round(at_half.f1, 4),
+        "precision": round(at_half.precision, 4),
+        "recall": round(at_half.recall, 4),
+        "true_positives": at_half.true_positives,
+        "false_positives": at_half.false_positives,
+        "false_negatives": at_half.false_negatives,
+        "max_f1": round(best, 4),
+        "max_f1_threshold": round(threshold, 4),
+        "f1_by_case": {case: round(value, 4) for case, value in by_case.items()},
+        "f1_case_mean": round(float(np.mean(values)), 4) if values else None,
+        "f1_case_deviation": round(float(np.std(values)), 4) if values else None,
+    }

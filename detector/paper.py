@@ -1,0 +1,55 @@
+"""Every number of Akram et al. 2018 that the code uses, and every number that the paper leaves open.
+
+`PRINTED` names stand in the text of the paper (section in the comment). `OPEN` names do not; each says why its value
+was chosen. Pixels are pixels of the working resolution (0.25 um/px) unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+# ---- printed ---------------------------------------------------------------------------------------------------
+
+WEIGHT_LAYERS = 12  # 3.1: "a 12-layer ResNet"
+PATCH_SIZE = 128  # 3.1 Training: patches of 128 x 128
+BATCH_SIZE = 64  # 3.1 Training
+FOREGROUND_PER_BATCH = 2  # 3.1 Training: fixed ratio mitotic : background of 2 : 62
+BACKGROUND_PER_BATCH = 62
+LEARNING_RATE_STEPS = ((20_000, 1e-4), (30_000, 1e-5), (10_000, 1e-6))  # 3.1 Training: iterations, Adam learning rate
+HARD_NEGATIVES_AT = 30_000  # 3.1 Training: BG-Hard replaces BG-Rand at 30k of 60k iterations
+HARD_NMS_RADIUS = 50  # 3.1 Training: suppression of BG-Hard detections, "a distance of 50 pixels"
+WINDOW_SIZE = 512  # 3.1 Testing
+MIRROR_PAD = 64  # 3.1 Testing
+WINDOW_OVERLAP = 120  # 3.1 Testing
+NMS_RADIUS = 30  # 3.1 Testing
+SCORE_THRESHOLD = 0.5  # 3.1 Testing: "we remove all detections with score below 0.5"
+MATCH_RADIUS = 30  # 4 Metrics
+VALIDATION_SHARE = 0.2  # 4 Dataset: 80 % train, 20 % validation, at case level
+
+# ---- open in the paper -----------------------------------------------------------------------------------------
+
+WORKING_MPP = 0.25  # um/px. The matching radius of 30 px is the 7.5 um of the MIDOG challenge at this resolution.
+NATIVE_TOLERANCE = 0.03  # A slide this close to WORKING_MPP is read as it is: resampling by 2 % costs more sharpness
+# than the difference in size, which is far inside the scale jitter of training.
+WIDTHS = (
+    32,
+    32,
+    64,
+    64,
+    128,
+    128,
+)  # Stem and five blocks; Fig. 1b is not in our text. 0.7 M parameters: fast on a CPU.
+OUTPUT_STRIDE = 8  # The only stride for which 512-pixel windows overlapping by 120 px tile the map without a gap or a
+# double: (512 - 128) / 8 + 1 = 49 cells, and 49 * 8 = 392 = 512 - 120.
+BG_MIN_DISTANCE = 40  # px between a BG-Rand patch and every mitosis and chosen background patch: more than the 30 px
+# within which a detection counts as right, less than half a patch so that the surroundings of mitoses are learnt.
+BG_RAND_PER_HPF = 400  # As many as uniform sampling places at BG_MIN_DISTANCE in a frame before most draws are refused.
+BG_HARD_MIN_SCORE = 0.3  # A false positive a little below the decision threshold teaches as much as one above it.
+CONTRAST_TRANSFER_PROBABILITY = 0.5  # Half of the patches keep their own stain.
+JITTER_PIXELS = 4.0  # Shift of a patch, less than one cell of the map: the position of a mitosis stays learnable.
+JITTER_SCALE = 0.1  # Scanners differ by up to 10 % in um/px around 0.25.
+JITTER_COLOUR = 0.08  # Brightness and contrast of a patch, as a share of the range.
+STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that a reader can lower the threshold.
+GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A window is skipped here only if every
+# block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
+GLASS_BLOCK = 64
+REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
+FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.

@@ -1,0 +1,154 @@
+"""Training plans: the paper's schedule, a short one, or a TOML file of one's own."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from detector import paper
+from detector.augment import Augmentation
+from detector.errors import PlanError
+
+_FOLDER = Path(__file__).parent / "plans"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a training besides the data. The defaults are the paper's."""
+
+    name: str = "paper"
+    learning_rate_steps: tuple[tuple[int, float], ...] = paper.LEARNING_RATE_STEPS
+    cosine: bool = False  # within the whole schedule, from the first rate to the last, instead of in steps
+    hard_negatives_at: tuple[int, ...] = (paper.HARD_NEGATIVES_AT,)
+    hard_share: float = 1.0  # share of background patches from BG-Hard once it is there
+    foreground_per_batch: int = paper.FOREGROUND_PER_BATCH
+    background_per_batch: int = paper.BACKGROUND_PER_BATCH
+    context_share: float = 0.0  # share of background cut beside the mitosis of single patches, against stain short cuts
+    fg_lab_per_fg_wsi: tuple[int, int] = paper.FG_LAB_PER_FG_WSI
+    weight_decay: float = 0.0
+    average: float = 0.0  # decay of the moving average of weights; 0 for none
+    widths: tuple[int, ...] = paper.WIDTHS
+    seed: int = 1
+    evaluate_every: int = 5000
+    checkpoint_every: int = 500
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def iterations(self) -> int:
+        """Length of the whole schedule."""
+        return sum(count for count, _ in self.learning_rate_steps)
+
+    def learning_rate(self, iteration: int) -> float:
+        """Adam's learning rate at an iteration counted from 0."""
+        if self.cosine:
+            first, last = self.learning_rate_steps[0][1], self.learning_rate_steps[-1][1]
+            warm = min(1.0, (iteration + 1) / max(1, self.iterations // 50))
+            return warm * (last + (first - last) * 0.5 * (1 + math.cos(math.pi * iteration / self.iterations)))
+        end = 0
+        for count, rate in self.learning_rate_steps:
+            end += count
+            if iteration < end:
+                return rate
+        return self.learning_rate_steps[-1][1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the card of the weights."""
+        return asdict(self)
+
+
+def read_plan(name: str) -> Plan:
+    """The plan "paper", another one that is shipped ("short"), or a TOML file with some of the fields of `Plan`.
+
+    Raises PlanError naming the field.
+    """
+    if name == "paper":
+        return Plan()
+    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
+    if not path.exists():
+        shipped = ", ".join(["paper", *sorted(p.stem for p in _FOLDER.glob("*.toml"))])
+        raise PlanError(f"there is no plan {name}; give one of {shipped}, or a .toml file")
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is no TOML: {error}") from error
+    return _checked(path, values)
+
+
+def _checked(path: Path, values: dict[str, Any]) -> Plan:
+    augmentation = values.pop("augmentation", {})
+    if not isinstance(augmentation, dict):
+        raise PlanError(f"{path}: augmentation must be a table, not {augmentation!r}")
+    for table, kind in ((values, Plan), (augmentation, Augmentation)):
+        if unknown := sorted(set(table) - {f.name for f in fields(kind)}):
+            raise PlanError(f"{path}: {', '.join(unknown)} is no field of a plan")
+        for key, value in table.items():
+            table[key] = _as_tuples(value)
+            right, what = _RULES[key]
+            if not right(table[key]):
+                raise PlanError(f"{path}: {key} must be {what}, not {value!r}")
+    return replace(Plan(name=path.stem), **values, augmentation=Augmentation(**augmentation))
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def _is_count(value: Any, low: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _is_amount(value: Any, high: float = math.inf) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= high
+
+
+def _is_step(value: Any) -> bool:
+    return (
+        isinstance(value, tuple) and len(value) == 2 and _is_count(value[0]) and _is_amount(value[1]) and value[1] > 0
+    )
+
+
+_COUNT = _is_count, "a whole number from 1 up"
+_AMOUNT = _is_amount, "a number from 0 up"
+_SHARE = (lambda v: _is_amount(v, 1)), "a number between 0 and 1"
+_SHARE_BELOW_1 = (lambda v: _is_amount(v, 1) and v < 1), "a number from 0 up and below 1"
+
+# What the fields of a plan and of its augmentation may be, in code and in words.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": ((lambda v: isinstance(v, str)), "a text"),
+    "learning_rate_steps": (
+        (lambda v: isinstance(v, tuple) and len(v) > 0 and all(map(_is_step, v))),
+        "pairs of iterations and learning rate, both above 0, e.g. [[20000, 1e-4], [10000, 1e-5]]",
+    ),
+    "cosine": ((lambda v: isinstance(v, bool)), "true or false"),
+    "hard_negatives_at": (
+        (lambda v: isinstance(v, tuple) and all(_is_count(at, 0) for at in v)),
+        "a list of iterations, e.g. [30000]",
+    ),
+    "hard_share": _SHARE,
+    "foreground_per_batch": _COUNT,
+    "background_per_batch": _COUNT,
+    "context_share": _SHARE_BELOW_1,
+    "fg_lab_per_fg_wsi": (
+        (lambda v: isinstance(v, tuple) and len(v) == 2 and all(_is_count(part, 0) for part in v) and sum(v) > 0),
+        "two whole numbers that are not both 0, e.g. [1, 1]",
+    ),
+    "weight_decay": _AMOUNT,
+    "average": _SHARE_BELOW_1,
+    "widths": (
+        (lambda v: isinstance(v, tuple) and len(v) == 6 and all(map(_is_count, v))),
+        "six whole numbers above 0 (stem and five blocks)",
+    ),
+    "seed": ((lambda v: _is_count(v, 0)), "a whole number from 0 up"),
+    "evaluate_every": _COUNT,
+    "checkpoint_every": _COUNT,
+    "contrast_transfer": _SHARE,
+    "shift": _AMOUNT,
+    "scale": _AMOUNT,
+    "colour": _SHARE,
+    "blur": _SHARE,
+    "jpeg": _SHARE,
+}

@@ -1,0 +1,40 @@
+"""`python -m detector.slide FILE FOLDER [--draw]`: prepare an upload; prints its facts, or why it is refused, as JSON.
+
+With --draw the file is drawn first, where it is not there: the demonstration slide.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from detector.errors import SlideError
+from detector.slide.prepare import prepare
+
+_MEMORY_BYTES = 8 << 30  # a flat image of MAX_FLAT_PIXELS needs about 3 GB
+
+
+def main() -> int:
+    """Exit status 0 also for a refused file: refusing is a result."""
+    file, folder = (Path(argument) for argument in sys.argv[1:3])
+    if "--draw" in sys.argv and not file.exists():
+        from detector.slide.drawn import draw_slide
+
+        draw_slide(file)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        answer = asdict(prepare(file, folder))
+    except SlideError as error:
+        answer = {"refused": error.reason}
+    except MemoryError:
+        answer = {"refused": "This file needs more memory than a slide may take."}
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Preparing an upload: open it, check it, unpack or convert it, measure it - or refuse it with a reason.
+
+Runs in a process of its own (`python -m detector.slide FILE FOLDER`), so that a hostile file takes
+down nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import openslide
+import tifffile
+from PIL import Image
+
+from detector.errors import SlideError
+from detector.slide.pyramid import write_pyramid
+from detector.slide.reader import FlatImage, OpenSlideFile, Slide, open_slide
+from detector.slide.tiles import jpeg
+from detector.slide.tissue import tissue_mask
+
+MAX_ZIP_FILES = 20_000
+MAX_ZIP_BYTES = 200 << 30
+MAX_ZIP_RATIO = 50  # slides are compressed already; a zip that grows more than this is a bomb
+MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
+THUMBNAIL_SIZE = 512
+FINEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
+
+_COMPANIONS = {
+    ".mrxs": "An .mrxs slide needs the folder of the same name beside it; upload both in one zip.",
+    ".vms": "A .vms slide needs the other files of its folder; upload them in one zip.",
+    ".dcm": "A DICOM slide is a set of files; upload the whole set in one zip.",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What preparing found out. path: the file to open, in the slide's folder. bytes, sha256: of what was uploaded."""
+
+    path: str
+    bytes: int
+    sha256: str
+    format: str
+    width: int
+    height: int
+    mpp: tuple[float, float] | None
+    tissue_fraction: float
+    remark: str
+
+
+def prepare(file: Path, folder: Path) -> Facts:
+    """Make a slide ready for viewing and detection. file: inside `folder`, which takes whatever is made from it.
+
+    Raises SlideError with the reason for which the file is refused.
+    """
+    size, sha256 = file.stat().st_size, _sha256(file)
+    remarks = []
+    if zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None:
+        file = _unpack(file, folder / "unpacked")
+    try:
+        slide = open_slide(file)
+    except SlideError as error:
+        hint = _COMPANIONS.get(file.suffix.lower())
+        raise SlideError(f"{error.reason} {hint}" if hint else error.reason) from error
+    with slide:
+        kind = slide.format
+        if isinstance(slide, OpenSlideFile):
+            _check_complete(slide)
+            thumbnail = _thumbnail(slide)
+            tissue = float(tissue_mask(thumbnail).mean())
+        else:
+            assert isinstance(slide, FlatImage)
+            thumbnail = _thumbnail(slide)
+            tissue = float(tissue_mask(thumbnail).mean())
+            if tissue < MIN_FRAME_TISSUE:
+                raise SlideError(
+                    f"This flat image is {1 - tissue:.0%} glass: an overview of a slide, too coarse to see mitoses. "
+                    "Upload the slide itself, or a frame filled with tissue at about 0.25 um/px."
+                )
+            file = folder / "pyramid.tif"
+            pixels = slide.pixels
+            write_pyramid(file, lambda top, bottom: pixels[top:bottom], slide.size, slide.mpp, compression="deflate")
+            remarks.append("A flat image, turned into a pyramid without loss.")
+        if slide.mpp and max(slide.mpp) > FINEST_USEFUL_MPP:
+            remarks.append(
+                f"Scanned at {max(slide.mpp):.3g} um/px: coarser than the 0.25 um/px that the detector has learnt, "
+                "so its counts are not to be relied on."
+            )
+        facts = Facts(
+            path=file.relative_to(folder).as_posix(),
+            bytes=size,
+            sha256=sha256,
+            format=kind,
+            width=slide.size[0],
+            height=slide.size[1],
+            mpp=slide.mpp,
+            tissue_fraction=tissue,
+            remark=" ".join(remarks),
+        )
+    (folder / "thumbnail.jpeg").write_bytes(jpeg(thumbnail))
+    return facts
+
+
+def _check_complete(slide: OpenSlideFile) -> None:
+    """Refuse a slide that is cut off: every TIFF tile must lie inside the file, and a grid of tiles must decode."""
+    with slide.path.open("rb") as file:
+        is_tiff = file.read(4)[:2] in {b"II", b"MM"}
+    if is_tiff:
+        size = slide.path.stat().st_size
+        try:
+            with tifffile.TiffFile(slide.path) as tiff:
+                end = max(
+                    (offset + count for page in tiff.pages for offset, count in _segments(page)),
+                    default=0,
+                )
+        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, AttributeError):
+            end = 0  # some vendors' TIFFs are special; OpenSlide, which opened it, is the judge
+        # NDPI files above 4 GB wrap offsets around; an end beyond the file is then no proof.
+        if end > size and slide.format != "hamamatsu":
+            raise SlideError(f"It is cut off: {size} bytes of at least {end}. Send it again.")
+    width, height = slide.size
+    for y in np.linspace(0, max(height - 64, 0), 5):
+        for x in np.linspace(0, max(width - 64, 0), 5):
+            slide.read(0, int(x), int(y), min(64, width), min(64, height))
+
+
+def _segments(page: object) -> list[tuple[int, int]]:
+    offsets, counts = getattr(page, "dataoffsets", ()), getattr(page, "databytecounts", ())
+    return list(zip(offsets, counts, strict=False))
+
+
+def _thumbnail(slide: Slide) -> np.typing.NDArray[np.uint8]:
+    """The whole slide in at most 512 px, from its coarsest sufficient level, read in strips."""
+    width, height = slide.size
+    scale = THUMBNAIL_SIZE / max(width, height, THUMBNAIL_SIZE)
+    out_width, out_height = max(1, round(width * scale)), max(1, round(height * scale))
+    level = max(
+        (i for i, size in enumerate(slide.level_sizes) if size[0] >= out_width and size[1] >= out_height), default=0
+    )
+    l_width, l_height = slide.level_sizes[level]
+    strips = []
+    for row in range(0, out_height, 32):
+        rows = min(32, out_height - row)
+        top, bottom = row * l_height // out_height, max((row + rows) * l_height // out_height, 1)
+        strip = Image.fromarray(slide.read(level, 0, top, l_width, bottom - top))
+        strips.append(np.asarray(strip.resize((out_width, rows), Image.Resampling.BOX)))
+    return np.concatenate(strips)
+
+
+def _unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip with all due mistrust and return the slide in it."""
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            _check_zip(zipped, archive.stat().st_size, archive.parent)
+            for info in zipped.infolist():
+                if info.is_dir():
+                    continue
+                target = folder / PurePosixPath(info.filename.replace("\\", "/"))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with zipped.open(info) as source, target.open("wb") as out:
+                    shutil.copyfileobj(source, out, 1 << 20)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise SlideError(f"This zip cannot be unpacked: {error}.") from error
+    return _slide_in(folder)
+
+
+def _check_zip(zipped: zipfile.ZipFile, archive_bytes: int, folder: Path) -> None:
+    infos = zipped.infolist()
+    total = sum(info.file_size for info in infos)
+    if len(infos) > MAX_ZIP_FILES:
+        raise SlideError(f"This zip holds {len(infos)} files; a slide has at most {MAX_ZIP_FILES}.")
+    if total > MAX_ZIP_BYTES or total > MAX_ZIP_RATIO * max(archive_bytes, 1):
+        raise SlideError(f"This zip would grow from {archive_bytes} to {total} bytes; slides do not.")
+    if total > shutil.disk_usage(folder).free - (1 << 30):
+        raise SlideError("There is not enough room on the server to unpack this zip.")
+    for info in infos:
+        path = PurePosixPath(info.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in info.filename or "\0" in info.filename:
+            raise SlideError("This zip holds a file whose path leads out of it; it is not unpacked.")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise SlideError("This zip holds a symbolic link; it is not unpacked.")
+
+
+def _slide_in(folder: Path) -> Path:
+    """The one slide among unpacked files; the files of one DICOM series are one slide."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    found: dict[str, Path] = {}
+    for path in files:
+        vendor = openslide.OpenSlide.detect_format(path)
+        if vendor is not None:
+            found.setdefault(_series(path) if vendor == "dicom" else str(path), path)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        raise SlideError(f"This zip holds {len(found)} slides; upload each in a zip of its own.")
+    hints = [hint for suffix, hint in _COMPANIONS.items() if any(p.suffix.lower() == suffix for p in files)]
+    raise SlideError(" ".join(["This zip holds no slide that OpenSlide can open.", *hints]))
+
+
+def _series(path: Path) -> str:
+    try:
+        with OpenSlideFile(path) as slide:
+            return slide.properties.get("dicom.SeriesInstanceUID", str(path))
+    except SlideError:
+        return str(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,208 @@
+"""One way to read pixels from everything: slides through OpenSlide, flat images (a frame as PNG, ...) through Pillow.
+
+Coordinates: `l0_` are level-0 pixels, `l_` pixels of the level named beside them; origin top left, (x, y). Arrays are
+[row, column]. Slides are read uncropped (no openslide bounds).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from detector.errors import SlideError
+
+Rgb = NDArray[np.uint8]
+
+MAX_FLAT_PIXELS = 400_000_000  # a flat image is decoded whole: 1.2 GB of RGB
+FLAT_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+Image.MAX_IMAGE_PIXELS = MAX_FLAT_PIXELS  # Pillow's own limit would refuse images from 179 million pixels up
+_PLAUSIBLE_MPP = (0.05, 5.0)  # below: beyond the optics; above: screen or print resolution (72 dpi = 353 um/px)
+
+
+class Slide(ABC):
+    """What everything else reads from. size, level_sizes: (width, height). mpp: (x, y) um per level-0 pixel."""
+
+    path: Path
+    format: str
+    size: tuple[int, int]
+    level_sizes: tuple[tuple[int, int], ...]
+    mpp: tuple[float, float] | None
+    properties: dict[str, str]
+
+    @abstractmethod
+    def read(self, level: int, l_x: int, l_y: int, width: int, height: int) -> Rgb:
+        """RGB uint8 [height, width, 3] of a level, in that level's pixels; white outside of the image."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def plausible_mpp(x: float | None, y: float | None) -> tuple[float, float] | None:
+    """(x, y) in um/px where both could be a microscope's, else None: screen resolutions are no scale."""
+    low, high = _PLAUSIBLE_MPP
+    if x is None or y is None or not (low <= x <= high and low <= y <= high):
+        return None
+    return (x, y)
+
+
+class OpenSlideFile(Slide):
+    """A slide read by OpenSlide. Reading is thread-safe, as OpenSlide's is."""
+
+    def __init__(self, path: Path, cache: openslide.OpenSlideCache | None = None) -> None:
+        self.path = path
+        try:
+            self.openslide = openslide.OpenSlide(path)
+        except (openslide.OpenSlideError, OSError) as error:
+            raise SlideError(f"OpenSlide cannot open it: {_reason(error)}.", path) from error
+        if cache is not None:
+            self.openslide.set_cache(cache)
+        self.properties = dict(self.openslide.properties)
+        self.format = self.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+        self.level_sizes = tuple(self.openslide.level_dimensions)
+        self.size = self.level_sizes[0]
+        self.mpp = plausible_mpp(
+            _number(self.properties.get(openslide.PROPERTY_NAME_MPP_X)),
+            _number(self.properties.get(openslide.PROPERTY_NAME_MPP_Y)),
+        )
+        background = self.properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "FFFFFF")
+        self._background = tuple(bytes.fromhex(background))
+
+    def read(self, level: int, l_x: int, l_y: int, width: int, height: int) -> Rgb:
+        downsample_x = self.size[0] / self.level_sizes[level][0]
+        downsample_y = self.size[1] / self.level_sizes[level][1]
+        location = (round(l_x * downsample_x), round(l_y * downsample_y))
+        try:
+            rgba = self.openslide.read_region(location, level, (width, height))
+        except openslide.OpenSlideError as error:
+            raise SlideError(f"It is damaged: {_reason(error)}.", self.path) from error
+        rgb = Image.new("RGB", rgba.size, self._background)
+        rgb.paste(rgba, mask=rgba.getchannel("A"))
+        return np.array(rgb)  # a copy, as torch warns of arrays that cannot be written
+
+    def close(self) -> None:
+        self.openslide.close()
+
+
+class FlatImage(Slide):
+    """A flat image in memory, one level. Only a TIFF can say its scale: the dots per inch of others are a screen's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.pixels, self.format, self.mpp = _decode(path)
+        self.size = (int(self.pixels.shape[1]), int(self.pixels.shape[0]))
+        self.level_sizes = (self.size,)
+        self.properties: dict[str, str] = {}
+
+    def read(self, level: int, l_x: int, l_y: int, width: int, height: int) -> Rgb:
+        if level != 0:
+            raise ValueError(f"a flat image has level 0 alone, not {level}")
+        out = np.full((height, width, 3), 255, dtype=np.uint8)
+        x0, y0 = max(l_x, 0), max(l_y, 0)
+        x1, y1 = min(l_x + width, self.size[0]), min(l_y + height, self.size[1])
+        if x0 < x1 and y0 < y1:
+            out[y0 - l_y : y1 - l_y, x0 - l_x : x1 - l_x] = self.pixels[y0:y1, x0:x1]
+        return out
+
+    def close(self) -> None:
+        self.pixels = np.empty((0, 0, 3), dtype=np.uint8)
+
+
+def open_slide(path: Path, cache: openslide.OpenSlideCache | None = None) -> Slide:
+    """Open a slide or a flat image. cache: an OpenSlideCache to share between slides.
+
+    Raises SlideError, in words for the person who gave the file.
+    """
+    if not path.exists():
+        raise SlideError("There is no such file.", path)
+    if path.is_dir():
+        raise SlideError("This is a folder; give a file in it.", path)
+    try:
+        vendor = openslide.OpenSlide.detect_format(path)
+    except OSError as error:
+        raise SlideError(f"It cannot be read ({error.strerror}).", path) from error
+    if vendor is not None:
+        return OpenSlideFile(path, cache)
+    return FlatImage(path)
+
+
+def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
+    """Pixels of a flat image with its orientation applied, its format and its um/px."""
+    if path.stat().st_size == 0:
+        raise SlideError("It is empty (0 bytes); the copy may have broken off.", path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FLAT_FORMATS)
+            _check_flat(image, path)
+            kind = str(image.format)
+            mpp = _tiff_mpp(image) if kind == "TIFF" else None
+            rgb = ImageOps.exif_transpose(image)
+            if rgb.mode in {"RGBA", "LA", "P"}:
+                rgba = rgb.convert("RGBA")
+                rgb = Image.new("RGB", rgba.size, "white")
+                rgb.paste(rgba, mask=rgba.getchannel("A"))
+            return np.asarray(rgb.convert("RGB")), kind, mpp
+    except UnidentifiedImageError:
+        raise SlideError(_unknown(path), path) from None
+    except Image.DecompressionBombError:
+        raise SlideError("It says that it has more pixels than any image that can be read.", path) from None
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+        raise SlideError(f"It is damaged or cut off ({error or type(error).__name__}).", path) from error
+
+
+def _check_flat(image: Image.Image, path: Path) -> None:
+    if math.prod(image.size) > MAX_FLAT_PIXELS:
+        raise SlideError(
+            f"It is a flat image of {image.size[0]} x {image.size[1]} px; up to {MAX_FLAT_PIXELS // 10**6} million "
+            "pixels can be turned into a pyramid. Save it as a tiled pyramidal TIFF.",
+            path,
+        )
+    if image.mode not in {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr", "1"}:
+        raise SlideError(f"Its pixels are of kind {image.mode}; 8 bits per channel are needed.", path)
+
+
+def _unknown(path: Path) -> str:
+    with path.open("rb") as file:
+        is_tiff = file.read(4) in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+    if is_tiff:
+        return "It begins like a TIFF, but is cut off, damaged or compressed in a way that is not known here."
+    return "It is neither a slide that OpenSlide can open nor a PNG, JPEG, BMP or TIFF image."
+
+
+def _tiff_mpp(image: Image.Image) -> tuple[float, float] | None:
+    """um/px from the resolution tags (282, 283; unit 296: 2 inch, 3 cm), where they can be a microscope's."""
+    tags = image.getexif()
+    um = {2: 25_400.0, 3: 10_000.0}.get(tags.get(296, 2))
+    x, y = _number(str(tags.get(282))), _number(str(tags.get(283)))
+    return plausible_mpp(um / x, um / y) if um and x and y else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().rstrip(".")
+    return text[:300] or type(error).__name__

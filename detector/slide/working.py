@@ -1,0 +1,149 @@
+"""The working resolution: the slide as the network sees it, at 0.25 um/px.
+
+`w_` coordinates are pixels of this frame, origin top left, (x, y). A pixel of it is the same whatever region it is
+read in, which is what makes detections independent of windows and shards.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import paper
+from detector.slide.reader import Rgb, Slide
+
+_STEPS = 32  # OpenCV interpolates at 1/32 px; rounding positions to it first makes them the same in every region
+
+
+class Frame:
+    """An image at the working resolution. size: (width, height) in px. mpp: (x, y) um per px."""
+
+    size: tuple[int, int]
+    mpp: tuple[float, float]
+
+    def read(self, w_x: int, w_y: int, width: int, height: int) -> Rgb:
+        """RGB uint8 [height, width, 3]; what lies outside of the image is mirrored at its edge (3.1 Testing)."""
+        x0, y0 = max(w_x, 0), max(w_y, 0)
+        x1, y1 = min(w_x + width, self.size[0]), min(w_y + height, self.size[1])
+        if (x0, y0, x1, y1) == (w_x, w_y, w_x + width, w_y + height):
+            return self._read_inside(x0, y0, width, height)
+        columns = _mirrored(np.arange(w_x, w_x + width), self.size[0])
+        rows = _mirrored(np.arange(w_y, w_y + height), self.size[1])
+        left, top = int(columns.min()), int(rows.min())
+        inside = self._read_inside(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
+        return np.ascontiguousarray(inside[rows - top][:, columns - left])
+
+    def block_means(self, block: int) -> NDArray[np.float64]:
+        """Mean RGB [rows, columns, 3] of each block of `block` x `block` px, from the coarsest picture that will do."""
+        raise NotImplementedError
+
+    def _read_inside(self, w_x: int, w_y: int, width: int, height: int) -> Rgb:
+        raise NotImplementedError
+
+
+class ArrayFrame(Frame):
+    """An image already in memory at the working resolution."""
+
+    def __init__(self, image: Rgb, mpp: float = paper.WORKING_MPP) -> None:
+        self._image = image
+        self.size = (image.shape[1], image.shape[0])
+        self.mpp = (mpp, mpp)
+
+    def _read_inside(self, w_x: int, w_y: int, width: int, height: int) -> Rgb:
+        return self._image[w_y : w_y + height, w_x : w_x + width]
+
+    def block_means(self, block: int) -> NDArray[np.float64]:
+        return _means_between(self._image, np.arange(0, self.size[0], block), np.arange(0, self.size[1], block))
+
+
+class WorkingFrame(Frame):
+    """A slide resampled to the working resolution; mirrored outside of it.
+
+    scale: (x, y) level-0 pixels per working pixel. size: (width, height) in working pixels.
+    mpp: (x, y) um per working pixel, 0.25 unless the slide is so close to it that it is read as it is.
+    """
+
+    def __init__(self, slide: Slide, mpp: tuple[float, float]) -> None:
+        self.slide = slide
+        near = all(abs(value / paper.WORKING_MPP - 1) <= paper.NATIVE_TOLERANCE for value in mpp)
+        self.scale = np.array([1.0, 1.0]) if near else paper.WORKING_MPP / np.array(mpp)
+        self.mpp = (mpp[0], mpp[1]) if near else (paper.WORKING_MPP, paper.WORKING_MPP)
+        width, height = (max(1, round(float(v))) for v in np.array(slide.size) / self.scale)
+        self.size = (width, height)
+        # The coarsest level that still has at least the working resolution, so that nothing is enlarged needlessly.
+        self._level = 0
+        for level, (l_width, _) in enumerate(slide.level_sizes):
+            if slide.size[0] / l_width <= self.scale.min() * 1.001:
+                self._level = level
+        l_size = np.array(slide.level_sizes[self._level])
+        self._step = l_size / (np.array(slide.size) / self.scale)  # level pixels per working pixel, (x, y)
+
+    def block_means(self, block: int) -> NDArray[np.float64]:
+        columns, rows = (math.ceil(side / block) for side in self.size)
+        # The coarsest level that still has four pixels along a block.
+        sizes = [np.array(size) for size in self.slide.level_sizes]
+        working = np.array(self.slide.size) / self.scale
+        level = max((i for i, size in enumerate(sizes) if (size / working).min() * block >= 4), default=0)
+        step = sizes[level] / working
+        out = np.empty((rows, columns, 3))
+        strip = max(1, 2048 // block)  # rows of blocks at a time, so that memory does not grow with the slide
+        for first in range(0, rows, strip):
+            count = min(strip, rows - first)
+            top = min(int(first * block * step[1]), int(sizes[level][1]) - 1)
+            bottom = min(max(math.ceil((first + count) * block * step[1]), top + 1), int(sizes[level][1]))
+            region = self.slide.read(level, 0, top, int(sizes[level][0]), bottom - top)
+            edges_y = np.minimum((np.arange(first, first + count) * block * step[1]).astype(int) - top, len(region) - 1)
+            edges_x = np.minimum((np.arange(columns) * block * step[0]).astype(int), region.shape[1] - 1)
+            out[first : first + count] = _means_between(region, edges_x, edges_y)
+        return out
+
+    def _read_inside(self, w_x: int, w_y: int, width: int, height: int) -> Rgb:
+        if (self._step == 1.0).all():
+            return self.slide.read(self._level, w_x, w_y, width, height)
+        # Positions of pixel centres in the level, rounded in the frame of the whole level.
+        columns = _sample_positions(w_x, width, float(self._step[0]), self.slide.level_sizes[self._level][0])
+        rows = _sample_positions(w_y, height, float(self._step[1]), self.slide.level_sizes[self._level][1])
+        # A step above one pixel would skip pixels: smooth first, reading the margin that the smoothing needs.
+        sigmas = [0.5 * np.sqrt(max(step**2 - 1.0, 0.0)) for step in self._step]
+        margin = int(np.ceil(4 * max(sigmas))) + 1 if max(sigmas) > 0.1 else 1
+        left, top = int(columns[0]) - margin, int(rows[0]) - margin
+        l_width, l_height = int(columns[-1]) + 2 + margin - left, int(rows[-1]) + 2 + margin - top
+        region = _read_clamped(self.slide, self._level, left, top, l_width, l_height)
+        if max(sigmas) > 0.1:
+            blurred = cv2.GaussianBlur(region, (0, 0), sigmaX=max(sigmas[0], 0.1), sigmaY=max(sigmas[1], 0.1))
+            region = np.asarray(blurred, dtype=np.uint8)
+        map_x = np.broadcast_to((columns - left).astype(np.float32), (height, width))
+        map_y = np.broadcast_to((rows - top).astype(np.float32)[:, None], (height, width))
+        out = cv2.remap(region, np.ascontiguousarray(map_x), np.ascontiguousarray(map_y), cv2.INTER_LINEAR)
+        return np.asarray(out, dtype=np.uint8)
+
+
+def _sample_positions(start: int, count: int, step: float, l_size: int) -> NDArray[np.float64]:
+    positions = (np.arange(start, start + count) + 0.5) * step - 0.5
+    return np.asarray(np.clip(np.round(positions * _STEPS) / _STEPS, 0, l_size - 1))
+
+
+def _mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Indices folded back into 0..size-1 by mirroring at the edges, the edge pixel repeated."""
+    folded = index % (2 * size)
+    return np.where(folded < size, folded, 2 * size - 1 - folded)
+
+
+def _read_clamped(slide: Slide, level: int, x: int, y: int, width: int, height: int) -> Rgb:
+    """A region whose pixels outside of the level repeat its edge."""
+    l_width, l_height = slide.level_sizes[level]
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + width, l_width), min(y + height, l_height)
+    region = slide.read(level, x0, y0, x1 - x0, y1 - y0)
+    pad = ((y0 - y, y + height - y1), (x0 - x, x + width - x1), (0, 0))
+    return np.pad(region, pad, mode="edge") if any(map(any, pad)) else region
+
+
+def _means_between(region: Rgb, edges_x: NDArray[np.int64], edges_y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean colour of the rectangles that begin at the given columns and rows and end where the next begins."""
+    sums = np.add.reduceat(np.add.reduceat(region, edges_y, axis=0, dtype=np.uint32), edges_x, axis=1, dtype=np.uint32)
+    heights = np.maximum(np.diff(np.append(edges_y, region.shape[0])), 1)
+    widths = np.maximum(np.diff(np.append(edges_x, region.shape[1])), 1)
+    return np.asarray(sums / (heights[:, None, None] * widths[None, :, None]))

@@ -1,0 +1,274 @@
+"""Training (3.1): the initial model from labelled HPFs alone, the final model from HPFs and mined slides.
+
+Both run the same course: Adam on cross-entropy, background from BG-Rand, then hard-negative mining on the training
+HPFs and background from BG-Hard. A checkpoint every few hundred iterations holds weights, optimizer and BG-Hard;
+as batches depend on seed and iteration alone, a resumed training ends at the weights of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from detector import paper
+from detector.batches import SampleSets, stream
+from detector.checkpoint import save_weights
+from detector.detect import Scorer, detect, has_bf16
+from detector.errors import DataSetError, PlanError
+from detector.evaluate import evaluate, summary
+from detector.hpf import Case, Hpf
+from detector.network import ResNet12
+from detector.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
+from detector.plans import Plan
+from detector.version import code_version
+
+Report = Callable[[dict[str, Any]], None]
+
+CHECKPOINT = "checkpoint.safetensors"
+CURVE = "curve.csv"
+_CURVE_COLUMNS = ("iteration", "loss", "learning_rate", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
+
+
+def train_initial_model(
+    train: Sequence[Case], validation: Sequence[Case], plan: Plan, out: Path, **options: Any
+) -> Path:
+    """ "For the initial model, which makes use of only the labeled data": BG-Rand and FG-Lab, then BG-Hard.
+
+    Writes `weights.safetensors` with its card, `curve.csv` and a checkpoint into `out`; returns the weights' path.
+    options: see `_Training`. Raises DataSetError where there is nothing to learn from.
+    """
+    return _Training(train, validation, (), plan, out, **options).run()
+
+
+def train_final_model(
+    train: Sequence[Case], validation: Sequence[Case], mined: Sequence[Hpf], plan: Plan, out: Path, **options: Any
+) -> Path:
+    """ "For the final model, which utilizes both the labeled and unlabeled data": FG-Lab and FG-WSI in a fixed ratio.
+
+    mined: patches of 128 px or more, each with a mined mitosis at its centre. From scratch, as the paper describes
+    its schedule anew for this model. Otherwise as `train_initial_model`.
+    """
+    return _Training(train, validation, fg_wsi(mined), plan, out, **options).run()
+
+
+@dataclass
+class _Training:
+    train: Sequence[Case]
+    validation: Sequence[Case]
+    mined: Sequence[Sample]
+    plan: Plan
+    out: Path
+    resume: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False  # 1.3 times as fast on a CPU; needs a C++ compiler at run time
+    report: Report = field(default=lambda _: None)
+
+    def __post_init__(self) -> None:
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        if self.precision == "auto":
+            self.precision = "bf16" if has_bf16(torch.device(self.device)) else "fp32"
+        self.hpfs = [hpf for case in self.train for hpf in case.hpfs]
+        self.sets = self._sample_sets()
+        torch.manual_seed(self.plan.seed)
+        self.network = ResNet12(self.plan.widths)
+        self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.forward = torch.compile(self.network) if self.compile else self.network
+        moving = get_ema_multi_avg_fn(self.plan.average)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(self.network, multi_avg_fn=moving, use_buffers=True)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=self.plan.weight_decay)
+        self.hard: list[tuple[int, float, float]] = []  # BG-Hard as (index into hpfs, x, y)
+        self.iteration = 0
+
+    def run(self) -> Path:
+        """Train to the end of the plan. An interruption leaves a checkpoint, then goes on up."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        if self.resume and (self.out / CHECKPOINT).exists():
+            self._restore()
+        else:
+            (self.out / CURVE).write_text(",".join(_CURVE_COLUMNS) + "\n", "utf-8")
+        try:
+            while self.iteration < self.plan.iterations:
+                self._run_to(self._next_stop())
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        self._save()
+        return self._finish()
+
+    def _sample_sets(self) -> SampleSets:
+        labelled = fg_lab(self.hpfs)
+        rng = np.random.default_rng([self.plan.seed, 0xB6])
+        background = [s for hpf in self.hpfs if hpf.exhaustive for s in sample_bg_rand(hpf, rng)]
+        context = [s for hpf in self.hpfs if not hpf.exhaustive for s in sample_bg_rand(hpf, rng, count=2)]
+        if not labelled:
+            raise DataSetError("there is no labelled mitosis to learn from in these cases")
+        if not background:
+            raise DataSetError("there is no exhaustively labelled frame to take background from in these cases")
+        stains = list(dict.fromkeys(hpf.stain for hpf in self.hpfs))
+        return SampleSets(labelled, background, context, (), self.mined, stains)
+
+    def _next_stop(self) -> int:
+        plan = self.plan
+        periodic = [n * (self.iteration // n + 1) for n in (plan.evaluate_every, plan.checkpoint_every)]
+        mining = [at for at in plan.hard_negatives_at if at > self.iteration]
+        return min([plan.iterations, *periodic, *mining])
+
+    def _run_to(self, stop: int) -> None:
+        if self.iteration in self.plan.hard_negatives_at:
+            self._mine_hard_negatives()
+        sets = SampleSets(
+            self.sets.fg_lab,
+            self.sets.bg_rand,
+            self.sets.bg_context,
+            [Sample(self.hpfs[i], x, y) for i, x, y in self.hard],
+            self.sets.fg_wsi,
+            self.sets.stains,
+        )
+        started, first, losses = time.monotonic(), self.iteration, []
+        self.network.train()
+        for patches, labels in stream(sets, self.plan, self.iteration, stop):
+            losses.append(self._step(torch.from_numpy(patches), torch.from_numpy(labels)))
+            self.iteration += 1
+            if self.iteration % 25 == 0 or self.iteration == stop:
+                rate = (self.iteration - first) / (time.monotonic() - started)
+                self.report({"iteration": self.iteration, "loss": float(np.mean(losses[-25:])), "per_second": rate})
+        row: dict[str, Any] = {
+            "iteration": self.iteration,
+            "loss": round(float(np.mean(losses)), 5),
+            "learning_rate": self.plan.learning_rate(self.iteration - 1),
+            "bg_hard": len(self.hard),
+        }
+        if self.validation and (self.iteration % self.plan.evaluate_every == 0 or stop == self.plan.iterations):
+            measured = summary(evaluate(self._scorer(), self.validation))
+            row |= {k: measured[k] for k in ("max_f1", "f1_at_0.5", "recall", "precision")}
+            self.report(row)
+        with (self.out / CURVE).open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, _CURVE_COLUMNS, restval="").writerow(row)
+        if self.iteration % self.plan.checkpoint_every == 0:
+            self._save()
+
+    def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate(self.iteration)
+        x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128), channels last in memory
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.forward(x).flatten(1)  # (n, 2)
+        loss = nn.functional.cross_entropy(logits.float(), labels.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        return float(loss.detach())
+
+    def _scorer(self) -> Scorer:
+        """The moving average of the weights where the plan keeps one, else the weights themselves."""
+        network = self.average.module if self.plan.average else self.network
+        assert isinstance(network, ResNet12)
+        return Scorer(network, device=self.device, precision=self.precision)
+
+    def _mine_hard_negatives(self) -> None:
+        """Add the false positives of the present model on the training HPFs to BG-Hard, each place once."""
+        scorer = self._scorer()
+        radius = paper.HARD_NMS_RADIUS * paper.WORKING_MPP
+        before = len(self.hard)
+        known = {(i, round(x / 8), round(y / 8)) for i, x, y in self.hard}
+        for index, hpf in enumerate(self.hpfs):
+            found = detect(scorer, hpf.frame(), min_score=paper.BG_HARD_MIN_SCORE, nms_radius=radius)
+            for sample in bg_hard(hpf, found.xy):
+                place = (index, round(sample.x / 8), round(sample.y / 8))
+                if place not in known:
+                    known.add(place)
+                    self.hard.append((index, sample.x, sample.y))
+        self.report({"iteration": self.iteration, "bg_hard": len(self.hard), "bg_hard_new": len(self.hard) - before})
+
+    def _save(self) -> None:
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        tensors["bg_hard"] = torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)
+        partial = self.out / f"{CHECKPOINT}.partial"
+        contiguous = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
+        save_file(contiguous, partial, metadata={"iteration": str(self.iteration), "inputs": self._fingerprint()})
+        partial.replace(self.out / CHECKPOINT)
+
+    def _restore(self) -> None:
+        with safe_open(self.out / CHECKPOINT, framework="pt") as file:
+            metadata = file.metadata()
+            if metadata["inputs"] != self._fingerprint():
+                raise PlanError(
+                    f"{self.out / CHECKPOINT} was made with another plan or other data; "
+                    "resume with the same ones, or train into another folder"
+                )
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+        groups: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        for key, tensor in tensors.items():
+            if key != "bg_hard":
+                group, name = key.split(".", 1)
+                groups[group][name] = tensor
+        self.network.load_state_dict(groups["network"])
+        self.average.load_state_dict(groups["average"])
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in groups["optimizer"].items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.hard = [(int(i), x, y) for i, x, y in tensors["bg_hard"].tolist()]
+        self.iteration = int(metadata["iteration"])
+
+    def _fingerprint(self) -> str:
+        """The plan and the frames, by name: what must be the same for a checkpoint to be gone on with."""
+        return json.dumps([self.plan.as_dict(), [hpf.name for hpf in self.hpfs], len(self.mined)], sort_keys=True)
+
+    def _finish(self) -> Path:
+        path = self.out / "weights.safetensors"
+        network = self.average.module if self.plan.average else self.network
+        assert isinstance(network, ResNet12)
+        network.eval()
+        card: dict[str, Any] = {
+            "name": self.out.name,
+            "code_version": code_version(),
+            "plan": self.plan.as_dict(),
+            "iterations": self.iteration,
+            "precision": self.precision,
+            "data": _describe(self.train),
+            "bg_hard": len(self.hard),
+            "fg_wsi": len(self.mined),
+            "held_out": _describe(self.validation),
+        }
+        if self.validation:
+            card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))
+        save_weights(network, path, card)
+        return path
+
+
+def _describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Sources of some cases with their counts, for a card."""
+    described = []
+    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
+        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
+        names = sorted({hpf.case for hpf in hpfs})
+        described.append(
+            {
+                "source": source,
+                "cases": len(names),
+                "case_names": names if len(names) <= 20 else [*names[:3], "..."],
+                "frames": len(hpfs),
+                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else 1 for hpf in hpfs),
+            }
+        )
+    return described
