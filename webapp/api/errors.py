@@ -1,0 +1,46 @@
+"""One form for every error of the API: problem details (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from webapp.errors import DomainError
+
+
+def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to an expected error; None lets an unexpected one go to the log, with status 500."""
+    if isinstance(error, DomainError):
+        return problem(error.status, str(error))
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    extra: dict[str, Any] = {}
+    if isinstance(error, exceptions.ValidationError):
+        detail = "Some of what was sent cannot be used; `errors` says what and why."
+        extra["errors"] = response.data
+    elif isinstance(error, Http404):
+        detail = "There is no such thing, or it is not yours to see."
+    elif isinstance(error, PermissionDenied):
+        detail = "You may not do this."
+    else:
+        assert isinstance(error, exceptions.APIException)
+        detail = str(error.detail)
+    answer = problem(response.status_code, detail, **extra)
+    for name in ("WWW-Authenticate", "Retry-After", "Allow"):
+        if name in response.headers:
+            answer[name] = response.headers[name]
+    return answer
+
+
+def problem(status: int, detail: str, **extra: Any) -> Response:
+    """An RFC 9457 body. detail: one sentence for the person who asked."""
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+    return Response(body, status=status, content_type="application/problem+json")

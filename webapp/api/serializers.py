@@ -1,0 +1,175 @@
+"""The shapes that the API gives and takes. No rules in here: those are in the services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from webapp.annotations.models import Candidate, Run
+from webapp.jobs.models import Job
+from webapp.registry.models import ModelVersion
+from webapp.slides.models import Slide, Upload
+
+_MPP = serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2, allow_null=True)
+
+
+class SlideSerializer(serializers.ModelSerializer[Slide]):
+    """A slide. mpp: um per level-0 pixel, (x, y), null where unknown; size in level-0 pixels."""
+
+    case = serializers.CharField(source="case.identifier")
+    study = serializers.CharField(source="case.study.name")
+    mpp = serializers.SerializerMethodField()
+    tissue_mm2 = serializers.FloatField(allow_null=True)
+    run = serializers.SerializerMethodField(help_text="The newest run, null before the first detection.")
+
+    class Meta:
+        model = Slide
+        fields = [
+            "id", "name", "study", "case", "state", "remark", "width", "height", "mpp", "mpp_source", "tissue_mm2",
+            "format", "bytes", "sha256", "drawn", "uploaded_at", "run",
+        ]  # fmt: skip
+
+    @extend_schema_field(_MPP)
+    def get_mpp(self, slide: Slide) -> list[float] | None:
+        return list(slide.mpp) if slide.mpp else None
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_run(self, slide: Slide) -> Any:
+        return slide.runs.order_by("-created_at").values_list("pk", flat=True).first()
+
+
+class MppSerializer(serializers.Serializer[Any]):
+    """um per pixel, entered by a person."""
+
+    mpp = serializers.FloatField(min_value=0.05, max_value=5)
+
+
+class DetectionRequestSerializer(serializers.Serializer[Any]):
+    """What to detect with; the active model version by default."""
+
+    model = serializers.UUIDField(required=False)
+
+
+class DetectionQuerySerializer(serializers.Serializer[Any]):
+    """Which candidates: score, box in level-0 pixels, run (the newest by default)."""
+
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    bbox = serializers.CharField(required=False, help_text="x0,y0,x1,y1 in level-0 pixels")
+    run = serializers.UUIDField(required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=100_000, default=1000)
+    offset = serializers.IntegerField(min_value=0, default=0)
+
+    def validate_bbox(self, value: str) -> tuple[float, ...]:
+        try:
+            box = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            box = ()
+        # The comparisons are false for NaN.
+        if len(box) != 4 or not (box[0] <= box[2] and box[1] <= box[3]):
+            raise serializers.ValidationError("Give four numbers x0,y0,x1,y1 with x0 <= x1 and y0 <= y1.")
+        return box
+
+
+class CountQuerySerializer(serializers.Serializer[Any]):
+    """At which threshold and of which run (the newest by default)."""
+
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    run = serializers.UUIDField(required=False)
+
+
+class CandidateSerializer(serializers.ModelSerializer[Candidate]):
+    """x, y: level-0 pixels."""
+
+    class Meta:
+        model = Candidate
+        fields = ["x", "y", "score"]
+
+
+class DetectionsSerializer(serializers.Serializer[Any]):
+    """total: how many there are; results: those of this page, best first."""
+
+    run = serializers.UUIDField()
+    min_score = serializers.FloatField()
+    total = serializers.IntegerField()
+    results = CandidateSerializer(many=True)
+
+
+class CountSerializer(serializers.Serializer[Any]):
+    """The count and what it rests on."""
+
+    class Value(serializers.Serializer[Any]):
+        count = serializers.IntegerField()
+        count_per_mm2 = serializers.FloatField(allow_null=True)
+
+    class Model(serializers.Serializer[Any]):
+        name = serializers.CharField()
+        sha256 = serializers.CharField()
+
+    slide = serializers.UUIDField()
+    run = serializers.UUIDField()
+    min_score = serializers.FloatField()
+    count = serializers.IntegerField()
+    tissue_mm2 = serializers.FloatField(allow_null=True)
+    count_per_mm2 = serializers.FloatField(allow_null=True)
+    reason = serializers.CharField(help_text="Why there is no density, where there is none.")
+    ai = Value(help_text="The detector's value.")
+    reviewed = Value(allow_null=True, help_text="The readers' value; null while nobody has given a verdict.")
+    model = Model()
+    parameters = serializers.JSONField()
+    mpp = serializers.ListField(child=serializers.FloatField())
+    code_version = serializers.CharField()
+    detected_at = serializers.DateTimeField()
+    use = serializers.CharField()
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    """The stamp of a run."""
+
+    class Meta:
+        model = Run
+        exclude = ["job"]
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A piece of background work. progress counts windows, the skipped (glass) ones among the done."""
+
+    progress = serializers.SerializerMethodField()
+    queue_position = serializers.IntegerField(allow_null=True)
+    seconds_left = serializers.FloatField(allow_null=True)
+    slide_name = serializers.CharField(source="slide.name")
+    workers = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Job
+        fields = [
+            "id", "kind", "slide", "slide_name", "state", "progress", "queue_position", "seconds_left", "workers",
+            "error", "created_at", "started_at", "ended_at",
+        ]  # fmt: skip
+
+    @extend_schema_field(
+        {"type": "object", "properties": {k: {"type": "integer"} for k in ("done", "total", "skipped")}}
+    )
+    def get_progress(self, job: Job) -> dict[str, int]:
+        return job.progress
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_workers(self, job: Job) -> list[str]:
+        return sorted({shard.worker for shard in job.shards.all() if shard.worker})
+
+
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A model version with its card: recipe, data, metrics."""
+
+    class Meta:
+        model = ModelVersion
+        fields = ["id", "name", "state", "sha256", "parent", "created_at", "card"]
+
+
+class UploadSerializer(serializers.ModelSerializer[Upload]):
+    """An upload; slide is set when it is complete."""
+
+    class Meta:
+        model = Upload
+        fields = ["id", "name", "size", "offset", "created_at", "slide"]

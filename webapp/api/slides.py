@@ -1,0 +1,120 @@
+"""Slides, their candidates and counts."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from webapp.annotations.models import Run
+from webapp.annotations.selectors import candidates_in, run_current
+from webapp.annotations.services import detection_request, detection_request_if_wanted
+from webapp.api.serializers import (
+    CountQuerySerializer,
+    CountSerializer,
+    DetectionQuerySerializer,
+    DetectionRequestSerializer,
+    DetectionsSerializer,
+    JobSerializer,
+    MppSerializer,
+    RunSerializer,
+    SlideSerializer,
+)
+from webapp.errors import DomainError
+from webapp.registry.models import ModelVersion
+from webapp.results.selectors import mitosis_count
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_set_mpp
+
+_FILTERS = [
+    OpenApiParameter("state", str, description="preparing, needs_mpp, ready or refused"),
+    OpenApiParameter("case", str, description="identifier of the case"),
+    OpenApiParameter("search", str, description="part of the name or the case identifier"),
+]
+
+
+@extend_schema_view(list=extend_schema(parameters=_FILTERS))
+class SlideViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Slide]):
+    """Slides that you may see."""
+
+    serializer_class = SlideSerializer
+    queryset = Slide.objects.none()
+
+    def get_queryset(self) -> QuerySet[Slide]:
+        slides = Slide.objects.visible_to(self.request.user).select_related("case__study")
+        query = self.request.query_params
+        if state := query.get("state"):
+            slides = slides.filter(state=state)
+        if case := query.get("case"):
+            slides = slides.filter(case__identifier=case)
+        if search := query.get("search"):
+            slides = slides.filter(Q(name__icontains=search) | Q(case__identifier__icontains=search))
+        return slides
+
+    @extend_schema(methods=["GET"], parameters=[DetectionQuerySerializer], responses=DetectionsSerializer)
+    @extend_schema(methods=["POST"], request=DetectionRequestSerializer, responses={202: JobSerializer})
+    @action(detail=True, methods=["get", "post"])
+    def detections(self, request: Request, pk: str) -> Response:
+        """Candidates of a run (GET), or ask for a new detection (POST: 202 and a job)."""
+        slide = self.get_object()
+        if request.method == "POST":
+            data = _checked(DetectionRequestSerializer, request.data)
+            model = get_object_or_404(ModelVersion, pk=data["model"]) if "model" in data else None
+            job = detection_request(slide=slide, by=cast(User, request.user), model=model)
+            return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
+        query = _checked(DetectionQuerySerializer, request.query_params)
+        run = _run(slide, query.get("run"))
+        rows = candidates_in(run=run, min_score=query["min_score"], box=query.get("bbox"))
+        page = rows[query["offset"] : query["offset"] + query["limit"]]
+        body = {"run": run.pk, "min_score": query["min_score"], "total": rows.count()}
+        return Response({**body, "results": list(page.values("x", "y", "score"))})
+
+    @extend_schema(parameters=[CountQuerySerializer], responses=CountSerializer)
+    @action(detail=True, url_path="mitosis-count")
+    def mitosis_count(self, request: Request, pk: str) -> Response:
+        """The mitotic count of a slide, and what it rests on."""
+        slide = self.get_object()
+        query = _checked(CountQuerySerializer, request.query_params)
+        run = _run(slide, query.get("run"))
+        return Response(CountSerializer(mitosis_count(slide=slide, run=run, min_score=query["min_score"])).data)
+
+    @extend_schema(responses=RunSerializer(many=True), filters=False, parameters=[])
+    @action(detail=True, pagination_class=None)
+    def runs(self, request: Request, pk: str) -> Response:
+        """All runs over a slide, the newest first, each with its stamp."""
+        return Response(RunSerializer(Run.objects.filter(slide=self.get_object()), many=True).data)
+
+    @extend_schema(request=MppSerializer, responses=SlideSerializer)
+    @action(detail=True, methods=["post"])
+    def mpp(self, request: Request, pk: str) -> Response:
+        """Enter um/px where the file has none. A detection that waits for it begins."""
+        data = _checked(MppSerializer, request.data)
+        slide = slide_set_mpp(slide=self.get_object(), mpp=data["mpp"], user=cast(User, request.user))
+        detection_request_if_wanted(slide=slide)
+        return Response(SlideSerializer(slide).data)
+
+
+def _run(slide: Slide, pk: UUID | None) -> Run:
+    """The run that was asked for, of this slide, or the newest; DomainError where there is none yet."""
+    if pk is not None:
+        run: Run = get_object_or_404(Run.objects.select_related("model"), pk=pk, slide=slide)
+        return run
+    newest = run_current(slide=slide)
+    if newest is None:
+        raise DomainError("No detection has been made on this slide yet; ask for one with POST .../detections/.")
+    return newest
+
+
+def _checked(serializer: type[Any], data: Any) -> dict[str, Any]:
+    checked = serializer(data=data)
+    checked.is_valid(raise_exception=True)
+    valid: dict[str, Any] = checked.validated_data
+    return valid

@@ -1,0 +1,109 @@
+"""Deep Zoom tiles, thumbnails and crops. Permission first, then everything else; 404 for every bad address."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.cache import patch_cache_control
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from detector.errors import SlideError
+from detector.slide.tiles import TileCache, TileSource
+from webapp.slides.models import Slide
+
+_sources = TileCache(slides=16, cache_bytes=128 << 20)
+
+
+class _TileView(APIView):
+    def _slide(self, request: Request, pk: UUID) -> Slide:
+        slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+        if slide.state not in {Slide.State.READY, Slide.State.NEEDS_MPP}:
+            raise Http404
+        return slide
+
+    def _source(self, slide: Slide) -> TileSource:
+        try:
+            return _sources.get(slide.file)
+        except SlideError as error:
+            raise Http404 from error
+
+
+class DziView(_TileView):
+    """The Deep Zoom descriptor."""
+
+    @extend_schema(responses={(200, "application/xml"): OpenApiTypes.STR})
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """Size and tiling of a slide, for OpenSeadragon and other Deep Zoom viewers; the whole slide, uncropped."""
+        source = self._source(self._slide(request, pk))
+        return _cached(HttpResponse(source.dzi(), content_type="application/xml"))
+
+
+class TileView(_TileView):
+    """One tile."""
+
+    @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: UUID, level: int, column: int, row: int) -> HttpResponse:
+        """A JPEG tile of a level; the highest level is full size."""
+        slide = self._slide(request, pk)
+        tag = f'"{slide.sha256[:20]}-{level}-{column}-{row}"'
+        if request.headers.get("If-None-Match") == tag:
+            return _cached(HttpResponse(status=304), tag)
+        tile = self._tile(slide, level, column, row)
+        return _cached(HttpResponse(tile, content_type="image/jpeg"), tag)
+
+    def _tile(self, slide: Slide, level: int, column: int, row: int) -> bytes:
+        try:
+            return self._source(slide).tile(level, column, row)
+        except (SlideError, ValueError) as error:
+            raise Http404 from error
+
+
+class CropView(_TileView):
+    """The surroundings of a point."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("x", float, required=True, description="level-0 pixels"),
+            OpenApiParameter("y", float, required=True, description="level-0 pixels"),
+            OpenApiParameter("size", int, description="pixels of 0.25 um (of the slide, where um/px is unknown)"),
+        ],
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """A JPEG of size x size px (128 by default, up to 512) at 0.25 um/px, centred on (x, y)."""
+        slide = self._slide(request, pk)
+        query = request.query_params
+        try:
+            x, y, size = float(query["x"]), float(query["y"]), int(query.get("size", "128"))
+            if not (0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0) and 16 <= size <= 512):
+                raise Http404
+            image = self._source(slide).crop(x, y, size, slide.mpp)
+        except (KeyError, ValueError, SlideError) as error:
+            raise Http404 from error
+        return _cached(HttpResponse(image, content_type="image/jpeg"))
+
+
+class ThumbnailView(_TileView):
+    """The whole slide, small."""
+
+    @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """A JPEG of at most 512 px."""
+        try:
+            image = self._slide(request, pk).thumbnail.read_bytes()
+        except OSError as error:
+            raise Http404 from error
+        return _cached(HttpResponse(image, content_type="image/jpeg"))
+
+
+def _cached(response: HttpResponse, tag: str = "") -> HttpResponse:
+    """Kept by the browser of the person who may see it, by no proxy on the way."""
+    patch_cache_control(response, private=True, max_age=86400, immutable=True)
+    if tag:
+        response["ETag"] = tag
+    return response

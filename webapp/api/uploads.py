@@ -1,0 +1,190 @@
+"""Resumable upload: tus 1.0 (tus.io), core protocol with creation and termination."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import parsers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.api.serializers import UploadSerializer
+from webapp.errors import DomainError, InvalidInput
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+from webapp.slides.models import Slide, Study, Upload
+from webapp.slides.services import upload_append, upload_cancel, upload_create, upload_finish
+
+_VERSION = "1.0.0"
+
+
+class UnsupportedVersion(DomainError):
+    """The client speaks another version of tus."""
+
+    status = 412
+
+
+class WrongContentType(DomainError):
+    """The bytes of an upload have a content type of their own."""
+
+    status = 415
+
+
+class _Bytes(parsers.BaseParser):
+    """Leaves the body where it is, to be read as a stream."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream
+
+
+class _TusView(APIView):
+    parser_classes = [_Bytes]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method in {"POST", "PATCH"} and request.headers.get("Tus-Resumable") != _VERSION:
+            raise UnsupportedVersion(f"Uploads use tus {_VERSION}; send the header Tus-Resumable: {_VERSION}.")
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Tus-Resumable"] = _VERSION
+        response["Tus-Version"] = _VERSION
+        response["Tus-Extension"] = "creation,termination"
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class UploadsView(_TusView):
+    """Begin an upload."""
+
+    @extend_schema(
+        request=None,
+        responses={201: None},
+        parameters=[
+            OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, required=True, enum=[_VERSION]),
+            OpenApiParameter("Upload-Length", int, OpenApiParameter.HEADER, required=True),
+            OpenApiParameter(
+                "Upload-Metadata",
+                str,
+                OpenApiParameter.HEADER,
+                required=True,
+                description="filename, study (its name; your only one by default), case, mpp, detect (true or false); "
+                "each followed by its value in base64, separated by commas",
+            ),
+        ],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Begin an upload; `Location` is where its bytes go (PATCH)."""
+        metadata = _metadata(request.headers.get("Upload-Metadata", ""))
+        upload = upload_create(
+            user=request.user,  # type: ignore[arg-type]
+            study=_study(request, metadata.get("study", "")),
+            name=metadata.get("filename", ""),
+            size=_whole(request, "Upload-Length"),
+            case_identifier=metadata.get("case", ""),
+            mpp=_mpp(metadata.get("mpp", "")),
+            detect=metadata.get("detect", "true") != "false",
+        )
+        response = HttpResponse(status=201)
+        response["Location"] = reverse("api:upload", args=[upload.pk])
+        response["Upload-Offset"] = "0"
+        return response
+
+
+class UploadView(_TusView):
+    """One upload."""
+
+    @extend_schema(responses=UploadSerializer)
+    def get(self, request: Request, pk: str) -> HttpResponse:
+        """How far an upload is and, when it is complete, its slide. HEAD gives `Upload-Offset` alone, as in tus."""
+        upload = self._upload(request, pk)
+        response = Response(UploadSerializer(upload).data)
+        response["Upload-Offset"] = str(upload.offset)
+        response["Upload-Length"] = str(upload.size)
+        return response
+
+    @extend_schema(
+        request={"application/offset+octet-stream": bytes},
+        responses={204: None},
+        parameters=[
+            OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, required=True, enum=[_VERSION]),
+            OpenApiParameter("Upload-Offset", int, OpenApiParameter.HEADER, required=True),
+        ],
+    )
+    def patch(self, request: Request, pk: str) -> HttpResponse:
+        """Send bytes from `Upload-Offset` on. After the last one the slide is prepared; `Mitoscope-Slide` is its id."""
+        if request.content_type != "application/offset+octet-stream":
+            raise WrongContentType("Send the bytes as application/offset+octet-stream.")
+        upload = self._upload(request, pk)
+        offset = upload_append(upload=upload, offset=_whole(request, "Upload-Offset"), stream=request._request)
+        response = HttpResponse(status=204)
+        response["Upload-Offset"] = str(offset)
+        if offset == upload.size:
+            response["Mitoscope-Slide"] = str(_finish(upload).pk)
+        return response
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: str) -> HttpResponse:
+        """Give up an upload."""
+        upload_cancel(upload=self._upload(request, pk))
+        return HttpResponse(status=204)
+
+    def _upload(self, request: Request, pk: str) -> Upload:
+        return get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+
+
+def _finish(upload: Upload) -> Slide:
+    with transaction.atomic():
+        slide = upload_finish(upload=upload)
+        with contextlib.suppress(DomainError):  # asked for already, by a PATCH that was sent twice
+            if not slide.jobs.exists():
+                job_create(kind=Job.Kind.INGEST, slide=slide, by=upload.user)
+    return slide
+
+
+def _study(request: Request, name: str) -> Study:
+    studies = Study.objects.visible_to(request.user)
+    if name:
+        studies = studies.filter(name=name)
+    study: Study | None = studies.order_by("pk").first()
+    if study is None:
+        raise InvalidInput(f"You are in no study called {name}." if name else "You are not in any study yet.")
+    return study
+
+
+def _metadata(header: str) -> dict[str, str]:
+    values = {}
+    for pair in filter(None, (part.strip() for part in header.split(","))):
+        key, _, value = pair.partition(" ")
+        try:
+            values[key] = base64.b64decode(value, validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            raise InvalidInput(f"Upload-Metadata: the value of {key} is not base64 of UTF-8.") from None
+    return values
+
+
+def _whole(request: Request, header: str) -> int:
+    value = request.headers.get(header, "")
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise InvalidInput(f"The header {header} must be a whole number of bytes.")
+    return int(value)
+
+
+def _mpp(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise InvalidInput("um/px must be a number such as 0.25.") from None

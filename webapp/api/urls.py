@@ -1,0 +1,32 @@
+"""Addresses below /api/v1/."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from webapp.api.health import HealthView
+from webapp.api.jobs import JobViewSet
+from webapp.api.models import ModelVersionViewSet
+from webapp.api.slides import SlideViewSet
+from webapp.api.tiles import CropView, DziView, ThumbnailView, TileView
+from webapp.api.uploads import UploadsView, UploadView
+
+app_name = "api"
+
+router = SimpleRouter()
+router.register("slides", SlideViewSet, basename="slide")
+router.register("jobs", JobViewSet, basename="job")
+router.register("models", ModelVersionViewSet, basename="model")
+
+urlpatterns = [
+    path("", include(router.urls)),
+    path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),
+    path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
+    path("slides/<uuid:pk>/crop.jpeg", CropView.as_view(), name="crop"),
+    path("slides/<uuid:pk>/thumbnail.jpeg", ThumbnailView.as_view(), name="thumbnail"),
+    path("uploads/", UploadsView.as_view(), name="uploads"),
+    path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),
+    path("health/", HealthView.as_view(), name="health"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
+]

@@ -1,0 +1,41 @@
+"""Reading environment variables; a wrong value stops the program with a sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def text(name: str, default: str) -> str:
+    """The variable, or what stands in the file named by NAME_FILE (docker secrets)."""
+    if file := os.environ.get(f"{name}_FILE"):
+        try:
+            return Path(file).read_text("utf-8").strip()
+        except OSError as error:
+            raise SystemExit(f"{name}_FILE={file} cannot be read: {error.strerror}") from error
+    return os.environ.get(name, default)
+
+
+def boolean(name: str, default: bool) -> bool:
+    """True or False, spelled so."""
+    value = text(name, str(default))
+    if value.lower() not in {"true", "false"}:
+        raise SystemExit(f"{name}={value} is not understood; use True or False")
+    return value.lower() == "true"
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """A whole number within limits."""
+    value = text(name, str(default))
+    try:
+        number = int(value)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise SystemExit(f"{name}={value} is not understood; use a whole number from {low} to {high}")
+    return number
+
+
+def words(name: str, default: str) -> list[str]:
+    """A comma-separated list."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]

@@ -1,0 +1,60 @@
+"""What a new installation begins with: an administrator, a token, two studies, a drawn slide, the shipped weights."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import transaction
+from knox.models import AuthToken
+
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+from webapp.slides.models import Study
+from webapp.slides.services import slide_create, study_create
+
+DEMO_NAME = "Drawn demonstration slide.tif"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What is printed at every start."""
+
+    name: str
+    password: str
+    token: str
+
+
+def first_run() -> Credentials:
+    """Make what is missing; at later starts read the credentials that were kept."""
+    call_command("register_weights", verbosity=0, stdout=_Silent())
+    path = Path(settings.DATA_DIR) / "credentials.txt"
+    if path.exists():
+        lines = dict(line.split(": ", 1) for line in path.read_text("utf-8").splitlines() if ": " in line)
+        return Credentials(lines["name"], lines["password"], lines["token"])
+    password = secrets.token_urlsafe(12)
+    with transaction.atomic():
+        admin, _ = User.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
+        admin.set_password(password)
+        admin.save()
+        _, token = AuthToken.objects.create(admin)
+        if not Study.objects.exists():
+            study_create(name="Laboratory", manager=admin)
+            demo = study_create(name="Demonstration", manager=admin)
+            slide = slide_create(study=demo, case_identifier="drawn", name=DEMO_NAME, file=None, user=admin)
+            job_create(kind=Job.Kind.INGEST, slide=slide, by=admin)
+        path.touch(mode=0o600)
+        path.write_text(
+            f"Made at the first start; after changing the password in the admin, change it here.\n"
+            f"name: admin\npassword: {password}\ntoken: {token}\n",
+            "utf-8",
+        )
+    return Credentials("admin", password, token)
+
+
+class _Silent:
+    def write(self, text: str) -> None: ...

@@ -1,0 +1,37 @@
+"""Bring back lost jobs, for ever: `python manage.py watch`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, close_old_connections
+
+from webapp.jobs.services import jobs_forget_messages, jobs_watch
+
+_log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    """A process of its own, so that it works when the broker is away and every worker is busy."""
+
+    help = "Send jobs again whose worker or message was lost; runs until it is stopped."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seconds", type=float, default=5.0, help="between two looks")
+        parser.add_argument(
+            "--fresh", action="store_true", help="broker and workers have just started: nothing is under way anywhere"
+        )
+
+    def handle(self, *args: Any, seconds: float, fresh: bool, **options: Any) -> None:
+        if fresh:
+            jobs_forget_messages()
+        while True:
+            try:
+                jobs_watch()
+            except DatabaseError:
+                _log.exception("the database does not answer; trying again")
+            close_old_connections()
+            time.sleep(seconds)

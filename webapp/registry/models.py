@@ -1,0 +1,47 @@
+"""Model versions: weights with their card. One is active; every run keeps the one that it was made with."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+
+class ModelVersion(models.Model):
+    """A detector that can be run."""
+
+    class State(models.TextChoices):
+        CANDIDATE = "candidate", "candidate"
+        ACTIVE = "active", "active"
+        RETIRED = "retired", "retired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.CANDIDATE)
+    path = models.CharField(max_length=500, help_text="The .safetensors file, relative to the folder of models.")
+    sha256 = models.CharField(max_length=64, unique=True)
+    card = models.JSONField(default=dict, help_text="Recipe, data, metrics: the JSON beside the weights.")
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["state"], condition=models.Q(state="active"), name="one_active_version")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def f1_at_half(self) -> float | None:
+        """F1 at score 0.5 on the held-out cases of its card."""
+        value: float | None = self.card.get("metrics", {}).get("f1_at_0.5")
+        return value
+
+    @property
+    def file(self) -> Path:
+        """The weights."""
+        return Path(settings.MODEL_DIR) / self.path

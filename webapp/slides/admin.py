@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
+
+
+class MembershipInline(admin.TabularInline[Membership, Study]):
+    model = Membership
+    extra = 1
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Study)
+class StudyAdmin(admin.ModelAdmin[Study]):
+    list_display = ["name", "created_at"]
+    search_fields = ["name"]
+    inlines = [MembershipInline]
+
+
+@admin.register(Case)
+class CaseAdmin(admin.ModelAdmin[Case]):
+    list_display = ["identifier", "study", "created_at"]
+    list_filter = ["study"]
+    search_fields = ["identifier"]
+
+
+class SlideEventInline(admin.TabularInline[SlideEvent, Slide]):
+    model = SlideEvent
+    extra = 0
+    can_delete = False
+    readonly_fields = ["at", "user", "action", "detail"]
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Slide)
+class SlideAdmin(admin.ModelAdmin[Slide]):
+    """What a file says of itself is read only; the case can be corrected."""
+
+    list_display = ["name", "case", "state", "width", "height", "mpp_x", "mpp_source", "uploaded_by", "uploaded_at"]
+    list_filter = ["state", "case__study", "drawn"]
+    search_fields = ["name", "case__identifier", "sha256"]
+    list_select_related = ["case__study", "uploaded_by"]
+    fields = (
+        "name", "case",  # what a person may correct; the rest is what the file says
+        "state", "remark", "path", "sha256", "bytes", "format", "width", "height", "mpp_x", "mpp_y",
+        "mpp_source", "tissue_fraction", "drawn", "wants_detection", "uploaded_by", "uploaded_at",
+    )  # fmt: skip
+    readonly_fields = fields[2:]
+    inlines = [SlideEventInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # slides come in by upload
+
+
+@admin.register(Upload)
+class UploadAdmin(admin.ModelAdmin[Upload]):
+    list_display = ["name", "user", "offset", "size", "created_at", "slide"]
+    readonly_fields = ["user", "study", "name", "size", "offset", "created_at", "slide"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False

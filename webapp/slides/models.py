@@ -1,0 +1,221 @@
+"""What there is to look at: studies hold cases, cases hold slides; people are members of studies.
+
+Every list and every object is reached through `visible_to(user)`, which gives nothing unless a rule gives it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import models
+
+Viewer = AbstractBaseUser | AnonymousUser
+Rows = TypeVar("Rows", bound=models.QuerySet[Any])
+
+
+def visible(rows: Rows, user: Viewer, study: str) -> Rows:
+    """The rows of the studies that a person is a member of; superusers see all, strangers nothing.
+
+    study: the lookup from a row to its study, such as "case__study"; "" for studies themselves.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return rows.none()
+    if getattr(user, "is_superuser", False):
+        return rows
+    member = f"{study}__memberships__user_id" if study else "memberships__user_id"
+    return rows.filter(**{member: user.pk})
+
+
+class StudyQuerySet(models.QuerySet["Study"]):
+    """Studies."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Those that the person is a member of."""
+        return visible(self, user, "")
+
+
+class CaseQuerySet(models.QuerySet["Case"]):
+    """Cases."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Those of the person's studies."""
+        return visible(self, user, "study")
+
+
+class SlideQuerySet(models.QuerySet["Slide"]):
+    """Slides."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Those of the person's studies."""
+        return visible(self, user, "case__study")
+
+
+class Study(models.Model):
+    """A group of cases that the same people may see."""
+
+    name = models.CharField(max_length=200, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    members = models.ManyToManyField(User, through="Membership", related_name="studies")
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person in a study."""
+
+    class Role(models.TextChoices):
+        READER = "reader", "Reader: looks, uploads, detects"
+        MANAGER = "manager", "Manager: also enters um/px of any slide"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.READER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "user"], name="one_membership_per_study")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.study} as {self.role}"
+
+
+class Case(models.Model):
+    """One patient, by a pseudonym; the unit by which data are split for training."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="cases")
+    identifier = models.CharField(max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["identifier"]
+        constraints = [models.UniqueConstraint(fields=["study", "identifier"], name="one_case_per_identifier")]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+
+class Slide(models.Model):
+    """A slide or frame that was uploaded. Coordinates everywhere are its level-0 pixels, origin top left, uncropped."""
+
+    class State(models.TextChoices):
+        PREPARING = "preparing", "being prepared"
+        NEEDS_MPP = "needs_mpp", "um/px missing"
+        READY = "ready", "ready"
+        REFUSED = "refused", "refused"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="slides")
+    name = models.CharField(max_length=255)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PREPARING, db_index=True)
+    remark = models.TextField(blank=True, help_text="Why it was refused, or what a reader should know about it.")
+    path = models.CharField(max_length=500, blank=True, help_text="The file to open, relative to its own folder.")
+    sha256 = models.CharField(max_length=64, blank=True, db_index=True)
+    bytes = models.BigIntegerField(default=0)
+    format = models.CharField(max_length=50, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    mpp_x = models.FloatField(null=True, blank=True, help_text="um per level-0 pixel.")
+    mpp_y = models.FloatField(null=True, blank=True)
+    mpp_source = models.CharField(max_length=10, blank=True, help_text="file, or entered by a person.")
+    tissue_fraction = models.FloatField(null=True, blank=True, help_text="Share of the area that is not glass.")
+    wants_detection = models.BooleanField(default=True, help_text="Detect as soon as it is ready.")
+    drawn = models.BooleanField(default=False, help_text="Drawn by the program, not scanned.")
+    uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    uploaded_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    objects = SlideQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-uploaded_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this slide lies."""
+        return Path(settings.SLIDE_DIR) / str(self.id)
+
+    @property
+    def file(self) -> Path:
+        """The file that OpenSlide opens."""
+        return self.folder / self.path
+
+    @property
+    def thumbnail(self) -> Path:
+        """A JPEG of at most 512 px."""
+        return self.folder / "thumbnail.jpeg"
+
+    @property
+    def mpp(self) -> tuple[float, float] | None:
+        """(x, y) um per level-0 pixel, or None where unknown."""
+        return (self.mpp_x, self.mpp_y) if self.mpp_x is not None and self.mpp_y is not None else None
+
+    @property
+    def tissue_mm2(self) -> float | None:
+        """Area that is not glass, from um/px in x times y; None where um/px is unknown."""
+        if self.mpp is None or self.tissue_fraction is None or not self.width or not self.height:
+            return None
+        return self.tissue_fraction * self.width * self.height * self.mpp[0] * self.mpp[1] / 1e6
+
+
+class SlideEvent(models.Model):
+    """Who did what to a slide: uploads, um/px entered, state changes by a person. Never changed, never deleted."""
+
+    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="events")
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    action = models.CharField(max_length=50)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["at"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.action}"
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    """An upload belongs to the person who began it."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """One's own uploads."""
+        return self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()
+
+
+class Upload(models.Model):
+    """A file on its way in; how many of its bytes have arrived is in `offset`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="+")
+    case_identifier = models.CharField(max_length=100, blank=True)
+    name = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    offset = models.BigIntegerField(default=0)
+    mpp = models.FloatField(null=True, blank=True)
+    detect = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    slide = models.ForeignKey(Slide, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = UploadQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.offset} of {self.size} bytes)"
+
+    @property
+    def file(self) -> Path:
+        """Where the bytes that have arrived lie."""
+        return Path(settings.UPLOAD_DIR) / str(self.id)

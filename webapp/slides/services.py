@@ -1,0 +1,230 @@
+"""Writing slides: uploads arrive, slides are prepared, um/px is entered."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from detector.slide import plausible_mpp
+from webapp.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
+from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
+
+_BLOCK = 1 << 20
+_SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
+
+
+class Readable(Protocol):
+    """What bytes are read from: a request or a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most this many bytes; none at the end."""
+
+
+def study_create(*, name: str, manager: User) -> Study:
+    """A study with its first member."""
+    with transaction.atomic():
+        study: Study = Study.objects.create(name=name)
+        Membership.objects.create(study=study, user=manager, role=Membership.Role.MANAGER)
+    return study
+
+
+def upload_create(
+    *,
+    user: User,
+    study: Study,
+    name: str,
+    size: int,
+    case_identifier: str = "",
+    mpp: float | None = None,
+    detect: bool = True,
+) -> Upload:
+    """Begin an upload. Refuses what will not fit before a byte is sent."""
+    if size <= 0:
+        raise InvalidInput("This file is empty (0 bytes); the copy may have broken off.")
+    if size > settings.MAX_UPLOAD_BYTES:
+        raise TooLarge(f"This file is larger than the {settings.MAX_UPLOAD_BYTES // 1024**3} GB that are accepted.")
+    if mpp is not None and plausible_mpp(mpp, mpp) is None:
+        raise InvalidInput("um/px must lie between 0.05 and 5; a 40x scan has about 0.25.")
+    settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(settings.UPLOAD_DIR).free < size + _SPARE_BYTES:
+        raise TooLarge("There is not enough room on the server for this file; ask your administrator for space.")
+    upload = Upload.objects.create(
+        user=user,
+        study=study,
+        name=clean_name(name),
+        size=size,
+        case_identifier=case_identifier.strip()[:100],
+        mpp=mpp,
+        detect=detect,
+    )
+    upload.file.touch(mode=0o600)
+    return upload
+
+
+def upload_append(*, upload: Upload, offset: int, stream: Readable) -> int:
+    """Add bytes at the end; returns how many there are now. What arrived before a broken connection is kept."""
+    with upload.file.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy("Another connection is sending this file.") from None
+        upload.refresh_from_db()
+        if offset != upload.offset:
+            raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
+        file.seek(offset)
+        try:
+            while upload.offset < upload.size and (block := stream.read(min(_BLOCK, upload.size - upload.offset))):
+                file.write(block)
+                upload.offset += len(block)
+        finally:
+            file.flush()
+            upload.save(update_fields=["offset"])
+    return upload.offset
+
+
+def upload_finish(*, upload: Upload) -> Slide:
+    """Turn a complete upload into a slide that waits to be prepared; asking twice gives the same slide."""
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        if upload.slide is not None:
+            return upload.slide
+        if upload.offset != upload.size:
+            raise DomainError(f"{upload.size - upload.offset} bytes of this file have not arrived yet.")
+        slide = slide_create(
+            study=upload.study,
+            case_identifier=upload.case_identifier,
+            name=upload.name,
+            file=upload.file,
+            user=upload.user,
+            mpp=upload.mpp,
+            detect=upload.detect,
+        )
+        upload.slide = slide
+        upload.save(update_fields=["slide"])
+    return slide
+
+
+def upload_cancel(*, upload: Upload) -> None:
+    """Forget an unfinished upload and its bytes."""
+    upload.file.unlink(missing_ok=True)
+    upload.delete()
+
+
+def slide_create(
+    *,
+    study: Study,
+    case_identifier: str,
+    name: str,
+    file: Path | None,
+    user: User | None,
+    mpp: float | None = None,
+    detect: bool = True,
+) -> Slide:
+    """A slide from a file on this server, which is moved into the slide's folder. It still has to be prepared.
+
+    Without a file the slide is one that preparing draws. Without an identifier it is a case of its own, under a
+    pseudonym.
+    """
+    with transaction.atomic():
+        case, _ = Case.objects.get_or_create(study=study, identifier=case_identifier or f"case-{secrets.token_hex(3)}")
+        slide: Slide = Slide.objects.create(
+            case=case,
+            name=clean_name(name),
+            path=f"original/slide{_suffix(name)}",
+            bytes=file.stat().st_size if file else 0,
+            uploaded_by=user,
+            wants_detection=detect,
+            drawn=file is None,
+            mpp_x=mpp,
+            mpp_y=mpp,
+            mpp_source="entered" if mpp else "",
+        )
+        detail = f"um/px entered with the upload: {mpp:g}" if mpp else ""
+        SlideEvent.objects.create(slide=slide, user=user, action="uploaded" if file else "drawn", detail=detail)
+        slide.file.parent.mkdir(parents=True)
+        if file is not None:
+            shutil.move(file, slide.file)
+    return slide
+
+
+def slide_prepared(*, slide: Slide, facts: dict[str, Any]) -> Slide:
+    """Keep what preparing found. um/px of the file wins over what a person entered."""
+    with transaction.atomic():
+        slide = Slide.objects.select_for_update().get(pk=slide.pk)
+        uploaded = slide.file
+        for name in ("path", "bytes", "sha256", "format", "width", "height", "tissue_fraction"):
+            setattr(slide, name, facts[name])
+        remarks = [facts["remark"]] if facts.get("remark") else []
+        if facts["mpp"]:
+            if slide.mpp_source == "entered" and slide.mpp_x != facts["mpp"][0]:
+                remarks.append(f"The file says {facts['mpp'][0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")
+            slide.mpp_x, slide.mpp_y = facts["mpp"]
+            slide.mpp_source = "file"
+        slide.remark = " ".join(remarks)
+        if slide.path.startswith("unpacked/"):
+            transaction.on_commit(lambda: uploaded.unlink(missing_ok=True))  # the zip; its files are beside it
+        slide.state = Slide.State.READY if slide.mpp else Slide.State.NEEDS_MPP
+        slide.save()
+    return slide
+
+
+def slide_add_remark(*, slide: Slide, remark: str) -> None:
+    """Tell readers of the slide one thing more."""
+    with transaction.atomic():
+        slide = Slide.objects.select_for_update().get(pk=slide.pk)
+        slide.remark = f"{slide.remark} {remark}".strip()
+        slide.save(update_fields=["remark"])
+
+
+def slide_refused(*, slide: Slide, reason: str) -> None:
+    """Nothing of a refused file stays but the record of why."""
+    with transaction.atomic():
+        Slide.objects.filter(pk=slide.pk).update(state=Slide.State.REFUSED, remark=reason, path="")
+        transaction.on_commit(lambda: shutil.rmtree(slide.folder, ignore_errors=True))
+
+
+def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
+    """Enter um/px where the file has none. Allowed to managers of the study and to who uploaded it; logged."""
+    if not may_set_mpp(slide=slide, user=user):
+        raise NotAllowed("Only a manager of the study or the person who uploaded this slide may enter its um/px.")
+    if plausible_mpp(mpp, mpp) is None:
+        raise InvalidInput("um/px must lie between 0.05 and 5; a 40x scan has about 0.25.")
+    with transaction.atomic():
+        slide = Slide.objects.select_for_update().get(pk=slide.pk)
+        if slide.mpp_source == "file":
+            raise DomainError("The um/px of this slide comes from its file and cannot be changed.")
+        if slide.state not in {Slide.State.NEEDS_MPP, Slide.State.READY}:
+            raise DomainError(f"This slide is {slide.get_state_display()}; um/px can be entered when it is prepared.")
+        before = f"{slide.mpp_x:g}" if slide.mpp_x else "unknown"
+        slide.mpp_x = slide.mpp_y = mpp
+        slide.mpp_source = "entered"
+        slide.state = Slide.State.READY
+        slide.save()
+        SlideEvent.objects.create(slide=slide, user=user, action="um/px entered", detail=f"{before} -> {mpp:g}")
+    return slide
+
+
+def may_set_mpp(*, slide: Slide, user: User) -> bool:
+    """Whether the person is authorised to enter this slide's um/px."""
+    if user.is_superuser or slide.uploaded_by_id == user.pk:
+        return True
+    return Membership.objects.filter(study=slide.case.study_id, user=user, role=Membership.Role.MANAGER).exists()
+
+
+def clean_name(name: str) -> str:
+    """The last part of a path, without control characters, for display only."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
+
+
+def _suffix(name: str) -> str:
+    suffix = Path(clean_name(name)).suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ""

@@ -1,0 +1,17 @@
+"""Addresses of the pages."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from webapp.viewer import views
+
+urlpatterns = [
+    path("", views.worklist, name="worklist"),
+    path("worklist/rows/", views.worklist_rows, name="worklist-rows"),
+    path("slides/<uuid:pk>/", views.slide, name="slide"),
+    path("jobs/", views.jobs, name="jobs"),
+    path("jobs/rows/", views.job_rows, name="job-rows"),
+    path("models/", views.models, name="models"),
+    path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+]
