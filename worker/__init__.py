@@ -1,0 +1,1 @@
+"""Where the web's jobs meet the detector: claim a shard, load, one detector call, save."""

@@ -1,0 +1,67 @@
+"""An uploaded file becomes a slide, or is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from detector.errors import DetectorError
+from webapp.annotations.services import detection_request_if_wanted
+from webapp.errors import DomainError
+from webapp.jobs.models import Shard
+from webapp.jobs.services import job_succeed, shard_finish, shard_progress
+from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
+
+TIME_LIMIT = 1800  # seconds that preparing one file may take
+
+
+def run_ingest(shard: Shard) -> None:
+    """Prepare the file in a process of its own, then keep its facts, or the reason why it is refused."""
+    slide = shard.job.slide
+    answer = _prepare(shard)
+    with transaction.atomic():
+        shard_finish(shard=shard)
+        job_succeed(job=shard.job)
+        if "refused" in answer:
+            slide_refused(slide=slide, reason=answer["refused"])
+            return
+        slide = slide_prepared(slide=slide, facts=answer)
+    try:
+        detection_request_if_wanted(slide=slide)
+    except DomainError as error:  # no model version is active, say; the slide can be looked at all the same
+        slide_add_remark(slide=slide, remark=str(error))
+
+
+def _prepare(shard: Shard) -> dict[str, Any]:
+    slide = shard.job.slide
+    command = [sys.executable, "-m", "detector.slide", str(slide.file), str(slide.folder)]
+    if slide.drawn:
+        command.append("--draw")
+    process = subprocess.Popen(
+        command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + TIME_LIMIT
+    try:
+        while True:
+            try:
+                out, err = process.communicate(timeout=min(10, settings.LEASE_SECONDS / 3))
+                break
+            except subprocess.TimeoutExpired:
+                shard_progress(shard=shard)
+                if time.monotonic() > deadline:
+                    return {"refused": f"Preparing this file took longer than {TIME_LIMIT // 60} minutes."}
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode < 0:
+        return {"refused": "Reading this file crashed the reader; it is damaged or not what it says it is."}
+    if process.returncode != 0:
+        raise DetectorError(f"the slide could not be prepared:\n{err[-4000:]}")
+    answer: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return answer
