@@ -1,0 +1,39 @@
+# `make run` serves Mitoscope; `make test` runs all tests. Both set up what they need.
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+BIN := .venv/bin
+MITOSCOPE_DATA ?=
+export MITOSCOPE_DATA
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format bench reproduce
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+install:
+	@$(PYTHON) webapp/bootstrap.py
+
+run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=...)
+	@$(BIN)/python -m webapp.launcher
+
+install-tests:
+	@$(PYTHON) webapp/bootstrap.py tests
+
+test: install-tests  ## set everything up and run all tests
+	$(BIN)/python -m pytest
+
+lint: install-tests  ## ruff, ruff format, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy detector worker webapp
+	$(BIN)/lint-imports
+
+format: install-tests  ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## measure the detector, as ratios in one run
+	$(BIN)/python -m detector benchmark
+
+reproduce: install  ## train the shipped weights anew (hours on a CPU); needs MITOSCOPE_DATA
+	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan first --held-out A04 --out runs/first --resume --compile

