@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SLIDE",
         help="slides known to hold no mitosis: background and look-alikes are taken from them",
     )
+    three.add_argument("--parent", type=Path, metavar="WEIGHTS", help="begin with these weights, not with random ones")
     three.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     three.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
     three.add_argument("--device", default="auto")
@@ -94,11 +96,10 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
 def _detect(options: argparse.Namespace) -> None:
     network, card = load_weights(options.weights)
     scorer = Scorer(network, device=options.device, precision=options.precision)
-    lines = [json.dumps(_detect_one(path, scorer, card, options)) + "\n" for path in options.images]
-    if options.out is None:
-        sys.stdout.writelines(lines)
-    else:
-        options.out.write_text("".join(lines), "utf-8")
+    with nullcontext(sys.stdout) if options.out is None else options.out.open("w", encoding="utf-8") as out:
+        for path in options.images:  # written one by one, so that a bad file does not lose what came before it
+            out.write(json.dumps(_detect_one(path, scorer, card, options)) + "\n")
+            out.flush()
 
 
 def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -173,6 +174,7 @@ def _train(options: argparse.Namespace) -> None:
             validation,
             plan,
             options.out,
+            parent=options.parent,
             resume=options.resume,
             device=options.device,
             precision=options.precision,

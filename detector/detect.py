@@ -70,7 +70,7 @@ class Scorer:
     """
 
     def __init__(self, network: ResNet12, *, device: str = "auto", precision: str = "auto") -> None:
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.device = device_called(device)
         if precision not in {"auto", "fp32", "bf16"}:
             raise ValueError(f"precision must be auto, fp32 or bf16, not {precision}")
         self.precision = precision if precision != "auto" else "bf16" if has_bf16(self.device) else "fp32"
@@ -91,6 +91,19 @@ class Scorer:
         x = x.permute(2, 0, 1).unsqueeze(0).to(self._dtype)  # (1, 3, h, w), channels last in memory
         out = mitosis_logit(self._network(x).float())  # (1, r, q)
         return out[0].cpu().numpy()
+
+
+def device_called(name: str) -> torch.device:
+    """The device of a name, or for "auto" a GPU where there is one. ValueError where there is no such device."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name}") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no device {name} here: PyTorch sees {torch.cuda.device_count()} CUDA GPUs")
+    return device
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector import paper
 from detector.batches import SampleSets, stream
-from detector.checkpoint import save_weights
-from detector.detect import Scorer, detect, has_bf16
-from detector.errors import DataSetError, PlanError
+from detector.checkpoint import load_weights, save_weights
+from detector.detect import Scorer, detect, device_called, has_bf16
+from detector.errors import DataSetError, PlanError, WeightsError
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Hpf
 from detector.network import ResNet12
@@ -70,6 +73,7 @@ class _Training:
     mined: Sequence[Sample]
     plan: Plan
     out: Path
+    parent: Path | None = None  # weights to begin with instead of random ones
     resume: bool = False
     device: str = "auto"
     precision: str = "auto"
@@ -77,13 +81,18 @@ class _Training:
     report: Report = field(default=lambda _: None)
 
     def __post_init__(self) -> None:
-        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        self.device = str(device_called(self.device))
         if self.precision == "auto":
             self.precision = "bf16" if has_bf16(torch.device(self.device)) else "fp32"
         self.hpfs = [hpf for case in self.train for hpf in case.hpfs]
         self.sets = self._sample_sets()
         torch.manual_seed(self.plan.seed)
         self.network = ResNet12(self.plan.widths)
+        self.lineage: dict[str, Any] = {}
+        if self.parent is not None:
+            self.network, card = load_weights(self.parent)
+            keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan")
+            self.lineage = {"parent": {key: card.get(key) for key in keys}}
         self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if self.compile else self.network
         moving = get_ema_multi_avg_fn(self.plan.average)  # type: ignore[no-untyped-call]
@@ -97,8 +106,7 @@ class _Training:
         self.out.mkdir(parents=True, exist_ok=True)
         if self.resume and (self.out / CHECKPOINT).exists():
             self._restore()
-        else:
-            (self.out / CURVE).write_text(",".join(_CURVE_COLUMNS) + "\n", "utf-8")
+        self._begin_curve()
         try:
             while self.iteration < self.plan.iterations:
                 self._run_to(self._next_stop())
@@ -120,6 +128,13 @@ class _Training:
         stains = list(dict.fromkeys(hpf.stain for hpf in self.hpfs))
         return SampleSets(labelled, background, context, (), self.mined, stains)
 
+    def _begin_curve(self) -> None:
+        """The header, and after a resumption the rows up to its checkpoint: those beyond it will come again."""
+        path = self.out / CURVE
+        rows = path.read_text("utf-8").splitlines()[1:] if self.iteration and path.exists() else []
+        kept = [row for row in rows if int(row.split(",")[0]) <= self.iteration]
+        path.write_text("\n".join([",".join(_CURVE_COLUMNS), *kept]) + "\n", "utf-8")
+
     def _next_stop(self) -> int:
         plan = self.plan
         periodic = [n * (self.iteration // n + 1) for n in (plan.evaluate_every, plan.checkpoint_every)]
@@ -140,8 +155,9 @@ class _Training:
         started, first, losses = time.monotonic(), self.iteration, []
         self.network.train()
         for patches, labels in stream(sets, self.plan, self.iteration, stop):
-            losses.append(self._step(torch.from_numpy(patches), torch.from_numpy(labels)))
-            self.iteration += 1
+            with _whole_iteration():
+                losses.append(self._step(torch.from_numpy(patches), torch.from_numpy(labels)))
+                self.iteration += 1
             if self.iteration % 25 == 0 or self.iteration == stop:
                 rate = (self.iteration - first) / (time.monotonic() - started)
                 self.report({"iteration": self.iteration, "loss": float(np.mean(losses[-25:])), "per_second": rate})
@@ -206,15 +222,18 @@ class _Training:
         partial.replace(self.out / CHECKPOINT)
 
     def _restore(self) -> None:
-        with safe_open(self.out / CHECKPOINT, framework="pt") as file:
-            metadata = file.metadata()
-            if metadata["inputs"] != self._fingerprint():
-                raise PlanError(
-                    f"{self.out / CHECKPOINT} was made with another plan or other data; "
-                    "resume with the same ones, or train into another folder"
-                )
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
+        path = self.out / CHECKPOINT
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata, names = file.metadata(), file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+        except SafetensorError as error:
+            raise WeightsError(f"{path} is damaged ({error}); delete it to train from the beginning") from error
+        if metadata["inputs"] != self._fingerprint():
+            raise PlanError(
+                f"{path} was made with another plan or other data; "
+                "resume with the same ones, or train into another folder"
+            )
         groups: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
         for key, tensor in tensors.items():
             if key != "bg_hard":
@@ -245,6 +264,7 @@ class _Training:
             "plan": self.plan.as_dict(),
             "iterations": self.iteration,
             "precision": self.precision,
+            **self.lineage,
             "data": _describe(self.train),
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
@@ -254,6 +274,22 @@ class _Training:
             card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))
         save_weights(network, path, card)
         return path
+
+
+@contextmanager
+def _whole_iteration() -> Iterator[None]:
+    """Holds Ctrl-C back to the end of the block, as half an iteration in a checkpoint cannot be gone on from."""
+    if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _describe(cases: Sequence[Case]) -> list[dict[str, Any]]:

@@ -44,9 +44,10 @@ def first_run() -> Credentials:
         _, token = AuthToken.objects.create(admin)
         if not Study.objects.exists():
             study_create(name="Laboratory", manager=admin)
-            demo = study_create(name="Demonstration", manager=admin)
-            slide = slide_create(study=demo, case_identifier="drawn", name=DEMO_NAME, file=None, user=admin)
-            job_create(kind=Job.Kind.INGEST, slide=slide, by=admin)
+            if settings.DEMO_SLIDE_PIXELS:
+                demo = study_create(name="Demonstration", manager=admin)
+                slide = slide_create(study=demo, case_identifier="drawn", name=DEMO_NAME, file=None, user=admin)
+                job_create(kind=Job.Kind.INGEST, slide=slide, by=admin)
         path.touch(mode=0o600)
         path.write_text(
             f"Made at the first start; after changing the password in the admin, change it here.\n"

@@ -20,6 +20,7 @@ SLIDE_DIR = DATA_DIR / "slides"
 MODEL_DIR = Path(environment.text("MODEL_DIR", str(BASE_DIR / "detector" / "weights"))).resolve()
 
 MAX_UPLOAD_BYTES = environment.integer("MAX_UPLOAD_GB", 50, low=1, high=10_000) * 1024**3
+DEMO_SLIDE_PIXELS = environment.integer("DEMO_SLIDE_PIXELS", 20_000, low=0, high=100_000)  # 0: no demonstration slide
 DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
 LEASE_SECONDS = environment.integer("LEASE_SECONDS", 120, low=5, high=3600)
 STORED_SCORE_FLOOR = 0.2  # candidates below are not kept (detector.paper has the reason)

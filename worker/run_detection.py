@@ -49,8 +49,8 @@ def run_detection(shard: Shard) -> None:
 
 def merge_detection(shard_pk: int) -> None:
     """Join the cells of all shards, suppress once, and write the run; nothing to do unless the job is complete."""
-    job = Job.objects.select_related("slide").get(shards__pk=shard_pk)
-    if not job_is_complete(job_pk=job.pk):
+    job = Job.objects.select_related("slide").filter(shards__pk=shard_pk).first()
+    if job is None or not job_is_complete(job_pk=job.pk):
         return
     slide, shards = job.slide, list(job.shards.all())
     model = ModelVersion.objects.get(pk=job.parameters["model"])

@@ -42,7 +42,7 @@ def _prepare(shard: Shard) -> dict[str, Any]:
     slide = shard.job.slide
     command = [sys.executable, "-m", "detector.slide", str(slide.file), str(slide.folder)]
     if slide.drawn:
-        command.append("--draw")
+        command.append(str(settings.DEMO_SLIDE_PIXELS))
     process = subprocess.Popen(
         command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -7,12 +7,13 @@ background, and some hold a second mitosis; the csv's positions tell which.
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
 
 from detector import paper
-from detector.errors import DataSetError
+from detector.errors import DataSetError, SlideError
 from detector.hpf import Hpf, lab_statistics, points
 from detector.slide import open_slide
 
@@ -36,10 +37,12 @@ def read(folder: Path) -> list[Hpf]:
     slides: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
     for number, row in enumerate(rows, start=2):
         try:
-            entry = (row["uid"], float(row["x"]), float(row["y"]))
-        except ValueError:
+            x, y = float(row["x"]), float(row["y"])
+        except (TypeError, ValueError):  # TypeError where the line ends before them
             raise DataSetError(f"{table}, line {number}: x and y must be numbers") from None
-        slides.setdefault((row["dataset"], row["slide"]), []).append(entry)
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise DataSetError(f"{table}, line {number}: x and y must be numbers")
+        slides.setdefault((row["dataset"], row["slide"]), []).append((row["uid"], x, y))
 
     half = paper.PATCH_SIZE / 2
     hpfs = []
@@ -67,7 +70,10 @@ def read(folder: Path) -> list[Hpf]:
 
 
 def _read_patch(path: Path) -> np.typing.NDArray[np.uint8]:
-    with open_slide(path) as patch:
-        if patch.size != (paper.PATCH_SIZE, paper.PATCH_SIZE):
-            raise DataSetError(f"{path}: {patch.size[0]} x {patch.size[1]} px, expected 128 x 128")
-        return patch.read(0, 0, 0, *patch.size)
+    try:
+        with open_slide(path) as patch:
+            if patch.size != (paper.PATCH_SIZE, paper.PATCH_SIZE):
+                raise DataSetError(f"{path}: {patch.size[0]} x {patch.size[1]} px, expected 128 x 128")
+            return patch.read(0, 0, 0, *patch.size)
+    except SlideError as error:
+        raise DataSetError(f"{path}: {error.reason}") from error

@@ -45,7 +45,11 @@ def read(folder: Path) -> list[Hpf]:
 def read_labels(path: Path) -> Points:
     """Centres (x, y) of the mitoses of one csv file: the mean of each line's pixels. Raises DataSetError."""
     centres = []
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataSetError(f"{path} is no text: {error}") from error
+    for number, line in enumerate(lines, start=1):
         fields = [part for part in line.replace(";", ",").split(",") if part.strip()]
         if not fields:
             continue

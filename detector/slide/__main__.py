@@ -1,6 +1,6 @@
-"""`python -m detector.slide FILE FOLDER [--draw]`: prepare an upload; prints its facts, or why it is refused, as JSON.
+"""`python -m detector.slide FILE FOLDER [PIXELS]`: prepare an upload; prints its facts, or why it is refused, as JSON.
 
-With --draw the file is drawn first, where it is not there: the demonstration slide.
+With PIXELS the file is drawn first, where it is not there: the demonstration slide, a square of this side.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ _MEMORY_BYTES = 8 << 30  # a flat image of MAX_FLAT_PIXELS needs about 3 GB
 def main() -> int:
     """Exit status 0 also for a refused file: refusing is a result."""
     file, folder = (Path(argument) for argument in sys.argv[1:3])
-    if "--draw" in sys.argv and not file.exists():
+    if len(sys.argv) > 3 and not file.exists():
         from detector.slide.drawn import draw_slide
 
-        draw_slide(file)
+        size = int(sys.argv[3])
+        draw_slide(file, size=size, figures=max(3, 60 * size * size // 20_000**2))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:

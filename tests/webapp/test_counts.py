@@ -36,7 +36,8 @@ def test_a_box_holds_its_edges(client_of, alice, slide):
 
 
 @pytest.mark.parametrize(
-    "query", ["min_score=2", "min_score=x", "bbox=1,2,3", "bbox=5,0,1,1", "bbox=nan,0,1,1", "limit=0", "run=7", "offset=-1"]
+    "query",
+    ["min_score=2", "min_score=x", "bbox=1,2,3", "bbox=5,0,1,1", "bbox=nan,0,1,1", "limit=0", "run=7", "offset=-1"],
 )
 def test_bad_questions_are_answered_with_what_was_wrong(client_of, alice, slide, query):
     answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/detections/?{query}")

@@ -40,7 +40,10 @@ def test_the_file_is_not_contradicted(client_of, root, make_slide):
 def test_a_value_that_no_microscope_has_is_refused(client_of, root, make_slide, mpp):
     slide = make_slide(mpp=None)
     client = client_of(root)
-    assert client.post(f"/api/v1/slides/{slide.pk}/mpp/", f'{{"mpp": {mpp}}}', content_type="application/json").status_code == 400
+    assert (
+        client.post(f"/api/v1/slides/{slide.pk}/mpp/", f'{{"mpp": {mpp}}}', content_type="application/json").status_code
+        == 400
+    )
 
 
 def test_detection_waits_for_it_and_says_so(client_of, alice, make_slide, model):

@@ -129,7 +129,10 @@ def test_bad_headers_are_named(client_of, alice):
     bad = client.post("/api/v1/uploads/", headers={**TUS, "Upload-Length": "3", "Upload-Metadata": "filename %%%"})
     assert "filename" in bad.json()["detail"]
     address = begin(client, 3)["Location"]
-    assert client.patch(address, b"abc", content_type="text/plain", headers={**TUS, "Upload-Offset": "0"}).status_code == 415
+    assert (
+        client.patch(address, b"abc", content_type="text/plain", headers={**TUS, "Upload-Offset": "0"}).status_code
+        == 415
+    )
 
 
 def test_a_path_in_the_name_stays_a_name(client_of, alice):

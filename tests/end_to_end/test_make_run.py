@@ -1,0 +1,293 @@
+"""The main job as a person does it: `make run`, sign in, drop a slide, see its mitoses, read the same count by REST."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass
+class Running:
+    """A Mitoscope started by `make run`."""
+
+    address: str
+    data: Path
+    process: subprocess.Popen
+    name: str
+    password: str
+    token: str
+
+    def get(self, path: str, method: str = "GET") -> dict:
+        request = urllib.request.Request(
+            f"{self.address}/api/v1/{path}", headers={"Authorization": f"Token {self.token}"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_run(data: Path, port: int, **variables: str) -> subprocess.Popen:
+    kept = ("PATH", "HOME", "LANG", "MITOSCOPE_DATA")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    environment |= {"DATA_DIR": str(data), "PORT": str(port), "DEMO_SLIDE_PIXELS": "1800", **variables}
+    return subprocess.Popen(
+        ["make", "run"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def start(data: Path, **variables: str) -> Running:
+    port = free_port()
+    process = make_run(data, port, **variables)
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Ctrl-C stops everything" in line:
+            break
+    found = dict(re.findall(r"^  (name|password|API token) +(\S+)$", said, re.MULTILINE))
+    assert f"http://127.0.0.1:{port}" in said, said
+    return Running(f"http://127.0.0.1:{port}", data, process, found["name"], found["password"], found["API token"])
+
+
+def interrupt(process: subprocess.Popen) -> None:
+    """Ctrl-C: the signal goes to the whole foreground group."""
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=60)
+
+
+def processes_of(data: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("DATA_DIR") == str(data):
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    data = tmp_path_factory.mktemp("var")
+    app = start(data)
+    yield app
+    if app.process.poll() is None:
+        interrupt(app.process)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        if os.environ.get("MITOSCOPE_NEEDS_BROWSER"):
+            pytest.fail("Chromium is not installed, and MITOSCOPE_NEEDS_BROWSER says that it must be")
+        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium, args=[*flags, "--disable-sync", "--no-first-run"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser, running):
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.goto(running.address)
+    page.fill("[name=username]", running.name)
+    page.fill("[name=password]", running.password)
+    page.click("button.primary")
+    page.wait_for_selector("h1:has-text('Worklist')")
+    yield page
+    context.close()
+    assert not troubles
+
+
+@pytest.fixture(scope="module")
+def a_slide(tmp_path_factory) -> Path:
+    """A real slide where there is one, else a drawn one."""
+    real = os.environ.get("MITOSCOPE_DATA", "")
+    if real:
+        return Path(real) / "slides" / "CMU-1-Small-Region.svs"
+    from detector.slide.drawn import draw_slide
+
+    path = tmp_path_factory.mktemp("drawn") / "uploaded.tif"
+    draw_slide(path, size=2048, figures=9, seed=4)
+    return path
+
+
+def wait_for(condition, seconds: float = 180):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    pytest.fail(f"not within {seconds} s")
+
+
+def inked(page) -> int:
+    """How many pixels of the overlay are drawn on."""
+    return page.evaluate(
+        """() => { const c = document.getElementById('overlay');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"""
+    )
+
+
+def shown_count(page) -> int:
+    return int(page.get_attribute("#count", "data-count"))
+
+
+def test_secrets_are_kept_for_the_owner_alone(running):
+    for name in ("credentials.txt", "secret_key"):
+        assert stat.S_IMODE((running.data / name).stat().st_mode) == 0o600
+
+
+def test_the_demonstration_slide_is_there_says_that_it_is_drawn_and_gets_detected(running, page):
+    slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["drawn"] and s["run"]])[0]
+    page.goto(running.address)
+    row = page.locator(f"tr[data-slide='{slide['id']}']")
+    assert "drawn, not scanned" in row.inner_text()
+    count = running.get(f"slides/{slide['id']}/mitosis-count/")
+    assert row.locator("td.big").inner_text() == str(count["count"])
+
+
+def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(running, page, a_slide):
+    page.set_input_files("#files", str(a_slide))
+    page.wait_for_selector(f"tr:has-text('{a_slide.name}')", timeout=60_000)
+    slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["name"] == a_slide.name and s["run"]])[
+        0
+    ]
+    page.goto(f"{running.address}/slides/{slide['id']}/")
+    page.wait_for_function("document.getElementById('count').dataset.count !== undefined")
+    page.wait_for_function("!document.getElementById('showing').textContent.startsWith('Showing')")
+
+    counts = []
+    for score in (0.5, 0.25, 0.9):
+        page.fill("#score", str(score))
+        by_rest = running.get(f"slides/{slide['id']}/mitosis-count/?min_score={score}")
+        assert shown_count(page) == by_rest["count"], score
+        assert page.inner_text("#score-value") == f"{score:.2f}"
+        counts.append(by_rest["count"])
+    assert counts[1] >= counts[0] >= counts[2]
+    assert counts[1] > 0
+    page.fill("#score", "0.25")
+    page.wait_for_timeout(600)
+    assert inked(page) > 20
+    assert page.locator("#scalebar").inner_text().endswith(("µm", "mm"))
+    assert f"{by_rest['tissue_mm2']:.2f} mm²" in page.inner_text("#density")
+
+    from detector.__main__ import main
+
+    out = running.data / "detections.json"
+    assert main(["detect", str(a_slide), "--out", str(out)]) == 0
+    found = json.loads(out.read_text())["detections"]
+    assert len(found) == counts[0]
+
+    before = page.locator("#candidates li").count()
+    assert before > 0
+    page.keyboard.press("j")
+    page.wait_for_selector("#candidates li[aria-current]")
+    page.locator("#candidates li").nth(min(1, before - 1)).click()
+    page.wait_for_timeout(1200)
+    assert page.locator("#candidates img").first.evaluate("image => image.naturalWidth") == 96
+
+
+def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, tmp_path):
+    from PIL import Image
+
+    from detector.slide import open_slide
+    from detector.slide.drawn import draw_slide
+
+    draw_slide(tmp_path / "d.tif", size=1200, figures=4, seed=9)
+    with open_slide(tmp_path / "d.tif") as drawn:
+        Image.fromarray(drawn.read(0, 200, 300, 700, 600)).save(tmp_path / "frame.png")
+    page.set_input_files("#files", str(tmp_path / "frame.png"))
+    page.wait_for_selector("tr:has-text('um/px missing')", timeout=60_000)
+    page.click("tr:has-text('frame.png') a strong")
+    page.fill("#mpp-form [name=mpp]", "0,25")
+    page.click("#mpp-form button")
+    slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["name"] == "frame.png" and s["run"]])[0]
+    assert slide["mpp"] == [0.25, 0.25]
+    page.wait_for_function("document.getElementById('count').dataset.count !== undefined", timeout=60_000)
+
+
+def test_a_file_that_is_no_slide_is_refused_on_the_page_with_the_reason(running, page, tmp_path):
+    (tmp_path / "notes.svs").write_text("no slide\n" * 50)
+    page.set_input_files("#files", str(tmp_path / "notes.svs"))
+    row = page.locator("tr:has-text('notes.svs')")
+    row.locator("text=neither a slide").wait_for(timeout=60_000)
+    assert running.get("health/")["ok"]
+
+
+def test_killed_workers_come_back_and_the_detection_is_done(running):
+    slide = next(s for s in running.get("slides/")["results"] if s["drawn"])
+    job = running.get(f"slides/{slide['id']}/detections/", "POST")
+    wait_for(lambda: running.get(f"jobs/{job['id']}/")["state"] != "pending")
+    for process in processes_of(running.data):
+        if "detect,mine,train" in " ".join(process.cmdline()):
+            process.kill()
+    assert wait_for(lambda: running.get(f"jobs/{job['id']}/")["state"] == "succeeded", 240)
+    runs = running.get(f"slides/{slide['id']}/runs/")
+    assert len({run["candidate_count"] for run in runs}) == 1
+
+
+def test_ctrl_c_ends_every_process_and_a_second_start_loses_nothing(running):
+    before = running.get("slides/")["results"]
+    interrupt(running.process)
+    wait_for(lambda: not processes_of(running.data), 30)
+    began = time.monotonic()
+    again = start(running.data)
+    assert time.monotonic() - began < 60
+    try:
+        assert (again.name, again.password, again.token) == (running.name, running.password, running.token)
+        assert again.get("slides/")["results"] == before
+    finally:
+        interrupt(again.process)
+
+
+def test_a_busy_port_and_a_folder_that_cannot_be_written_end_with_one_sentence(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        out, _ = make_run(tmp_path / "var", port).communicate(timeout=120)
+    assert f"Port {port}" in out
+    assert "choose another: make run PORT=" in out
+    assert "Traceback" not in out
+    (tmp_path / "file").write_text("")
+    out, _ = make_run(tmp_path / "file" / "var", free_port()).communicate(timeout=120)
+    assert "cannot be written" in out
+    assert "Traceback" not in out

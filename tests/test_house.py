@@ -1,0 +1,105 @@
+"""What keeps the house tidy: settings and documents agree with the code, the images and the launcher are consistent."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_every_setting_is_in_the_example_and_the_other_way_round():
+    sources = [ROOT / "webapp/settings.py", ROOT / "webapp/launcher.py", *(ROOT / "worker").glob("*.py")]
+    used = set(re.findall(r"environment\.\w+\(\s*\"(\w+)\"", "".join(path.read_text() for path in sources)))
+    listed = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert used == listed
+
+
+def test_versions_are_pinned_to_the_last():
+    pinned = set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    wanted = set()
+    for name in ("requirements.txt", "webapp/requirements.txt", "detector/requirements.txt", "tests/requirements.txt"):
+        wanted |= set(re.findall(r"^([A-Za-z0-9_.-]+)", (ROOT / name).read_text(), re.MULTILINE)) - {"-r", "-c"}
+    normal = {name.lower().replace("_", "-") for name in pinned}
+    assert not {name.lower().replace("_", "-") for name in wanted if not name.startswith("-")} - normal
+    assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text()
+
+
+def test_lock_files_name_no_registry():
+    assert "resolved" not in (ROOT / "package-lock.json").read_text()
+
+
+def test_compose_is_complete_as_far_as_it_can_be_read():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    services = compose["services"]
+    assert {"web", "watch", "ingest", "worker", "gpu-worker", "postgres", "redis"} <= set(services)
+    assert services["gpu-worker"]["profiles"] == ["gpu"]
+    stages = set(re.findall(r"^FROM \S+ AS (\w+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    for service in services.values():
+        if "build" in service:
+            assert service["build"]["target"] in stages
+    queues = " ".join(" ".join(service.get("command", [])) for service in services.values())
+    for queue in ("ingest", "detect", "mine", "train"):
+        assert queue in queues
+
+
+def test_the_web_image_has_no_torch():
+    assert "torch" not in re.sub(r"#.*", "", (ROOT / "webapp/requirements.txt").read_text())
+    code = "import sys, django; django.setup(); import webapp.urls; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**_environment()})
+    assert done.returncode == 0
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "webapp.settings"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [({"DEBUG": "yes"}, "use True or False"), ({"PORT": "abc"}, "whole number"), ({"LEASE_SECONDS": "0"}, "from 5")],
+)
+def test_a_wrong_setting_stops_the_program_with_a_sentence(variables, words):
+    command = [sys.executable, "-m", "webapp.launcher" if "PORT" in variables else "django", "check"]
+    done = subprocess.run(command, cwd=ROOT, env={**_environment(), **variables}, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_imports_run_one_way():
+    done = subprocess.run([ROOT / ".venv/bin/lint-imports"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_version_is_that_of_the_changelog():
+    from detector.version import code_version
+
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert code_version().startswith(newest.group(1))
+
+
+def test_plans_are_valid():
+    from detector.plans import read_plan
+
+    for path in (ROOT / "detector/plans").glob("*.toml"):
+        tomllib.loads(path.read_text())
+        assert read_plan(path.stem).iterations > 0
+
+
+def test_the_shipped_weights_are_what_their_card_says_and_not_random():
+    from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
+
+    network, card = load_weights(SHIPPED_WEIGHTS)
+    assert card["iterations"] > 1000
+    assert card["metrics"]["mitoses"] > 0
+    assert card["metrics"]["f1_at_0.5"] > 0.5
+    assert not {part["source"] for part in card["held_out"]} - {"MITOS12"}
+    assert sum(parameter.numel() for parameter in network.parameters()) > 500_000

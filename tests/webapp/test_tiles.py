@@ -1,0 +1,75 @@
+"""Deep Zoom tiles, thumbnails, crops: the right pixels, kept by the browser, 404 for every bad address."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def slide(make_slide):
+    return make_slide()  # 560 x 420
+
+
+def picture_of(answer):
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "image/jpeg"
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB")).astype(int)
+
+
+def test_the_highest_level_is_the_slide_uncropped(slide, client_of, alice, picture):
+    client = client_of(alice)
+    dzi = ET.fromstring(client.get(f"/api/v1/slides/{slide.pk}/tiles.dzi").content)
+    size = next(iter(dzi))
+    assert (size.attrib["Width"], size.attrib["Height"]) == ("560", "420")
+    tile = picture_of(client.get(f"/api/v1/slides/{slide.pk}/tiles_files/10/0_0.jpeg"))
+    edge = int(dzi.attrib["TileSize"]) + int(dzi.attrib["Overlap"])
+    assert tile.shape == (420, edge, 3)
+    assert abs(tile - picture[:420, :edge]).mean() < 6
+
+
+@pytest.mark.parametrize(
+    "address", ["10/5_0", "10/0_5", "11/0_0", "99/0_0", "10/-1_0", "x/0_0", "10/0_0_0", "10/99999999999_0"]
+)
+def test_bad_addresses_are_not_found(address, slide, client_of, alice):
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/tiles_files/{address}.jpeg").status_code == 404
+
+
+def test_tiles_are_kept_by_the_browser_alone(slide, client_of, alice):
+    client = client_of(alice)
+    address = f"/api/v1/slides/{slide.pk}/tiles_files/9/0_0.jpeg"
+    first = client.get(address)
+    assert "private" in first["Cache-Control"]
+    assert "immutable" in first["Cache-Control"]
+    assert client.get(address, headers={"If-None-Match": first["ETag"]}).status_code == 304
+
+
+def test_a_crop_is_centred_at_a_quarter_of_a_micrometre(make_slide, client_of, alice):
+    image = np.full((400, 600, 3), 220, dtype=np.uint8)
+    image[190:211, 290:311] = 20
+    for mpp, half in ((0.25, 10.5), (0.5, 21.0)):
+        slide = make_slide(mpp=mpp, image=image)
+        crop = picture_of(client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=300.5&y=200.5&size=64"))
+        dark = np.argwhere(crop.mean(axis=2) < 100)
+        assert abs(dark.mean(axis=0) + 0.5 - 32).max() <= 1.1
+        assert len(dark) == pytest.approx((2 * half) ** 2, rel=0.25)
+
+
+@pytest.mark.parametrize("query", ["", "x=1", "x=-5&y=5", "x=5&y=99999", "x=nan&y=5", "x=5&y=5&size=9999", "x=a&y=b"])
+def test_crops_of_nowhere_are_not_found(query, slide, client_of, alice):
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?{query}").status_code == 404
+
+
+def test_a_slide_whose_file_is_gone_is_not_found_and_not_an_error_of_ours(slide, client_of, alice):
+    slide.file.unlink()
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/tiles.dzi").status_code == 404
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=5&y=5").status_code == 404
+
+
+def test_a_refused_slide_has_no_tiles(make_slide, client_of, alice):
+    slide = make_slide(state="refused")
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/tiles.dzi").status_code == 404

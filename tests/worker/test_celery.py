@@ -1,0 +1,94 @@
+"""A real Celery worker on a real Redis: names of tasks agree, messages arrive, a killed worker loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+
+from webapp.annotations.services import detection_request
+from webapp.jobs.dispatch import TASKS
+from webapp.jobs.models import Shard
+from webapp.jobs.services import jobs_watch
+from webapp.jobs.states import State
+
+
+def test_every_task_that_is_sent_is_known_to_the_workers():
+    from worker.app import app
+
+    assert {name for name, _ in TASKS.values()} <= set(app.tasks)
+
+
+@pytest.fixture
+def start_worker(settings):
+    """Start workers on the tests' own database."""
+    if connection.vendor == "sqlite":
+        pytest.skip("a second process cannot open SQLite's test database in memory")
+    database = connection.settings_dict
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"postgresql://postgres:@/{database['NAME']}?host={database['OPTIONS']['host']}",
+        "MODEL_DIR": str(settings.MODEL_DIR),
+        "LEASE_SECONDS": "5",
+    }
+    # Slides lie below DATA_DIR; the tests put them in a folder of their own.
+    data = settings.SLIDE_DIR.parent
+    environment["DATA_DIR"] = str(data)
+    processes = []
+
+    def start(name: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1"]
+        command += ["-n", f"{name}@test", "--without-gossip", "--without-mingle", "-P", "solo"]
+        process = subprocess.Popen(
+            command, cwd=django_settings.BASE_DIR, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_in_the_middle_is_followed_by_another_and_nothing_is_lost(
+    alice, make_slide, active_model, start_worker, settings, large
+):
+    settings.LEASE_SECONDS = 5
+    slide = make_slide(image=large)
+    undisturbed = None
+    for kill in (False, True):
+        job = detection_request(slide=slide, by=alice)
+        first = start_worker(f"one-{kill}")
+        if kill:
+            assert wait_for(lambda: Shard.objects.get(job=job).windows_done > 0 or Shard.objects.get(job=job).claim)
+            os.killpg(first.pid, signal.SIGKILL)
+            first.wait()
+            Shard.objects.filter(job=job).update(sent_at=None)
+            start_worker("two")
+        assert wait_for(lambda: jobs_watch() >= 0 and type(job).objects.get(pk=job.pk).state == State.SUCCEEDED)
+        job.refresh_from_db()
+        found = list(job.run.candidates.values_list("x", "y", "score"))
+        assert found
+        if undisturbed is None:
+            undisturbed = found
+            os.killpg(first.pid, signal.SIGKILL)
+            first.wait()
+    assert found == undisturbed

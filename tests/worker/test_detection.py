@@ -1,0 +1,167 @@
+"""A detection as the worker does it: equal to the detector's own, whatever the shards, deaths and deliveries."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+import worker.run_detection
+from detector.__main__ import main as detector_command
+from webapp.annotations.services import detection_request
+from webapp.jobs.models import Job, Shard
+from webapp.jobs.services import job_cancel, job_retry
+from webapp.jobs.states import State
+from worker.tasks import detect
+
+
+def run_all(job):
+    for shard in job.shards.all():
+        detect(shard_pk=shard.pk)
+    job.refresh_from_db()
+    return job
+
+
+def found(job):
+    return list(job.run.candidates.order_by("-score", "y", "x").values_list("x", "y", "score"))
+
+
+def test_page_rest_and_command_line_find_the_same(alice, make_slide, active_model, capsys, settings):
+    slide = make_slide(mpp=0.2456)
+    job = run_all(detection_request(slide=slide, by=alice))
+    assert job.state == State.SUCCEEDED, job.traceback
+    rows = found(job)
+    assert len(rows) > 3
+    weights = str(settings.MODEL_DIR / "mitoscope.safetensors")
+    arguments = ["detect", str(slide.file), "--weights", weights, "--min-score", "0.2", "--precision", "fp32"]
+    assert detector_command(arguments) == 0
+    detections = json.loads(capsys.readouterr().out)["detections"]
+    assert [(d["x"], d["y"], d["score"]) for d in detections] == [
+        (round(x, 2), round(y, 2), round(score, 5)) for x, y, score in rows
+    ]
+
+
+def test_the_run_is_stamped_with_everything(alice, make_slide, active_model):
+    run = run_all(detection_request(slide=make_slide(mpp=0.5), by=alice)).run
+    assert (run.model, run.model_sha256) == (active_model, active_model.sha256)
+    assert (run.mpp_x, run.mpp_y, run.precision) == (0.5, 0.5, "fp32")
+    assert run.code_version
+    assert run.device.startswith("cpu")
+    assert run.candidate_count == run.candidates.count()
+    assert run.parameters["nms_radius_um"] == 7.5
+    assert all(candidate.score >= 0.2 for candidate in run.candidates.all())
+
+
+def test_the_number_of_shards_changes_nothing(alice, make_slide, active_model, settings, large):
+    results = []
+    for shards in (1, 4, 16):
+        settings.DETECT_SHARDS = shards
+        job = run_all(detection_request(slide=make_slide(image=large), by=alice))
+        assert job.shards.count() == shards
+        results.append((found(job), job.run.windows_total, job.run.windows_skipped))
+    assert results[0] == results[1] == results[2]
+    assert results[0][2] > 0, "there was glass to skip"
+    assert len(results[0][0]) > 100
+
+
+def test_progress_is_counted_in_windows_and_ends_at_all_of_them(alice, make_slide, active_model, large):
+    job = run_all(detection_request(slide=make_slide(image=large), by=alice))
+    assert job.progress["done"] == job.progress["total"] == job.run.windows_total
+    assert job.progress["skipped"] == job.run.windows_skipped
+
+
+def test_a_second_delivery_changes_nothing(alice, make_slide, active_model):
+    job = run_all(detection_request(slide=make_slide(), by=alice))
+    before = found(job)
+    run_all(job)
+    assert found(job) == before
+    assert job.slide.runs.count() == 1
+
+
+def test_a_worker_that_dies_before_the_merge_costs_nothing(alice, make_slide, active_model, monkeypatch):
+    job = detection_request(slide=make_slide(), by=alice)
+
+    class Killed(BaseException):
+        pass
+
+    def die(**_):
+        raise Killed
+
+    monkeypatch.setattr(worker.run_detection, "run_save", die)
+    with pytest.raises(Killed):
+        run_all(job)
+    monkeypatch.undo()
+    assert not job.slide.runs.exists()
+    assert run_all(job).state == State.SUCCEEDED
+    assert found(job)
+
+
+def test_a_worker_that_dies_in_the_middle_is_followed_by_another(alice, make_slide, active_model, monkeypatch):
+    job = detection_request(slide=make_slide(), by=alice)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_, **__):
+        raise Killed
+
+    monkeypatch.setattr(worker.run_detection, "scan", die)
+    with pytest.raises(Killed):
+        run_all(job)
+    monkeypatch.undo()
+    run_all(job)
+    assert job.state == State.RUNNING, "its lease still holds"
+    Shard.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert run_all(job).state == State.SUCCEEDED
+
+
+def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monkeypatch, large):
+    job = detection_request(slide=make_slide(image=large), by=alice)
+    monkeypatch.setattr(worker.run_detection, "_PROGRESS_SECONDS", 0.0)
+    scored = []
+    original = worker.run_detection.scorer_of(active_model).logits
+
+    def logits(image):
+        scored.append(image.shape)
+        if len(scored) == 1:
+            job_cancel(job=Job.objects.get(pk=job.pk))
+        return original(image)
+
+    monkeypatch.setattr(worker.run_detection.scorer_of(active_model), "logits", logits)
+    run_all(job)
+    assert job.state == State.CANCELLED
+    assert len(scored) == 1
+    assert not job.slide.runs.exists()
+    monkeypatch.undo()
+    assert run_all(job_retry(job=job)).state == State.SUCCEEDED
+
+
+def test_a_failure_has_a_sentence_for_the_user_and_a_traceback_for_the_admin(alice, make_slide, active_model):
+    slide = make_slide()
+    slide.file.write_bytes(b"II*\0 damaged")
+    job = run_all(detection_request(slide=slide, by=alice))
+    assert job.state == State.FAILED
+    assert "Traceback" not in job.error
+    assert "Traceback" in job.traceback
+
+
+def test_weights_that_changed_since_they_were_registered_are_not_used(alice, make_slide, active_model, settings):
+    path = settings.MODEL_DIR / "mitoscope.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    job = run_all(detection_request(slide=make_slide(), by=alice))
+    assert job.state == State.FAILED
+    assert "SHA-256" in job.error
+
+
+def test_a_slide_deleted_while_it_runs_leaves_nothing(alice, make_slide, active_model, monkeypatch):
+    slide = make_slide()
+    job = detection_request(slide=slide, by=alice)
+    shard = job.shards.get()
+    monkeypatch.setattr(worker.run_detection, "shard_progress", lambda **_: slide.delete() if slide.pk else None)
+    detect(shard_pk=shard.pk)
+    assert not Job.objects.exists()
+    detect(shard_pk=shard.pk)
