@@ -1,4 +1,4 @@
-"""`python -m detector`: detect, evaluate, train. Bad input ends with one sentence and exit status 2."""
+"""`python -m detector`: detect, evaluate, train, benchmark. Bad input ends with one sentence and exit status 2."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from detector import paper
+from detector.benchmark import benchmark
 from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
@@ -84,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
     three.add_argument("--device", default="auto")
     three.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+    four = commands.add_parser("benchmark", help="measure the detector against plain baselines, as ratios in one run")
+    four.set_defaults(run=_benchmark)
+    four.add_argument("--size", type=int, default=5000, help="side in px of the slide drawn for it")
+    four.add_argument("--rounds", type=int, default=3)
+    four.add_argument("--out", type=Path, help="JSON file to write as well")
+    _add_network_options(four)
     return parser
 
 
@@ -182,6 +190,15 @@ def _train(options: argparse.Namespace) -> None:
             report=report,
         )
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    network, _ = load_weights(options.weights)
+    result = benchmark(network, size=options.size, rounds=options.rounds, device=options.device)
+    for name, value in result.items():
+        print(f"{name:32} {value}")
+    if options.out is not None:
+        options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 
 def void(_: object) -> None:

@@ -33,6 +33,7 @@ class Plan:
     average: float = 0.0  # decay of the moving average of weights; 0 for none
     widths: tuple[int, ...] = paper.WIDTHS
     seed: int = 1
+    calibrate: bool = False  # at the end, shift the logits so that score 0.5 is near the best F1 on the held-out cases
     evaluate_every: int = 5000
     checkpoint_every: int = 500
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import signal
@@ -46,6 +47,7 @@ def main() -> int:
     from django.core.management import call_command
 
     django.setup()
+    logging.disable(logging.WARNING)  # Redis is not there yet; the watch sends what waits for it
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
     from webapp.first_run import first_run

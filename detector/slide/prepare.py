@@ -79,8 +79,8 @@ def prepare(file: Path, folder: Path) -> Facts:
             tissue = float(tissue_mask(thumbnail).mean())
             if tissue < MIN_FRAME_TISSUE:
                 raise SlideError(
-                    f"This flat image is {1 - tissue:.0%} glass: an overview of a slide, too coarse to see mitoses. "
-                    "Upload the slide itself, or a frame filled with tissue at about 0.25 um/px."
+                    f"This flat image is {min(1 - tissue, 0.99):.0%} glass: an overview of a slide, too coarse to see "
+                    "mitoses. Upload the slide itself, or a frame filled with tissue at about 0.25 um/px."
                 )
             file = folder / "pyramid.tif"
             pixels = slide.pixels

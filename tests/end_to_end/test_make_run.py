@@ -49,7 +49,13 @@ def free_port() -> int:
 def make_run(data: Path, port: int, **variables: str) -> subprocess.Popen:
     kept = ("PATH", "HOME", "LANG", "MITOSCOPE_DATA")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    environment |= {"DATA_DIR": str(data), "PORT": str(port), "DEMO_SLIDE_PIXELS": "1800", **variables}
+    environment |= {
+        "DATA_DIR": str(data),
+        "PORT": str(port),
+        "DEMO_SLIDE_PIXELS": "1800",
+        "LEASE_SECONDS": "10",
+        **variables,
+    }
     return subprocess.Popen(
         ["make", "run"],
         cwd=ROOT,
@@ -235,7 +241,7 @@ def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, 
     with open_slide(tmp_path / "d.tif") as drawn:
         Image.fromarray(drawn.read(0, 200, 300, 700, 600)).save(tmp_path / "frame.png")
     page.set_input_files("#files", str(tmp_path / "frame.png"))
-    page.wait_for_selector("tr:has-text('um/px missing')", timeout=60_000)
+    page.wait_for_selector("tr:has-text('µm/px missing')", timeout=60_000)
     page.click("tr:has-text('frame.png') a strong")
     page.fill("#mpp-form [name=mpp]", "0,25")
     page.click("#mpp-form button")

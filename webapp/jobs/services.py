@@ -64,6 +64,7 @@ def shard_claim(*, shard_pk: int, worker: str) -> Shard | None:
             lease_until=_lease(),
             attempt=F("attempt") + 1,
             worker=worker,
+            sent_at=None,  # its message is used up: should this worker die, the watch sends another at once
             windows_done=0,
             windows_skipped=0,
         )

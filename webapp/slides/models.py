@@ -111,7 +111,7 @@ class Slide(models.Model):
 
     class State(models.TextChoices):
         PREPARING = "preparing", "being prepared"
-        NEEDS_MPP = "needs_mpp", "um/px missing"
+        NEEDS_MPP = "needs_mpp", "µm/px missing"
         READY = "ready", "ready"
         REFUSED = "refused", "refused"
 
