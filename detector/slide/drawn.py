@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import Rgb
@@ -127,8 +129,6 @@ class _Drawing:
         keep = (tissue > 0.9) & (chance < np.where(nests > 0.5, 0.9, 0.34))
         xy, nests = xy[keep], nests[keep]
         if len(self.figures):
-            from scipy.spatial import cKDTree
-
             far = cKDTree(self.figures).query(xy)[0] > 52
             xy, nests = xy[far], nests[far]
         draw = rng.random(len(xy))
@@ -168,6 +168,10 @@ def _smooth_noise(shape: tuple[int, int], scale: float, rng: np.random.Generator
     return np.asarray(fine / max(float(fine.std()), 1e-6), dtype=np.float32)
 
 
+def _blurred(field: NDArray[Any], sigma: float) -> Field:
+    return np.asarray(cv2.GaussianBlur(field.astype(np.float32), (0, 0), sigma), dtype=np.float32)
+
+
 def _maps(side: int, rng: np.random.Generator) -> tuple[Field, Field, Field]:
     """Tissue (0 glass .. 1), nests of tumour cells (0 .. 1), shade (RGB units); [side, side]."""
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
@@ -180,11 +184,7 @@ def _maps(side: int, rng: np.random.Generator) -> tuple[Field, Field, Field]:
     field = _smooth_noise(shape, max(side / 22, 8), rng) + 0.35 * _smooth_noise(shape, 5, rng)
     nests = np.clip((field + 0.35) * 3.0, 0, 1)
     shade = 5 * _smooth_noise(shape, max(side / 9, 8), rng)
-    return (
-        cv2.GaussianBlur(tissue.astype(np.float32), (0, 0), 0.8),
-        cv2.GaussianBlur(nests.astype(np.float32), (0, 0), 0.7),
-        shade,
-    )
+    return _blurred(tissue, 0.8), _blurred(nests, 0.7), shade
 
 
 def _texture(rng: np.random.Generator, side: int = 1536) -> Field:
@@ -199,10 +199,9 @@ def _texture(rng: np.random.Generator, side: int = 1536) -> Field:
             kernel = cv2.warpAffine(square, turn, square.shape)
             fibres = np.fft.irfft2(np.fft.rfft2(noise) * np.fft.rfft2(kernel, s=noise.shape)).astype(np.float32)
             flow += weight * fibres / fibres.std() / 1.7
-    grain = rng.normal(size=(side, side)).astype(np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
+    grain = _blurred(rng.normal(size=(side, side)), 1.0)
     grain *= 6.0 / grain.std()
-    clefts = -np.clip(flow - 15, 0, 60) * -1.1  # pale clefts between fibres
+    clefts = 1.1 * np.clip(flow - 15, 0, 60)  # pale clefts between fibres
     tint = np.array([0.55, 1.25, 0.95], dtype=np.float32)
     return np.asarray((flow * 0.8 + grain)[..., None] * tint + clefts[..., None], dtype=np.float32)
 
@@ -245,18 +244,19 @@ def _soft(distance: Field, softness: float = 1.4) -> Field:
 
 def _layers(*layers: tuple[Field, NDArray[np.float32] | tuple[float, float, float]]) -> _Sprite:
     """Alpha layers with a colour each, from bottom to top, as one sprite."""
-    colour = np.zeros((_SPRITE, _SPRITE, 3), dtype=np.float32)
+    colour: Field = np.zeros((_SPRITE, _SPRITE, 3), dtype=np.float32)
     alpha = np.zeros((_SPRITE, _SPRITE, 1), dtype=np.float32)
     for mask, tone in layers:
         a = mask[..., None]
         total = a + alpha * (1 - a)
-        colour = (np.asarray(tone, dtype=np.float32) * a + colour * alpha * (1 - a)) / np.maximum(total, 1e-6)
+        mixed = np.asarray(tone, dtype=np.float32) * a + colour * alpha * (1 - a)
+        colour = np.asarray(mixed / np.maximum(total, 1e-6), dtype=np.float32)
         alpha = total
     return _Sprite(colour, alpha)
 
 
 def _speckle(rng: np.random.Generator, scale: float) -> Field:
-    noise = cv2.GaussianBlur(rng.normal(size=(_SPRITE, _SPRITE)).astype(np.float32), (0, 0), scale)
+    noise = _blurred(rng.normal(size=(_SPRITE, _SPRITE)), scale)
     return np.asarray(noise / noise.std(), dtype=np.float32)
 
 
