@@ -143,6 +143,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         (lambda v: isinstance(v, tuple) and len(v) == 6 and all(map(_is_count, v))),
         "six whole numbers above 0 (stem and five blocks)",
     ),
+    "calibrate": ((lambda v: isinstance(v, bool)), "true or false"),
     "seed": ((lambda v: _is_count(v, 0)), "a whole number from 0 up"),
     "evaluate_every": _COUNT,
     "checkpoint_every": _COUNT,

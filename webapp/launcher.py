@@ -154,7 +154,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
     python = sys.executable
     programs = {
         "web": f"{python} -m gunicorn webapp.wsgi --bind {host}:{port} --worker-class gthread --workers 2 --threads 4 "
-        "--timeout 120 --graceful-timeout 5 --max-requests 20000 --max-requests-jitter 1000",
+        "--timeout 120 --graceful-timeout 5 --no-control-socket --max-requests 20000 --max-requests-jitter 1000",
         "ingest": _worker(python, "ingest", 2),
         "detect": _worker(python, "detect,mine,train", 1),
         "watch": f"{python} manage.py watch --fresh",

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from detector import paper
+from detector import paper, plans
 from detector.errors import PlanError
 from detector.plans import Plan, read_plan
 
@@ -33,7 +34,7 @@ def test_the_papers_plan():
     assert (plan.weight_decay, plan.average, plan.context_share, plan.hard_share) == (0, 0, 0, 1)
 
 
-@pytest.mark.parametrize("name", ["short", "first"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path(plans.__file__).with_name("plans").glob("*.toml")))
 def test_shipped_plans_are_read_and_keep_the_batch_size(name):
     plan = read_plan(name)
     assert plan.name == name
@@ -90,6 +91,7 @@ def test_every_field_can_be_given_in_a_toml_file(tmp_path):
         "widths = [32, 32, 64]",
         "widths = [32, 32, 64, 64, 128, 0]",
         "seed = -1",
+        "calibrate = 1",
         "evaluate_every = 0",
         "checkpoint_every = true",
         "augmentation = 3",

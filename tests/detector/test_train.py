@@ -184,6 +184,35 @@ def test_the_weights_are_the_moving_average_where_the_plan_keeps_one(tmp_path):
     assert not torch.equal(*seen)
 
 
+def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupted):
+    parent, _ = load_weights(uninterrupted)
+    plan = replace(PLAN, learning_rate_steps=((1, 1e-30),), hard_negatives_at=(0,), average=0.0)
+    network, card = load_weights(train(tmp_path, plan, parent=uninterrupted))
+    kept = dict(parent.named_parameters())
+    assert all(torch.equal(parameter, kept[name]) for name, parameter in network.named_parameters())
+    # It learns: normalisation follows the batches again.
+    assert not torch.equal(network.stem_bn.running_mean, parent.stem_bn.running_mean)
+    assert card["parent"]["sha256"] == sha256_of(uninterrupted)
+    assert card["bg_hard"] > 0
+
+
+def test_calibration_shifts_all_logits_alike_so_that_half_is_a_good_threshold(tmp_path):
+    plan = replace(PLAN, learning_rate_steps=((25, 8e-3),), hard_negatives_at=(), evaluate_every=100)
+    (plain, before), (shifted, after) = (
+        load_weights(train(tmp_path / name, replace(plan, calibrate=name == "shifted")))
+        for name in ("plain", "shifted")
+    )
+    differing = {
+        name for name, tensor in plain.state_dict().items() if not torch.equal(tensor, shifted.state_dict()[name])
+    }
+    assert differing == {"classifier.bias"}
+    shift = (shifted.classifier.bias - plain.classifier.bias).tolist()
+    assert shift == pytest.approx([0, after["calibration"]["logit_shift"]], abs=1e-4)
+    assert before["calibration"] is None
+    assert after["metrics"]["max_f1"] == before["metrics"]["max_f1"] > 0
+    assert after["metrics"]["f1_at_0.5"] >= 0.9 * after["metrics"]["max_f1"]
+
+
 def test_the_final_model_draws_from_mined_patches_too(tmp_path, uninterrupted):
     mined = [draw_hpf(f"S_{i}", width=128, height=128, mitoses=[(64, 64)], seed=i, exhaustive=False) for i in range(3)]
     path = train_final_model(TRAIN, HELD_OUT, mined, PLAN, tmp_path, **CPU)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ import worker.run_detection
 from detector.__main__ import main as detector_command
 from webapp.annotations.services import detection_request
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.services import job_cancel, job_retry
+from webapp.jobs.services import job_cancel, job_retry, shard_claim
 from webapp.jobs.states import State
 from worker.tasks import detect
 
@@ -136,6 +137,27 @@ def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monke
     assert not job.slide.runs.exists()
     monkeypatch.undo()
     assert run_all(job_retry(job=job)).state == State.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_that_takes_longer_than_the_lease_does_not_lose_it(
+    alice, make_slide, active_model, monkeypatch, settings
+):
+    settings.LEASE_SECONDS = 1
+    job = detection_request(slide=make_slide(), by=alice)
+    original = worker.run_detection.scan
+    second_claims = []
+
+    def slow(*arguments, **options):
+        for _ in range(5):
+            time.sleep(0.5)
+            second_claims.append(shard_claim(shard_pk=job.shards.get().pk, worker="thief"))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(worker.run_detection, "scan", slow)
+    assert run_all(job).state == State.SUCCEEDED
+    assert second_claims == [None] * 5
+    assert job.shards.get().attempt == 1
 
 
 def test_a_failure_has_a_sentence_for_the_user_and_a_traceback_for_the_admin(alice, make_slide, active_model):

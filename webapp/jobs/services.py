@@ -89,6 +89,11 @@ def shard_progress(*, shard: Shard, done: int = 0, total: int = 0, skipped: int 
         raise JobStopped(f"{shard} is no longer ours")
 
 
+def shard_renew(*, shard: Shard) -> bool:
+    """Renew the lease alone, for a worker that is alive but has no progress to tell; False where it is not its own."""
+    return bool(_held(shard).update(lease_until=_lease()))
+
+
 def shard_finish(*, shard: Shard, result: bytes | None = None, facts: dict[str, Any] | None = None) -> None:
     """Keep the shard's result. Raises JobStopped where the job was stopped or the claim taken over."""
     done = (
