@@ -190,21 +190,22 @@ class _Training:
         return float(loss.detach())
 
     @torch.no_grad()
-    def _calibrate(self, network: ResNet12) -> float:
+    def _calibrate(self, network: ResNet12) -> dict[str, Any]:
         """Shift the logits so that 0.5 lies in the middle of the thresholds with an F1 of at least 98 % of the best.
 
-        Returns what was added to the logit. The F1 at 0.5 that is measured on the same cases afterwards is a little
+        Returns what was done, for the card. The F1 at 0.5 that is measured on the same cases afterwards is a little
         too good; the maximum of F1 over thresholds is not touched.
         """
         scorer = Scorer(network, device=self.device, precision="fp32")
-        curve = [(threshold, counts.f1) for threshold, counts in evaluate(scorer, self.validation).curve()]
+        before = evaluate(scorer, self.validation)
+        curve = [(threshold, counts.f1) for threshold, counts in before.curve()]
         best = max((f1 for _, f1 in curve), default=0.0)
         good = [logit(min(threshold, 0.999)) for threshold, f1 in curve if f1 >= 0.98 * best]
         shift = -float(np.median(good)) if best else 0.0
         bias = network.classifier.bias
         assert bias is not None
         bias[1] += shift
-        return shift
+        return {"on": "held_out", "logit_shift": round(shift, 4), "f1_at_0.5_before": round(before.counts().f1, 4)}
 
     def _scorer(self) -> Scorer:
         """The moving average of the weights where the plan keeps one, else the weights themselves."""
@@ -276,7 +277,7 @@ class _Training:
         network = self.average.module if self.plan.average else self.network
         assert isinstance(network, ResNet12)
         network.eval()
-        shift = self._calibrate(network) if self.plan.calibrate and self.validation else 0.0
+        calibration = self._calibrate(network) if self.plan.calibrate and self.validation else None
         card: dict[str, Any] = {
             "name": self.out.name,
             "code_version": code_version(),
@@ -288,7 +289,7 @@ class _Training:
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "held_out": _describe(self.validation),
-            "calibration": {"logit_shift": round(shift, 4), "on": "held_out"} if shift else None,
+            "calibration": calibration,
         }
         if self.validation:
             card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))

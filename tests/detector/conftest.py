@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from detector.network import ResNet12
 
-settings.register_profile("detector", deadline=None, max_examples=60)
+settings.register_profile("detector", deadline=None, max_examples=40)
 settings.load_profile("detector")
 
 NARROW = (4, 4, 6, 6, 8, 8)
