@@ -197,8 +197,8 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
         0
     ]
     page.goto(f"{running.address}/slides/{slide['id']}/")
-    page.wait_for_function("document.getElementById('count').dataset.count !== undefined")
-    page.wait_for_function("!document.getElementById('showing').textContent.startsWith('Showing')")
+    page.wait_for_selector("#count[data-count]")
+    page.wait_for_selector("#showing:has-text('candidates stored')")
 
     counts = []
     for score in (0.5, 0.25, 0.9):
@@ -247,7 +247,7 @@ def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, 
     page.click("#mpp-form button")
     slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["name"] == "frame.png" and s["run"]])[0]
     assert slide["mpp"] == [0.25, 0.25]
-    page.wait_for_function("document.getElementById('count').dataset.count !== undefined", timeout=60_000)
+    page.wait_for_selector("#count[data-count]", timeout=60_000)
 
 
 def test_a_file_that_is_no_slide_is_refused_on_the_page_with_the_reason(running, page, tmp_path):
