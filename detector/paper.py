@@ -50,6 +50,6 @@ JITTER_COLOUR = 0.08  # Brightness and contrast of a patch, as a share of the ra
 STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that a reader can lower the threshold.
 GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A window is skipped here only if every
 # block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
-GLASS_BLOCK = 64
+GLASS_BLOCK = 32
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.

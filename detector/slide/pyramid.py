@@ -80,7 +80,7 @@ def _tiles(rows: Rows, size: tuple[int, int], half: Rgb) -> Iterator[Rgb]:
         if first < last:
             even = strip[: 2 * (last - first), : 2 * half.shape[1]]
             half[first:last] = cv2.resize(even, (half.shape[1], last - first), interpolation=cv2.INTER_AREA)
-        padded = np.full((TILE, -(-width // TILE) * TILE, 3), 255, dtype=np.uint8)
-        padded[: bottom - top, :width] = strip
+        # Edge tiles repeat the last pixels: any other colour would ring into the image under JPEG.
+        padded = np.pad(strip, ((0, TILE - (bottom - top)), (0, -width % TILE), (0, 0)), mode="edge")
         for left in range(0, width, TILE):
             yield np.ascontiguousarray(padded[:, left : left + TILE])

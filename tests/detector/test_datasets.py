@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.datasets import read_dataset
-from detector.datasets.frames import read_mitosis_free
+from detector.datasets.frames import read_frame, read_mitosis_free
 from detector.errors import DataSetError
-from detector.hpf import Case, split_by_case
+from detector.hpf import Case, points, split_by_case
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue, write_pyramid
 
 BLOB = "10,20,11,20,12,20,10,21,11,21,12,21,10,22,11,22,12,22"
@@ -107,6 +107,17 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "frames" / "A00_01.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(DataSetError, match=r"A00_01\.png"):
         read_dataset(tmp_path)
+
+
+def test_a_frame_of_another_resolution_is_resampled_with_its_labels(tmp_path):
+    Image.fromarray(draw_tissue(90, 70, mitoses=[(60, 30)])).save(tmp_path / "frame.png")
+    mitoses, look_alikes = points([(60, 30)]), points([(10, 20)])
+    hpf = read_frame(
+        tmp_path / "frame.png", case="A", source="drawn", mpp=0.5, mitoses=mitoses, non_mitoses=look_alikes
+    )
+    assert (hpf.image.shape, hpf.mpp) == ((140, 180, 3), 0.25)
+    assert (hpf.mitoses.tolist(), hpf.non_mitoses.tolist()) == ([[120, 60]], [[20, 40]])
+    assert hpf.image[58:62, 118:122].mean() < 90
 
 
 def test_ami_br_has_one_patch_per_row_with_the_mitoses_around_it(tmp_path):

@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=255)),
-                ('state', models.CharField(choices=[('preparing', 'being prepared'), ('needs_mpp', 'um/px missing'), ('ready', 'ready'), ('refused', 'refused')], db_index=True, default='preparing', max_length=10)),
+                ('state', models.CharField(choices=[('preparing', 'being prepared'), ('needs_mpp', 'µm/px missing'), ('ready', 'ready'), ('refused', 'refused')], db_index=True, default='preparing', max_length=10)),
                 ('remark', models.TextField(blank=True, help_text='Why it was refused, or what a reader should know about it.')),
                 ('path', models.CharField(blank=True, help_text='The file to open, relative to its own folder.', max_length=500)),
                 ('sha256', models.CharField(blank=True, db_index=True, max_length=64)),
