@@ -84,7 +84,7 @@ def plan_windows(frame: Frame) -> WindowPlan:
 
 
 def glass_windows(frame: Frame) -> NDArray[np.bool_]:
-    """True [rows, columns] for windows in which every block of `paper.GLASS_BLOCK` px is brighter than `paper.GLASS_MEAN_RGB`."""
+    """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is brighter than the limit."""
     m_columns, m_rows = map_size(frame)
     bright = frame.block_means(paper.GLASS_BLOCK).mean(axis=2) > paper.GLASS_MEAN_RGB
     columns, rows = -(-m_columns // WINDOW_CELLS), -(-m_rows // WINDOW_CELLS)

