@@ -30,6 +30,11 @@ def test_detections_are_paged_best_first_with_their_total(client_of, alice, slid
     assert [(c["x"], c["y"], c["score"]) for c in body["results"]] == CANDIDATES[1:3]
 
 
+def test_empty_parameters_count_as_not_given(client_of, alice, slide):
+    body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/detections/?bbox=&min_score=&run=&limit=").json()
+    assert (body["total"], body["min_score"]) == (2, 0.5)
+
+
 def test_a_box_holds_its_edges(client_of, alice, slide):
     body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/detections/?min_score=0&bbox=100,50,200.5,60").json()
     assert body["total"] == 2

@@ -114,7 +114,8 @@ def _run(slide: Slide, pk: UUID | None) -> Run:
 
 
 def _checked(serializer: type[Any], data: Any) -> dict[str, Any]:
-    checked = serializer(data=data)
+    """What was sent, checked. An empty parameter (`?bbox=`) counts as not given."""
+    checked = serializer(data={key: value for key, value in data.items() if value != ""})
     checked.is_valid(raise_exception=True)
     valid: dict[str, Any] = checked.validated_data
     return valid

@@ -42,6 +42,12 @@ class ModelVersion(models.Model):
         return value
 
     @property
+    def f1_before_calibration(self) -> float | None:
+        """F1 at score 0.5 before the scores were shifted to put the best threshold there."""
+        value: float | None = (self.card.get("calibration") or {}).get("f1_at_0.5_before")
+        return value
+
+    @property
     def file(self) -> Path:
         """The weights."""
         return Path(settings.MODEL_DIR) / self.path
