@@ -35,6 +35,12 @@ def test_empty_parameters_count_as_not_given(client_of, alice, slide):
     assert (body["total"], body["min_score"]) == (2, 0.5)
 
 
+@pytest.mark.parametrize("body", ["[]", "3", '"x"', "null", "{", '{"model": "x"}', '{"model": []}'])
+def test_bodies_of_any_shape_are_answered(client_of, alice, slide, body):
+    answer = client_of(alice).post(f"/api/v1/slides/{slide.pk}/detections/", body, content_type="application/json")
+    assert answer.status_code == 400
+
+
 def test_a_box_holds_its_edges(client_of, alice, slide):
     body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/detections/?min_score=0&bbox=100,50,200.5,60").json()
     assert body["total"] == 2

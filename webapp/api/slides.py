@@ -115,7 +115,8 @@ def _run(slide: Slide, pk: UUID | None) -> Run:
 
 def _checked(serializer: type[Any], data: Any) -> dict[str, Any]:
     """What was sent, checked. An empty parameter (`?bbox=`) counts as not given."""
-    checked = serializer(data={key: value for key, value in data.items() if value != ""})
+    given = {key: value for key, value in data.items() if value != ""} if isinstance(data, dict) else data
+    checked = serializer(data=given)
     checked.is_valid(raise_exception=True)
     valid: dict[str, Any] = checked.validated_data
     return valid
