@@ -19,11 +19,8 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "mitoscope.safetensors"
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_weights(network: ResNet12, path: Path, card: dict[str, Any]) -> None:

@@ -21,8 +21,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from webapp import environment
+
+if TYPE_CHECKING:  # it needs Django's settings, which are there only after the checks below
+    from webapp.first_run import Credentials
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
@@ -67,11 +71,7 @@ def main() -> int:
     return _watch_over(supervisor, f"http://{host}:{port}", credentials, data)
 
 
-def _watch_over(supervisor: subprocess.Popen[bytes], address: str, credentials: object, data: Path) -> int:
-    from webapp.first_run import Credentials
-
-    assert isinstance(credentials, Credentials)
-
+def _watch_over(supervisor: subprocess.Popen[bytes], address: str, credentials: Credentials, data: Path) -> int:
     def stop(number: int, frame: FrameType | None) -> None:
         if supervisor.poll() is None:
             supervisor.send_signal(signal.SIGTERM)

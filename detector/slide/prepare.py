@@ -29,7 +29,7 @@ MAX_ZIP_BYTES = 200 << 30
 MAX_ZIP_RATIO = 50  # slides are compressed already; a zip that grows more than this is a bomb
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
 THUMBNAIL_SIZE = 512
-FINEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
+COARSEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
 
 _COMPANIONS = {
     ".mrxs": "An .mrxs slide needs the folder of the same name beside it; upload both in one zip.",
@@ -71,12 +71,9 @@ def prepare(file: Path, folder: Path) -> Facts:
         kind = slide.format
         if isinstance(slide, OpenSlideFile):
             _check_complete(slide)
-            thumbnail = _thumbnail(slide)
-            tissue = float(tissue_mask(thumbnail).mean())
-        else:
-            assert isinstance(slide, FlatImage)
-            thumbnail = _thumbnail(slide)
-            tissue = float(tissue_mask(thumbnail).mean())
+        thumbnail = _thumbnail(slide)
+        tissue = float(tissue_mask(thumbnail).mean())
+        if isinstance(slide, FlatImage):
             if tissue < MIN_FRAME_TISSUE:
                 raise SlideError(
                     f"This flat image is {min(1 - tissue, 0.99):.0%} glass: an overview of a slide, too coarse to see "
@@ -86,7 +83,7 @@ def prepare(file: Path, folder: Path) -> Facts:
             pixels = slide.pixels
             write_pyramid(file, lambda top, bottom: pixels[top:bottom], slide.size, slide.mpp, compression="deflate")
             remarks.append("A flat image, turned into a pyramid without loss.")
-        if slide.mpp and max(slide.mpp) > FINEST_USEFUL_MPP:
+        if slide.mpp and max(slide.mpp) > COARSEST_USEFUL_MPP:
             remarks.append(
                 f"Scanned at {max(slide.mpp):.3g} um/px: coarser than the 0.25 um/px that the detector has learnt, "
                 "so its counts are not to be relied on."
