@@ -1,4 +1,4 @@
-"""`python -m detector`: detect, evaluate, train, benchmark. Bad input ends with one sentence and exit status 2."""
+"""`python -m detector`: detect, evaluate, train, mine, benchmark. Bad input ends in one sentence and exit status 2."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from detector.detect import Scorer, detect
 from detector.errors import DetectorError, ResolutionUnknown
 from detector.evaluate import evaluate, summary
 from detector.hpf import cases_of, split_by_case
+from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
-from detector.slide import WorkingFrame, open_slide
-from detector.train import train_initial_model
+from detector.slide import Slide, WorkingFrame, open_slide
+from detector.train import train_final_model, train_initial_model
 from detector.version import code_version
 from detector.windows import plan_windows
 
@@ -80,11 +81,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SLIDE",
         help="slides known to hold no mitosis: background and look-alikes are taken from them",
     )
+    three.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
+    three.add_argument(
+        "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
+    )
     three.add_argument("--parent", type=Path, metavar="WEIGHTS", help="begin with these weights, not with random ones")
     three.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     three.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
     three.add_argument("--device", default="auto")
     three.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+    five = commands.add_parser("mine", help="mine mitoses from unlabelled slides (section 3.2)")
+    five.set_defaults(run=_mine)
+    five.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
+    five.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
+    five.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
+    five.add_argument("--first-look", type=_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
+    five.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    _add_network_options(five)
 
     four = commands.add_parser("benchmark", help="measure the detector against plain baselines, as ratios in one run")
     four.set_defaults(run=_benchmark)
@@ -112,9 +126,7 @@ def _detect(options: argparse.Namespace) -> None:
 
 def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     with open_slide(path) as slide:
-        mpp = slide.mpp or (options.mpp and (options.mpp, options.mpp))
-        if mpp is None:
-            raise ResolutionUnknown(f"{path} does not say its um per pixel; give it with --mpp, e.g. --mpp 0.25")
+        mpp = _mpp_of(slide, options.mpp)
         frame = WorkingFrame(slide, mpp)
         with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
             found = detect(
@@ -167,6 +179,8 @@ def _train(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
     free = cases_of(hpf for path in options.mitosis_free for hpf in read_mitosis_free(path))
     cases = [*read_dataset(options.dataset), *free]
+    if options.cases:
+        _, cases = split_by_case(cases, options.cases.split(","))
     train, validation = split_by_case(cases, [name for name in options.held_out.split(",") if name])
     with tqdm(total=plan.iterations, unit="it", disable=None) as bar:
 
@@ -177,19 +191,61 @@ def _train(options: argparse.Namespace) -> None:
             if "per_second" not in state:
                 bar.write(json.dumps(state))
 
-        path = train_initial_model(
-            train,
-            validation,
-            plan,
-            options.out,
-            parent=options.parent,
-            resume=options.resume,
-            device=options.device,
-            precision=options.precision,
-            compile=options.compile,
-            report=report,
-        )
+        course: dict[str, Any] = {
+            "parent": options.parent,
+            "resume": options.resume,
+            "device": options.device,
+            "precision": options.precision,
+            "compile": options.compile,
+            "report": report,
+        }
+        if options.mined is None:
+            path = train_initial_model(train, validation, plan, options.out, **course)
+        else:
+            path = train_final_model(train, validation, read_mined(options.mined), plan, options.out, **course)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _mine(options: argparse.Namespace) -> None:
+    network, card = load_weights(options.weights)
+    scorer = Scorer(network, device=options.device, precision=options.precision)
+    slides, hpfs = [], []
+    for path in options.slides:
+        with open_slide(path) as slide:
+            frame = WorkingFrame(slide, _mpp_of(slide, options.mpp))
+            with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
+                samples, counters = mine_slide(
+                    scorer,
+                    frame,
+                    first_look=options.first_look,
+                    agreement=options.agreement,
+                    progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
+                )
+            slides.append(mined_as_json(path.name, samples, counters))
+            hpfs += [mined_hpf(frame, sample, slide=path.stem) for sample in samples]
+        print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
+    path = write_mined(
+        options.out,
+        slides,
+        hpfs,
+        model={"name": card.get("name"), "sha256": card["sha256"]},
+        parameters={
+            "first_look": options.first_look,
+            "agreement": options.agreement,
+            "precision": scorer.precision,
+            "code_version": code_version(),
+        },
+    )
+    print(f"{len(hpfs)} samples: {path}")
+
+
+def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
+    """um per pixel as the file says, or as given for one that does not."""
+    if slide.mpp is not None:
+        return slide.mpp
+    if given is None:
+        raise ResolutionUnknown(f"{slide.path} does not say its um per pixel; give it with --mpp, e.g. --mpp 0.25")
+    return given, given
 
 
 def _benchmark(options: argparse.Namespace) -> None:

@@ -1,0 +1,192 @@
+"""Mining mitoses from unlabelled slides (3.2): what all eight flips and rotations agree on becomes FG-WSI.
+
+"It is important that the additional mitosis samples have very few false positives. We achieve this by using test-time
+data augmentations (flipping and rotations), which removes many FPs with high score for only few of these
+transformations." Both short cuts of the paper are taken: bright windows are not looked at, and where the first
+transformation finds nothing in a window, the other seven are not computed. As a patch scores the same as the map at its
+centre, the other seven are computed only around what the first one found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from detector import paper
+from detector.detect import Progress, Scorer, place, scan, sigmoid
+from detector.errors import DataSetError
+from detector.hpf import Hpf, LabStatistics, Points, Rgb, lab_statistics, points
+from detector.slide import Frame, WorkingFrame
+from detector.windows import WINDOW_CELLS, plan_windows
+
+TRANSFORMATIONS = (
+    "identity",
+    "turned by 90",
+    "turned by 180",
+    "turned by 270",
+    "flipped",
+    "flipped, turned by 90",
+    "flipped, turned by 180",
+    "flipped, turned by 270",
+)
+FILE = "mined.json"
+_LOOK = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
+_PATCH = 192  # px of a stored patch: a 128 px patch turned by any angle fits inside
+_STAIN = 1024  # px around a sample from which its stain is measured, about half an HPF
+
+
+@dataclass(frozen=True)
+class MinedSample:
+    """x, y: level-0 px of the slide. scores: under each of `TRANSFORMATIONS`, the highest within 16 px of (x, y)."""
+
+    x: float
+    y: float
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of every window and every candidate of one slide."""
+
+    windows: int
+    bright: int  # windows skipped for their mean RGB
+    nothing_at_first: int  # windows in which the first transformation found nothing, so that no other was computed
+    candidates: int  # found by the first transformation, one for each figure
+    disagreed: int  # of these, with a lower score than asked for under one of the eight
+    mined: int
+
+
+def mine_slide(
+    scorer: Scorer,
+    frame: Frame,
+    *,
+    first_look: float = paper.MINING_FIRST_LOOK,
+    agreement: float = paper.MINING_AGREEMENT,
+    progress: Progress | None = None,
+) -> tuple[list[MinedSample], Counters]:
+    """The samples of one slide, surest first, and the counters.
+
+    first_look: least score under the first transformation. agreement: least score under every one of the eight.
+    progress: called with the number of windows done; may raise `Cancelled`. Raises ValueError for no possible score.
+    """
+    for name, value in (("first_look", first_look), ("agreement", agreement)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must lie between 0 and 1, not at {value}")
+    plan = plan_windows(frame)
+    cells = scan(scorer, frame, plan, floor=min(first_look, paper.STORED_SCORE_FLOOR), progress=progress)
+    strong = sigmoid(cells.logits.astype(np.float64)) >= first_look
+    windows_with_some = len(np.unique(cells.m_xy[strong] // WINDOW_CELLS, axis=0))
+    candidates = place(cells, frame).at_least(first_look).xy
+    scored = [(xy, transformed_scores(scorer, frame, xy)) for xy in candidates]
+    samples = [MinedSample(float(x), float(y), scores) for (x, y), scores in scored if agree(scores, agreement)]
+    samples.sort(key=lambda sample: -min(sample.scores))
+    seen = plan.windows_total - plan.windows_skipped
+    counters = Counters(
+        windows=plan.windows_total,
+        bright=plan.windows_skipped,
+        nothing_at_first=seen - windows_with_some,
+        candidates=len(candidates),
+        disagreed=len(candidates) - len(samples),
+        mined=len(samples),
+    )
+    return samples, counters
+
+
+def transformed_scores(scorer: Scorer, frame: Frame, xy: Sequence[float] | Points) -> tuple[float, ...]:
+    """The score at (x, y), level-0 px, under each of `TRANSFORMATIONS`: the highest within two map cells (16 px)."""
+    image = _around(frame, xy, _LOOK, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
+    highest = np.array([scorer.logits(turned).max() for turned in flips_and_rotations(image)], dtype=np.float64)
+    return tuple(sigmoid(highest).tolist())
+
+
+def flips_and_rotations(image: Rgb) -> Iterator[Rgb]:
+    """The square image [s, s, 3] under each of `TRANSFORMATIONS`."""
+    for flipped in (image, image[:, ::-1]):
+        for quarters in range(4):
+            yield np.ascontiguousarray(np.rot90(flipped, quarters))
+
+
+def agree(scores: Sequence[float], agreement: float = paper.MINING_AGREEMENT) -> bool:
+    """Whether no transformation scores below `agreement`."""
+    return min(scores) >= agreement
+
+
+def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
+    """The patch of 192 x 192 px around a sample with the stain of its surroundings, as `train_final_model` takes it."""
+    xy = (sample.x, sample.y)
+    return Hpf(
+        name=f"{slide}_{sample.x:.0f}_{sample.y:.0f}",
+        case=slide,
+        image=_around(frame, xy, _PATCH),
+        mitoses=points([(_PATCH / 2, _PATCH / 2)]),
+        non_mitoses=points(),
+        mpp=frame.mpp[0],
+        stain=lab_statistics([_around(frame, xy, _STAIN)]),
+        source="FG-WSI",
+        exhaustive=False,
+    )
+
+
+def write_mined(out: Path, slides: Sequence[dict[str, Any]], hpfs: Sequence[Hpf], **stamp: Any) -> Path:
+    """A folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
+
+    slides: as `mined_as_json` gives them. stamp: model and parameters, for whoever wants to mine the same again.
+    """
+    (out / "patches").mkdir(parents=True, exist_ok=True)
+    patches = []
+    for hpf in hpfs:
+        _, data = cv2.imencode(".png", hpf.image[..., ::-1])
+        (out / "patches" / f"{hpf.name}.png").write_bytes(data.tobytes())
+        patches.append({"name": hpf.name, "slide": hpf.case, "mpp": hpf.mpp, "stain": asdict(hpf.stain)})
+    content = {**stamp, "transformations": TRANSFORMATIONS, "slides": list(slides), "patches": patches}
+    (out / FILE).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    return out / FILE
+
+
+def mined_as_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> dict[str, Any]:
+    """One slide of `mined.json`."""
+    rows = [{"x": round(s.x, 2), "y": round(s.y, 2), "scores": [round(v, 5) for v in s.scores]} for s in samples]
+    return {"slide": slide, "counters": asdict(counters), "samples": rows}
+
+
+def read_mined(folder: Path) -> list[Hpf]:
+    """The mined patches of a folder, for `train_final_model`. Raises DataSetError naming what is missing or broken."""
+    path = folder / FILE
+    try:
+        rows = json.loads(path.read_text("utf-8"))["patches"]
+        hpfs = []
+        for row in rows:
+            stain = LabStatistics(_three(row["stain"]["mean"]), _three(row["stain"]["deviation"]))
+            image = cv2.imread(str(folder / "patches" / f"{row['name']}.png"), cv2.IMREAD_COLOR)
+            if image is None or min(image.shape[:2]) < paper.PATCH_SIZE:
+                raise DataSetError(f"{folder}: patches/{row['name']}.png is missing or smaller than 128 px; mine again")
+            rgb = np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
+            middle = points([(rgb.shape[1] / 2, rgb.shape[0] / 2)])
+            mpp = float(row["mpp"])
+            hpfs.append(Hpf(row["name"], row["slide"], rgb, middle, points(), mpp, stain, "FG-WSI", exhaustive=False))
+    except OSError as error:
+        raise DataSetError(f"{folder} holds no mined samples ({FILE} cannot be read): {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataSetError(f"{path} is not what `mine` writes ({error!r}); mine again") from error
+    return hpfs
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
+def _around(frame: Frame, xy: Sequence[float] | Points, size: int, *, grid: int = 1) -> Rgb:
+    """The square of `size` working px around the point of a grid that is nearest to a level-0 position.
+
+    What lies beyond the edge of the slide is mirrored.
+    """
+    scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
+    x, y = (round(float(v) / grid) * grid for v in np.asarray(xy) / scale)
+    return frame.read(x - size // 2, y - size // 2, size, size)
