@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from detector.datasets import ami_br, mitos12
+from detector.datasets import ami_br, midog, mitos12, mitos_atypia14, qupath, slide_runner, tupac16
 from detector.errors import DataSetError
 from detector.hpf import Case, Hpf, cases_of
 
@@ -18,7 +18,7 @@ class _Reader(Protocol):
     def read(self, folder: Path) -> list[Hpf]: ...
 
 
-_READERS: tuple[_Reader, ...] = (mitos12, ami_br)
+_READERS: tuple[_Reader, ...] = (mitos12, ami_br, tupac16, mitos_atypia14, midog, slide_runner, qupath)
 
 
 def read_dataset(folder: Path) -> list[Case]:

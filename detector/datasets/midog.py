@@ -1,0 +1,103 @@
+"""MIDOG 2021 and MIDOG++: one COCO-like json, mitotic figures (1) and look-alikes (2), images of about 2 mm2.
+
+Layout: `MIDOG*.json` (or any json with images, annotations and categories) with the images beside it or in `images/`.
+`bbox` is [xmin, ymin, xmax, ymax], not COCO's width and height. An image without a single annotation of either kind is
+unlabelled (151 to 200 of MIDOG 2021) and is left out. Each image is a case of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detector.datasets.rows import read_labelled_image
+from detector.errors import DataSetError
+from detector.hpf import Hpf, points
+
+LAYOUT = "MIDOG 2021 or MIDOG++ (MIDOG.json with its images beside it or in images/)"
+MITOTIC_FIGURE, LOOK_ALIKE = 1, 2
+
+
+@dataclass
+class Labels:
+    """Labels of one image, (x, y) in its pixels."""
+
+    mitoses: list[tuple[float, float]] = field(default_factory=list)
+    non_mitoses: list[tuple[float, float]] = field(default_factory=list)
+    tumour: str = ""
+
+
+def recognises(folder: Path) -> bool:
+    """Whether the folder looks like MIDOG."""
+    return bool(_tables(folder))
+
+
+def read(folder: Path) -> list[Hpf]:
+    """All labelled images that are there. Raises DataSetError where none is, or where an annotation is broken."""
+    hpfs, known = [], 0
+    for table in _tables(folder):
+        labels = read_labels(table)
+        known += len(labels)
+        for name, of_image in labels.items():
+            image = next((p for p in (folder / name, folder / "images" / name) if p.is_file()), None)
+            if image is not None:
+                hpf = read_labelled_image(
+                    image,
+                    case=Path(name).stem,
+                    source=f"MIDOG {of_image.tumour}".strip(),
+                    mitoses=points(of_image.mitoses),
+                    non_mitoses=points(of_image.non_mitoses),
+                )
+                hpfs.append(hpf)
+    if not hpfs:
+        raise DataSetError(f"{folder} has labels of {known} images but none of the images, such as 001.tiff")
+    return hpfs
+
+
+def read_labels(path: Path) -> dict[str, Labels]:
+    """Labels by file name, of the images with an annotation of either kind. Raises DataSetError."""
+    content = _content(path)
+    images: dict[Any, tuple[str, str]] = {}
+    labels: dict[str, Labels] = {}
+    for number, image in enumerate(content["images"]):
+        try:
+            images[image["id"]] = str(image["file_name"]), str(image.get("tumor_type", ""))
+        except (KeyError, TypeError, AttributeError):
+            raise DataSetError(f"{path}, images[{number}]: id and file_name are needed, not {image!r}") from None
+    for number, row in enumerate(content["annotations"]):
+        try:
+            (name, tumour), category = images[row["image_id"]], row["category_id"]
+            left, top, right, bottom = (float(value) for value in row["bbox"])
+            if category not in {MITOTIC_FIGURE, LOOK_ALIKE} or not all(map(math.isfinite, (left, top, right, bottom))):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise DataSetError(
+                f"{path}, annotations[{number}]: image_id of a listed image, category_id 1 or 2 and bbox "
+                f"[xmin, ymin, xmax, ymax] are needed, not {row!r}"
+            ) from None
+        of_image = labels.setdefault(name, Labels(tumour=tumour))
+        kind = of_image.mitoses if category == MITOTIC_FIGURE else of_image.non_mitoses
+        kind.append(((left + right) / 2, (top + bottom) / 2))
+    return labels
+
+
+def _tables(folder: Path) -> list[Path]:
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        with path.open("rb") as file:
+            if b'"images"' in file.read(4096) or path.name.startswith("MIDOG"):
+                found.append(path)
+    return found
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise DataSetError(f"{path} is no json: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
+        raise DataSetError(f"{path}: lists of images and annotations are needed")
+    return content

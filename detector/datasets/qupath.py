@@ -1,0 +1,97 @@
+"""QuPath: one GeoJSON file of annotations per image, as "Export objects as GeoJSON" writes it.
+
+Layout: `<image>.geojson` (or `<image>.tif.geojson`) beside the image or in `labels/`. A feature counts by its
+classification ("Mitosis", "Mitotic figure"; "Non-mitosis", "Look-alike", "Hard negative"); other classes, such as
+regions, are left out. Coordinates are px of the image; of a shape, the middle of its box is taken. Each image is a
+case.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from detector.datasets.midog import Labels
+from detector.datasets.rows import find_image, read_labelled_image
+from detector.datasets.slide_runner import kind_of
+from detector.errors import DataSetError
+from detector.hpf import Hpf, points
+
+LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
+
+
+def recognises(folder: Path) -> bool:
+    """Whether the folder holds GeoJSON files."""
+    return bool(_tables(folder))
+
+
+def read(folder: Path) -> list[Hpf]:
+    """All images with a GeoJSON file. Raises DataSetError where an image is missing or a feature is broken."""
+    hpfs = []
+    for table in _tables(folder):
+        stem = Path(table.stem)
+        image = find_image([folder, folder / "images", table.parent], stem.stem)
+        if image is None:
+            raise DataSetError(f"{table} has no image; add {stem.stem}.tif (or .png, .jpg, .svs) beside it")
+        labels = read_labels(table)
+        hpf = read_labelled_image(
+            image,
+            case=image.stem,
+            source="QuPath",
+            mitoses=points(labels.mitoses),
+            non_mitoses=points(labels.non_mitoses),
+        )
+        hpfs.append(hpf)
+    return hpfs
+
+
+def read_labels(path: Path) -> Labels:
+    """Labels of one GeoJSON file. Raises DataSetError naming the feature."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise DataSetError(f"{path} is no json: {error}") from error
+    features = content.get("features") if isinstance(content, dict) else content
+    if not isinstance(features, list):
+        raise DataSetError(f"{path}: a FeatureCollection or a list of features is needed")
+    labels = Labels()
+    for number, feature in enumerate(features):
+        try:
+            kind = kind_of(str(((feature.get("properties") or {}).get("classification") or {}).get("name") or ""))
+            if kind is None:
+                continue
+            for x, y in _centres(feature["geometry"]):
+                (labels.mitoses if kind else labels.non_mitoses).append((x, y))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise DataSetError(f"{path}, features[{number}]: no GeoJSON geometry with finite coordinates") from None
+    return labels
+
+
+def _centres(geometry: dict[str, Any]) -> Iterator[tuple[float, float]]:
+    """The points of a Point or MultiPoint; of any other shape the middle of its box."""
+    positions = list(_positions(geometry["coordinates"]))
+    if not positions:
+        raise ValueError("no position")
+    if geometry["type"] in {"Point", "MultiPoint"}:
+        yield from positions
+        return
+    xs, ys = zip(*positions, strict=True)
+    yield (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+
+
+def _positions(coordinates: Any) -> Iterator[tuple[float, float]]:
+    if isinstance(coordinates[0], int | float):
+        x, y = float(coordinates[0]), float(coordinates[1])
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError("no finite position")
+        yield x, y
+        return
+    for part in coordinates:
+        yield from _positions(part)
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.geojson"), *folder.glob("labels/*.geojson")])

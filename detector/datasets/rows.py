@@ -1,0 +1,55 @@
+"""Rows of numbers in small text files, with errors that name file and line; and images found beside their labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from detector.datasets.frames import read_frame
+from detector.errors import DataSetError, SlideError
+from detector.hpf import Hpf, Points
+from detector.slide import open_slide
+
+IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".svs")
+ASSUMED_MPP = 0.25  # um/px where neither the format nor the image says it: all sets read here are scanned at x40
+
+
+def read_rows(path: Path, layout: str) -> list[tuple[float, ...]]:
+    """The rows of a file without a header, of two numbers or three (the third a confidence). layout: for errors."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataSetError(f"{path} is no text: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        fields = [part.strip() for part in line.split(",")]
+        if not any(fields):
+            continue
+        try:
+            row = tuple(float(part) for part in fields if part)
+        except ValueError:
+            row = ()
+        if len(row) not in {2, 3} or not all(math.isfinite(v) and v >= 0 for v in row):
+            raise DataSetError(f"{path}, line {number}: {line.strip()!r} is not {layout}")
+        rows.append(row)
+    return rows
+
+
+def find_image(folders: Iterable[Path], stem: str) -> Path | None:
+    """The image of this name, without its ending, in the first folder that has one."""
+    for folder in folders:
+        for suffix in (*IMAGES, *(suffix.upper() for suffix in IMAGES)):
+            if (folder / f"{stem}{suffix}").is_file():
+                return folder / f"{stem}{suffix}"
+    return None
+
+
+def read_labelled_image(path: Path, *, case: str, source: str, mitoses: Points, non_mitoses: Points) -> Hpf:
+    """`read_frame` at the um/px that the image says, or at 0.25 where it does not."""
+    try:
+        with open_slide(path) as slide:
+            mpp = slide.mpp[0] if slide.mpp is not None else ASSUMED_MPP
+    except SlideError as error:
+        raise DataSetError(str(error)) from error
+    return read_frame(path, case=case, source=source, mpp=mpp, mitoses=mitoses, non_mitoses=non_mitoses)

@@ -1,0 +1,83 @@
+"""SlideRunner sqlite databases: one centre per annotation, classes by name.
+
+Layout: `*.sqlite` with the images that its table Slides names, beside it or in `images/`. Annotations that are marked
+as deleted do not count. The class that the experts agreed on decides; classes that are neither are left out.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from detector.datasets.midog import Labels
+from detector.datasets.rows import read_labelled_image
+from detector.errors import DataSetError
+from detector.hpf import Hpf, points
+
+LAYOUT = "SlideRunner (a .sqlite with the images that it names)"
+
+_ROWS = """
+SELECT Annotations.uid, Slides.filename, Classes.name, avg(coordinateX), avg(coordinateY)
+FROM Annotations JOIN Annotations_coordinates ON Annotations_coordinates.annoId = Annotations.uid
+JOIN Slides ON Slides.uid = Annotations.slide LEFT JOIN Classes ON Classes.uid = Annotations.agreedClass
+WHERE Annotations.deleted = 0 GROUP BY Annotations.uid ORDER BY Annotations.uid
+"""
+
+
+def recognises(folder: Path) -> bool:
+    """Whether the folder holds a SlideRunner database."""
+    return bool(_databases(folder))
+
+
+def read(folder: Path) -> list[Hpf]:
+    """All slides of the databases that are there. Raises DataSetError where none is, or where a row is broken."""
+    hpfs, known = [], 0
+    for database in _databases(folder):
+        labels = read_labels(database)
+        known += len(labels)
+        for name, of_slide in labels.items():
+            image = next((p for p in (folder / name, folder / "images" / name) if p.is_file()), None)
+            if image is not None:
+                hpf = read_labelled_image(
+                    image,
+                    case=re.sub(r"_stitched\d*$", "", image.stem),
+                    source=database.stem,
+                    mitoses=points(of_slide.mitoses),
+                    non_mitoses=points(of_slide.non_mitoses),
+                )
+                hpfs.append(hpf)
+    if not hpfs:
+        raise DataSetError(f"{folder} has labels of {known} slides but none of their images")
+    return hpfs
+
+
+def read_labels(path: Path) -> dict[str, Labels]:
+    """Labels by file name, of every slide of the database. Raises DataSetError."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            slides = database.execute("SELECT filename FROM Slides ORDER BY uid").fetchall()
+            rows = database.execute(_ROWS).fetchall()
+    except sqlite3.Error as error:
+        raise DataSetError(f"{path} is no SlideRunner database: {error}") from error
+    labels = {str(name): Labels() for (name,) in slides}
+    for uid, name, label, x, y in rows:
+        if not isinstance(x, int | float) or not isinstance(y, int | float):
+            raise DataSetError(f"{path}, Annotations_coordinates of annotation {uid}: no numbers x and y")
+        kind = kind_of(str(label or ""))
+        if kind is not None:
+            (labels[name].mitoses if kind else labels[name].non_mitoses).append((float(x), float(y)))
+    return labels
+
+
+def kind_of(label: str) -> bool | None:
+    """Whether the name of a class means a mitotic figure (True), a look-alike (False) or something else (None)."""
+    text = label.lower()
+    if re.search(r"\bnon|\bnot\b|look.?alike|hard.?negative|imposter", text):
+        return False
+    return True if re.search(r"mitos|mitot", text) else None
+
+
+def _databases(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.sqlite") if path.is_file())

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from detector.datasets import midog, mitos_atypia14, read_dataset, slide_runner, tupac16
+from detector.errors import DataSetError
+from tests.drawing import draw_tissue
+
+REAL = Path(os.environ["MITOSCOPE_DATA"]) / "label_formats" if os.environ.get("MITOSCOPE_DATA") else None
+needs_real = pytest.mark.skipif(REAL is None or not REAL.is_dir(), reason="MITOSCOPE_DATA names no label_formats")
+
+
+def image(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(draw_tissue(300, 200, seed=seed)).save(path)
+
+
+def text(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, "utf-8")
+
+
+def labels_of(cases):
+    return {
+        (case.name, hpf.name): (hpf.mitoses.round(3).tolist(), hpf.non_mitoses.round(3).tolist())
+        for case in cases
+        for hpf in case.hpfs
+    }
+
+
+def make_tupac16(folder):
+    text(folder / "mitoses_ground_truth/01/01.csv", "120,210\n10,20,0.8\n")
+    text(folder / "mitoses_ground_truth/01/02.csv", "")
+    text(folder / "mitoses_ground_truth/02/01.csv", "5,6\n")  # its image is in a part that was not fetched
+    text(folder / "nonmitoses_ground_truth/01/01.csv", "30,40\n")
+    image(folder / "mitoses_image_data_part_1/01/01.tif")
+    image(folder / "mitoses_image_data_part_1/01/02.tif")
+
+
+def make_mitos_atypia14(folder):
+    text(folder / "A03/mitosis/A03_00Aa_mitosis.csv", "210,120,0.8 \n")
+    text(folder / "A03/mitosis/A03_00Aa_not_mitosis.csv", "20,10,0.2 \n")
+    text(folder / "H03/mitosis/H03_00Aa_mitosis.csv", "")
+    image(folder / "A03/frames/x40/A03_00Aa.tiff")
+    image(folder / "H03/frames/x40/H03_00Aa.tiff")
+
+
+MIDOG = {
+    "images": [{"id": n, "file_name": f"{n:03}.tiff", "width": 300, "height": 200} for n in (1, 2, 151)],
+    "categories": [{"id": 1, "name": "mitotic figure"}, {"id": 2, "name": "not mitotic figure"}],
+    "annotations": [
+        {"bbox": [185, 95, 235, 145], "category_id": 1, "image_id": 1, "id": 1, "labels": [1, 1]},
+        {"bbox": [-5, -15, 45, 35], "category_id": 2, "image_id": 1, "id": 2},
+        {"bbox": [0, 0, 50, 50], "category_id": 2, "image_id": 2, "id": 3},
+    ],
+}
+
+
+def make_midog(folder):
+    text(folder / "MIDOG.json", json.dumps(MIDOG))
+    for n in (1, 2, 151):
+        image(folder / "images" / f"{n:03}.tiff")
+
+
+def make_slide_runner(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(folder / "some.sqlite")
+    database.executescript(
+        """
+        CREATE TABLE Slides(uid, filename, width, height);
+        CREATE TABLE Classes(uid, name, color);
+        CREATE TABLE Annotations(uid, slide, type, agreedClass, deleted);
+        CREATE TABLE Annotations_coordinates(uid, coordinateX, coordinateY, slide, annoId, orderIdx);
+        INSERT INTO Slides VALUES (1, '01_stitched1.tif', 300, 200), (2, 'none.tif', 300, 200);
+        INSERT INTO Classes VALUES (1, 'Mitose', ''), (2, 'Hard negative', ''), (3, 'Tumour', '');
+        INSERT INTO Annotations VALUES (5, 1, 1, 1, 0), (6, 1, 1, 2, 0), (7, 1, 1, 1, 1), (8, 1, 1, 3, 0);
+        INSERT INTO Annotations_coordinates VALUES
+            (1, 210, 120, 1, 5, 1), (2, 20, 10, 1, 6, 1), (3, 50, 50, 1, 7, 1), (4, 60, 60, 1, 8, 1);
+        """
+    )
+    database.commit()
+    database.close()
+    image(folder / "01_stitched1.tif")
+    image(folder / "none.tif")
+
+
+def feature(name, kind, coordinates):
+    properties = {"classification": {"name": name}} if name else {}
+    return {"type": "Feature", "properties": properties, "geometry": {"type": kind, "coordinates": coordinates}}
+
+
+QUPATH = [
+    feature("Mitosis", "Point", [210, 120]),
+    feature("Non-mitosis", "Polygon", [[[10, 0], [30, 0], [30, 20], [10, 20], [10, 0]]]),
+    feature("Tumour", "Polygon", [[[0, 0], [300, 0], [300, 200], [0, 0]]]),
+    feature(None, "Point", [1, 1]),
+]
+
+
+def make_qupath(folder):
+    text(folder / "one.geojson", json.dumps({"type": "FeatureCollection", "features": QUPATH}))
+    text(folder / "two.png.geojson", "[]")
+    image(folder / "one.png")
+    image(folder / "two.png")
+
+
+SAME = [[210.0, 120.0]], [[20.0, 10.0]]
+NONE = [], []
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (make_tupac16, {("01", "01"): ([[210, 120], [20, 10]], [[40, 30]]), ("01", "02"): NONE}),
+        (make_mitos_atypia14, {("03", "A03_00Aa"): SAME, ("03", "H03_00Aa"): NONE}),
+        (make_midog, {("001", "001"): SAME, ("002", "002"): ([], [[25, 25]])}),
+        (make_slide_runner, {("01", "01_stitched1"): SAME, ("none", "none"): NONE}),
+        (make_qupath, {("one", "one"): SAME, ("two", "two"): NONE}),
+    ],
+)
+def test_labels_of_both_kinds_come_as_x_and_y_by_case(make, expected, tmp_path):
+    make(tmp_path / "set")
+    cases = read_dataset(tmp_path / "set")
+    assert labels_of(cases) == expected
+    assert all(hpf.exhaustive for case in cases for hpf in case.hpfs)
+    assert labels_of(read_dataset(tmp_path)) == labels_of(cases), "found below a folder of several sets as well"
+
+
+def test_the_two_scanners_of_mitos_atypia_are_resampled_to_one_resolution(tmp_path):
+    make_mitos_atypia14(tmp_path)
+    (case,) = read_dataset(tmp_path)
+    aperio, hamamatsu = case.hpfs
+    assert aperio.image.shape == (200, 300, 3) and hamamatsu.image.shape[1] == pytest.approx(300 * 0.2275 / 0.25, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "broken", "content", "named"),
+    [
+        (make_tupac16, "mitoses_ground_truth/01/01.csv", "1,2\n3\n", "01.csv, line 2"),
+        (make_tupac16, "nonmitoses_ground_truth/01/01.csv", "a,b\n", "01.csv, line 1"),
+        (make_mitos_atypia14, "A03/mitosis/A03_00Aa_mitosis.csv", "\n1,-2,0.8\n", "mitosis.csv, line 2"),
+        (make_mitos_atypia14, "A03/mitosis/A03_00Aa_not_mitosis.csv", "1,nan,0\n", "not_mitosis.csv, line 1"),
+        (make_midog, "MIDOG.json", "{", "MIDOG.json is no json"),
+        (make_midog, "MIDOG.json", '{"images": []}', "annotations"),
+        (make_slide_runner, "some.sqlite", "no database", "some.sqlite is no SlideRunner database"),
+        (make_qupath, "one.geojson", '{"features": 3}', "one.geojson"),
+        (make_qupath, "one.geojson", json.dumps([QUPATH[0], feature("Mitosis", "Point", [])]), r"features\[1\]"),
+        (make_qupath, "one.geojson", json.dumps([feature("Mitosis", "Point", [float("nan"), 1])]), r"features\[0\]"),
+        (make_tupac16, "mitoses_ground_truth/01/01.csv", "500,500\n", "outside of the image"),
+    ],
+)
+def test_what_is_broken_is_named(make, broken, content, named, tmp_path):
+    make(tmp_path)
+    (tmp_path / broken).write_text(content)
+    with pytest.raises(DataSetError, match=named):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"bbox": [1, 2, 3]}, {"bbox": "no"}, {"category_id": 3}, {"image_id": 99}, {"bbox": None}]
+)
+def test_a_broken_annotation_of_midog_is_named_by_its_place(change, tmp_path):
+    make_midog(tmp_path)
+    annotations = [MIDOG["annotations"][0], MIDOG["annotations"][1] | change]
+    (tmp_path / "MIDOG.json").write_text(json.dumps(MIDOG | {"annotations": annotations}))
+    with pytest.raises(DataSetError, match=r"MIDOG.json, annotations\[1\]"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("make", [make_tupac16, make_mitos_atypia14, make_midog, make_slide_runner, make_qupath])
+def test_labels_without_any_image_are_refused(make, tmp_path):
+    make(tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.suffix in {".tif", ".tiff", ".png"}:
+            path.unlink()
+    with pytest.raises(DataSetError, match=r"image"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ("Mitosis", True),
+        ("mitotic figure", True),
+        ("Mitose", True),
+        ("Hard negative", False),
+        ("Non-mitosis", False),
+        ("non-mitotic cell", False),
+        ("not mitotic figure", False),
+        ("Mitotic look-alike", False),
+        ("Tumour", None),
+        ("", None),
+    ],
+)
+def test_classes_are_told_by_their_names(label, kind):
+    assert slide_runner.kind_of(label) is kind
+
+
+@needs_real
+def test_real_label_files():
+    assert REAL is not None
+    all_of = {p: tupac16.read_labels(p) for p in (REAL / "tupac16/mitoses_ground_truth").glob("*/*.csv")}
+    assert len(all_of) > 50 and all(found.shape[1] == 2 for found in all_of.values())
+    assert tupac16.read_labels(REAL / "tupac16/mitoses_ground_truth/01/02.csv").tolist()[0] == [1229, 514]
+    assert mitos_atypia14.read_labels(REAL / "mitos_atypia14/A03_00Aa_mitosis.csv").tolist() == [[1094, 1223]]
+    assert len(mitos_atypia14.read_labels(REAL / "mitos_atypia14/A03_03Ac_not_mitosis.csv")) >= 3
+    first, plus = (midog.read_labels(REAL / "midog" / name) for name in ("MIDOG.json", "MIDOG++.json"))
+    assert (len(first), len(plus)) == (150, 503), "the 50 unlabelled images are left out"
+    assert first["001.tiff"].non_mitoses[0] == (4361, 371) and plus["553.tiff"].tumour == "human melanoma"
+    runner = slide_runner.read_labels(REAL / "slide_runner/MIDOG_HamamatsuXR.sqlite")
+    counts = [sum(len(getattr(labels, kind)) for labels in runner.values()) for kind in ("mitoses", "non_mitoses")]
+    assert (len(runner), counts) == (50, [451, 724])
+    stitched = slide_runner.read_labels(REAL / "slide_runner/TUPAC_stitched.sqlite")
+    assert sum(len(labels.mitoses) for labels in stitched.values()) == 1552
