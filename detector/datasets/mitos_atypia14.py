@@ -1,8 +1,8 @@
 """MITOS-ATYPIA-14 (the paper's M): 11 cases, each on two scanners, Aperio (A03) and Hamamatsu (H03).
 
 Layout: `<frame>_mitosis.csv` and `<frame>_not_mitosis.csv`, rows `x,y,confidence`, an empty file for none, in the
-folder itself, in `mitosis/` or in `A03/mitosis/` as in the original, and images `<frame>.tiff` anywhere below the folder. A03
-and H03 are one case: the same glass slide, so both are on the same side of a split.
+folder itself, in `mitosis/` or in `A03/mitosis/` as in the original, and images `<frame>.tiff` anywhere below the
+folder. A03 and H03 are one case: the same glass slide, so both are on the same side of a split.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """TUPAC16 (the paper's T), with the alternative labels of Bertram et al. 2020 where they are there.
 
 Layout: `mitoses_ground_truth/<case>/<hpf>.csv`, rows `y,x` (row first), no header, an empty file for none; the
-alternative labels add `nonmitoses_ground_truth/`. Images `<case>/<hpf>.tif` in the folder itself, in `mitoses_image_data*/`
+alternative labels add `nonmitoses_ground_truth/`.
+Images `<case>/<hpf>.tif` in the folder itself, in `mitoses_image_data*/`
 or in `frames/`. A third column is a confidence and is not used. The frames are scanned at x40, 0.25 um/px.
 """
 
