@@ -19,7 +19,7 @@ from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.detect import Scorer, detect
 from detector.errors import DetectorError, ResolutionUnknown
-from detector.evaluate import evaluate, summary
+from detector.evaluate import curve, evaluate, summary
 from detector.hpf import cases_of, split_by_case
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
@@ -169,8 +169,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
     scorer = Scorer(network, device=options.device, precision=options.precision)
-    result = summary(evaluate(scorer, cases))
-    result = {"dataset": options.dataset.name, "weights": card["sha256"], **result}
+    evaluation = evaluate(scorer, cases)
+    result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
+    result["precision_recall"] = curve(evaluation)
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")
 

@@ -33,7 +33,9 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     best, threshold = evaluation.max_f1()
     by_case = evaluation.f1_by_case()
     values = list(by_case.values())
+    intervals = evaluation.intervals()
     return {
+        "cases": len(by_case),
         "frames": len(evaluation.frames),
         "mitoses": sum(frame.truths for frame in evaluation.frames),
         "f1_at_0.5": round(at_half.f1, 4),
@@ -44,7 +46,21 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         "false_negatives": at_half.false_negatives,
         "max_f1": round(best, 4),
         "max_f1_threshold": round(threshold, 4),
+        "f1_at_0.5_interval": _rounded(intervals.get("f1")),
+        "max_f1_interval": _rounded(intervals.get("max_f1")),
         "f1_by_case": {case: round(value, 4) for case, value in by_case.items()},
         "f1_case_mean": round(float(np.mean(values)), 4) if values else None,
         "f1_case_deviation": round(float(np.std(values)), 4) if values else None,
     }
+
+
+def curve(evaluation: Evaluation) -> list[dict[str, float]]:
+    """The precision-recall curve, from the highest threshold to the lowest, ready for JSON (Fig. 3c)."""
+    return [
+        {"threshold": round(threshold, 5), "precision": round(counts.precision, 4), "recall": round(counts.recall, 4)}
+        for threshold, counts in evaluation.curve()
+    ]
+
+
+def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(end, 4) for end in interval]

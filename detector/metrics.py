@@ -91,21 +91,56 @@ class Evaluation:
 
     def curve(self) -> list[tuple[float, Counts]]:
         """(threshold, counts) at every score that occurs, from high to low: the precision-recall curve."""
-        scores = np.concatenate([f.scores for f in self.frames]) if self.frames else np.empty(0)
-        hits = np.concatenate([f.hits for f in self.frames]) if self.frames else np.empty(0, dtype=bool)
-        order = np.argsort(-scores, kind="stable")
-        scores, hits = scores[order], hits[order].cumsum()
-        truths = sum(f.truths for f in self.frames)
-        last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.empty(0, dtype=int)
-        return [(float(scores[i]), Counts(int(hits[i]), int(i + 1 - hits[i]), int(truths - hits[i]))) for i in last]
+        scores, hits, found, truths = self._sums()
+        return [
+            (float(score), Counts(int(tp), int(n - tp), int(truths - tp)))
+            for score, tp, n in zip(scores, hits, found, strict=True)
+        ]
 
     def max_f1(self) -> tuple[float, float]:
         """(F1, threshold) at the best threshold; "this mitigates the problem of high sensitivity of F1-score".
 
         A threshold of 1 is among them, as finding nothing is best where there is nothing to find.
         """
-        curve = [*self.curve(), (1.0, self.counts(1.0))]
-        return max((counts.f1, threshold) for threshold, counts in curve)
+        scores, hits, found, truths = self._sums()
+        nothing = 1.0 if truths == 0 else 0.0
+        f1 = 2 * hits / np.maximum(found + truths, 1)
+        if not len(f1) or nothing >= f1.max():
+            return max(nothing, self.counts(1.0).f1), 1.0
+        best = int(f1.argmax())  # the highest of equally good thresholds
+        return float(f1[best]), float(scores[best])
+
+    def intervals(self, *, draws: int = paper.BOOTSTRAP_DRAWS, seed: int = 0) -> dict[str, tuple[float, float]]:
+        """95 % bootstrap intervals over cases of "f1" (at 0.5) and "max_f1": cases are drawn with replacement.
+
+        Frames of one case are alike, so cases are drawn, not frames. With one case the interval is a point and says
+        nothing. Empty without cases.
+        """
+        cases = [self._joined(case) for case in sorted({frame.case for frame in self.frames})]
+        if not cases:
+            return {}
+        rng = np.random.default_rng(seed)
+        drawn = [
+            Evaluation([cases[index] for index in rng.integers(len(cases), size=len(cases))]) for _ in range(draws)
+        ]
+        values = {"f1": [one.counts().f1 for one in drawn], "max_f1": [one.max_f1()[0] for one in drawn]}
+        ends = {key: np.percentile(of_key, [2.5, 97.5]) for key, of_key in values.items()}
+        return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
+
+    def _joined(self, case: str) -> Judged:
+        """All frames of a case as one."""
+        frames = [frame for frame in self.frames if frame.case == case]
+        scores, hits = (np.concatenate([getattr(f, key) for f in frames]) for key in ("scores", "hits"))
+        return Judged(case, scores, hits, sum(f.truths for f in frames))
+
+    def _sums(self) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], int]:
+        """At every score that occurs, from high to low: the score, hits and detections down to it; and all truths."""
+        scores = np.concatenate([f.scores for f in self.frames]) if self.frames else np.empty(0)
+        hits = np.concatenate([f.hits for f in self.frames]) if self.frames else np.empty(0, dtype=bool)
+        order = np.argsort(-scores, kind="stable")
+        scores, hits = scores[order], hits[order].cumsum()
+        last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.empty(0, dtype=int)
+        return scores[last], hits[last], last + 1, sum(f.truths for f in self.frames)
 
     def f1_by_case(self, threshold: float = paper.SCORE_THRESHOLD) -> dict[str, float]:
         """F1 of each case (Case-Level Performance)."""

@@ -53,6 +53,7 @@ GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A
 GLASS_BLOCK = 32
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.
+BOOTSTRAP_DRAWS = 1000  # The ends of a 95 % interval then rest on 25 draws each.
 MINING_FIRST_LOOK = 0.5  # "if the maximum score in a window is below a threshold for the first transformation": the
 # threshold of 3.1, as what is no detection is no sample either.
 MINING_AGREEMENT = 0.8  # Least score under each of the eight flips and rotations: "very few false positives".

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from detector.evaluate import evaluate, summary
+from detector.evaluate import curve, evaluate, summary
 from detector.hpf import cases_of, points
 from tests.drawing import DarkScorer, draw_dot, draw_hpf
 
@@ -23,6 +23,7 @@ def test_every_exhaustive_frame_is_judged_by_its_labels():
     assert (result["precision"], result["recall"], result["f1_at_0.5"]) == (0.8, 0.8, 0.8)
     assert result["f1_by_case"] == {"A00": 0.8571, "B00": 0.6667}
     assert result["f1_case_mean"] == pytest.approx(0.7619)
+    assert result["f1_at_0.5_interval"] == [0.6667, 0.8571], "as if all cases were the worse, or the better one"
 
 
 @pytest.mark.parametrize(("mpp", "hit"), [(0.25, False), (0.2431, True)])
@@ -32,6 +33,15 @@ def test_a_match_is_within_a_physical_radius(mpp, hit):
     hpf = replace(hpf, mpp=mpp, mitoses=points([(190.6, 160)]))
     (judged,) = evaluate(DarkScorer(), cases_of([hpf])).frames
     assert judged.hits[0] == hit
+
+
+def test_the_curve_falls_from_the_surest_detection_to_the_least_sure():
+    hpf = draw_hpf(mitoses=MITOSES, width=400)
+    draw_dot(hpf.image, 80, 60, 9)
+    evaluation = evaluate(DarkScorer(), cases_of([hpf]))
+    points_of_curve = curve(evaluation)
+    assert [row["recall"] for row in points_of_curve] == sorted(row["recall"] for row in points_of_curve)
+    assert points_of_curve[-1]["recall"] == 1
 
 
 def test_nothing_to_judge_is_no_error():

@@ -92,3 +92,26 @@ def test_f1_by_case_adds_the_frames_of_a_case():
         judged([], [(0, 0)], "B"),
     ]
     assert Evaluation(frames).f1_by_case() == {"A": Counts(1, 1, 2).f1, "B": 0.0}
+
+
+def test_an_interval_over_cases_is_that_of_drawing_them_by_hand():
+    rng = np.random.default_rng(3)
+    frames = [
+        Judged(case, rng.uniform(size=9), rng.uniform(size=9) < share, 8)
+        for case, share in zip("AABBCD", (0.2, 0.3, 0.8, 0.7, 0.5, 0.9), strict=True)
+    ]
+    by_case = [[frame for frame in frames if frame.case == case] for case in "ABCD"]
+    draw = np.random.default_rng(0)
+    f1, best = [], []
+    for _ in range(200):
+        drawn = Evaluation([frame for index in draw.integers(4, size=4) for frame in by_case[index]])
+        f1.append(drawn.counts().f1)
+        best.append(max(counts.f1 for _, counts in drawn.curve()))
+    intervals = Evaluation(frames).intervals(draws=200)
+    assert intervals["f1"] == pytest.approx(np.percentile(f1, [2.5, 97.5]))
+    assert intervals["max_f1"] == pytest.approx(np.percentile(best, [2.5, 97.5]))
+    assert intervals["f1"][0] < Evaluation(frames).counts().f1 < intervals["f1"][1]
+
+
+def test_without_cases_there_is_no_interval():
+    assert Evaluation([]).intervals() == {}
