@@ -28,7 +28,8 @@ def save_weights(network: ResNet12, path: Path, card: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in _floats(network).items()}
     partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata={"network": "ResNet12", "widths": json.dumps(list(network.widths))})
+    # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
+    save_file(state, partial, metadata={"network": "ResNet12"})
     partial.replace(path)
     card = {**card, "network": "ResNet12", "widths": list(network.widths), "sha256": sha256_of(path)}
     path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -48,11 +49,11 @@ def load_weights(path: Path) -> tuple[ResNet12, dict[str, Any]]:
     if metadata.get("network") != "ResNet12":
         raise WeightsError(f"{path} holds weights of another network, not of ResNet12")
     try:
-        network = ResNet12(json.loads(metadata["widths"]))
+        network = ResNet12([len(state["stem.weight"]), *(len(state[f"blocks.{i}.conv1.weight"]) for i in range(5))])
         missing, unexpected = network.load_state_dict(state, strict=False)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last for tensors of other shapes
+    except (KeyError, ValueError, RuntimeError) as error:  # the last for tensors of other shapes
         reason = ": ".join(str(error).split("\n\t")[:2])
-        raise WeightsError(f"{path} does not fit ResNet12 of the widths that it names: {reason}") from error
+        raise WeightsError(f"{path} does not fit ResNet12: {reason}") from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise WeightsError(f"{path} does not fit ResNet12: missing {missing}, unexpected {unexpected}")
