@@ -25,6 +25,7 @@ DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
 LEASE_SECONDS = environment.integer("LEASE_SECONDS", 120, low=5, high=3600)
 STORED_SCORE_FLOOR = 0.2  # candidates below are not kept (detector.paper has the reason)
 DEFAULT_MIN_SCORE = 0.5  # 3.1 Testing
+MATCH_RADIUS_UM = 7.5  # section 4, Metrics: 30 px at 0.25 um/px
 
 
 def _secret_key() -> str:

@@ -1,10 +1,15 @@
-"""What detectors say about a slide. A run is one model version with one set of parameters over one slide."""
+"""What detectors and people say about a slide.
+
+A run is one model version with one set of parameters over one slide; its candidates never change. What people say is
+kept beside it: verdicts on figures, and regions; both as a history in which nothing is overwritten.
+"""
 
 from __future__ import annotations
 
 import uuid
 from typing import Self
 
+from django.contrib.auth.models import User
 from django.db import models
 
 from webapp.jobs.models import Job
@@ -55,6 +60,14 @@ class Candidate(models.Model):
     x = models.FloatField()
     y = models.FloatField()
     score = models.FloatField()
+    figure = models.ForeignKey(
+        "Figure",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="candidates",
+        help_text="Where a person has judged this place.",
+    )
 
     class Meta:
         ordering = ["-score", "y", "x"]
@@ -62,3 +75,108 @@ class Candidate(models.Model):
 
     def __str__(self) -> str:
         return f"({self.x:.0f}, {self.y:.0f}) {self.score:.2f}"
+
+
+class Label(models.TextChoices):
+    """What a person says of a figure."""
+
+    MITOTIC = "mitotic", "mitotic figure"
+    NON_MITOTIC = "non_mitotic", "not a mitotic figure"
+    UNSURE = "unsure", "unsure"
+    OPEN = "", "not judged"  # the last verdict was taken back
+
+
+class FigureQuerySet(models.QuerySet["Figure"]):
+    """Figures."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Those on slides of the person's studies."""
+        return visible(self, user, "slide__case__study")
+
+
+class Figure(models.Model):
+    """A place on a slide that a person has judged, with the verdict that holds. x, y: level-0 px.
+
+    A figure belongs to the slide, not to a run: the candidates of every run at this place point to it, so that a
+    new run finds the verdicts of the old ones. `version` counts its verdicts; whoever gives one says which version
+    was seen, so that nobody overwrites a verdict unseen.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="figures")
+    x = models.FloatField()
+    y = models.FloatField()
+    added = models.BooleanField(default=False, help_text="Found by a person, not by a detector.")
+    label = models.CharField(max_length=12, choices=Label.choices, blank=True)
+    version = models.PositiveIntegerField(default=0)
+
+    objects = FigureQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["slide", "label"])]
+
+    def __str__(self) -> str:
+        return f"({self.x:.0f}, {self.y:.0f}) {self.get_label_display()}"
+
+
+class Verdict(models.Model):
+    """One thing that one person said of a figure at one time. Never changed: a new verdict is a new row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    figure = models.ForeignKey(Figure, on_delete=models.CASCADE, related_name="verdicts")
+    version = models.PositiveIntegerField()
+    label = models.CharField(max_length=12, choices=Label.choices, blank=True)
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["version"]
+        constraints = [models.UniqueConstraint(fields=["figure", "version"], name="one_verdict_per_version")]
+
+    def __str__(self) -> str:
+        return f"{self.get_label_display()} by {self.by}"
+
+
+class RegionQuerySet(models.QuerySet["Region"]):
+    """Regions."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Those on slides of the person's studies."""
+        return visible(self, user, "slide__case__study")
+
+    def current(self) -> Self:
+        """Those that hold: neither replaced nor removed."""
+        return self.filter(ended_at=None)
+
+
+class Region(models.Model):
+    """A polygon that a person drew. Never changed: an edit ends one row and makes another.
+
+    polygon: [[x, y], ...] level-0 px, at least three corners, not closed. Figures are counted inside tumour regions
+    where there are any, and never inside exclusions.
+    """
+
+    class Kind(models.TextChoices):
+        TUMOUR = "tumour", "tumour"
+        EXCLUSION = "exclusion", "exclusion"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="regions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    polygon = models.JSONField()
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    replaces = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replaced_by"
+    )
+    ended_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RegionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["at"]
+        indexes = [models.Index(fields=["slide", "ended_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} region of {self.slide}"

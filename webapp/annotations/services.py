@@ -1,21 +1,32 @@
-"""Asking for detections, and writing them."""
+"""Asking for detections and writing them; taking the verdicts and regions of people."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
-from webapp.annotations.models import Candidate, Run
-from webapp.errors import DomainError
+from webapp.annotations.models import Candidate, Figure, Label, Region, Run, Verdict
+from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
 from webapp.slides.models import Slide
+
+MAX_CORNERS = 5000
+_Place = TypeVar("_Place", Figure, Candidate)
+
+
+class VerdictConflict(DomainError):
+    """Somebody else was faster; the client shows what holds now."""
 
 
 def detection_request(*, slide: Slide, by: User | None, model: ModelVersion | None = None) -> Job:
@@ -45,8 +56,119 @@ def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[floa
         if not job_succeed(job=job):
             raise JobStopped(f"{job.pk} was merged or stopped by somebody else")
         rows = list(candidates)
+        Slide.objects.select_for_update().get(pk=job.slide_id)  # no verdict may come between candidates and links
         run: Run = Run.objects.create(slide_id=job.slide_id, job=job, candidate_count=len(rows), **stamp)
         Candidate.objects.bulk_create(
             (Candidate(run=run, x=x, y=y, score=score) for x, y, score in rows), batch_size=5000
         )
+        # Verdicts hold for a place, so a new run begins with those of the runs before it.
+        for figure in Figure.objects.filter(slide_id=run.slide_id):
+            _link(figure, Candidate.objects.filter(run=run))
     return run
+
+
+def figure_judge(
+    *, slide: Slide, by: User, label: Label, x: float, y: float, expected: int = 0, verdict: UUID | None = None
+) -> Figure:
+    """Give a verdict on the candidate, or the judged figure, within 7.5 um of (x, y) level-0 px.
+
+    Where there is neither, the figure is one that the detector missed and is added. expected: the version of the
+    figure that the person saw, 0 for none. verdict: an id made by the client; the same one again changes nothing.
+    Raises VerdictConflict where somebody else judged the figure in the meantime.
+    """
+    if label not in Label.values:
+        raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
+    if not (0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0)):
+        raise InvalidInput("This place lies outside of the slide.")
+    with transaction.atomic():
+        Slide.objects.select_for_update().get(pk=slide.pk)  # one verdict at a time on a slide
+        if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
+            if given.figure.slide_id != slide.pk:
+                raise InvalidInput("This verdict's id is used on another slide.")
+            return given.figure
+        figure = _figure_at(slide, x, y)
+        if figure.version != expected:
+            last = figure.verdicts.select_related("by").last()
+            who = last.by.get_username() if last and last.by else "Somebody"
+            raise VerdictConflict(
+                f"{who} has judged this figure in the meantime: {figure.get_label_display()}. "
+                "Look at it again, then give your verdict; nothing was changed."
+            )
+        figure.version += 1
+        figure.label = label
+        figure.save(update_fields=["version", "label"])
+        Verdict.objects.create(pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, by=by)
+    return figure
+
+
+def region_draw(
+    *, slide: Slide, by: User, kind: Region.Kind, polygon: list[list[float]], replaces: Region | None = None
+) -> Region:
+    """Keep a polygon ([[x, y], ...] level-0 px); `replaces` is the region that it is an edit of.
+
+    Raises VerdictConflict where that one was changed or removed in the meantime.
+    """
+    corners = _checked_polygon(slide, polygon)
+    with transaction.atomic():
+        if replaces is not None:
+            region_remove(region=replaces, by=by)
+        region: Region = Region.objects.create(slide=slide, kind=kind, polygon=corners, by=by, replaces=replaces)
+    return region
+
+
+def region_remove(*, region: Region, by: User) -> None:
+    """End a region; it stays in the history. Raises VerdictConflict where it had ended."""
+    if not Region.objects.filter(pk=region.pk, ended_at=None).update(ended_at=timezone.now(), ended_by=by):
+        raise VerdictConflict("Somebody has changed or removed this region in the meantime; reload to see it.")
+
+
+def _figure_at(slide: Slide, x: float, y: float) -> Figure:
+    """The judged figure at a place, else a new one where the nearest candidate is, else a new one that was added."""
+    reach = _reach(slide)
+    figure = _nearest(Figure.objects.filter(slide=slide), x, y, reach)
+    if figure is not None:
+        return figure
+    candidates = Candidate.objects.filter(run__slide=slide)
+    # The newest run decides where a candidate is; older ones may have it some pixels away.
+    run = Run.objects.filter(slide=slide).order_by("-created_at").first()
+    nearest = _nearest(candidates.filter(run=run), x, y, reach) or _nearest(candidates, x, y, reach)
+    figure = Figure.objects.create(
+        slide=slide, x=nearest.x if nearest else x, y=nearest.y if nearest else y, added=nearest is None
+    )
+    for pk in candidates.order_by().values_list("run", flat=True).distinct():
+        _link(figure, candidates.filter(run=pk))
+    return figure
+
+
+def _link(figure: Figure, candidates: QuerySet[Candidate]) -> None:
+    """Point the candidate of one run that lies at the figure, if any, to it."""
+    free = candidates.filter(figure=None)
+    candidate = _nearest(free, figure.x, figure.y, _reach(figure.slide))
+    if candidate is not None:
+        Candidate.objects.filter(pk=candidate.pk).update(figure=figure)
+
+
+def _nearest(places: QuerySet[_Place], x: float, y: float, reach: tuple[float, float]) -> _Place | None:
+    """The place nearest to (x, y) within `reach` px in each direction."""
+    near = places.filter(x__range=(x - reach[0], x + reach[0]), y__range=(y - reach[1], y + reach[1]))
+    scaled = [(math.hypot((p.x - x) / reach[0], (p.y - y) / reach[1]), p.pk, p) for p in near]
+    return min(scaled)[2] if scaled and min(scaled)[0] <= 1 else None
+
+
+def _reach(slide: Slide) -> tuple[float, float]:
+    """The matching radius in level-0 px; as if at 0.25 um/px where um/px is not known."""
+    mpp_x, mpp_y = slide.mpp or (0.25, 0.25)
+    return settings.MATCH_RADIUS_UM / mpp_x, settings.MATCH_RADIUS_UM / mpp_y
+
+
+def _checked_polygon(slide: Slide, polygon: Any) -> list[list[float]]:
+    try:
+        corners = [[float(x), float(y)] for x, y in polygon]
+    except (TypeError, ValueError):
+        raise InvalidInput("A polygon is a list of corners [x, y] in level-0 pixels.") from None
+    if not 3 <= len(corners) <= MAX_CORNERS:
+        raise InvalidInput(f"A polygon has 3 to {MAX_CORNERS} corners.")
+    width, height = slide.width or 0, slide.height or 0
+    if not all(0 <= x <= width and 0 <= y <= height for x, y in corners):
+        raise InvalidInput("The polygon leaves the slide.")
+    return corners
