@@ -31,3 +31,9 @@ class Busy(DomainError):
     """Somebody else is at it this moment; trying again later helps."""
 
     status = 423
+
+
+class TooMany(DomainError):
+    """The person has asked for as much as one person may at a time."""
+
+    status = 429

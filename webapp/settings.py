@@ -22,6 +22,7 @@ MODEL_DIR = Path(environment.text("MODEL_DIR", str(BASE_DIR / "detector" / "weig
 MAX_UPLOAD_BYTES = environment.integer("MAX_UPLOAD_GB", 50, low=1, high=10_000) * 1024**3
 DEMO_SLIDE_PIXELS = environment.integer("DEMO_SLIDE_PIXELS", 20_000, low=0, high=100_000)  # 0: no demonstration slide
 DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
+JOBS_PER_USER = environment.integer("JOBS_PER_USER", 10_000, low=1, high=10_000_000)
 LEASE_SECONDS = environment.integer("LEASE_SECONDS", 120, low=5, high=3600)
 STORED_SCORE_FLOOR = 0.2  # candidates below are not kept (detector.paper has the reason)
 DEFAULT_MIN_SCORE = 0.5  # 3.1 Testing

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 from typing import Any
 
 import numpy as np
+from django.db import connection, transaction
 
 from detector import paper
 from detector.detect import Cells, place, scan
@@ -15,20 +17,27 @@ from detector.version import code_version
 from detector.windows import plan_windows
 from webapp.annotations.services import run_save
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.services import JobStopped, job_is_complete, shard_finish, shard_progress
+from webapp.jobs.services import JobStopped, job_is_complete, shard_begin, shard_finish, shard_progress
 from webapp.registry.models import ModelVersion
+from worker.memory import peak_memory_mb
+from worker.patience import AWAY, patiently
 from worker.weights import scorer_of
 
 _PROGRESS_SECONDS = 1.0
 
+_log = logging.getLogger(__name__)
+
 
 def run_detection(shard: Shard) -> None:
     """Score the shard's rectangles and keep the cells above the floor."""
-    job, slide = shard.job, shard.job.slide
+    job, slide, began = shard.job, shard.job.slide, time.monotonic()
     model = ModelVersion.objects.get(pk=job.parameters["model"])
+    assert slide is not None, "a detection is of a slide"
     assert slide.mpp is not None, "a detection is only queued when um/px is known"
     shard_progress(shard=shard)
     scorer = scorer_of(model)
+    facts: dict[str, Any] = {"device": scorer.device_name, "precision": scorer.precision}
+    shard_begin(shard=shard, facts=facts)
     with open_slide(slide.file) as file:
         frame = WorkingFrame(file, slide.mpp)
         plan = plan_windows(frame).part(shard.index, job.shards.count())
@@ -38,13 +47,23 @@ def run_detection(shard: Shard) -> None:
             nonlocal said
             if time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
-                shard_progress(shard=shard, done=done, total=plan.windows_total, skipped=plan.windows_skipped)
+                try:
+                    shard_progress(shard=shard, done=done, total=plan.windows_total, skipped=plan.windows_skipped)
+                except AWAY as error:  # no reason to stop computing; the next word of progress may get through
+                    _log.warning("shard %s: the database is away: %s", shard.pk, error)
+                    connection.close()
 
         progress(plan.windows_skipped)
         cells = scan(scorer, frame, plan, floor=job.parameters["floor"], progress=progress)
-    shard_progress(shard=shard, done=plan.windows_total, total=plan.windows_total, skipped=plan.windows_skipped)
-    facts = {"device": scorer.device_name, "precision": scorer.precision}
-    shard_finish(shard=shard, result=_packed(cells), facts=facts)
+    total, skipped, result = plan.windows_total, plan.windows_skipped, _packed(cells)
+    facts |= {"seconds": round(time.monotonic() - began, 2), "peak_memory_mb": peak_memory_mb()}
+
+    def finish() -> None:
+        with transaction.atomic():
+            shard_progress(shard=shard, done=total, total=total, skipped=skipped)
+            shard_finish(shard=shard, result=result, facts=facts)
+
+    patiently(finish)
 
 
 def merge_detection(shard_pk: int) -> None:
@@ -54,6 +73,7 @@ def merge_detection(shard_pk: int) -> None:
         return
     slide, shards = job.slide, list(job.shards.all())
     model = ModelVersion.objects.get(pk=job.parameters["model"])
+    assert slide is not None
     assert slide.mpp is not None
     cells = Cells.joined([_unpacked(shard.result) for shard in shards if shard.result])
     with open_slide(slide.file) as file:

@@ -16,7 +16,9 @@ from webapp.annotations.services import detection_request_if_wanted
 from webapp.errors import DomainError
 from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_finish, shard_progress
+from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
+from worker.patience import patiently
 
 TIME_LIMIT = 1800  # seconds that preparing one file may take
 
@@ -24,14 +26,22 @@ TIME_LIMIT = 1800  # seconds that preparing one file may take
 def run_ingest(shard: Shard) -> None:
     """Prepare the file in a process of its own, then keep its facts, or the reason why it is refused."""
     slide = shard.job.slide
+    assert slide is not None, "what is prepared is a slide"
     answer = _prepare(shard)
-    with transaction.atomic():
-        shard_finish(shard=shard)
-        job_succeed(job=shard.job)
-        if "refused" in answer:
-            slide_refused(slide=slide, reason=answer["refused"])
-            return
-        slide = slide_prepared(slide=slide, facts=answer)
+
+    def keep() -> None:
+        with transaction.atomic():
+            shard_finish(shard=shard)
+            job_succeed(job=shard.job)
+            if "refused" in answer:
+                slide_refused(slide=slide, reason=answer["refused"])
+            else:
+                _detect_if_wanted(slide_prepared(slide=slide, facts=answer))
+
+    patiently(keep)
+
+
+def _detect_if_wanted(slide: Slide) -> None:
     try:
         detection_request_if_wanted(slide=slide)
     except DomainError as error:  # no model version is active, say; the slide can be looked at all the same
@@ -40,6 +50,7 @@ def run_ingest(shard: Shard) -> None:
 
 def _prepare(shard: Shard) -> dict[str, Any]:
     slide = shard.job.slide
+    assert slide is not None
     command = [sys.executable, "-m", "detector.slide", str(slide.file), str(slide.folder)]
     if slide.drawn:
         command.append(str(settings.DEMO_SLIDE_PIXELS))
@@ -53,7 +64,7 @@ def _prepare(shard: Shard) -> dict[str, Any]:
                 out, err = process.communicate(timeout=min(10, settings.LEASE_SECONDS / 3))
                 break
             except subprocess.TimeoutExpired:
-                shard_progress(shard=shard)
+                patiently(lambda: shard_progress(shard=shard))
                 if time.monotonic() > deadline:
                     return {"refused": f"Preparing this file took longer than {TIME_LIMIT // 60} minutes."}
     finally:

@@ -12,29 +12,36 @@ from contextlib import contextmanager
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from detector.errors import DetectorError
 from webapp.celery_app import app
-from webapp.jobs.models import Shard
-from webapp.jobs.services import JobStopped, shard_claim, shard_fail, shard_renew
+from webapp.jobs.dispatch import task_name
+from webapp.jobs.models import Job, Shard
+from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail, shard_renew
+from worker.patience import AWAY, patiently
 from worker.run_detection import merge_detection, run_detection
 from worker.run_ingest import run_ingest
 
 _log = logging.getLogger(__name__)
 
 
-@app.task(name="worker.ingest")
+@app.task(name=task_name(Job.Kind.INGEST))
 def ingest(*, shard_pk: int) -> None:
     """Prepare an uploaded slide."""
-    _run(shard_pk, run_ingest)
+    _run(Job.Kind.INGEST, run_ingest)
 
 
-@app.task(name="worker.detect")
+@app.task(name=task_name(Job.Kind.DETECT))
 def detect(*, shard_pk: int) -> None:
-    """Detect on one shard of a slide; whoever finishes the last shard merges."""
-    _run(shard_pk, run_detection)
-    merge_detection(shard_pk)
+    """Detect on the shard whose turn it is; whoever finishes the last shard of a job merges it.
+
+    shard_pk: the shard that the message was sent for. Another may come before it; a job of which all is done but the
+    merge is found by it.
+    """
+    done = _run(Job.Kind.DETECT, run_detection)
+    for pk in {shard_pk, done.pk if done else shard_pk}:
+        _run_merge(pk)
 
 
 @contextmanager
@@ -47,7 +54,7 @@ def _heartbeat(shard: Shard) -> Iterator[None]:
             try:
                 if not shard_renew(shard=shard):
                     return  # taken over or stopped: the next word of progress will say so
-            except DatabaseError:
+            except AWAY:
                 _log.warning("shard %s: the database does not answer, the lease is not renewed", shard.pk)
             finally:
                 connection.close()
@@ -61,22 +68,47 @@ def _heartbeat(shard: Shard) -> Iterator[None]:
         thread.join()
 
 
-def _run(shard_pk: int, work: Callable[[Shard], None]) -> None:
+def _run(kind: Job.Kind, work: Callable[[Shard], None]) -> Shard | None:
     """Claim, work, and turn whatever goes wrong into a sentence for the user and a traceback for the admin."""
-    shard = shard_claim(shard_pk=shard_pk, worker=f"{socket.gethostname()}/{os.getpid()}")
+    name = f"{socket.gethostname()}/{os.getpid()}"
+    shard = patiently(lambda: shard_claim_next(kind=kind, worker=name))
     if shard is None:
-        _log.info("shard %s: taken, done or stopped; nothing to do", shard_pk)
-        return
+        _log.info("no %s is left to do", kind.label)
+        return None
     try:
         with _heartbeat(shard):
             work(shard)
     except JobStopped as reason:
-        _log.info("shard %s: %s", shard_pk, reason)
-    except DetectorError as error:
-        shard_fail(shard=shard, error=str(error), traceback=traceback.format_exc())
-    except SoftTimeLimitExceeded:
-        shard_fail(shard=shard, error="This took longer than the time limit and was stopped.")
-    except Exception:
-        _log.exception("shard %s failed", shard_pk)
-        sentence = "Something went wrong in the program; the administrator can see what. Nothing was changed."
-        shard_fail(shard=shard, error=sentence, traceback=traceback.format_exc())
+        _log.info("shard %s: %s", shard.pk, reason)
+    except Exception as error:
+        _fail(shard, error)
+    return shard
+
+
+def _run_merge(shard_pk: int) -> None:
+    """Merge the job of a shard where it is complete; a failure ends the job as one of a shard does."""
+    try:
+        patiently(lambda: merge_detection(shard_pk))
+    except Exception as error:
+        _log.exception("the job of shard %s could not be merged", shard_pk)
+        sentence, trace = _in_words(error)
+        patiently(lambda: merge_fail(shard_pk=shard_pk, error=sentence, traceback=trace))
+
+
+def _fail(shard: Shard, error: Exception) -> None:
+    if isinstance(error, AWAY):
+        _log.error("shard %s: the database stayed away; its lease ends and the watch sends it again", shard.pk)
+        return
+    _log.error("shard %s failed", shard.pk, exc_info=error)
+    sentence, trace = _in_words(error)
+    patiently(lambda: shard_fail(shard=shard, error=sentence, traceback=trace))
+
+
+def _in_words(error: Exception) -> tuple[str, str]:
+    """A sentence for the user and the traceback for the admin."""
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, DetectorError):
+        return str(error), trace
+    if isinstance(error, SoftTimeLimitExceeded):
+        return "This took longer than the time limit and was stopped.", trace
+    return "Something went wrong in the program; the administrator can see what. Nothing was changed.", trace

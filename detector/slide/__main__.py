@@ -5,8 +5,10 @@ With PIXELS the file is drawn first, where it is not there: the demonstration sl
 
 from __future__ import annotations
 
+import ctypes
 import json
 import resource
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +16,14 @@ from pathlib import Path
 from detector.errors import SlideError
 from detector.slide.prepare import prepare
 
+_PR_SET_PDEATHSIG = 1
 _MEMORY_BYTES = 8 << 30  # a flat image of MAX_FLAT_PIXELS needs about 3 GB
 
 
 def main() -> int:
     """Exit status 0 also for a refused file: refusing is a result."""
+    if sys.platform == "linux":  # a worker that is killed takes this with it: another will prepare the same folder
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     file, folder = (Path(argument) for argument in sys.argv[1:3])
     if len(sys.argv) > 3 and not file.exists():
         from detector.slide.drawn import draw_slide

@@ -13,7 +13,8 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from webapp.annotations.services import detection_request
-from webapp.jobs.dispatch import TASKS
+from webapp.celery_app import QUEUES
+from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import jobs_watch
 from webapp.jobs.states import State
@@ -22,7 +23,8 @@ from webapp.jobs.states import State
 def test_every_task_that_is_sent_is_known_to_the_workers():
     from worker.app import app
 
-    assert {name for name, _ in TASKS.values()} <= set(app.tasks)
+    assert {task_name(kind) for kind in Job.Kind} <= set(app.tasks)
+    assert set(Job.Kind) <= set(QUEUES)
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def detection_request_if_wanted(*, slide: Slide) -> Job | None:
 
 def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[float, float, float]]) -> Run:
     """Write the candidates (x, y, score) of a job and end it, in one transaction. JobStopped where it ended before."""
+    assert job.slide_id is not None, "a run is over a slide"
     with transaction.atomic():
         if not job_succeed(job=job):
             raise JobStopped(f"{job.pk} was merged or stopped by somebody else")

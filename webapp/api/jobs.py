@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from webapp.api.serializers import JobSerializer
 from webapp.jobs.models import Job
+from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.services import job_cancel, job_retry
 
 _FILTERS = [
@@ -28,7 +29,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     queryset = Job.objects.none()
 
     def get_queryset(self) -> QuerySet[Job]:
-        jobs = Job.objects.visible_to(self.request.user).select_related("slide").prefetch_related("shards")
+        jobs = jobs_shown(user=self.request.user)
         for name in ("slide", "state", "kind"):
             if value := self.request.query_params.get(name):
                 jobs = jobs.filter(**{name: value})

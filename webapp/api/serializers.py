@@ -133,30 +133,31 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
-    """A piece of background work. progress counts windows, the skipped (glass) ones among the done."""
+    """A piece of background work. progress counts shards and windows, the skipped (glass) ones among the done."""
 
     progress = serializers.SerializerMethodField()
     queue_position = serializers.IntegerField(allow_null=True)
     seconds_left = serializers.FloatField(allow_null=True)
-    slide_name = serializers.CharField(source="slide.name")
-    workers = serializers.SerializerMethodField()
+    slide_name = serializers.CharField(source="slide.name", default="", help_text="Empty where it is of no one slide.")
+    workers = serializers.ListField(child=serializers.CharField(), help_text="Each with its device and precision.")
 
     class Meta:
         model = Job
         fields = [
-            "id", "kind", "slide", "slide_name", "state", "progress", "queue_position", "seconds_left", "workers",
-            "error", "created_at", "started_at", "ended_at",
+            "id", "kind", "slide", "slide_name", "state", "priority", "progress", "queue_position", "seconds_left",
+            "workers", "error", "created_at", "started_at", "ended_at",
         ]  # fmt: skip
 
     @extend_schema_field(
-        {"type": "object", "properties": {k: {"type": "integer"} for k in ("done", "total", "skipped")}}
+        {
+            "type": "object",
+            "properties": {
+                name: {"type": "integer"} for name in ("done", "total", "skipped", "shards_done", "shards_total")
+            },
+        }
     )
     def get_progress(self, job: Job) -> dict[str, int]:
         return job.progress
-
-    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
-    def get_workers(self, job: Job) -> list[str]:
-        return sorted({shard.worker for shard in job.shards.all() if shard.worker})
 
 
 class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):

@@ -18,8 +18,8 @@ class ShardInline(admin.TabularInline[Shard, Job]):
     extra = 0
     can_delete = False
     fields = readonly_fields = (
-        "index", "state", "attempt", "worker", "lease_until", "windows_done", "windows_total", "windows_skipped",
-        "facts",
+        "index", "state", "attempt", "worker", "started_at", "lease_until", "windows_done", "windows_total",
+        "windows_skipped", "facts",
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -28,13 +28,13 @@ class ShardInline(admin.TabularInline[Shard, Job]):
 
 @admin.register(Job)
 class JobAdmin(admin.ModelAdmin[Job]):
-    list_display = ["kind", "slide", "state", "requested_by", "created_at", "started_at", "ended_at"]
-    list_filter = ["kind", "state"]
+    list_display = ["kind", "slide", "state", "priority", "requested_by", "created_at", "started_at", "ended_at"]
+    list_filter = ["kind", "state", "priority"]
     search_fields = ["slide__name", "id"]
     list_select_related = ["slide", "requested_by"]
     fields = readonly_fields = (
-        "kind", "slide", "state", "parameters", "requested_by", "error", "traceback", "created_at", "started_at",
-        "ended_at",
+        "kind", "slide", "state", "priority", "turn", "parameters", "requested_by", "error", "traceback", "created_at",
+        "started_at", "ended_at",
     )  # fmt: skip
     inlines = [ShardInline]
     actions = ["cancel", "retry"]

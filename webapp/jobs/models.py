@@ -8,7 +8,7 @@ from typing import Self
 
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.utils import timezone
 
 from webapp.jobs.states import State
@@ -16,24 +16,36 @@ from webapp.slides.models import Slide, Viewer, visible
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs are seen with their slide."""
+    """Jobs are seen with their slide; those without one by who asked."""
 
     def visible_to(self, user: Viewer) -> Self:
-        """Jobs on slides that the user may see."""
-        return visible(self, user, "slide__case__study")
+        """Jobs on slides that the user may see, and the user's own that are about no one slide."""
+        if not user.is_authenticated or not user.is_active or getattr(user, "is_superuser", False):
+            return visible(self, user, "slide__case__study")
+        return self.filter(Q(slide__case__study__memberships__user_id=user.pk) | Q(slide=None, requested_by_id=user.pk))
+
+    def in_turn(self) -> Self:
+        """As workers take them: readers before bulk, then each person's first, each person's second, and so on."""
+        return self.order_by("priority", "turn", "created_at")
 
 
 class Job(models.Model):
-    """One piece of background work on one slide."""
+    """One piece of background work: on one slide, or on what its parameters name."""
 
     class Kind(models.TextChoices):
         INGEST = "ingest", "preparing"
         DETECT = "detect", "detection"
 
+    class Priority(models.IntegerChoices):
+        READER = 0, "a person waits for it"
+        BULK = 1, "one of many"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="jobs")
+    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, null=True, blank=True, related_name="jobs")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.READER)
+    turn = models.PositiveIntegerField(default=0, help_text="Round of the queue; each person has one job a round.")
     parameters = models.JSONField(default=dict, blank=True)
     requested_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     error = models.TextField(blank=True, help_text="One sentence for the user.")
@@ -46,35 +58,63 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["state", "kind", "created_at"])]
+        indexes = [
+            models.Index(fields=["kind", "state", "priority", "turn", "created_at"], name="job_in_turn"),
+            models.Index(fields=["state", "ended_at"], name="job_ended"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} of {self.slide}"
+        return f"{self.get_kind_display()} of {self.slide}" if self.slide else self.get_kind_display()
 
     @property
     def progress(self) -> dict[str, int]:
-        """Windows done (skipped ones included), total and skipped as glass; all 0 before it began."""
-        sums = self.shards.aggregate(
-            done=Sum("windows_done"), total=Sum("windows_total"), skipped=Sum("windows_skipped")
-        )
-        return {key: value or 0 for key, value in sums.items()}
+        """Windows and shards done (windows skipped as glass included), of how many; all 0 before it began.
+
+        total counts the windows of the shards that have begun; those of the others are not known yet.
+        """
+        shards = self.shards.all()
+        return {
+            "done": sum(shard.windows_done for shard in shards),
+            "total": sum(shard.windows_total for shard in shards),
+            "skipped": sum(shard.windows_skipped for shard in shards),
+            "shards_done": sum(shard.state == State.SUCCEEDED for shard in shards),
+            "shards_total": len(shards),
+        }
+
+    @property
+    def workers(self) -> list[str]:
+        """Who is at it or has done it, each with its device and precision as far as known: `host/pid, device, bf16`."""
+        return sorted({shard.worker_in_words for shard in self.shards.all() if shard.worker})
 
     @property
     def queue_position(self) -> int | None:
         """1 for the next job of its kind to begin; None once it has begun."""
         if self.state != State.PENDING:
             return None
-        return Job.objects.filter(kind=self.kind, state=State.PENDING, created_at__lt=self.created_at).count() + 1
+        same_turn = Q(priority=self.priority, turn=self.turn)
+        before = (
+            Q(priority__lt=self.priority)
+            | Q(priority=self.priority, turn__lt=self.turn)
+            | same_turn & Q(created_at__lt=self.created_at)
+        )
+        return Job.objects.filter(before, kind=self.kind, state=State.PENDING).count() + 1
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from the rate so far; None where there is nothing to go by."""
-        progress = self.progress
-        computed, left = progress["done"] - progress["skipped"], progress["total"] - progress["done"]
-        if self.state != State.RUNNING or self.started_at is None or computed <= 0:
+        """Estimate from how fast the shards that run now are; None where there is nothing to go by.
+
+        Shards that nobody has begun are taken to be as large as the mean of the others.
+        """
+        if self.state != State.RUNNING:
             return None
-        elapsed: timedelta = timezone.now() - self.started_at
-        return elapsed.total_seconds() / computed * left
+        shards = self.shards.all()
+        rate = sum(shard.windows_per_second for shard in shards)
+        begun = [shard for shard in shards if shard.windows_total]
+        if not rate or not begun:
+            return None
+        left = sum(shard.windows_total - shard.windows_done for shard in begun)
+        computed = sum(shard.windows_total - shard.windows_skipped for shard in begun) / len(begun)
+        return (left + computed * (len(shards) - len(begun))) / rate
 
 
 class Shard(models.Model):
@@ -87,11 +127,11 @@ class Shard(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     attempt = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True)
-    sent_at = models.DateTimeField(null=True, blank=True, help_text="When its message was last sent.")
+    started_at = models.DateTimeField(null=True, blank=True)
     windows_done = models.PositiveIntegerField(default=0)
     windows_total = models.PositiveIntegerField(default=0)
     windows_skipped = models.PositiveIntegerField(default=0)
-    facts = models.JSONField(default=dict, blank=True, help_text="Small results: device, precision, properties.")
+    facts = models.JSONField(default=dict, blank=True, help_text="Device, precision, seconds, memory.")
     result = models.BinaryField(null=True, blank=True, help_text="Map cells above the floor, until the job is merged.")
 
     class Meta:
@@ -105,3 +145,16 @@ class Shard(models.Model):
 
     def __str__(self) -> str:
         return f"shard {self.index} of {self.job_id}"
+
+    @property
+    def windows_per_second(self) -> float:
+        """Of windows that were computed, since it was claimed; 0 where it does not run."""
+        if self.state != State.RUNNING or self.started_at is None:
+            return 0.0
+        elapsed: timedelta = timezone.now() - self.started_at
+        return max(self.windows_done - self.windows_skipped, 0) / max(elapsed.total_seconds(), 0.001)
+
+    @property
+    def worker_in_words(self) -> str:
+        """The worker, its device and precision, as far as they are known."""
+        return ", ".join(filter(None, (self.worker, self.facts.get("device"), self.facts.get("precision"))))

@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, render
 
 from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.annotations.selectors import run_current
-from webapp.jobs.models import Job
+from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
 from webapp.results.selectors import worklist_rows as select_worklist_rows
@@ -92,6 +92,5 @@ def _worklist(request: HttpRequest) -> dict[str, Any]:
 
 
 def _jobs(request: HttpRequest) -> dict[str, Any]:
-    all_jobs = Job.objects.visible_to(request.user).select_related("slide").prefetch_related("shards")
-    page = Paginator(all_jobs.order_by("-created_at"), _ROWS).get_page(request.GET.get("page"))
+    page = Paginator(jobs_shown(user=request.user), _ROWS).get_page(request.GET.get("page"))
     return {"page": page, "busy": any(job.state in OPEN for job in page.object_list)}

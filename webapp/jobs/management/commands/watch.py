@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
+from django.db.utils import Error
 
 from webapp.jobs.services import jobs_forget_messages, jobs_watch
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         while True:
             try:
                 jobs_watch()
-            except DatabaseError:
+            except Error:
                 _log.exception("the database does not answer; trying again")
             close_old_connections()
             time.sleep(seconds)
