@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from detector import paper
+from detector.allocator import tune_allocator
 from detector.benchmark import benchmark
 from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
 from detector.datasets import read_dataset
@@ -31,7 +32,12 @@ from detector.windows import plan_windows
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 2 for bad input, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help()
+        return 0
+    tune_allocator()
     try:
         options.run(options)
     except (DetectorError, ValueError, OSError) as error:
@@ -49,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Mitosis detection on H&E as in Akram et al. 2018. Research use only.",
     )
     parser.add_argument("--version", action="version", version=code_version())
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     one = commands.add_parser("detect", help="find mitoses in slides or frames, written as JSON")
     one.set_defaults(run=_detect)

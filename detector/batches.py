@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import paper
-from detector.augment import contrast_transfer, cut, jitter_colour, soften
-from detector.hpf import LabStatistics, Rgb
+from detector.augment import Variations, draw_variations, vary
+from detector.hpf import LabStatistics
 from detector.patch_sets import Sample
 from detector.plans import Plan
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -32,25 +35,49 @@ class SampleSets:
     fg_wsi: Sequence[Sample] = ()
     stains: Sequence[LabStatistics] = field(default=())
 
+    @cached_property
+    def fg_lab_by_source(self) -> list[list[Sample]]:
+        """FG-Lab, the samples of each source of data apart."""
+        groups: dict[str, list[Sample]] = {}
+        for sample in self.fg_lab:
+            groups.setdefault(sample.hpf.source, []).append(sample)
+        return [groups[source] for source in sorted(groups)]
 
-def compose_batch(sets: SampleSets, plan: Plan, iteration: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Patches uint8 (n, 128, 128, 3) and labels (n,), 1 = mitosis, of one iteration."""
+
+@dataclass(frozen=True)
+class Batch:
+    """What is drawn for one iteration: samples, what is done to each, and its label, int64 (n,), 1 = mitosis."""
+
+    samples: list[Sample]
+    variations: Variations
+    labels: NDArray[np.int64]
+
+
+def draw_batch(sets: SampleSets, plan: Plan, iteration: int) -> Batch:
+    """The batch of an iteration, of which no pixel is there yet."""
     rng = np.random.default_rng([plan.seed, iteration])
     foreground = [_draw_foreground(sets, plan, rng) for _ in range(plan.foreground_per_batch)]
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
-    patches = np.stack([_augmented(sample, sets.stains, plan, rng) for sample in [*foreground, *background]])
-    labels = np.repeat([1, 0], [len(foreground), len(background)])
-    return patches, labels
+    samples = [*foreground, *background]
+    xy = np.array([(sample.x, sample.y) for sample in samples])
+    own = [sample.hpf.stain for sample in samples]
+    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng)
+    return Batch(samples, variations, np.repeat([1, 0], [len(foreground), len(background)]))
 
 
-def stream(
-    sets: SampleSets, plan: Plan, start: int, stop: int
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """The batches of iterations start..stop-1, made ahead in one thread: ten times what two cores can train on."""
-    ready: queue.Queue[tuple[NDArray[np.uint8], NDArray[np.int64]] | BaseException] = queue.Queue(maxsize=8)
+def compose_batch(sets: SampleSets, plan: Plan, iteration: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Patches uint8 (n, 128, 128, 3) and labels (n,), 1 = mitosis, of one iteration."""
+    batch = draw_batch(sets, plan, iteration)
+    patches = [vary(sample.hpf.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
+    return np.stack(patches), batch.labels
+
+
+def stream(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
+    """What `make` gives for the iterations start..stop-1, made ahead in one thread while the network learns."""
+    ready: queue.Queue[Made | BaseException] = queue.Queue(maxsize=8)
     stopped = threading.Event()
 
-    def put(item: tuple[NDArray[np.uint8], NDArray[np.int64]] | BaseException) -> None:
+    def put(item: Made | BaseException) -> None:
         while not stopped.is_set():
             try:
                 return ready.put(item, timeout=0.5)
@@ -62,7 +89,7 @@ def stream(
             for iteration in range(start, stop):
                 if stopped.is_set():
                     return
-                put(compose_batch(sets, plan, iteration))
+                put(make(iteration))
         except BaseException as error:
             put(error)
 
@@ -84,12 +111,8 @@ def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
     lab, wsi = plan.fg_lab_per_fg_wsi
     if sets.fg_wsi and rng.random() < wsi / (lab + wsi):
         return sets.fg_wsi[int(rng.integers(len(sets.fg_wsi)))]
-    sources = sorted({sample.hpf.source for sample in sets.fg_lab})
-    if len(sources) > 1:
-        source = sources[int(rng.integers(len(sources)))]
-        own = [sample for sample in sets.fg_lab if sample.hpf.source == source]
-        return own[int(rng.integers(len(own)))]
-    return sets.fg_lab[int(rng.integers(len(sets.fg_lab)))]
+    source = sets.fg_lab_by_source[int(rng.integers(len(sets.fg_lab_by_source)))]
+    return source[int(rng.integers(len(source)))]
 
 
 def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> Sample:
@@ -99,13 +122,3 @@ def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
     elif sets.bg_hard and rng.random() < plan.hard_share:
         chosen = sets.bg_hard
     return chosen[int(rng.integers(len(chosen)))]
-
-
-def _augmented(sample: Sample, stains: Sequence[LabStatistics], plan: Plan, rng: np.random.Generator) -> Rgb:
-    patch = cut(sample.hpf.image, sample.x, sample.y, plan.augmentation, rng)
-    if stains and rng.random() < plan.augmentation.contrast_transfer:
-        patch = contrast_transfer(patch, sample.hpf.stain, stains[int(rng.integers(len(stains)))])
-    patch = jitter_colour(patch, plan.augmentation.colour, rng)
-    patch = soften(patch, plan.augmentation, rng)
-    assert patch.shape == (paper.PATCH_SIZE, paper.PATCH_SIZE, 3)
-    return patch

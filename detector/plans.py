@@ -24,6 +24,7 @@ class Plan:
     learning_rate_steps: tuple[tuple[int, float], ...] = paper.LEARNING_RATE_STEPS
     cosine: bool = False  # within the whole schedule, from the first rate to the last, instead of in steps
     hard_negatives_at: tuple[int, ...] = (paper.HARD_NEGATIVES_AT,)
+    hard_min_score: float = paper.BG_HARD_MIN_SCORE  # of a false positive that enters BG-Hard
     hard_share: float = 1.0  # share of background patches from BG-Hard once it is there
     foreground_per_batch: int = paper.FOREGROUND_PER_BATCH
     background_per_batch: int = paper.BACKGROUND_PER_BATCH
@@ -129,6 +130,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         (lambda v: isinstance(v, tuple) and all(_is_count(at, 0) for at in v)),
         "a list of iterations, e.g. [30000]",
     ),
+    "hard_min_score": (lambda v: _is_amount(v, 1) and 0 < v < 1, "a number between 0 and 1, both excluded"),
     "hard_share": _SHARE,
     "foreground_per_batch": _COUNT,
     "background_per_batch": _COUNT,

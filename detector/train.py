@@ -7,13 +7,12 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector import paper
-from detector.batches import SampleSets, stream
+from detector.augment_batch import FramesOnDevice
+from detector.batches import SampleSets, compose_batch, draw_batch, stream
 from detector.checkpoint import load_weights, save_weights
+from detector.curve import Curve
 from detector.detect import Scorer, detect, device_called, has_bf16, logit
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.evaluate import evaluate, summary
@@ -40,8 +41,6 @@ from detector.version import code_version
 Report = Callable[[dict[str, Any]], None]
 
 CHECKPOINT = "checkpoint.safetensors"
-CURVE = "curve.csv"
-_CURVE_COLUMNS = ("iteration", "loss", "learning_rate", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
 
 
 def train_initial_model(
@@ -49,8 +48,8 @@ def train_initial_model(
 ) -> Path:
     """ "For the initial model, which makes use of only the labeled data": BG-Rand and FG-Lab, then BG-Hard.
 
-    Writes `weights.safetensors` with its card, `curve.csv` and a checkpoint into `out`; returns the weights' path.
-    options: see `_Training`. Raises DataSetError where there is nothing to learn from.
+    Writes `weights.safetensors` with its card, `curve.csv`, `curve.png` and a checkpoint into `out`; returns the path
+    of the weights. options: see `_Training`. Raises DataSetError where there is nothing to learn from.
     """
     return _Training(train, validation, (), plan, out, **options).run()
 
@@ -86,6 +85,10 @@ class _Training:
             self.precision = "bf16" if has_bf16(torch.device(self.device)) else "fp32"
         self.hpfs = [hpf for case in self.train for hpf in case.hpfs]
         self.sets = self._sample_sets()
+        self.frames: FramesOnDevice | None = None
+        if torch.device(self.device).type == "cuda":
+            mined = [sample.hpf for sample in self.mined]
+            self.frames = FramesOnDevice([*self.hpfs, *mined], self.device)
         torch.manual_seed(self.plan.seed)
         self.network = ResNet12(self.plan.widths)
         self.lineage: dict[str, Any] = {}
@@ -106,7 +109,7 @@ class _Training:
         self.out.mkdir(parents=True, exist_ok=True)
         if self.resume and (self.out / CHECKPOINT).exists():
             self._restore()
-        self._begin_curve()
+        self.curve = Curve(self.out, begin_at=self.iteration)
         try:
             while self.iteration < self.plan.iterations:
                 self._run_to(self._next_stop())
@@ -128,13 +131,6 @@ class _Training:
         stains = list(dict.fromkeys(hpf.stain for hpf in self.hpfs))
         return SampleSets(labelled, background, context, (), self.mined, stains)
 
-    def _begin_curve(self) -> None:
-        """The header, and after a resumption the rows up to its checkpoint: those beyond it will come again."""
-        path = self.out / CURVE
-        rows = path.read_text("utf-8").splitlines()[1:] if self.iteration and path.exists() else []
-        kept = [row for row in rows if int(row.split(",")[0]) <= self.iteration]
-        path.write_text("\n".join([",".join(_CURVE_COLUMNS), *kept]) + "\n", "utf-8")
-
     def _next_stop(self) -> int:
         plan = self.plan
         periodic = [n * (self.iteration // n + 1) for n in (plan.evaluate_every, plan.checkpoint_every)]
@@ -152,18 +148,24 @@ class _Training:
             self.sets.fg_wsi,
             self.sets.stains,
         )
-        started, first, losses = time.monotonic(), self.iteration, []
+        started, first, losses, waited = time.monotonic(), self.iteration, [], 0.0
         self.network.train()
-        for patches, labels in stream(sets, self.plan, self.iteration, stop):
-            with _whole_iteration():
-                losses.append(self._step(torch.from_numpy(patches), torch.from_numpy(labels)))
-                self.iteration += 1
-            if self.iteration % 25 == 0 or self.iteration == stop:
-                rate = (self.iteration - first) / (time.monotonic() - started)
-                self.report({"iteration": self.iteration, "loss": float(np.mean(losses[-25:])), "per_second": rate})
+        with closing(stream(lambda iteration: self._batch(sets, iteration), self.iteration, stop)) as batches:
+            while self.iteration < stop:
+                asked = time.monotonic()
+                patches, labels = next(batches)
+                waited += time.monotonic() - asked
+                with _whole_iteration():
+                    losses.append(self._step(patches, labels))
+                    self.iteration += 1
+                if self.iteration % 25 == 0 or self.iteration == stop:
+                    seconds = time.monotonic() - started
+                    loss, rate = float(torch.stack(losses[-25:]).mean()), (self.iteration - first) / seconds
+                    state = {"iteration": self.iteration, "loss": loss, "per_second": rate, "waiting": waited / seconds}
+                    self.report(state)
         row: dict[str, Any] = {
             "iteration": self.iteration,
-            "loss": round(float(np.mean(losses)), 5),
+            "loss": round(float(torch.stack(losses).mean()), 5),
             "learning_rate": self.plan.learning_rate(self.iteration - 1),
             "bg_hard": len(self.hard),
         }
@@ -171,12 +173,20 @@ class _Training:
             measured = summary(evaluate(self._scorer(), self.validation))
             row |= {k: measured[k] for k in ("max_f1", "f1_at_0.5", "recall", "precision")}
             self.report(row)
-        with (self.out / CURVE).open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, _CURVE_COLUMNS, restval="").writerow(row)
+        self.curve.add(row)
         if self.iteration % self.plan.checkpoint_every == 0:
             self._save()
 
-    def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> float:
+    def _batch(self, sets: SampleSets, iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Patches (n, 128, 128, 3), RGB in 0..255, and labels (n,) of an iteration; on a GPU made there."""
+        if self.frames is None:
+            patches, labels = compose_batch(sets, self.plan, iteration)
+            return torch.from_numpy(patches), torch.from_numpy(labels)
+        batch = draw_batch(sets, self.plan, iteration)
+        hpfs = [sample.hpf for sample in batch.samples]
+        return self.frames.vary(hpfs, batch.variations), torch.from_numpy(batch.labels).to(self.device)
+
+    def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate(self.iteration)
         x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128), channels last in memory
@@ -187,7 +197,7 @@ class _Training:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        return float(loss.detach())
+        return loss.detach()
 
     @torch.no_grad()
     def _calibrate(self, network: ResNet12) -> dict[str, Any]:
@@ -220,7 +230,7 @@ class _Training:
         before = len(self.hard)
         known = {(i, round(x / 8), round(y / 8)) for i, x, y in self.hard}
         for index, hpf in enumerate(self.hpfs):
-            found = detect(scorer, hpf.frame(), min_score=paper.BG_HARD_MIN_SCORE, nms_radius=radius)
+            found = detect(scorer, hpf.frame(), min_score=self.plan.hard_min_score, nms_radius=radius)
             for sample in bg_hard(hpf, found.xy):
                 place = (index, round(sample.x / 8), round(sample.y / 8))
                 if place not in known:

@@ -10,9 +10,9 @@ from celery.signals import worker_init
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
-from webapp.celery_app import app  # noqa: E402  settings must be there first
+from detector.allocator import tune_allocator  # noqa: E402  settings must be there first
+from webapp.celery_app import app  # noqa: E402
 from worker import tasks  # noqa: E402, F401  registers the tasks
-from worker.allocator import tune_allocator  # noqa: E402
 
 worker_init.connect(lambda **_: tune_allocator(), weak=False)
 

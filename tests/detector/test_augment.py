@@ -4,25 +4,35 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.augment import Augmentation, contrast_transfer, cut, cut_plain, jitter_colour, soften
+from detector.augment import (
+    Augmentation,
+    contrast_transfer,
+    cut_plain,
+    draw_variations,
+    stain_change,
+    turned_about,
+    vary,
+    warp,
+)
+from detector.augment_batch import FramesOnDevice, as_jpeg, blur, restain
 from detector.hpf import LabStatistics, lab_statistics
 from detector.slide import ArrayFrame
-from tests.drawing import draw_dot, draw_glass, draw_tissue
+from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue
 
 STILL = Augmentation(shift=0.0, scale=0.0)
 
 
-class Unturned:
-    """The draw of a generator that turns, flips, scales and shifts nothing."""
+PLAIN = Augmentation(contrast_transfer=0, shift=0, scale=0, colour=0)
 
-    def uniform(self, low, high, size=None):
-        return 0.0 if size is None else np.zeros(size)
 
-    def choice(self, options):
-        return 1.0
+def cut(image, x, y, augmentation, rng):
+    """One patch that is turned, flipped, scaled and shifted, but keeps its colours."""
+    still = replace(augmentation, contrast_transfer=0, colour=0)
+    return vary(image, draw_variations(np.array([(x, y)]), [lab_statistics([])], [], still, rng), 0)
 
 
 def middle_of_dot(patch, near=(64.0, 64.0), reach=14):
@@ -41,7 +51,11 @@ seeds = st.integers(0, 2**32 - 1)
 def test_a_cut_that_varies_nothing_is_the_plain_crop_that_testing_sees(x, y):
     image = draw_tissue(300, 250)
     crop = ArrayFrame(image).read(x - 64, y - 64, 128, 128)
-    assert (cut(image, x, y, STILL, Unturned()) == crop).all()
+    nothing = np.zeros(1)
+    matrix = turned_about(
+        np.array([(x, y)]), angle=nothing, scale=nothing + 1, flip=nothing + 1, shift=np.zeros((1, 2))
+    )
+    assert (warp(image, matrix[0]) == crop).all()
     assert (cut_plain(image, x, y) == crop).all()
 
 
@@ -83,16 +97,14 @@ def test_patches_are_turned_to_all_sides_and_mirrored():
 def test_augmentation_leaves_the_image_alone(seed, x, y):
     image = draw_tissue(300, 250)
     before = image.copy()
-    augmentation, rng = Augmentation(blur=1.0, jpeg=1.0), np.random.default_rng(seed)
-    patch = cut(image, x, y, augmentation, rng)
-    untouched = patch.copy()
-    varied = soften(jitter_colour(patch, 0.08, rng), augmentation, rng)
-    contrast_transfer(patch, lab_statistics([image]), LabStatistics((150, 140, 120), (20, 5, 5)))
+    stain = lab_statistics([image])
+    augmentation = Augmentation(contrast_transfer=1.0, blur=1.0, jpeg=1.0)
+    drawn = draw_variations(np.array([(x, y)]), [stain], [stain], augmentation, np.random.default_rng(seed))
+    varied = vary(image, drawn, 0)
     assert (image == before).all()
-    assert (patch == untouched).all()
     assert varied.shape == (128, 128, 3)
     assert varied.dtype == np.uint8
-    assert np.abs(varied.astype(float).mean() - patch.mean()) < 40
+    assert np.abs(varied.astype(float).mean() - warp(image, drawn.matrices[0]).mean()) < 40
 
 
 @pytest.mark.parametrize(
@@ -140,3 +152,57 @@ def test_the_statistics_of_nothing_are_harmless():
     black = np.zeros((50, 50, 3), dtype=np.uint8)
     assert lab_statistics([black]).deviation == (0.0, 0.0, 0.0)
     contrast_transfer(black, lab_statistics([black]), lab_statistics([draw_tissue(60, 60)]))
+
+
+OTHER = LabStatistics((170.0, 150.0, 115.0), (22.0, 7.0, 6.0))
+
+
+def batch_of(hpfs, augmentation, seed=5, count=12):
+    """The same variations carried out at once in torch, and one by one with OpenCV."""
+    rng = np.random.default_rng(seed)
+    chosen = [hpfs[i % len(hpfs)] for i in range(count)]
+    xy = rng.uniform(-10, 310, (count, 2))
+    drawn = draw_variations(xy, [hpf.stain for hpf in chosen], [OTHER], augmentation, rng)
+    at_once = FramesOnDevice(hpfs, "cpu").vary(chosen, drawn).numpy()
+    one_by_one = np.stack([vary(hpf.image, drawn, i) for i, hpf in enumerate(chosen)])
+    return at_once, one_by_one.astype(float)
+
+
+@pytest.mark.parametrize(
+    ("what", "mean", "high"),
+    [({}, 0.3, 4), ({"colour": 0.08}, 0.4, 4), ({"contrast_transfer": 1.0}, 1.0, 8), ({"blur": 1.0}, 0.4, 5),
+     ({"jpeg": 1.0}, 1.0, 30)],
+)  # fmt: skip
+def test_a_batch_at_once_is_what_opencv_makes_of_each_patch(what, mean, high):
+    hpfs = [draw_hpf("A00_00", seed=1), draw_hpf("A01_00", seed=2, width=500, height=200)]
+    at_once, one_by_one = batch_of(hpfs, replace(PLAIN, shift=4.0, scale=0.1, **what))
+    difference = np.abs(at_once - one_by_one)
+    # OpenCV turns by 32nds of a pixel and restains by tables of bytes; its JPEG enlarges colours in another way.
+    assert difference.mean() < mean
+    assert np.percentile(difference, 99.9) < high
+
+
+def test_a_batch_at_once_is_uint8_valued_and_depends_on_nothing_but_its_draws():
+    hpfs = [draw_hpf("A00_00", seed=1)]
+    everything = Augmentation(contrast_transfer=0.5, blur=0.5, jpeg=0.5)
+    first, again = batch_of(hpfs, everything)[0], batch_of(hpfs, everything)[0]
+    assert (first == again).all()
+    assert (first == first.round()).all()
+    assert first.min() >= 0
+    assert first.max() <= 255
+
+
+def test_what_the_batch_does_to_colour_keeps_grey_grey_and_nothing_undone_changes_nothing():
+    image = draw_tissue(128, 128)
+    patches = torch.from_numpy(image.astype(np.float32))[None]
+    same = restain(patches, torch.ones(1, 3), torch.zeros(1, 3))
+    assert (same - patches).abs().max() <= 1
+    grey = torch.full((1, 128, 128, 3), 128.0)
+    assert (as_jpeg(grey, torch.tensor([50.0])) - grey).abs().max() <= 1
+    assert (blur(grey, torch.tensor([1.0])) - grey).abs().max() <= 1
+
+
+def test_a_stain_change_of_a_frame_of_one_colour_is_a_shift():
+    scale, shift = stain_change(LabStatistics((10.0, 20.0, 30.0), (0.0, 0.0, 0.0)), OTHER)
+    assert scale.tolist() == [1, 1, 1]
+    assert shift.tolist() == [160, 130, 85]

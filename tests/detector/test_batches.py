@@ -91,9 +91,12 @@ def test_contrast_transfer_gives_patches_the_stains_of_other_frames():
 
 
 def test_iteration_i_is_the_same_from_a_fresh_stream():
-    whole = list(stream(SETS, Plan(), 0, 7))
+    def make(iteration):
+        return compose_batch(SETS, Plan(), iteration)
+
+    whole = list(stream(make, 0, 7))
     for start in (3, 6):
-        for (patches, labels), (again, same) in zip(whole[start:], stream(SETS, Plan(), start, 7), strict=True):
+        for (patches, labels), (again, same) in zip(whole[start:], stream(make, start, 7), strict=True):
             assert (patches == again).all()
             assert (labels == same).all()
     assert not (whole[0][0] == whole[1][0]).all()
@@ -101,12 +104,12 @@ def test_iteration_i_is_the_same_from_a_fresh_stream():
 
 
 def test_a_stream_that_is_left_early_ends_its_thread():
-    batches = stream(SETS, Plan(), 0, 1000)
-    next(batches)
+    batches = stream(lambda iteration: iteration, 0, 1000)
+    assert next(batches) == 0
     batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_batches_are_taken():
     with pytest.raises(ValueError, match="high"):
-        list(stream(SampleSets([], [plain(RAND)]), Plan(), 0, 3))
+        list(stream(lambda iteration: compose_batch(SampleSets([], [plain(RAND)]), Plan(), iteration), 0, 3))

@@ -1,0 +1,55 @@
+"""The learning curves of a training, written as they come: `curve.csv`, and `curve.png` drawn from it (Fig. 3b)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+COLUMNS = ("iteration", "loss", "learning_rate", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
+
+
+class Curve:
+    """The two files in a training's folder. begin_at: rows beyond this iteration are dropped, they will come again."""
+
+    def __init__(self, folder: Path, *, begin_at: int = 0) -> None:
+        self._csv, self._png = folder / "curve.csv", folder / "curve.png"
+        rows = self._rows() if begin_at and self._csv.exists() else []
+        with self._csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["iteration"]) <= begin_at)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append a row and draw the picture anew. Columns that a row does not have stay empty."""
+        with self._csv.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS, restval="").writerow(row)
+        self._draw()
+
+    def _rows(self) -> list[dict[str, str]]:
+        with self._csv.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def _draw(self) -> None:
+        rows = self._rows()
+        figure = Figure(figsize=(8, 7), layout="constrained")
+        above, middle, below = figure.subplots(3, 1, sharex=True)
+        for axes, names, scale in (
+            (above, ("loss",), "log"),
+            (middle, ("max_f1", "f1_at_0.5", "recall", "precision"), "linear"),
+            (below, ("learning_rate",), "log"),
+        ):
+            for name in names:
+                points = [(int(row["iteration"]), float(row[name])) for row in rows if row[name]]
+                axes.plot(*zip(*points, strict=True), marker=".", label=name) if points else None
+            axes.set_yscale(scale)
+            axes.grid(alpha=0.3)
+            if axes.has_data():
+                axes.legend(loc="best")
+        middle.set_ylim(0, 1)
+        below.set_xlabel("iteration")
+        partial = self._png.with_suffix(".partial")
+        figure.savefig(partial, format="png")
+        partial.replace(self._png)
