@@ -10,6 +10,7 @@ themselves, and a detection is placed between them by the mean of the cells arou
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,13 +85,38 @@ class Scorer:
             return torch.cuda.get_device_name(self.device)
         return f"{self.device.type}, {torch.get_num_threads()} threads"
 
-    @torch.inference_mode()
     def logits(self, image: Rgb) -> NDArray[np.float32]:
-        """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px."""
+        """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px.
+
+        An image for which there is not enough memory is done in halves, and those in halves again: slower, but it goes
+        on. The same logits then, up to how kernels round for other shapes.
+        """
+        try:
+            return self._forward(image)
+        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            if not _out_of_memory(error) or max(image.shape[:2]) < paper.PATCH_SIZE + paper.OUTPUT_STRIDE:
+                raise
+        # Not in the handler: there the traceback would keep the tensors of the failed attempt.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        axis = 0 if image.shape[0] >= image.shape[1] else 1
+        first, second = halves(image, axis)
+        return np.concatenate([self.logits(first), self.logits(second)], axis=axis)
+
+    @torch.inference_mode()
+    def _forward(self, image: Rgb) -> NDArray[np.float32]:
         x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)  # (h, w, 3)
         x = x.permute(2, 0, 1).unsqueeze(0).to(self._dtype)  # (1, 3, h, w), channels last in memory
         out = mitosis_logit(self._network(x).float())  # (1, r, q)
         return out[0].cpu().numpy()
+
+
+def halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
+    """Two parts of an image along an axis, whose maps side by side are the map of the whole; they share 120 px."""
+    cells = (image.shape[axis] - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1
+    cut = cells // 2 * paper.OUTPUT_STRIDE  # where the second part begins
+    end = cut - paper.OUTPUT_STRIDE + paper.PATCH_SIZE  # of the first part
+    return (image[:end], image[cut:]) if axis == 0 else (image[:, :end], image[:, cut:])
 
 
 def device_called(name: str) -> torch.device:
@@ -113,13 +139,24 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def scan(scorer: Scorer, frame: Frame, plan: WindowPlan, *, floor: float, progress: Progress | None = None) -> Cells:
-    """All cells of the plan's windows with a score of at least `floor`; reading runs ahead of the network."""
+def scan(
+    scorer: Scorer,
+    frame: Frame,
+    plan: WindowPlan,
+    *,
+    floor: float,
+    progress: Progress | None = None,
+    readers: int = 1,
+) -> Cells:
+    """All cells of the plan's windows with a score of at least `floor`; reading runs ahead of the network.
+
+    readers: threads that read; one keeps up with a CPU, a GPU wants more. The order of the cells does not depend on it.
+    """
     floor_logit = logit(floor)
     parts, done = [], plan.windows_skipped
     if progress is not None and done:
         progress(done)
-    for rectangle, image in _read_ahead(frame, plan.rectangles):
+    for rectangle, image in _read_ahead(frame, plan.rectangles, readers):
         logits = scorer.logits(image)
         rows, columns = np.nonzero(logits >= floor_logit)
         m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
@@ -191,12 +228,19 @@ def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def _read_ahead(frame: Frame, rectangles: tuple[Rectangle, ...]) -> Iterator[tuple[Rectangle, Rgb]]:
-    """Rectangles with their pixels, the next one being read while the network works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = [pool.submit(frame.read, *r.region) for r in rectangles[:1]]
+def _out_of_memory(error: Exception) -> bool:
+    """Whether a device, or the processor's allocator, had not the memory that was asked for."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "allocate memory" in str(error) or "bad allocation" in str(error)
+
+
+def _read_ahead(frame: Frame, rectangles: tuple[Rectangle, ...], readers: int) -> Iterator[tuple[Rectangle, Rgb]]:
+    """Rectangles with their pixels, in order; the next ones are read while the network works on this one."""
+    with ThreadPoolExecutor(max_workers=readers) as pool:
+        waiting = deque(pool.submit(frame.read, *r.region) for r in rectangles[:readers])
         for index, rectangle in enumerate(rectangles):
-            image = waiting.pop().result()
-            if index + 1 < len(rectangles):
-                waiting.append(pool.submit(frame.read, *rectangles[index + 1].region))
+            image = waiting.popleft().result()
+            if index + readers < len(rectangles):
+                waiting.append(pool.submit(frame.read, *rectangles[index + readers].region))
             yield rectangle, image

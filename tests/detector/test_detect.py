@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import paper, windows
-from detector.detect import Cancelled, Cells, Scorer, detect, place, scan
+from detector.detect import Cancelled, Cells, Scorer, detect, halves, place, scan
 from detector.slide import ArrayFrame, WorkingFrame, open_slide
 from detector.windows import plan_windows
 from tests.drawing import ArraySlide, DarkScorer, draw_dot, draw_glass, draw_tissue, write_pyramid
@@ -26,6 +26,10 @@ def islands():
     for seed, (x, y) in enumerate(ISLANDS):
         image[y : y + 600, x : x + 700] = draw_tissue(700, 600, mitoses=ON_ISLAND, seed=seed)
     return ArrayFrame(image)
+
+
+def same_cells(one, other):
+    return np.array_equal(one.m_xy, other.m_xy) and np.array_equal(one.logits, other.logits)
 
 
 def same(one, other):
@@ -180,6 +184,61 @@ def test_scores_in_bf16_are_within_a_twentieth_of_those_in_fp32(network):
     image = draw_tissue(300, 300, mitoses=[(150, 150)])
     fp32, bf16 = (Scorer(network, device="cpu", precision=p).logits(image).astype(float) for p in ("fp32", "bf16"))
     np.testing.assert_allclose(1 / (1 + np.exp(-bf16)), 1 / (1 + np.exp(-fp32)), atol=0.05)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_an_image_that_does_not_fit_the_memory_is_done_in_halves(network, monkeypatch, error):
+    scorer = Scorer(network, device="cpu", precision="fp32")
+    image = draw_tissue(900, 1300, seed=4)
+    whole, forward, sizes = scorer.logits(image), scorer._forward, []
+
+    def small_device(part):
+        sizes.append(part.shape[:2])
+        if part.shape[0] * part.shape[1] > 400_000:
+            raise error("CUDA out of memory")
+        return forward(part)
+
+    monkeypatch.setattr(scorer, "_forward", small_device)
+    assert np.allclose(scorer.logits(image), whole, atol=1e-4)
+    assert sizes[0] == (1300, 900)
+    assert sum(height * width <= 400_000 for height, width in sizes) == 4
+
+    def no_device(part):
+        raise error("CUDA out of memory")
+
+    monkeypatch.setattr(scorer, "_forward", no_device)
+    with pytest.raises(error):
+        scorer.logits(image)
+
+
+def test_a_fault_that_is_not_of_memory_is_not_tried_again(network, monkeypatch):
+    scorer, calls = Scorer(network, device="cpu", precision="fp32"), []
+
+    def broken(part):
+        calls.append(part)
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(scorer, "_forward", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        scorer.logits(draw_tissue(400, 400))
+    assert len(calls) == 1
+
+
+@given(side=st.integers(136, 900), axis=st.sampled_from([0, 1]))
+def test_halves_share_no_cell_and_leave_out_none(side, axis):
+    shape = (side, 128, 3) if axis == 0 else (128, side, 3)
+    parts = halves(np.zeros(shape, dtype=np.uint8), axis)
+    cells = [(part.shape[axis] - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1 for part in parts]
+    assert min(cells) >= 1
+    assert sum(cells) == (side - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1
+
+
+@pytest.mark.parametrize("readers", [1, 3, 64])
+def test_the_number_of_readers_changes_nothing(islands, readers):
+    plan = plan_windows(islands)
+    assert same_cells(
+        scan(DarkScorer(), islands, plan, floor=0.2), scan(DarkScorer(), islands, plan, floor=0.2, readers=readers)
+    )
 
 
 def test_no_cells_give_no_detections():
