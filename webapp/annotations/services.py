@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from webapp.annotations.matching import match_reach
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run, Verdict
 from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
@@ -26,7 +27,11 @@ _Place = TypeVar("_Place", Figure, Candidate)
 
 
 class VerdictConflict(DomainError):
-    """Somebody else was faster; the client shows what holds now."""
+    """Somebody else was faster. figure: what holds now, where the conflict is about a figure."""
+
+    def __init__(self, message: str, figure: Figure | None = None) -> None:
+        super().__init__(message)
+        self.figure = figure
 
 
 def detection_request(*, slide: Slide, by: User | None, model: ModelVersion | None = None) -> Job:
@@ -93,7 +98,8 @@ def figure_judge(
             who = last.by.get_username() if last and last.by else "Somebody"
             raise VerdictConflict(
                 f"{who} has judged this figure in the meantime: {figure.get_label_display()}. "
-                "Look at it again, then give your verdict; nothing was changed."
+                "Look at it again, then give your verdict; nothing was changed.",
+                figure if figure.version else None,
             )
         figure.version += 1
         figure.label = label
@@ -125,7 +131,7 @@ def region_remove(*, region: Region, by: User) -> None:
 
 def _figure_at(slide: Slide, x: float, y: float) -> Figure:
     """The judged figure at a place, else a new one where the nearest candidate is, else a new one that was added."""
-    reach = _reach(slide)
+    reach = match_reach(slide)
     figure = _nearest(Figure.objects.filter(slide=slide), x, y, reach)
     if figure is not None:
         return figure
@@ -144,7 +150,7 @@ def _figure_at(slide: Slide, x: float, y: float) -> Figure:
 def _link(figure: Figure, candidates: QuerySet[Candidate]) -> None:
     """Point the candidate of one run that lies at the figure, if any, to it."""
     free = candidates.filter(figure=None)
-    candidate = _nearest(free, figure.x, figure.y, _reach(figure.slide))
+    candidate = _nearest(free, figure.x, figure.y, match_reach(figure.slide))
     if candidate is not None:
         Candidate.objects.filter(pk=candidate.pk).update(figure=figure)
 
@@ -154,12 +160,6 @@ def _nearest(places: QuerySet[_Place], x: float, y: float, reach: tuple[float, f
     near = places.filter(x__range=(x - reach[0], x + reach[0]), y__range=(y - reach[1], y + reach[1]))
     scaled = [(math.hypot((p.x - x) / reach[0], (p.y - y) / reach[1]), p.pk, p) for p in near]
     return min(scaled)[2] if scaled and min(scaled)[0] <= 1 else None
-
-
-def _reach(slide: Slide) -> tuple[float, float]:
-    """The matching radius in level-0 px; as if at 0.25 um/px where um/px is not known."""
-    mpp_x, mpp_y = slide.mpp or (0.25, 0.25)
-    return settings.MATCH_RADIUS_UM / mpp_x, settings.MATCH_RADIUS_UM / mpp_y
 
 
 def _checked_polygon(slide: Slide, polygon: Any) -> list[list[float]]:

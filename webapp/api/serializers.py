@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from webapp.annotations.models import Candidate, Run
+from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Slide, Upload
@@ -122,6 +122,94 @@ class CountSerializer(serializers.Serializer[Any]):
     code_version = serializers.CharField()
     detected_at = serializers.DateTimeField()
     use = serializers.CharField()
+
+
+class FigureSerializer(serializers.ModelSerializer[Figure]):
+    """A place that a person judged, with the verdict that holds. x, y: level-0 pixels."""
+
+    by = serializers.CharField(allow_null=True, help_text="Who gave the verdict that holds.")
+    at = serializers.DateTimeField(help_text="When.")
+    candidate = serializers.IntegerField(allow_null=True, help_text="Key of the candidate there in the run asked for.")
+
+    class Meta:
+        model = Figure
+        fields = ["id", "x", "y", "added", "label", "version", "by", "at", "candidate"]
+
+
+class FiguresSerializer(serializers.Serializer[Any]):
+    """All judged figures of a slide. version: how many verdicts there are; it changes with every one."""
+
+    run = serializers.UUIDField(allow_null=True)
+    version = serializers.IntegerField()
+    results = FigureSerializer(many=True)
+
+
+class RunQuerySerializer(serializers.Serializer[Any]):
+    """Of which run (the newest by default)."""
+
+    run = serializers.UUIDField(required=False)
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    """A verdict on the place (x, y), level-0 pixels."""
+
+    label = serializers.ChoiceField(  # type: ignore[assignment]  # a field called label, as in the model
+        Label.choices, allow_blank=True, help_text="Empty takes the last verdict back."
+    )
+    x = serializers.FloatField()
+    y = serializers.FloatField()
+    expected = serializers.IntegerField(
+        min_value=0, default=0, help_text="The version of the figure that you saw; 0 where there was none."
+    )
+    verdict = serializers.UUIDField(
+        required=False, help_text="An id of your own making: the same one sent again changes nothing."
+    )
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    """One verdict of a history."""
+
+    version = serializers.IntegerField()
+    label = serializers.ChoiceField(Label.choices, allow_blank=True)  # type: ignore[assignment]
+    by = serializers.CharField(source="by.username", allow_null=True, default=None)
+    at = serializers.DateTimeField()
+
+
+class RegionSerializer(serializers.ModelSerializer[Region]):
+    """A polygon of [x, y] in level-0 pixels, not closed; `replaces` is the region that it is an edit of."""
+
+    by = serializers.CharField(source="by.username", read_only=True, allow_null=True)
+    polygon = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2)
+    )
+    replaces = serializers.PrimaryKeyRelatedField(
+        queryset=Region.objects.none(), required=False, allow_null=True, pk_field=serializers.UUIDField()
+    )
+
+    class Meta:
+        model = Region
+        fields = ["id", "kind", "polygon", "by", "at", "replaces"]
+
+    def __init__(self, *args: Any, slide: Slide | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if slide is not None:
+            self.fields["replaces"].queryset = Region.objects.filter(slide=slide)  # type: ignore[attr-defined]
+
+
+class CompareQuerySerializer(serializers.Serializer[Any]):
+    """Which two runs, at which threshold."""
+
+    run = serializers.UUIDField()
+    other = serializers.UUIDField()
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+
+
+class CompareSerializer(serializers.Serializer[Any]):
+    """both: how many candidates the runs agree on (within 7.5 um); the others are listed, best first."""
+
+    both = serializers.IntegerField()
+    only_run = CandidateSerializer(many=True)
+    only_other = CandidateSerializer(many=True)
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):

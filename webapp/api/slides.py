@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-from uuid import UUID
+from typing import cast
 
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
@@ -15,8 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.annotations.models import Run
-from webapp.annotations.selectors import candidates_in, run_current
+from webapp.annotations.selectors import candidates_in
 from webapp.annotations.services import detection_request, detection_request_if_wanted
+from webapp.api.lookup import checked, run_or_newest
 from webapp.api.serializers import (
     CountQuerySerializer,
     CountSerializer,
@@ -28,7 +28,6 @@ from webapp.api.serializers import (
     RunSerializer,
     SlideSerializer,
 )
-from webapp.errors import DomainError
 from webapp.registry.models import ModelVersion
 from webapp.results.selectors import mitosis_count
 from webapp.slides.models import Slide
@@ -66,12 +65,12 @@ class SlideViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         """Candidates of a run (GET), or ask for a new detection (POST: 202 and a job)."""
         slide = self.get_object()
         if request.method == "POST":
-            data = _checked(DetectionRequestSerializer, request.data)
+            data = checked(DetectionRequestSerializer, request.data)
             model = get_object_or_404(ModelVersion, pk=data["model"]) if "model" in data else None
             job = detection_request(slide=slide, by=cast(User, request.user), model=model)
             return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
-        query = _checked(DetectionQuerySerializer, request.query_params)
-        run = _run(slide, query.get("run"))
+        query = checked(DetectionQuerySerializer, request.query_params)
+        run = run_or_newest(slide, query.get("run"))
         rows = candidates_in(run=run, min_score=query["min_score"], box=query.get("bbox"))
         page = rows[query["offset"] : query["offset"] + query["limit"]]
         body = {"run": run.pk, "min_score": query["min_score"], "total": rows.count()}
@@ -82,8 +81,8 @@ class SlideViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     def mitosis_count(self, request: Request, pk: str) -> Response:
         """The mitotic count of a slide, and what it rests on."""
         slide = self.get_object()
-        query = _checked(CountQuerySerializer, request.query_params)
-        run = _run(slide, query.get("run"))
+        query = checked(CountQuerySerializer, request.query_params)
+        run = run_or_newest(slide, query.get("run"))
         return Response(CountSerializer(mitosis_count(slide=slide, run=run, min_score=query["min_score"])).data)
 
     @extend_schema(responses=RunSerializer(many=True), filters=False, parameters=[])
@@ -96,27 +95,7 @@ class SlideViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, methods=["post"])
     def mpp(self, request: Request, pk: str) -> Response:
         """Enter um/px where the file has none. A detection that waits for it begins."""
-        data = _checked(MppSerializer, request.data)
+        data = checked(MppSerializer, request.data)
         slide = slide_set_mpp(slide=self.get_object(), mpp=data["mpp"], user=cast(User, request.user))
         detection_request_if_wanted(slide=slide)
         return Response(SlideSerializer(slide).data)
-
-
-def _run(slide: Slide, pk: UUID | None) -> Run:
-    """The run that was asked for, of this slide, or the newest; DomainError where there is none yet."""
-    if pk is not None:
-        run: Run = get_object_or_404(Run.objects.select_related("model"), pk=pk, slide=slide)
-        return run
-    newest = run_current(slide=slide)
-    if newest is None:
-        raise DomainError("No detection has been made on this slide yet; ask for one with POST .../detections/.")
-    return newest
-
-
-def _checked(serializer: type[Any], data: Any) -> dict[str, Any]:
-    """What was sent, checked. An empty parameter (`?bbox=`) counts as not given."""
-    given = {key: value for key, value in data.items() if value != ""} if isinstance(data, dict) else data
-    checked = serializer(data=given)
-    checked.is_valid(raise_exception=True)
-    valid: dict[str, Any] = checked.validated_data
-    return valid

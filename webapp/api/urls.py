@@ -7,6 +7,14 @@ from rest_framework.routers import SimpleRouter
 from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
 from webapp.api.models import ModelVersionViewSet
+from webapp.api.review import (
+    CandidatesView,
+    CompareView,
+    FiguresView,
+    FigureView,
+    RegionsView,
+    RegionView,
+)
 from webapp.api.slides import SlideViewSet
 from webapp.api.tiles import CropView, DziView, ThumbnailView, TileView
 from webapp.api.uploads import UploadsView, UploadView
@@ -24,6 +32,12 @@ urlpatterns = [
     path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
     path("slides/<uuid:pk>/crop.jpeg", CropView.as_view(), name="crop"),
     path("slides/<uuid:pk>/thumbnail.jpeg", ThumbnailView.as_view(), name="thumbnail"),
+    path("slides/<uuid:pk>/candidates/", CandidatesView.as_view(), name="candidates"),
+    path("slides/<uuid:pk>/figures/", FiguresView.as_view(), name="figures"),
+    path("slides/<uuid:pk>/figures/<uuid:figure>/", FigureView.as_view(), name="figure"),
+    path("slides/<uuid:pk>/regions/", RegionsView.as_view(), name="regions"),
+    path("slides/<uuid:pk>/regions/<uuid:region>/", RegionView.as_view(), name="region"),
+    path("slides/<uuid:pk>/compare/", CompareView.as_view(), name="compare"),
     path("uploads/", UploadsView.as_view(), name="uploads"),
     path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),
     path("health/", HealthView.as_view(), name="health"),

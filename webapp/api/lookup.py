@@ -1,0 +1,34 @@
+"""What several calls do with a request: check what was sent, find the run that is meant."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import QueryDict
+from django.shortcuts import get_object_or_404
+
+from webapp.annotations.models import Run
+from webapp.annotations.selectors import run_current
+from webapp.errors import DomainError
+from webapp.slides.models import Slide
+
+
+def run_or_newest(slide: Slide, pk: UUID | None) -> Run:
+    """The run that was asked for, of this slide, or the newest; DomainError where there is none yet."""
+    if pk is not None:
+        run: Run = get_object_or_404(Run.objects.select_related("model"), pk=pk, slide=slide)
+        return run
+    newest = run_current(slide=slide)
+    if newest is None:
+        raise DomainError("No detection has been made on this slide yet; ask for one with POST .../detections/.")
+    return newest
+
+
+def checked(serializer: type[Any], data: Any) -> dict[str, Any]:
+    """What was sent, checked. An empty parameter of an address (`?bbox=`) counts as not given."""
+    given = {key: value for key, value in data.items() if value != ""} if isinstance(data, QueryDict) else data
+    sent = serializer(data=given)
+    sent.is_valid(raise_exception=True)
+    valid: dict[str, Any] = sent.validated_data
+    return valid
