@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -100,6 +102,64 @@ def write_pyramid(
                 metadata=None,
             )
     return path
+
+
+def write_jpeg_pyramid(
+    path: Path,
+    image: Rgb,
+    *,
+    mpp: float | None = 0.25,
+    downsamples: Sequence[int] = (1, 2, 4),
+    tile: int = 256,
+    colours: Literal["ycbcr", "rgb"] = "ycbcr",
+    subsampling: Literal["420", "444"] = "420",
+    tables: bool = True,
+    description: str = "",
+    big: bool = False,
+) -> Path:
+    """A pyramid of JPEG tiles as scanners write it. tables: what the tiles share stands once, in the tag JPEGTables."""
+    with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+        for downsample, level in zip(downsamples, levels_of(image, downsamples), strict=True):
+            height, width = level.shape[:2]
+            padded = np.pad(level, ((0, -height % tile), (0, -width % tile), (0, 0)), mode="edge")
+            streams = [
+                imagecodecs.jpeg8_encode(
+                    padded[y : y + tile, x : x + tile], 88, outcolorspace=colours, subsampling=subsampling
+                )
+                for y in range(0, height, tile)
+                for x in range(0, width, tile)
+            ]
+            shared, bare = zip(*map(_without_tables, streams), strict=True)
+            per_cm = None if mpp is None else (10_000 / mpp / downsample,) * 2
+            tiff.write(
+                iter(bare if tables else streams),
+                shape=level.shape,
+                dtype=np.uint8,
+                tile=(tile, tile),
+                photometric=colours,
+                subsampling=((2, 2) if subsampling == "420" else (1, 1)) if colours == "ycbcr" else None,
+                compression="jpeg",
+                jpegtables=shared[0] if tables else None,
+                resolution=per_cm,
+                resolutionunit="CENTIMETER" if per_cm else None,
+                subfiletype=int(downsample > 1),
+                description=description or None,
+                metadata=None,
+            )
+    return path
+
+
+def _without_tables(jpeg: bytes) -> tuple[bytes, bytes]:
+    """The quantisation and Huffman tables of a JPEG as a stream of their own, and the JPEG without them and JFIF."""
+    shared, rest, at = [b"\xff\xd8"], [b"\xff\xd8"], 2
+    while jpeg[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1] in {0xDB, 0xC4}:
+            shared.append(jpeg[at:end])
+        elif jpeg[at + 1] not in {0xE0, 0xEE}:
+            rest.append(jpeg[at:end])
+        at = end
+    return b"".join([*shared, b"\xff\xd9"]), b"".join([*rest, jpeg[at:]])
 
 
 class ArraySlide(Slide):

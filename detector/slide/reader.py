@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from detector.errors import SlideError
+from detector.slide.jpeg_tiles import JpegLevel, jpeg_levels
 
 Rgb = NDArray[np.uint8]
 
@@ -64,7 +65,12 @@ def plausible_mpp(x: float | None, y: float | None) -> tuple[float, float] | Non
 
 
 class OpenSlideFile(Slide):
-    """A slide read by OpenSlide. Reading is thread-safe, as OpenSlide's is."""
+    """A slide opened by OpenSlide; levels that are JPEG tiles are read directly, with the same pixels. Thread-safe.
+
+    jpeg: of each level its JPEG tiles, or None where OpenSlide reads it.
+    """
+
+    jpeg: tuple[JpegLevel | None, ...]
 
     def __init__(self, path: Path, cache: openslide.OpenSlideCache | None = None) -> None:
         self.path = path
@@ -84,8 +90,12 @@ class OpenSlideFile(Slide):
         )
         background = self.properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "FFFFFF")
         self._background = tuple(bytes.fromhex(background))
+        self.jpeg = jpeg_levels(path, self.format, self.level_sizes)
 
     def read(self, level: int, l_x: int, l_y: int, width: int, height: int) -> Rgb:
+        tiles = self.jpeg[level]
+        if tiles is not None and (region := tiles.read(l_x, l_y, width, height)) is not None:
+            return region
         downsample_x = self.size[0] / self.level_sizes[level][0]
         downsample_y = self.size[1] / self.level_sizes[level][1]
         location = (round(l_x * downsample_x), round(l_y * downsample_y))
