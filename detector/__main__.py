@@ -1,12 +1,15 @@
-"""`python -m detector`: detect, evaluate, train, mine, benchmark. Bad input ends in one sentence and exit status 2."""
+"""`python -m detector`: detect, evaluate, train, mine, reproduce, benchmark.
+
+Bad input ends in one sentence and exit status 2.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,9 @@ from detector.evaluate import curve, evaluate, summary
 from detector.hpf import cases_of, split_by_case
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
+from detector.semi_supervised import compare, splits_of, table
 from detector.slide import Slide, WorkingFrame, open_slide
-from detector.train import train_final_model, train_initial_model
+from detector.train import Report, train_final_model, train_initial_model
 from detector.version import code_version
 from detector.windows import plan_windows
 
@@ -107,6 +111,16 @@ def _parser() -> argparse.ArgumentParser:
     five.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
     _add_network_options(five)
 
+    six = commands.add_parser("reproduce", help="labelled slides against labelled and mined ones (Table 1)")
+    six.set_defaults(run=_reproduce)
+    six.add_argument("dataset", type=Path, metavar="DATASET", help="a labelled set; labels of some cases are hidden")
+    six.add_argument("--out", type=Path, required=True, help="folder for weights, mined samples and the table")
+    six.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
+    six.add_argument("--tests", help="cases to judge on, one split each, e.g. A01,A03,A04; default: the three richest")
+    six.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    six.add_argument("--device", default="auto")
+    six.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
     four = commands.add_parser("benchmark", help="measure the detector against plain baselines, as ratios in one run")
     four.set_defaults(run=_benchmark)
     four.add_argument("--size", type=int, default=5000, help="side in px of the slide drawn for it")
@@ -183,6 +197,20 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")
 
 
+def _reproduce(options: argparse.Namespace) -> None:
+    plan = read_plan(options.plan)
+    cases = read_dataset(options.dataset)
+    richest = sorted(cases, key=lambda case: -sum(len(hpf.mitoses) for hpf in case.hpfs))[:3]
+    tests = options.tests.split(",") if options.tests else sorted(case.name for case in richest)
+    splits = splits_of([case.name for case in cases], tests)
+    with _training_bar(plan.iterations) as report:
+        rows = compare(
+            cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write,
+            resume=True, device=options.device, precision=options.precision, report=report,
+        )  # fmt: skip
+    print(table(rows))
+
+
 def _train(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
     free = cases_of(hpf for path in options.mitosis_free for hpf in read_mitosis_free(path))
@@ -190,15 +218,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
     train, validation = split_by_case(cases, [name for name in options.held_out.split(",") if name])
-    with tqdm(total=plan.iterations, unit="it", disable=None) as bar:
-
-        def report(state: dict[str, Any]) -> None:
-            bar.update(state["iteration"] - bar.n)
-            if "loss" in state:
-                bar.set_postfix(loss=f"{state['loss']:.4f}")
-            if "per_second" not in state:
-                bar.write(json.dumps(state))
-
+    with _training_bar(plan.iterations) as report:
         course: dict[str, Any] = {
             "parent": options.parent,
             "resume": options.resume,
@@ -212,6 +232,23 @@ def _train(options: argparse.Namespace) -> None:
         else:
             path = train_final_model(train, validation, read_mined(options.mined), plan, options.out, **course)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+@contextmanager
+def _training_bar(iterations: int) -> Iterator[Report]:
+    """A progress bar with rate and time left; what is measured on the way stays above it."""
+    with tqdm(total=iterations, unit="it", disable=None) as bar:
+
+        def report(state: dict[str, Any]) -> None:
+            if state["iteration"] < bar.n:
+                bar.reset()
+            bar.update(state["iteration"] - bar.n)
+            if "per_second" in state:
+                bar.set_postfix(loss=f"{state['loss']:.4f}", waiting=f"{state['waiting']:.0%}")
+            else:
+                bar.write(json.dumps(state))
+
+        yield report
 
 
 def _mine(options: argparse.Namespace) -> None:

@@ -41,6 +41,7 @@ from detector.version import code_version
 Report = Callable[[dict[str, Any]], None]
 
 CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
 def train_initial_model(
@@ -123,12 +124,13 @@ class _Training:
         labelled = fg_lab(self.hpfs)
         rng = np.random.default_rng([self.plan.seed, 0xB6])
         background = [s for hpf in self.hpfs if hpf.exhaustive for s in sample_bg_rand(hpf, rng)]
-        context = [s for hpf in self.hpfs if not hpf.exhaustive for s in sample_bg_rand(hpf, rng, count=2)]
+        hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
+        context = [s for hpf in hpfs if not hpf.exhaustive for s in sample_bg_rand(hpf, rng, count=2)]
         if not labelled:
             raise DataSetError("there is no labelled mitosis to learn from in these cases")
         if not background:
             raise DataSetError("there is no exhaustively labelled frame to take background from in these cases")
-        stains = list(dict.fromkeys(hpf.stain for hpf in self.hpfs))
+        stains = list(dict.fromkeys(hpf.stain for hpf in hpfs))
         return SampleSets(labelled, background, context, (), self.mined, stains)
 
     def _next_stop(self) -> int:
@@ -283,7 +285,7 @@ class _Training:
         return json.dumps([course, [hpf.name for hpf in self.hpfs], len(self.mined)], sort_keys=True)
 
     def _finish(self) -> Path:
-        path = self.out / "weights.safetensors"
+        path = self.out / WEIGHTS
         network = self.average.module if self.plan.average else self.network
         assert isinstance(network, ResNet12)
         network.eval()

@@ -1,0 +1,176 @@
+"""The semi-supervised experiment (4, Table 1): labelled slides alone (T) against labelled and mined slides (T + U).
+
+Of a labelled data set the labels of some cases are hidden. Their frames, tiled into slides, are mined by the detector
+that learnt from the labelled cases; the hidden labels then tell the precision of what was mined. Both detectors learn
+by the same plan and are judged on a case that neither has seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector import paper
+from detector.checkpoint import load_weights
+from detector.detect import Scorer
+from detector.evaluate import evaluate, summary
+from detector.hpf import Case, Points, points, split_by_case
+from detector.metrics import match
+from detector.mine import MinedSample, mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
+from detector.plans import Plan
+from detector.slide import WorkingFrame, open_slide
+from detector.slide.pyramid import write_pyramid
+from detector.train import WEIGHTS, train_final_model, train_initial_model
+
+_GAP = 256  # px of glass between the frames of a tiled slide: no patch sees two of them
+_GLASS = 244
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of cases: learnt from with labels (T), mined without (U), and judged on."""
+
+    labelled: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    test: str
+
+
+def splits_of(names: Sequence[str], tests: Sequence[str]) -> list[Split]:
+    """One split for each test case: going round in the order of the names, the next half is T, the rest U.
+
+    Raises ValueError where a test case is not there or fewer than two others are.
+    """
+    ordered = sorted(names)
+    if missing := sorted(set(tests) - set(ordered)):
+        raise ValueError(f"no case is called {', '.join(missing)}; there are {', '.join(ordered)}")
+    if len(ordered) < 3:
+        raise ValueError(f"the experiment needs three cases at least, not {len(ordered)}")
+    splits = []
+    for test in tests:
+        at = ordered.index(test)
+        others = [*ordered[at + 1 :], *ordered[:at]]
+        half = math.ceil(len(others) / 2)
+        splits.append(Split(tuple(others[:half]), tuple(others[half:]), test))
+    return splits
+
+
+def compare(
+    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, agreement: float, say: Say, **course: Any
+) -> list[dict[str, Any]]:
+    """Train T, mine U, train T + U and judge both, for every split; `out/table.json` and `out/table.md` grow by rows.
+
+    agreement: least score of a mined sample under every flip and rotation. course: options of `train_initial_model`.
+    What is there from an earlier call is not done again.
+    """
+    rows = []
+    for split in splits:
+        say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
+        rows.append(_row(cases, split, plan, out / split.test, agreement, course))
+        (out / "table.json").write_text(json.dumps({"plan": plan.as_dict(), "splits": rows}, indent=1) + "\n", "utf-8")
+        (out / "table.md").write_text(table(rows), "utf-8")
+        say(table(rows[-1:]).splitlines()[-1])
+    return rows
+
+
+def _row(
+    cases: Sequence[Case], split: Split, plan: Plan, folder: Path, agreement: float, course: dict[str, Any]
+) -> dict[str, Any]:
+    labelled, unlabelled, test = (
+        split_by_case(cases, names)[1] for names in (split.labelled, split.unlabelled, (split.test,))
+    )
+    initial = folder / "T" / WEIGHTS
+    if not initial.exists():
+        train_initial_model(labelled, test, plan, initial.parent, **course)
+    mined = _mined(unlabelled, initial, folder / "U", agreement)
+    final = folder / "T+U" / WEIGHTS
+    if not final.exists():
+        train_final_model(labelled, test, read_mined(folder / "U"), plan, final.parent, **course)
+    return {**asdict(split), "mined": mined, "T": _judged(initial, test), "T+U": _judged(final, test)}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as Markdown, columns named as in Table 1, and their mean."""
+    lines = [
+        "| test | T | U | mined | precision | right of the hidden | max F1: T | T + U | F1 at 0.5: T | T + U |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        mined, before, after = row["mined"], row["T"], row["T+U"]
+        precision = "-" if mined["precision"] is None else f"{mined['precision']:.2f}"
+        lines.append(
+            f"| {row['test']} | {', '.join(row['labelled'])} | {', '.join(row['unlabelled'])} | {mined['mined']} "
+            f"| {precision} | {mined['right']} of {mined['hidden']} | {before['max_f1']:.3f} | {after['max_f1']:.3f} "
+            f"| {before['f1_at_0.5']:.3f} | {after['f1_at_0.5']:.3f} |"
+        )
+    if len(rows) > 1:
+        found, right = (sum(row["mined"][key] for row in rows) for key in ("mined", "right"))
+        means = [np.mean([row[m][key] for row in rows]) for key in ("max_f1", "f1_at_0.5") for m in ("T", "T+U")]
+        share = f"{right / found:.2f}" if found else "-"
+        lines.append(f"| mean | | | {found} | {share} | | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tiled(path: Path, case: Case) -> Points:
+    """Write the frames of a case side by side on glass, as one slide. Returns (x, y) of their mitoses in its pixels."""
+    columns = math.ceil(math.sqrt(len(case.hpfs)))
+    cell_height, cell_width = (max(hpf.image.shape[axis] for hpf in case.hpfs) + _GAP for axis in (0, 1))
+    rows = math.ceil(len(case.hpfs) / columns)
+    image = np.full((rows * cell_height + _GAP, columns * cell_width + _GAP, 3), _GLASS, dtype=np.uint8)
+    truths = []
+    for index, hpf in enumerate(case.hpfs):
+        top, left = _GAP + index // columns * cell_height, _GAP + index % columns * cell_width
+        height, width = hpf.image.shape[:2]
+        image[top : top + height, left : left + width] = hpf.image
+        truths.append(hpf.mitoses + np.array([left, top]))
+    mpp = case.hpfs[0].mpp
+    size = (image.shape[1], image.shape[0])
+    write_pyramid(path, lambda top, bottom: image[top:bottom], size, (mpp, mpp), compression="deflate")
+    return np.concatenate(truths)
+
+
+def right_among(samples: Sequence[MinedSample], truths: Points, mpp: float) -> int:
+    """How many samples match a hidden label, by the rule of evaluation: within 7.5 um, each label once."""
+    xy = points([(sample.x, sample.y) for sample in samples])
+    scores = np.array([min(sample.scores) for sample in samples])
+    return int(match(xy, scores, truths, paper.MATCH_RADIUS * paper.WORKING_MPP / mpp).sum())
+
+
+def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float) -> dict[str, Any]:
+    """Mine the tiled slides of some cases, whose labels are looked at afterwards only."""
+    said = folder / "precision.json"
+    if said.exists():
+        result: dict[str, Any] = json.loads(said.read_text("utf-8"))
+        return result
+    folder.mkdir(parents=True, exist_ok=True)
+    network, card = load_weights(weights)
+    scorer = Scorer(network)
+    slides, hpfs, right, hidden = [], [], 0, 0
+    for case in cases:
+        path, mpp = folder / f"{case.name}.tif", case.hpfs[0].mpp
+        truths = write_tiled(path, case)
+        with open_slide(path) as slide:
+            assert slide.mpp is not None
+            frame = WorkingFrame(slide, slide.mpp)
+            samples, counters = mine_slide(scorer, frame, agreement=agreement)
+            hpfs += [mined_hpf(frame, sample, slide=case.name) for sample in samples]
+        slides.append(mined_as_json(path.name, samples, counters))
+        right += right_among(samples, truths, mpp)
+        hidden += len(truths)
+    write_mined(folder, slides, hpfs, model={"sha256": card["sha256"]}, parameters={"agreement": agreement})
+    precision = round(right / len(hpfs), 4) if hpfs else None
+    result = {"mined": len(hpfs), "right": right, "hidden": hidden, "precision": precision}
+    said.write_text(json.dumps(result) + "\n", "utf-8")
+    return result
+
+
+def _judged(weights: Path, test: Sequence[Case]) -> dict[str, Any]:
+    network, _ = load_weights(weights)
+    return summary(evaluate(Scorer(network), test))

@@ -1,0 +1,84 @@
+"""The experiment of Table 1 on drawn frames: nothing leaks between its parts, and its table says what was measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.__main__ import main
+from detector.hpf import cases_of
+from detector.mine import MinedSample
+from detector.semi_supervised import compare, right_among, splits_of, write_tiled
+from detector.slide import open_slide
+from detector.train import WEIGHTS
+from tests.detector.test_train import PLAN
+from tests.drawing import draw_hpf
+
+NAMES = ["A00", "A01", "A02"]
+CASES = cases_of([draw_hpf(f"{name}_{i}", seed=10 * i + int(name[1:])) for name in NAMES for i in range(2)])
+
+
+@given(st.sets(st.text("abc", min_size=1), min_size=3, max_size=9))
+def test_no_case_is_on_two_sides_and_none_is_left_out(names):
+    for split in splits_of(sorted(names), sorted(names)):
+        parts = [*split.labelled, *split.unlabelled, split.test]
+        assert sorted(parts) == sorted(names)
+        assert 0 <= len(split.labelled) - len(split.unlabelled) <= 1
+
+
+def test_a_test_case_that_is_not_there_and_too_few_cases_are_refused():
+    with pytest.raises(ValueError, match="no case is called B"):
+        splits_of(NAMES, ["B"])
+    with pytest.raises(ValueError, match="three cases"):
+        splits_of(NAMES[:2], ["A00"])
+
+
+def test_a_tiled_slide_has_every_mitosis_where_it_says(tmp_path):
+    case = CASES[0]
+    truths = write_tiled(tmp_path / "a.tif", case)
+    with open_slide(tmp_path / "a.tif") as slide:
+        assert slide.mpp == pytest.approx((0.25, 0.25))
+        whole = slide.read(0, 0, 0, *slide.size)
+    assert len(truths) == sum(len(hpf.mitoses) for hpf in case.hpfs)
+    labelled = [(hpf, at) for hpf in case.hpfs for at in hpf.mitoses]
+    for (x, y), (frame, at) in zip(truths, labelled, strict=True):
+        there = whole[int(y) - 30 : int(y) + 30, int(x) - 30 : int(x) + 30]
+        assert (there == frame.image[int(at[1]) - 30 : int(at[1]) + 30, int(at[0]) - 30 : int(at[0]) + 30]).all()
+
+
+def test_each_hidden_label_makes_one_sample_right():
+    truths = np.array([(100.0, 100.0), (500.0, 500.0)])
+    samples = [MinedSample(x, y, (0.9,) * 8) for x, y in [(110, 100), (90, 100), (500, 529), (300, 300)]]
+    assert right_among(samples, truths, 0.25) == 2
+    assert right_among(samples, truths, 0.5) == 1
+    assert right_among([], truths, 0.25) == 0
+
+
+def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
+    plan = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
+    splits = splits_of(NAMES, ["A02"])
+    said = []
+    course = {"agreement": 0.01, "device": "cpu", "precision": "fp32", "resume": True}
+    rows = compare(CASES, splits, plan, tmp_path, say=said.append, **course)
+    assert rows[0]["labelled"] == ("A00",)
+    assert rows[0]["unlabelled"] == ("A01",)
+    assert rows[0]["mined"]["hidden"] == sum(len(hpf.mitoses) for hpf in CASES[1].hpfs)
+    assert rows[0]["T"]["mitoses"] == sum(len(hpf.mitoses) for hpf in CASES[2].hpfs)
+    cards = [json.loads((tmp_path / "A02" / part / "weights.json").read_text()) for part in ("T", "T+U")]
+    assert [card["data"][0]["case_names"] for card in cards] == [["A00"], ["A00"]]
+    assert cards[1]["fg_wsi"] == rows[0]["mined"]["mined"]
+    assert "| A02 | A00 | A01 |" in (tmp_path / "table.md").read_text()
+    before = (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns
+    again = compare(CASES, splits, plan, tmp_path, say=said.append, **course)
+    assert (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns == before
+    assert json.dumps(again) == json.dumps(rows)
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    assert main(["reproduce", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "holds no data set" in capsys.readouterr().err
