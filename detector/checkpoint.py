@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from detector.errors import WeightsError
 from detector.network import ResNet12
 
+_PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "mitoscope.safetensors"
 
 
@@ -28,10 +29,11 @@ def save_weights(network: ResNet12, path: Path, card: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in _floats(network).items()}
     partial = path.with_suffix(".partial")
+    name = next(name for name, padded in _PADDED.items() if padded == network.padded)
     # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
-    save_file(state, partial, metadata={"network": "ResNet12"})
+    save_file(state, partial, metadata={"network": name})
     partial.replace(path)
-    card = {**card, "network": "ResNet12", "widths": list(network.widths), "sha256": sha256_of(path)}
+    card = {**card, "network": name, "widths": list(network.widths), "sha256": sha256_of(path)}
     path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -46,10 +48,11 @@ def load_weights(path: Path) -> tuple[ResNet12, dict[str, Any]]:
             state = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is no safetensors file: {error}") from error
-    if metadata.get("network") != "ResNet12":
+    if metadata.get("network") not in _PADDED:
         raise WeightsError(f"{path} holds weights of another network, not of ResNet12")
     try:
-        network = ResNet12([len(state["stem.weight"]), *(len(state[f"blocks.{i}.conv1.weight"]) for i in range(5))])
+        widths = [len(state["stem.weight"]), *(len(state[f"blocks.{i}.conv1.weight"]) for i in range(5))]
+        network = ResNet12(widths, padded=_PADDED[metadata["network"]])
         missing, unexpected = network.load_state_dict(state, strict=False)
     except (KeyError, ValueError, RuntimeError) as error:  # the last for tensors of other shapes
         reason = ": ".join(str(error).split("\n\t")[:2])

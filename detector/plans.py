@@ -33,6 +33,7 @@ class Plan:
     weight_decay: float = 0.0
     average: float = 0.0  # decay of the moving average of weights; 0 for none
     widths: tuple[int, ...] = paper.WIDTHS
+    padded: bool = False  # the network with zero padding
     seed: int = 1
     calibrate: bool = False  # at the end, shift the logits so that score 0.5 is near the best F1 on the held-out cases
     evaluate_every: int = 5000
@@ -145,6 +146,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         (lambda v: isinstance(v, tuple) and len(v) == 6 and all(map(_is_count, v))),
         "six whole numbers above 0 (stem and five blocks)",
     ),
+    "padded": ((lambda v: isinstance(v, bool)), "true or false"),
     "calibrate": ((lambda v: isinstance(v, bool)), "true or false"),
     "seed": ((lambda v: _is_count(v, 0)), "a whole number from 0 up"),
     "evaluate_every": _COUNT,

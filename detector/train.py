@@ -91,7 +91,7 @@ class _Training:
             mined = [sample.hpf for sample in self.mined]
             self.frames = FramesOnDevice([*self.hpfs, *mined], self.device)
         torch.manual_seed(self.plan.seed)
-        self.network = ResNet12(self.plan.widths)
+        self.network = ResNet12(self.plan.widths, padded=self.plan.padded)
         self.lineage: dict[str, Any] = {}
         if self.parent is not None:
             self.network, card = load_weights(self.parent)

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from detector.checkpoint import load_weights, save_weights, sha256_of
 from detector.errors import WeightsError
+from detector.network import ResNet12
 
 
 @pytest.fixture
@@ -28,6 +29,11 @@ def test_a_network_comes_back_as_it_was_with_its_card(network, path):
     }
     assert (card["name"], card["data"], card["sha256"]) == ("own", ["drawn"], sha256_of(path))
     assert sorted(p.name for p in path.parent.iterdir()) == ["own.json", "own.safetensors"]
+
+
+def test_a_zero_padded_network_comes_back_as_one(tmp_path):
+    save_weights(ResNet12((2,) * 6, padded=True), tmp_path / "padded.safetensors", {})
+    assert load_weights(tmp_path / "padded.safetensors")[0].padded
 
 
 def test_the_same_weights_have_the_same_hash(network, path):

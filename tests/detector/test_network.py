@@ -17,13 +17,15 @@ def an_image(height, width, seed=0):
 
 def test_has_the_twelve_weight_layers_of_the_paper():
     assert count_weight_layers(ResNet12()) == paper.WEIGHT_LAYERS == 12
+    assert count_weight_layers(ResNet12(padded=True)) == 12
 
 
 @given(height=sides, width=sides)
 def test_an_image_of_any_size_gives_one_cell_every_8_px(height, width):
-    with torch.no_grad():
-        out = ResNet12((1,) * 6).eval()(an_image(height, width))
-    assert out.shape == (1, 2, (height - 128) // 8 + 1, (width - 128) // 8 + 1)
+    for padded in (False, True):
+        with torch.no_grad():
+            out = ResNet12((1,) * 6, padded=padded).eval()(an_image(height, width))
+        assert out.shape == (1, 2, (height - 128) // 8 + 1, (width - 128) // 8 + 1)
 
 
 @given(height=sides, width=sides, data=st.data())
@@ -46,9 +48,10 @@ def test_the_logit_of_a_patch_is_the_maps_also_at_the_papers_widths(make_network
     torch.testing.assert_close(single, whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize(("widths", "stride"), [((4, 4), 1), ((4, 6), 1), ((4, 4), 2)])
-def test_the_short_cut_lies_on_the_pixels_on_which_the_convolutions_are_centred(widths, stride):
-    block = ResidualBlock(*widths, stride).eval()
+def test_the_short_cut_lies_on_the_pixels_on_which_the_convolutions_are_centred(widths, stride, padded):
+    block = ResidualBlock(*widths, stride, padded=padded).eval()
     for conv in (block.conv1, block.conv2):
         conv.weight.data += conv.weight.data.flip(-1, -2)  # symmetric, so that a turned image has a turned map
     x = torch.randn(1, widths[0], 31, 35, generator=torch.Generator().manual_seed(0))
