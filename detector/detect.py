@@ -232,7 +232,8 @@ def _out_of_memory(error: Exception) -> bool:
     """Whether a device, or the processor's allocator, had not the memory that was asked for."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return "allocate memory" in str(error) or "bad allocation" in str(error)
+    # The words of PyTorch's own allocator, and of oneDNN, which does not say why.
+    return any(words in str(error) for words in ("allocate memory", "could not create a primitive"))
 
 
 def _read_ahead(frame: Frame, rectangles: tuple[Rectangle, ...], readers: int) -> Iterator[tuple[Rectangle, Rgb]]:

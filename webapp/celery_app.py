@@ -26,6 +26,7 @@ app.conf.update(
     task_time_limit=TIME_LIMIT,
     task_soft_time_limit=int(TIME_LIMIT * 0.9),
     task_default_queue="ingest",
+    worker_proc_alive_timeout=300,  # seconds; a process loads its network before it says that it is there
     task_serializer="json",
     accept_content=["json"],
     worker_hijack_root_logger=False,

@@ -36,6 +36,14 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
     return number
 
 
+def choice(name: str, default: str, *, of: tuple[str, ...]) -> str:
+    """One of a few words."""
+    value = text(name, default)
+    if value not in of:
+        raise SystemExit(f"{name}={value} is not understood; use {' or '.join(of)}")
+    return value
+
+
 def words(name: str, default: str) -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

@@ -3,8 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from webapp.api.metrics import MetricsView
+
 urlpatterns = [
     path("api/v1/", include("webapp.api.urls")),
     path("admin/", admin.site.urls),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("", include("webapp.viewer.urls")),
 ]

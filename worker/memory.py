@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
+
+_PAGE = resource.getpagesize()
 
 
 def peak_memory_mb() -> int:
     """The most that was resident so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def memory_mb() -> int:
+    """What is resident now, in MB; the peak where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE >> 20
+    except OSError:
+        return peak_memory_mb()
+
+
+def limit_memory(gigabytes: int) -> None:
+    """Let this process take no more; an allocation beyond fails, and the detector goes on in halves (`Scorer.logits`).
+
+    The limit is on data (RLIMIT_DATA), which is what allocations are counted in; files that are mapped do not count.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (gigabytes << 30, hard))

@@ -21,7 +21,7 @@ from webapp.jobs.services import JobStopped, job_is_complete, shard_begin, shard
 from webapp.registry.models import ModelVersion
 from worker.memory import peak_memory_mb
 from worker.patience import AWAY, patiently
-from worker.weights import scorer_of
+from worker.weights import readers, scorer_of
 
 _PROGRESS_SECONDS = 1.0
 
@@ -54,7 +54,7 @@ def run_detection(shard: Shard) -> None:
                     connection.close()
 
         progress(plan.windows_skipped)
-        cells = scan(scorer, frame, plan, floor=job.parameters["floor"], progress=progress)
+        cells = scan(scorer, frame, plan, floor=job.parameters["floor"], progress=progress, readers=readers())
     total, skipped, result = plan.windows_total, plan.windows_skipped, _packed(cells)
     facts |= {"seconds": round(time.monotonic() - began, 2), "peak_memory_mb": peak_memory_mb()}
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,7 +17,9 @@ from webapp.celery_app import app
 from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail, shard_renew
+from webapp.logs import log_about
 from worker.patience import AWAY, patiently
+from worker.process import worker_name
 from worker.run_detection import merge_detection, run_detection
 from worker.run_ingest import run_ingest
 
@@ -70,18 +70,20 @@ def _heartbeat(shard: Shard) -> Iterator[None]:
 
 def _run(kind: Job.Kind, work: Callable[[Shard], None]) -> Shard | None:
     """Claim, work, and turn whatever goes wrong into a sentence for the user and a traceback for the admin."""
-    name = f"{socket.gethostname()}/{os.getpid()}"
-    shard = patiently(lambda: shard_claim_next(kind=kind, worker=name))
+    shard = patiently(lambda: shard_claim_next(kind=kind, worker=worker_name()))
     if shard is None:
         _log.info("no %s is left to do", kind.label)
         return None
-    try:
-        with _heartbeat(shard):
-            work(shard)
-    except JobStopped as reason:
-        _log.info("shard %s: %s", shard.pk, reason)
-    except Exception as error:
-        _fail(shard, error)
+    with log_about(job=shard.job_id, shard=shard.pk):
+        _log.info("%s: shard %d, attempt %d", kind.label, shard.index, shard.attempt)
+        try:
+            with _heartbeat(shard):
+                work(shard)
+            _log.info("%s: shard %d is done", kind.label, shard.index)
+        except JobStopped as reason:
+            _log.info("%s", reason)
+        except Exception as error:
+            _fail(shard, error)
     return shard
 
 
@@ -97,9 +99,9 @@ def _run_merge(shard_pk: int) -> None:
 
 def _fail(shard: Shard, error: Exception) -> None:
     if isinstance(error, AWAY):
-        _log.error("shard %s: the database stayed away; its lease ends and the watch sends it again", shard.pk)
+        _log.error("the database stayed away; the lease ends and the watch sends the shard again")
         return
-    _log.error("shard %s failed", shard.pk, exc_info=error)
+    _log.error("the shard failed", exc_info=error)
     sentence, trace = _in_words(error)
     patiently(lambda: shard_fail(shard=shard, error=sentence, traceback=trace))
 

@@ -1,15 +1,21 @@
-"""The network of a model version, loaded once per process."""
+"""The network of a model version, loaded once per process, and the settings that it runs with."""
 
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 from detector.checkpoint import load_weights
-from detector.detect import Scorer
+from detector.detect import Scorer, device_called
 from detector.errors import WeightsError
 from webapp import environment
 from webapp.registry.models import ModelVersion
+
+DEVICE = environment.text("DEVICE", "auto")
+PRECISION = environment.choice("PRECISION", "auto", of=("auto", "fp32", "bf16"))
+MEMORY_GB = environment.integer("WORKER_MEMORY_GB", 8, low=2, high=10_000)  # of a process that detects on a CPU
+READERS = environment.integer("READERS", 0, low=0, high=256)  # 0: one for a CPU, up to eight for a GPU
 
 
 def scorer_of(model: ModelVersion) -> Scorer:
@@ -17,9 +23,16 @@ def scorer_of(model: ModelVersion) -> Scorer:
     return _load(model.file, model.sha256)
 
 
+def readers() -> int:
+    """Threads that read slides ahead: a CPU computes longer than it reads, a GPU waits for one reader."""
+    if READERS:
+        return READERS
+    return 1 if device_called(DEVICE).type == "cpu" else min(8, os.cpu_count() or 1)
+
+
 @functools.lru_cache(maxsize=2)
 def _load(path: Path, sha256: str) -> Scorer:
     network, card = load_weights(path)
     if card["sha256"] != sha256:
         raise WeightsError(f"the weights {path.name} have changed since they were registered; register them anew")
-    return Scorer(network, device=environment.text("DEVICE", "auto"), precision=environment.text("PRECISION", "auto"))
+    return Scorer(network, device=DEVICE, precision=PRECISION)

@@ -128,6 +128,7 @@ class Shard(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
+    progressed_at = models.DateTimeField(null=True, blank=True, help_text="When it last said how far it is.")
     windows_done = models.PositiveIntegerField(default=0)
     windows_total = models.PositiveIntegerField(default=0)
     windows_skipped = models.PositiveIntegerField(default=0)

@@ -34,6 +34,7 @@ from webapp.errors import DomainError, TooMany
 from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, send_after_commit
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import OPEN, State, sources
+from webapp.logs import log_about
 from webapp.slides.models import Slide
 
 MAX_ATTEMPTS = 5  # of one shard; more deaths of workers than that are no accident
@@ -73,6 +74,8 @@ def job_create(
         )
         for index in range(shards):
             send_after_commit(Shard.objects.create(job=job, index=index))
+    with log_about(job=job.pk):
+        _log.info("%s asked for, %d shards, priority %s, turn %d", kind.label, shards, priority.label, turn)
     return job
 
 
@@ -96,6 +99,7 @@ def shard_claim(*, shard_pk: int, worker: str) -> Shard | None:
             attempt=F("attempt") + 1,
             worker=worker,
             started_at=now,
+            progressed_at=now,
             windows_done=0,
             windows_skipped=0,
             facts={},
@@ -121,7 +125,13 @@ def shard_progress(*, shard: Shard, done: int = 0, total: int = 0, skipped: int 
     renewed = (
         _held(shard)
         .filter(job__in=_jobs(State.RUNNING))
-        .update(windows_done=done, windows_total=total, windows_skipped=skipped, lease_until=_lease())
+        .update(
+            windows_done=done,
+            windows_total=total,
+            windows_skipped=skipped,
+            progressed_at=timezone.now(),
+            lease_until=_lease(),
+        )
     )
     if not renewed:
         raise JobStopped(f"{shard} is no longer ours")

@@ -11,6 +11,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/", views.slide, name="slide"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/rows/", views.job_rows, name="job-rows"),
+    path("health/", views.health, name="health"),
     path("models/", views.models, name="models"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

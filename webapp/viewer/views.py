@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +15,7 @@ from django.shortcuts import get_object_or_404, render
 
 from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.annotations.selectors import run_current
+from webapp.jobs.health import health_of_jobs, parts_of_server
 from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
@@ -72,6 +74,15 @@ def jobs(request: HttpRequest) -> HttpResponse:
 def job_rows(request: HttpRequest) -> HttpResponse:
     """The rows alone, fetched again while something is under way."""
     return render(request, "job_rows.html", _jobs(request))
+
+
+@login_required
+def health(request: HttpRequest) -> HttpResponse:
+    """What is slow and what is stuck, and who works; for staff."""
+    if not request.user.is_staff:
+        raise PermissionDenied
+    wrong = [part["say"] for part in parts_of_server().values() if not part["ok"]]
+    return render(request, "health.html", {"wrong": wrong, "health": health_of_jobs()})
 
 
 @login_required

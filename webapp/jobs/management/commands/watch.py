@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 from django.db.utils import Error
 
+from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import jobs_forget_messages, jobs_watch
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         while True:
             try:
                 jobs_watch()
+                say_here(name=WATCH, facts={"queues": []})
             except Error:
                 _log.exception("the database does not answer; trying again")
             close_old_connections()

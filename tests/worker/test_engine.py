@@ -1,0 +1,81 @@
+"""The engine in a worker process: warm before the first message, bounded in memory, heard of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings as django_settings
+
+from webapp.jobs.presence import who_is_here
+from worker import process, weights
+
+BOUNDED = """
+import numpy as np, torch
+from detector.detect import Scorer
+from detector.network import ResNet12
+from worker.memory import limit_memory, peak_memory_mb
+torch.manual_seed(1)
+scorer = Scorer(ResNet12((4, 4, 4, 4, 4, 4)).eval(), device="cpu", precision="fp32")
+image = np.random.default_rng(0).integers(0, 255, (9000, 2000, 3), dtype=np.uint8)
+cells = [(0, 0), (500, 100), (1109, 234)]
+patches = [scorer.logits(image[r * 8 : r * 8 + 128, q * 8 : q * 8 + 128])[0, 0] for r, q in cells]
+limit_memory(1)
+sizes, forward = [], scorer._forward
+scorer._forward = lambda part: (sizes.append(part.shape[0]), forward(part))[1]
+found = scorer.logits(image)
+assert found.shape == (1110, 235)
+assert np.allclose([found[cell] for cell in cells], patches, atol=1e-4)
+print(len(sizes), peak_memory_mb())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA bounds allocations on Linux alone")
+def test_a_process_that_may_take_one_gigabyte_goes_on_in_halves_and_finds_the_same():
+    done = subprocess.run(
+        [sys.executable, "-c", BOUNDED], cwd=django_settings.BASE_DIR, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    attempts, peak = map(int, done.stdout.split())
+    assert attempts > 1
+    assert peak < 1024 + 300, "libraries that are mapped do not count, but are resident"
+
+
+def test_the_network_is_there_before_the_first_message_and_the_process_is_heard_of(active_model, monkeypatch):
+    monkeypatch.setattr(process, "limit_memory", lambda gigabytes: None)
+    monkeypatch.setattr(process.connection, "close", lambda: None)  # the transaction of this test is in it
+    weights._load.cache_clear()
+
+    def once(seconds: float) -> None:
+        raise SystemExit  # ends the thread
+
+    monkeypatch.setattr(process, "time", SimpleNamespace(time=time.time, sleep=once))
+    process.begin(["detect", "mine"])
+    assert weights._load.cache_info().currsize == 1
+    said = None
+    for _ in range(100):
+        said = (who_is_here() or {}).get(process.worker_name())
+        if said:
+            break
+        time.sleep(0.05)
+    assert said is not None
+    assert said["queues"] == ["detect", "mine"]
+    assert (said["device"].split(",")[0], said["precision"]) == ("cpu", "fp32")
+    assert said["memory_mb"] > 50
+
+
+def test_without_an_active_version_a_worker_starts_all_the_same(db, monkeypatch):
+    monkeypatch.setattr(process.connection, "close", lambda: None)
+    assert process._warm() == {}
+
+
+@pytest.mark.parametrize(("device", "cores", "count"), [("cpu", 16, 1), ("cuda", 16, 8), ("cuda", 4, 4)])
+def test_a_gpu_has_several_readers(monkeypatch, device, cores, count):
+    import torch
+
+    monkeypatch.setattr(weights, "device_called", lambda name: torch.device(device))
+    monkeypatch.setattr(weights.os, "cpu_count", lambda: cores)
+    assert weights.readers() == count

@@ -1,0 +1,58 @@
+"""The life of one worker process: its memory bounded, its network warm before the first slide, and heard of."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+
+from django.db import connection
+
+from detector.detect import device_called
+from detector.errors import DetectorError
+from webapp.errors import DomainError
+from webapp.jobs.models import Job
+from webapp.jobs.presence import SAY_SECONDS, say_here
+from webapp.registry.services import version_active
+from worker import weights
+from worker.memory import limit_memory, memory_mb, peak_memory_mb
+from worker.patience import AWAY
+
+_log = logging.getLogger(__name__)
+
+
+def begin(queues: list[str]) -> None:
+    """Called in each process before its first message. queues: those that it takes messages from."""
+    facts: dict[str, object] = {"queues": queues}
+    if Job.Kind.DETECT in queues:
+        if device_called(weights.DEVICE).type == "cpu":
+            limit_memory(weights.MEMORY_GB)
+        facts |= _warm()
+    threading.Thread(target=_say, args=(facts,), name="presence", daemon=True).start()
+
+
+def worker_name() -> str:
+    """As it stands beside the shards that the process does: host/pid."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def _warm() -> dict[str, object]:
+    """Load the active version; without one the first detection does it, or says why not."""
+    try:
+        scorer = weights.scorer_of(version_active())
+    except (DomainError, DetectorError, *AWAY) as error:
+        _log.warning("no network is loaded yet: %s", error)
+        return {}
+    finally:
+        connection.close()
+    return {"device": scorer.device_name, "precision": scorer.precision}
+
+
+def _say(facts: dict[str, object]) -> None:
+    began = time.time()
+    while True:
+        memory = {"memory_mb": memory_mb(), "peak_memory_mb": peak_memory_mb()}
+        say_here(name=worker_name(), facts={**facts, **memory, "since": began})
+        time.sleep(SAY_SECONDS)
