@@ -10,6 +10,7 @@ import dj_database_url
 import django_stubs_ext
 
 from webapp import environment
+from webapp.results.rules import BUILT_IN, read_rules
 
 django_stubs_ext.monkeypatch()  # lets admin classes name their model for the type checker
 
@@ -27,6 +28,16 @@ LEASE_SECONDS = environment.integer("LEASE_SECONDS", 120, low=5, high=3600)
 STORED_SCORE_FLOOR = 0.2  # candidates below are not kept (detector.paper has the reason)
 DEFAULT_MIN_SCORE = 0.5  # 3.1 Testing
 MATCH_RADIUS_UM = 7.5  # section 4, Metrics: 30 px at 0.25 um/px
+HOTSPOT_MM2 = 2.0  # about ten high-power fields of 0.5 mm; a rule for another area brings its own
+
+_own_rules = environment.text("SCORE_RULES", "")
+try:
+    SCORE_RULES = read_rules(BUILT_IN, *([Path(_own_rules)] if _own_rules else []))
+except ValueError as error:
+    raise SystemExit(str(error)) from error
+SCORE_RULE = environment.text("SCORE_RULE", "per-mm2")  # which of them holds where nobody names another
+if SCORE_RULE not in SCORE_RULES:
+    raise SystemExit(f"SCORE_RULE={SCORE_RULE} is not known; there are {', '.join(SCORE_RULES)}")
 
 
 def _secret_key() -> str:

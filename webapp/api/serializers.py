@@ -72,13 +72,6 @@ class DetectionQuerySerializer(serializers.Serializer[Any]):
         return box
 
 
-class CountQuerySerializer(serializers.Serializer[Any]):
-    """At which threshold and of which run (the newest by default)."""
-
-    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
-    run = serializers.UUIDField(required=False)
-
-
 class CandidateSerializer(serializers.ModelSerializer[Candidate]):
     """x, y: level-0 pixels."""
 
@@ -94,34 +87,6 @@ class DetectionsSerializer(serializers.Serializer[Any]):
     min_score = serializers.FloatField()
     total = serializers.IntegerField()
     results = CandidateSerializer(many=True)
-
-
-class CountSerializer(serializers.Serializer[Any]):
-    """The count and what it rests on."""
-
-    class Value(serializers.Serializer[Any]):
-        count = serializers.IntegerField()
-        count_per_mm2 = serializers.FloatField(allow_null=True)
-
-    class Model(serializers.Serializer[Any]):
-        name = serializers.CharField()
-        sha256 = serializers.CharField()
-
-    slide = serializers.UUIDField()
-    run = serializers.UUIDField()
-    min_score = serializers.FloatField()
-    count = serializers.IntegerField()
-    tissue_mm2 = serializers.FloatField(allow_null=True)
-    count_per_mm2 = serializers.FloatField(allow_null=True)
-    reason = serializers.CharField(help_text="Why there is no density, where there is none.")
-    ai = Value(help_text="The detector's value.")
-    reviewed = Value(allow_null=True, help_text="The readers' value; null while nobody has given a verdict.")
-    model = Model()
-    parameters = serializers.JSONField()
-    mpp = serializers.ListField(child=serializers.FloatField())
-    code_version = serializers.CharField()
-    detected_at = serializers.DateTimeField()
-    use = serializers.CharField()
 
 
 class FigureSerializer(serializers.ModelSerializer[Figure]):

@@ -18,8 +18,6 @@ from webapp.annotations.selectors import candidates_in
 from webapp.annotations.services import detection_request, detection_request_if_wanted
 from webapp.api.lookup import checked, run_or_newest
 from webapp.api.serializers import (
-    CountQuerySerializer,
-    CountSerializer,
     DetectionQuerySerializer,
     DetectionRequestSerializer,
     DetectionsSerializer,
@@ -29,7 +27,6 @@ from webapp.api.serializers import (
     SlideSerializer,
 )
 from webapp.registry.models import ModelVersion
-from webapp.results.selectors import mitosis_count
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_set_mpp
 
@@ -75,15 +72,6 @@ class SlideViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         page = rows[query["offset"] : query["offset"] + query["limit"]]
         body = {"run": run.pk, "min_score": query["min_score"], "total": rows.count()}
         return Response({**body, "results": list(page.values("x", "y", "score"))})
-
-    @extend_schema(parameters=[CountQuerySerializer], responses=CountSerializer)
-    @action(detail=True, url_path="mitosis-count")
-    def mitosis_count(self, request: Request, pk: str) -> Response:
-        """The mitotic count of a slide, and what it rests on."""
-        slide = self.get_object()
-        query = checked(CountQuerySerializer, request.query_params)
-        run = run_or_newest(slide, query.get("run"))
-        return Response(CountSerializer(mitosis_count(slide=slide, run=run, min_score=query["min_score"])).data)
 
     @extend_schema(responses=RunSerializer(many=True), filters=False, parameters=[])
     @action(detail=True, pagination_class=None)

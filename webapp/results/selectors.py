@@ -1,39 +1,105 @@
-"""Counting: the number of mitotic figures of a slide, and what it rests on."""
+"""Counting: the number of mitotic figures of a slide, its hotspot and score, and what they rest on.
+
+Two values stand side by side. AI: the candidates at or above the threshold, verdicts ignored. Reviewed: of those, the
+ones that nobody has judged, and every figure that a person has called mitotic. Where nobody has judged they are equal.
+Both are counted on the same ground: inside the tumour regions where there are any, outside exclusions.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Literal
+from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, Subquery
+import numpy as np
+import shapely
+from django.conf import settings
+from django.db.models import Count, F, OuterRef, Subquery, Sum
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
-from webapp.annotations.models import Run
-from webapp.annotations.selectors import candidates_in
+from webapp.annotations.models import Candidate, Figure, Label, Region, Run
+from webapp.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
+from webapp.registry.models import ModelVersion
+from webapp.results.ground import counted_ground, holds, tissue_mm2_on
+from webapp.results.hotspot import Circle, Place, Shape, Square, fits, hotspots
+from webapp.results.poisson import poisson_interval
+from webapp.results.rules import Rule, score
 from webapp.slides.models import Slide
 
+ShapeName = Literal["circle", "square"]
+SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square": Square}
+_REMEMBERED = 5000  # counts kept by each process
 
-def mitosis_count(*, slide: Slide, run: Run, min_score: float) -> dict[str, Any]:
-    """The count of a run at a threshold. Without um/px there is no area, hence no density, and `reason` says so."""
-    count = candidates_in(run=run, min_score=min_score).count()
-    tissue_mm2 = slide.tissue_mm2
-    per_mm2 = count / tissue_mm2 if tissue_mm2 else None
-    if slide.mpp is None:
-        reason = "The um/px of this slide is not known."
-    elif not tissue_mm2:
-        reason = "No tissue was found on this slide."
-    else:
-        reason = ""
+
+@dataclass(frozen=True)
+class Question:
+    """How to count: candidates from this score on, and a hotspot of this shape and area, scored by this rule."""
+
+    min_score: float
+    area_mm2: float
+    shape: ShapeName
+    rule: Rule
+
+
+def question(
+    *, min_score: float | None = None, area_mm2: float | None = None, shape: ShapeName = "circle", rule: str = ""
+) -> Question:
+    """What was asked for, completed: score 0.5, the laboratory's rule, its area (2 mm2 where it holds for any)."""
+    if rule and rule not in settings.SCORE_RULES:
+        raise InvalidInput(f"There is no rule called {rule}; there are {', '.join(settings.SCORE_RULES)}.")
+    found = settings.SCORE_RULES[rule or settings.SCORE_RULE]
+    return Question(
+        min_score=settings.DEFAULT_MIN_SCORE if min_score is None else min_score,
+        area_mm2=area_mm2 or found.area_mm2 or settings.HOTSPOT_MM2,
+        shape=shape,
+        rule=found,
+    )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures that count. xy: [n, 2] level-0 px. open: those that nobody has judged."""
+
+    xy: NDArray[np.float64]
+    open: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.open)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The figures of a slide at a threshold, on the ground where they are counted."""
+
+    ground: BaseGeometry
+    has_regions: bool
+    ai: Figures
+    reviewed: Figures
+    judged: dict[str, int]
+
+
+def mitosis_count(*, slide: Slide, run: Run, asked: Question) -> dict[str, Any]:
+    """The count of a run, with hotspots and score. Without um/px there is no area and no score; `reason` says so."""
+    result = _values(slide, run, asked, _review_states([slide])[slide.pk])
+    reviewed = result["reviewed"]
     return {
         "slide": slide.pk,
         "run": run.pk,
-        "min_score": min_score,
-        "count": count,
-        "tissue_mm2": tissue_mm2,
-        "count_per_mm2": per_mm2,
-        "reason": reason,
-        "ai": {"count": count, "count_per_mm2": per_mm2},
-        "reviewed": None,
+        "min_score": asked.min_score,
+        "area_mm2": asked.area_mm2,
+        "shape": asked.shape,
+        "count": reviewed["count"],
+        "count_per_mm2": reviewed["count_per_mm2"],
+        "hotspot": next(iter(reviewed["hotspots"]), None),
+        "score": reviewed["score"],
+        **result,
+        "stale": _stale(slide, run, asked),
         "model": {"name": run.model.name, "sha256": run.model_sha256},
         "parameters": run.parameters,
         "mpp": [run.mpp_x, run.mpp_y],
@@ -43,12 +109,50 @@ def mitosis_count(*, slide: Slide, run: Run, min_score: float) -> dict[str, Any]
     }
 
 
+def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
+    """The figures that count, of both values."""
+    rows = Candidate.objects.filter(run=run, score__gte=min_score).values_list("x", "y", F("figure__label"))
+    candidates = list(rows.order_by("-score", "y", "x"))
+    judged = list(Figure.objects.filter(slide=slide).exclude(label=Label.OPEN).values_list("x", "y", "label", "added"))
+    regions = list(Region.objects.current().filter(slide=slide))
+    ground = counted_ground(slide, regions)
+
+    candidate_xy = _points(candidates)
+    is_open = np.array([not row[2] for row in candidates], bool)
+    judged_xy = _points(judged)
+    if regions:
+        on_ground = holds(ground, candidate_xy)
+        candidate_xy, is_open = candidate_xy[on_ground], is_open[on_ground]
+        judged_on = holds(ground, judged_xy)
+        judged, judged_xy = [row for row, on in zip(judged, judged_on, strict=True) if on], judged_xy[judged_on]
+    mitotic = np.array([row[2] == Label.MITOTIC for row in judged], bool)
+    reviewed_xy = np.concatenate([candidate_xy[is_open], judged_xy[mitotic]])
+    labels = {str(label): sum(row[2] == label for row in judged) for label in Label if label}
+    return Counted(
+        ground=ground,
+        has_regions=bool(regions),
+        ai=Figures(candidate_xy, is_open),
+        reviewed=Figures(reviewed_xy, np.arange(len(reviewed_xy)) < is_open.sum()),
+        judged={
+            **labels,
+            "added": sum(row[2] == Label.MITOTIC and row[3] for row in judged),
+            "unseen": int(is_open.sum()),
+        },
+    )
+
+
 def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, Any]]:
     """Of each slide: its count by the newest run, None before there is one, and the job that is under way on it."""
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    runs = Run.objects.filter(slide__in=slides, pk=Subquery(newest))
-    over = Count("candidates", filter=Q(candidates__score__gte=min_score))
-    counts = dict(runs.annotate(over=over).values_list("slide_id", "over"))
+    runs = {
+        run.slide_id: run for run in Run.objects.filter(slide__in=slides, pk=Subquery(newest)).select_related("model")
+    }
+    asked, states = question(min_score=min_score), _review_states(slides)
+    values = {
+        slide.pk: _values(slide, runs[slide.pk], asked, states[slide.pk])["reviewed"]
+        for slide in slides
+        if slide.pk in runs
+    }
     jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
     failed = {
         job.slide_id: job
@@ -57,10 +161,145 @@ def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, An
     return [
         {
             "slide": slide,
-            "count": counts.get(slide.pk),
-            "per_mm2": counts[slide.pk] / slide.tissue_mm2 if slide.pk in counts and slide.tissue_mm2 else None,
+            "count": values[slide.pk]["count"] if slide.pk in values else None,
+            "per_mm2": values[slide.pk]["count_per_mm2"] if slide.pk in values else None,
+            "score": values[slide.pk]["score"] if slide.pk in values else None,
             "job": jobs.get(slide.pk),
-            "failed": failed.get(slide.pk) if slide.pk not in counts else None,
+            "failed": failed.get(slide.pk) if slide.pk not in values else None,
         }
         for slide in slides
     ]
+
+
+def _values(slide: Slide, run: Run, asked: Question, review_state: Hashable) -> dict[str, Any]:
+    """The two values and what they rest on, remembered by everything that they follow from."""
+    key = (run.pk, asked, slide.mpp, slide.tissue_fraction, review_state)
+    return _remembered.get(key, lambda: _counted(slide, run, asked))
+
+
+def _counted(slide: Slide, run: Run, asked: Question) -> dict[str, Any]:
+    counted = figures_counted(slide=slide, run=run, min_score=asked.min_score)
+    tissue_mm2 = tissue_mm2_on(slide, counted.ground) if counted.has_regions else slide.tissue_mm2
+    value = _Valuer(slide, counted.ground, tissue_mm2, asked)
+    ai = value(counted.ai)
+    # Equal figures have the same hotspots; nobody waits for them twice.
+    same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
+    return {
+        "tissue_mm2": tissue_mm2,
+        "reason": value.reason,
+        "ai": ai,
+        "reviewed": ai if same else value(counted.reviewed),
+        "judged": counted.judged,
+    }
+
+
+class _Valuer:
+    """Makes a value of figures: count, density, hotspots, score."""
+
+    def __init__(self, slide: Slide, ground: BaseGeometry, tissue_mm2: float | None, asked: Question) -> None:
+        self.tissue_mm2 = tissue_mm2
+        self.asked = asked
+        self.shape = SHAPES[asked.shape](asked.area_mm2)
+        self.mm_per_px = np.array(slide.mpp or (np.nan, np.nan)) / 1000
+        self.cut_offs = asked.rule.cut_offs(asked.area_mm2)
+        self.ground = None if slide.mpp is None else shapely.transform(ground, lambda xy: xy * self.mm_per_px)
+        self.has_room = self.ground is not None and fits(self.shape, self.ground)
+        self.reason = self._reason()
+
+    def __call__(self, figures: Figures) -> dict[str, Any]:
+        places: list[Place] = []
+        if self.ground is not None and self.has_room:
+            mm = figures.xy * self.mm_per_px
+            places = hotspots(mm[:, 0], mm[:, 1], self.shape, self.ground)
+        return {
+            "count": len(figures),
+            "count_per_mm2": len(figures) / self.tissue_mm2 if self.tissue_mm2 else None,
+            "hotspots": [self._hotspot(place, figures) for place in places],
+            "score": self._score(places[0].count if places else 0) if self.has_room else None,
+        }
+
+    def _hotspot(self, place: Place, figures: Figures) -> dict[str, Any]:
+        x, y = np.array([place.x, place.y]) / self.mm_per_px
+        return {
+            "x": float(x),
+            "y": float(y),
+            "shape": self.asked.shape,
+            "area_mm2": self.asked.area_mm2,
+            "count": place.count,
+            "count_per_mm2": place.count / self.asked.area_mm2,
+            "interval": list(poisson_interval(place.count)),
+            "unseen": int(figures.open[place.inside].sum()),
+        }
+
+    def _score(self, count: int) -> dict[str, Any] | None:
+        if self.cut_offs is None:
+            return None
+        rule = self.asked.rule
+        value, to_next = score(count, self.cut_offs)
+        stamp = {"id": rule.id, "name": rule.name, "version": rule.version, "source": rule.source}
+        stamp.update(area_mm2=self.asked.area_mm2, cut_offs=list(self.cut_offs))
+        return {"value": value, "rule": stamp, "to_next": to_next}
+
+    def _reason(self) -> str:
+        if self.ground is None:
+            return "The um/px of this slide is not known, so there is no area, no density and no score."
+        if not self.has_room:
+            shape = f"{self.asked.shape} of {self.asked.area_mm2:.4g} mm2"
+            return f"No {shape} fits where figures are counted, so there is no hotspot and no score."
+        if self.cut_offs is None:
+            rule = f"The rule {self.asked.rule.id} is for {self.asked.rule.area_mm2:.4g} mm2"
+            return f"{rule}, so there is no score in {self.asked.area_mm2:.4g} mm2."
+        return "" if self.tissue_mm2 else "No tissue was found, so there is no density."
+
+
+def _stale(slide: Slide, run: Run, asked: Question) -> list[str]:
+    """Why this count may not be the last word, one sentence each."""
+    sentences = []
+    if Run.objects.filter(slide=slide, created_at__gt=run.created_at).exists():
+        sentences.append("There is a newer run over this slide.")
+    active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
+    if active is not None and active.pk != run.model_id:
+        sentences.append(f"The model {active.name} is active now; this run was made with {run.model.name}.")
+    if slide.mpp is not None and slide.mpp != (run.mpp_x, run.mpp_y):
+        sentences.append("The um/px of this slide was changed after this run.")
+    if asked.min_score != settings.DEFAULT_MIN_SCORE:
+        sentences.append(
+            f"Counted from score {asked.min_score:g}; the threshold in use is {settings.DEFAULT_MIN_SCORE:g}."
+        )
+    return sentences
+
+
+def _review_states(slides: Sequence[Slide]) -> dict[UUID, Hashable]:
+    """Of each slide what changes with every verdict and every region: both are histories that only grow."""
+    figures = Figure.objects.filter(slide__in=slides).values_list("slide").annotate(Count("pk"), Sum("version"))
+    regions = Region.objects.filter(slide__in=slides).values_list("slide").annotate(Count("pk"), Count("ended_at"))
+    of_figures, of_regions = ({row[0]: row[1:] for row in rows.order_by()} for rows in (figures, regions))
+    return {slide.pk: (of_figures.get(slide.pk), of_regions.get(slide.pk)) for slide in slides}
+
+
+def _points(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
+    return np.array([row[:2] for row in rows], float).reshape(-1, 2)
+
+
+class _Remembered:
+    """The last results by everything that they follow from, so that none can be out of date."""
+
+    def __init__(self) -> None:
+        self._results: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result of this key, made where it is not there."""
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]
+        result = make()
+        with self._lock:
+            self._results[key] = result
+            while len(self._results) > _REMEMBERED:
+                self._results.popitem(last=False)
+        return result
+
+
+_remembered = _Remembered()

@@ -1,0 +1,186 @@
+"""Score, intervals, regions, verdicts: the number against a hand calculation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from webapp.annotations.models import Label, Region
+from webapp.annotations.services import figure_judge, region_draw, region_remove
+from webapp.results.poisson import poisson_interval
+from webapp.results.rules import BUILT_IN, read_rules, score
+
+# 1.6 x 1.2 mm at 1 um/px: a circle of 0.5 mm2 has a radius of 398.94 px. Two of three lie in one.
+CANDIDATES = [(500.0, 500.0, 0.95), (1200.0, 500.0, 0.6), (800.0, 500.0, 0.9), (300.0, 900.0, 0.4)]
+QUERY = "min_score=0.5&area_mm2=0.5"
+
+
+@pytest.fixture
+def slide(alice, make_slide, make_run):
+    picture = np.full((1200, 1600, 3), (225, 160, 190), np.uint8)
+    slide = make_slide(mpp=1.0, image=picture, tissue_fraction=1.0)
+    make_run(slide, CANDIDATES)
+    return slide
+
+
+@pytest.fixture
+def count(client_of, alice, slide):
+    def ask(query=QUERY):
+        answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/?{query}")
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    return ask
+
+
+def judge(slide, by, x, y, label, expected=0):
+    return figure_judge(slide=slide, by=by, x=x, y=y, label=label, expected=expected)
+
+
+def box(x0, y0, x1, y1):
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+
+
+def test_count_density_hotspot_and_score_by_hand(count):
+    body = count()
+    assert body["count"] == 3
+    assert body["tissue_mm2"] == pytest.approx(1.92)
+    assert body["count_per_mm2"] == pytest.approx(3 / 1.92)
+    hotspot = body["hotspot"]
+    assert hotspot["count"] == 3  # 700 px apart: within twice the radius
+    assert (hotspot["x"], hotspot["y"]) == pytest.approx((850, 500), abs=60)
+    assert hotspot["count_per_mm2"] == 6
+    assert hotspot["interval"] == pytest.approx([0.6187, 8.7673], abs=1e-4)
+    assert hotspot["unseen"] == 3
+    rule = body["score"]["rule"]
+    assert (rule["id"], rule["version"], rule["area_mm2"]) == ("per-mm2", 1, 0.5)
+    assert rule["cut_offs"] == [2, 4]  # above 1.5, from 4
+    assert (body["score"]["value"], body["score"]["to_next"]) == (2, 1)
+    assert body["reviewed"] == body["ai"]
+    assert body["judged"] == {"mitotic": 0, "non_mitotic": 0, "unsure": 0, "added": 0, "unseen": 3}
+    assert body["stale"] == [] and body["reason"] == ""
+
+
+def test_rejecting_one_in_the_hotspot_changes_the_reviewed_value_at_once(count, slide, alice):
+    count()
+    judge(slide, alice, 800, 500, Label.NON_MITOTIC)
+    body = count()
+    assert (body["ai"]["count"], body["reviewed"]["count"], body["count"]) == (3, 2, 2)
+    assert (body["hotspot"]["count"], body["score"]["value"], body["hotspot"]["unseen"]) == (2, 2, 2)
+    assert body["ai"]["hotspots"][0]["count"] == 3
+    judge(slide, alice, 800, 500, Label.OPEN, expected=1)
+    assert count()["reviewed"] == count()["ai"]
+
+
+def test_what_people_call_mitotic_counts_at_any_score_and_unsure_does_not(count, slide, alice):
+    judge(slide, alice, 300, 900, Label.MITOTIC)  # a candidate of 0.4
+    judge(slide, alice, 1500, 1100, Label.MITOTIC)  # none at all
+    judge(slide, alice, 500, 500, Label.UNSURE)
+    body = count()
+    assert (body["ai"]["count"], body["reviewed"]["count"]) == (3, 4)
+    assert body["judged"] == {"mitotic": 2, "non_mitotic": 0, "unsure": 1, "added": 1, "unseen": 2}
+
+
+def test_regions_bound_count_tissue_and_hotspot_of_both_values(count, slide, alice):
+    tumour = region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=box(0, 0, 1000, 1200))
+    body = count()
+    assert (body["ai"]["count"], body["reviewed"]["count"]) == (2, 2)
+    assert body["tissue_mm2"] == pytest.approx(1.2, rel=0.01)
+    assert body["hotspot"]["x"] <= 1000 - math.sqrt(0.5 / math.pi) * 1000 + 1e-3
+    region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=box(700, 400, 900, 600))
+    assert count()["count"] == 1
+    region_remove(region=tumour, by=alice)
+    assert count()["count"] == 2
+
+
+def test_where_the_area_does_not_fit_there_is_no_score_and_the_reason(count, slide, alice):
+    body = count("min_score=0.5")
+    assert body["hotspot"] is None and body["score"] is None
+    assert body["reason"] == ("No circle of 2 mm2 fits where figures are counted, so there is no hotspot and no score.")
+    assert body["count"] == 3
+
+
+def test_a_rule_brings_its_area_and_refuses_another(count):
+    body = count("rule=nottingham-0.40")
+    assert body["area_mm2"] == pytest.approx(1.2566, abs=1e-4)
+    assert "fits" in body["reason"]  # 1.26 mm across does not go into 1.2
+    assert "is for 1.257 mm2" in count("rule=nottingham-0.40&area_mm2=0.5")["reason"]
+
+
+def test_no_mitoses_are_score_1_without_a_hotspot(count):
+    body = count("min_score=0.99&area_mm2=0.5")
+    assert body["hotspot"] is None
+    assert (body["score"]["value"], body["score"]["to_next"]) == (1, 2)
+
+
+def test_unknown_mpp_gives_no_area_no_score_and_the_reason(client_of, alice, make_slide, make_run):
+    slide = make_slide(mpp=None)
+    make_run(slide, [(10, 10, 0.9)])
+    body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/").json()
+    assert body["count"] == 1
+    assert body["count_per_mm2"] is body["tissue_mm2"] is body["hotspot"] is body["score"] is None
+    assert "um/px" in body["reason"]
+
+
+def test_a_stale_count_says_so(count, slide, model, make_run):
+    model.state = "retired"
+    model.save()
+    type(model).objects.create(name="m2", state="active", path="m2.safetensors", sha256="2" * 64, card={})
+    assert count()["stale"] == ["The model m2 is active now; this run was made with m."]
+    run = count()["run"]
+    make_run(slide, [])
+    stale = count(f"run={run}&min_score=0.7&area_mm2=0.5")["stale"]
+    assert [sentence.split()[0:3] for sentence in stale] == [
+        ["There", "is", "a"], ["The", "model", "m2"], ["Counted", "from", "score"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "query", ["area_mm2=0", "area_mm2=x", "shape=hexagon", "rule=none", "min_score=nan", "min_score=inf"]
+)
+def test_bad_questions_are_answered(client_of, alice, slide, query):
+    answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/?{query}")
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("seen", [0, 1, 10, 100, 3000])
+def test_poisson_intervals_are_exact(seen):
+    low = chi2.ppf(0.025, 2 * seen) / 2 if seen else 0.0
+    assert poisson_interval(seen) == pytest.approx((low, chi2.ppf(0.975, 2 * seen + 2) / 2), rel=1e-9)
+
+
+def test_scores_at_the_cut_offs():
+    rules = read_rules(BUILT_IN)
+    ten_fields = rules["nottingham-0.59"]
+    assert ten_fields.area_mm2 == pytest.approx(2.734, abs=1e-3)
+    cut_offs = ten_fields.cut_offs(ten_fields.area_mm2)
+    assert [score(count, cut_offs) for count in (0, 9, 10, 19, 20)] == [(1, 10), (1, 1), (2, 10), (2, 1), (3, None)]
+    assert rules["per-mm2"].cut_offs(2) == (7, 16)
+    densities = [[cut / rule.area_mm2 for cut in rule.counts] for rule in rules.values() if rule.counts]
+    assert all(3.5 < second < 4.4 and 7.2 < third < 8.1 for second, third in densities)
+
+
+def test_a_laboratory_has_rules_of_its_own(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        '[[rule]]\nid = "ours"\nversion = 3\nname = "Ours"\nsource = "SOP 12"\narea_mm2 = 1.5\ncounts = [6, 12]\n'
+    )
+    rules = read_rules(BUILT_IN, path)
+    assert rules["ours"].cut_offs(1.5) == (6, 12)
+    assert rules["ours"].cut_offs(2) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[[rule]", '[[rule]]\nid="x"', '[[rule]]\nid="x"\nversion=1\nname="x"\nsource="x"\nper_mm2=[8,3]',
+     '[[rule]]\nid="per-mm2"\nversion=1\nname="x"\nsource="x"\nper_mm2=[3,8]'],
+)  # fmt: skip
+def test_rules_that_are_none_are_refused_with_a_sentence(tmp_path: Path, text):
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="own.toml"):
+        read_rules(BUILT_IN, path)
