@@ -169,6 +169,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.api.errors.problem_details",
     "PAGE_SIZE": 100,
+    "URL_FORMAT_OVERRIDE": None,  # ?format= is a parameter of ours
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTH_HEADER_PREFIX": "Token"}
 SPECTACULAR_SETTINGS = {

@@ -11,6 +11,7 @@ OBJECTS = [
     "/api/v1/slides/{slide}/",
     "/api/v1/slides/{slide}/detections/",
     "/api/v1/slides/{slide}/mitosis-count/",
+    "/api/v1/slides/{slide}/export/?format=csv",
     "/api/v1/slides/{slide}/runs/",
     "/api/v1/slides/{slide}/tiles.dzi",
     "/api/v1/slides/{slide}/tiles_files/9/0_0.jpeg",
@@ -22,6 +23,7 @@ OBJECTS = [
 CHANGES = [
     "/api/v1/slides/{slide}/detections/",
     "/api/v1/slides/{slide}/mpp/",
+    "/api/v1/slides/{slide}/import/",
     "/api/v1/jobs/{job}/cancel/",
     "/api/v1/jobs/{job}/retry/",
 ]

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from webapp.api.counts import CountView
+from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
 from webapp.api.models import ModelVersionViewSet
@@ -30,6 +31,9 @@ router.register("models", ModelVersionViewSet, basename="model")
 urlpatterns = [
     path("", include(router.urls)),
     path("slides/<uuid:pk>/mitosis-count/", CountView.as_view(), name="mitosis-count"),
+    path("slides/<uuid:pk>/export/", SlideExportView.as_view(), name="export"),
+    path("slides/<uuid:pk>/import/", SlideImportView.as_view(), name="import"),
+    path("studies/<int:pk>/export/", StudyExportView.as_view(), name="study-export"),
     path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),
     path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
     path("slides/<uuid:pk>/crop.jpeg", CropView.as_view(), name="crop"),

@@ -1,0 +1,142 @@
+"""Exports of a slide and of a study, and the way back in."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import parsers, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.annotations.selectors import run_current
+from webapp.api.counts import CountQuerySerializer
+from webapp.api.lookup import checked, run_or_newest
+from webapp.errors import InvalidInput
+from webapp.results.exports import FORMATS, bounds_offset, file_name, study_zip
+from webapp.results.imports import read_csv, read_geojson
+from webapp.results.marks import Findings, findings
+from webapp.results.selectors import Question, question
+from webapp.results.services import review_import
+from webapp.slides.models import Slide, Study
+
+MAX_IMPORT_BYTES = 50 << 20
+
+
+class ExportQuerySerializer(CountQuerySerializer):
+    """In which form, and how to count."""
+
+    format = serializers.ChoiceField(
+        choices=list(FORMATS),
+        help_text="geojson: for QuPath. csv: one line a figure. summary: the numbers in one line. midog: JSON in mm.",
+    )
+
+
+class StudyExportQuerySerializer(ExportQuerySerializer):
+    """In which form, and how to count; of each slide the newest run."""
+
+    run = None  # type: ignore[assignment]
+
+
+class ImportedSerializer(serializers.Serializer[Any]):
+    """What was taken in. left: verdicts that were not given, as a person holds another one there."""
+
+    class Left(serializers.Serializer[Any]):
+        x = serializers.FloatField()
+        y = serializers.FloatField()
+        label = serializers.CharField()  # type: ignore[assignment]
+        holds = serializers.CharField()
+
+    verdicts = serializers.IntegerField()
+    regions = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    left = Left(many=True)
+
+
+class SlideExportView(APIView):
+    """What is known of the figures of a slide, as a file."""
+
+    @extend_schema(
+        parameters=[ExportQuerySerializer],
+        responses={
+            (200, "application/geo+json"): OpenApiTypes.OBJECT,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/json"): OpenApiTypes.OBJECT,
+        },
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """All candidates of a run and all verdicts, the regions and the hotspots."""
+        slides = Slide.objects.visible_to(request.user).select_related("case__study")
+        slide: Slide = get_object_or_404(slides, pk=pk)
+        query = checked(ExportQuerySerializer, request.query_params)
+        form = FORMATS[query.pop("format")]
+        run = run_or_newest(slide, query.pop("run", None))
+        body = form.write(findings(slide=slide, run=run, asked=question(**query)))
+        response = HttpResponse(body, content_type=form.content_type)
+        response["Content-Disposition"] = f'attachment; filename="{file_name(slide, form)}"'
+        return response
+
+
+class StudyExportView(APIView):
+    """What is known of the figures of all slides of a study, as a zip."""
+
+    @extend_schema(parameters=[StudyExportQuerySerializer], responses={(200, "application/zip"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: int) -> StreamingHttpResponse:
+        """One file for each slide with a run, and `summary.csv` with the numbers of all; sent while it is made."""
+        study: Study = get_object_or_404(Study.objects.visible_to(request.user), pk=pk)
+        query = checked(StudyExportQuerySerializer, request.query_params)
+        form = FORMATS[query.pop("format")]
+        slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
+        found = (one for slide in slides.iterator() if (one := _findings(slide, question(**query))))
+        response = StreamingHttpResponse(study_zip(found, form), content_type="application/zip")
+        response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.zip"'
+        return response
+
+
+class _Whole(parsers.BaseParser):
+    """The body as bytes, up to a limit."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        data: bytes = stream.read(MAX_IMPORT_BYTES + 1)
+        if len(data) > MAX_IMPORT_BYTES:
+            raise InvalidInput(f"An import has at most {MAX_IMPORT_BYTES >> 20} MB.")
+        return data
+
+
+class SlideImportView(APIView):
+    """The way back in."""
+
+    parser_classes = [_Whole]
+
+    @extend_schema(
+        request={"text/csv": OpenApiTypes.STR, "application/geo+json": OpenApiTypes.OBJECT},
+        responses=ImportedSerializer,
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Take in the verdicts and regions of an exported CSV (text/csv) or GeoJSON (application/geo+json).
+
+        What holds already is left as it is, and nobody's verdict is overwritten.
+        """
+        slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+        kind = (request.content_type or "").split(";")[0].strip()
+        if kind == "text/csv":
+            review = read_csv(cast(bytes, request.data))
+        elif kind in {"application/geo+json", "application/json"}:
+            review = read_geojson(cast(bytes, request.data), bounds_offset(slide))
+        else:
+            raise InvalidInput("Send text/csv or application/geo+json.")
+        done = review_import(slide=slide, by=cast(User, request.user), review=review)
+        return Response(ImportedSerializer(done).data)
+
+
+def _findings(slide: Slide, asked: Question) -> Findings | None:
+    run = run_current(slide=slide)
+    return findings(slide=slide, run=run, asked=asked) if run else None
