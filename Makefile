@@ -5,10 +5,10 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench reproduce
+.PHONY: help install run test lint format bench bench-tiles reproduce
 
 help:  ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 install:
 	@$(PYTHON) webapp/bootstrap.py
@@ -34,6 +34,9 @@ format: install-tests  ## put the code into shape
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark
+
+bench-tiles: install  ## measure tiles beside other tile servers (SLIDE=..., LARGE_IMAGE_PYTHON=python that has large_image)
+	PYTHONPATH=. $(BIN)/python tests/bench_tiles.py $(SLIDE) $(if $(LARGE_IMAGE_PYTHON),--large-image $(LARGE_IMAGE_PYTHON))
 
 reproduce: install  ## train the shipped weights anew (hours on a CPU); needs MITOSCOPE_DATA
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan first --held-out A04 --out runs/first --resume --compile

@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import openslide
 import tifffile
-from PIL import Image
 
 from detector.errors import SlideError
 from detector.slide.pyramid import write_pyramid
-from detector.slide.reader import FlatImage, OpenSlideFile, Slide, open_slide
+from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
+from detector.slide.scaled import level_for, read_scaled
 from detector.slide.tiles import jpeg
 from detector.slide.tissue import tissue_mask
 
@@ -131,22 +131,13 @@ def _segments(page: object) -> list[tuple[int, int]]:
     return list(zip(offsets, counts, strict=False))
 
 
-def _thumbnail(slide: Slide) -> np.typing.NDArray[np.uint8]:
-    """The whole slide in at most 512 px, from its coarsest sufficient level, read in strips."""
+def _thumbnail(slide: Slide) -> Rgb:
+    """The whole slide in at most 512 px, from its coarsest sufficient level."""
     width, height = slide.size
     scale = THUMBNAIL_SIZE / max(width, height, THUMBNAIL_SIZE)
     out_width, out_height = max(1, round(width * scale)), max(1, round(height * scale))
-    level = max(
-        (i for i, size in enumerate(slide.level_sizes) if size[0] >= out_width and size[1] >= out_height), default=0
-    )
-    l_width, l_height = slide.level_sizes[level]
-    strips = []
-    for row in range(0, out_height, 32):
-        rows = min(32, out_height - row)
-        top, bottom = row * l_height // out_height, max((row + rows) * l_height // out_height, 1)
-        strip = Image.fromarray(slide.read(level, 0, top, l_width, bottom - top))
-        strips.append(np.asarray(strip.resize((out_width, rows), Image.Resampling.BOX)))
-    return np.concatenate(strips)
+    level = level_for(slide, out_width, out_height)
+    return read_scaled(slide, level, (0, 0, *slide.level_sizes[level]), out_width, out_height)
 
 
 def _unpack(archive: Path, folder: Path) -> Path:

@@ -46,6 +46,17 @@ def test_tiles_are_kept_by_the_browser_alone(slide, client_of, alice):
     assert "private" in first["Cache-Control"]
     assert "immutable" in first["Cache-Control"]
     assert client.get(address, headers={"If-None-Match": first["ETag"]}).status_code == 304
+    assert client.get(f"/api/v1/slides/{slide.pk}/tiles.dzi")["Cache-Control"] == "private, no-cache"
+
+
+def test_nobody_sees_a_tile_who_may_no_longer_see_the_slide(slide, client_of, alice, bob, study):
+    client = client_of(alice)
+    address = f"/api/v1/slides/{slide.pk}/tiles_files/9/0_0.jpeg"
+    tag = client.get(address)["ETag"]
+    assert client_of(bob).get(address, headers={"If-None-Match": tag}).status_code == 404
+    assert client_of(None).get(address, headers={"If-None-Match": tag}).status_code == 401
+    study.memberships.all().delete()
+    assert client.get(address, headers={"If-None-Match": tag}).status_code == 404
 
 
 def test_a_crop_is_centred_at_a_quarter_of_a_micrometre(make_slide, client_of, alice):

@@ -21,7 +21,10 @@ _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
 class _TileView(APIView):
     def _slide(self, request: Request, pk: UUID) -> Slide:
-        slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+        slides = Slide.objects.visible_to(request.user).only(
+            "state", "path", "sha256", "width", "height", "mpp_x", "mpp_y"
+        )
+        slide: Slide = get_object_or_404(slides.order_by(), pk=pk)
         if slide.state not in {Slide.State.READY, Slide.State.NEEDS_MPP}:
             raise Http404
         return slide
@@ -40,7 +43,9 @@ class DziView(_TileView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """Size and tiling of a slide, for OpenSeadragon and other Deep Zoom viewers; the whole slide, uncropped."""
         source = self._source(self._slide(request, pk))
-        return _cached(HttpResponse(source.dzi(), content_type="application/xml"))
+        response = HttpResponse(source.dzi(), content_type="application/xml")
+        patch_cache_control(response, private=True, no_cache=True)
+        return response
 
 
 class TileView(_TileView):
@@ -50,15 +55,13 @@ class TileView(_TileView):
     def get(self, request: Request, pk: UUID, level: int, column: int, row: int) -> HttpResponse:
         """A JPEG tile of a level; the highest level is full size."""
         slide = self._slide(request, pk)
-        tag = f'"{slide.sha256[:20]}-{level}-{column}-{row}"'
-        if request.headers.get("If-None-Match") == tag:
-            return _cached(HttpResponse(status=304), tag)
-        tile = self._tile(slide, level, column, row)
-        return _cached(HttpResponse(tile, content_type="image/jpeg"), tag)
-
-    def _tile(self, slide: Slide, level: int, column: int, row: int) -> bytes:
         try:
-            return self._source(slide).tile(level, column, row)
+            source = self._source(slide)
+            tag = f'"{slide.sha256[:20]}-{source.tile_size}-{level}-{column}-{row}"'
+            if request.headers.get("If-None-Match") == tag:
+                source.check(level, column, row)
+                return _cached(HttpResponse(status=304), tag)
+            return _cached(HttpResponse(source.tile(level, column, row), content_type="image/jpeg"), tag)
         except (SlideError, ValueError) as error:
             raise Http404 from error
 
