@@ -25,7 +25,7 @@ test: install-tests  ## set everything up and run all tests
 lint: install-tests  ## ruff, ruff format, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy detector worker webapp
+	$(BIN)/mypy detector worker webapp static/mitoscope.py
 	$(BIN)/lint-imports
 
 format: install-tests  ## put the code into shape

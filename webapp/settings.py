@@ -35,6 +35,8 @@ try:
     SCORE_RULES = read_rules(BUILT_IN, *([Path(_own_rules)] if _own_rules else []))
 except ValueError as error:
     raise SystemExit(str(error)) from error
+CALLS_PER_MINUTE = environment.integer("CALLS_PER_MINUTE", 30_000, low=0, high=10_000_000)  # of one person; 0: any
+CALLS_PER_MINUTE_UNKNOWN = environment.integer("CALLS_PER_MINUTE_UNKNOWN", 600, low=0, high=10_000_000)
 SCORE_RULE = environment.text("SCORE_RULE", "per-mm2")  # which of them holds where nobody names another
 if SCORE_RULE not in SCORE_RULES:
     raise SystemExit(f"SCORE_RULE={SCORE_RULE} is not known; there are {', '.join(SCORE_RULES)}")
@@ -79,6 +81,7 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "webapp.access",
     "webapp.slides",
     "webapp.registry",
     "webapp.jobs",
@@ -168,6 +171,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.api.errors.problem_details",
     "PAGE_SIZE": 100,
+    "DEFAULT_THROTTLE_CLASSES": ["webapp.access.throttle.PerMinute"],
     "URL_FORMAT_OVERRIDE": None,  # ?format= is a parameter of ours
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTH_HEADER_PREFIX": "Token"}

@@ -9,5 +9,6 @@ urlpatterns = [
     path("api/v1/", include("webapp.api.urls")),
     path("admin/", admin.site.urls),
     path("metrics", MetricsView.as_view(), name="metrics"),
+    path("", include("webapp.access.urls")),
     path("", include("webapp.viewer.urls")),
 ]

@@ -22,7 +22,7 @@ class CountQuerySerializer(serializers.Serializer[Any]):
 
     min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
     area_mm2 = serializers.FloatField(
-        min_value=0.01, max_value=100, required=False, help_text="Area of the hotspot; the rule's, or 2, by default."
+        min_value=0.0001, max_value=100, required=False, help_text="Area of the hotspot; the rule's, or 2, by default."
     )
     shape = serializers.ChoiceField(choices=["circle", "square"], default="circle", help_text="Of the hotspot.")
     rule = serializers.CharField(required=False, help_text="Id of the rule of the score; the laboratory's by default.")

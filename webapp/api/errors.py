@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -18,6 +18,8 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     """The answer to an expected error; None lets an unexpected one go to the log, with status 500."""
     if isinstance(error, DomainError):
         return problem(error.status, str(error))
+    if isinstance(error, RequestDataTooBig):
+        return problem(413, "This body is too large to be sent with an Idempotency-Key; send it without one.")
     response = exception_handler(error, context)
     if response is None:
         return None

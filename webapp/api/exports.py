@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from webapp.annotations.selectors import run_current
 from webapp.api.counts import CountQuerySerializer
+from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import checked, run_or_newest
 from webapp.errors import InvalidInput
 from webapp.results.exports import FORMATS, bounds_offset, file_name, study_zip
@@ -111,7 +112,7 @@ class _Whole(parsers.BaseParser):
         return data
 
 
-class SlideImportView(APIView):
+class SlideImportView(Idempotent):
     """The way back in."""
 
     parser_classes = [_Whole]

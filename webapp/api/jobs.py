@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.api.idempotency import Idempotent
 from webapp.api.serializers import JobSerializer
 from webapp.jobs.models import Job
 from webapp.jobs.selectors import jobs_shown
@@ -22,7 +23,7 @@ _FILTERS = [
 
 
 @extend_schema_view(list=extend_schema(parameters=_FILTERS))
-class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Job]):
+class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Job]):
     """Jobs on slides that you may see."""
 
     serializer_class = JobSerializer

@@ -15,7 +15,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from webapp.annotations.models import Figure, Region, Run
 from webapp.annotations.selectors import (
@@ -27,6 +26,7 @@ from webapp.annotations.selectors import (
 )
 from webapp.annotations.services import VerdictConflict, figure_judge, region_draw, region_remove
 from webapp.api.errors import problem
+from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import checked, run_or_newest
 from webapp.api.serializers import (
     CompareQuerySerializer,
@@ -41,7 +41,7 @@ from webapp.api.serializers import (
 from webapp.slides.models import Slide
 
 
-class _ReviewView(APIView):
+class _ReviewView(Idempotent):
     def slide(self, request: Request, pk: UUID) -> Slide:
         slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
         return slide

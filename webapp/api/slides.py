@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import candidates_in
 from webapp.annotations.services import detection_request, detection_request_if_wanted
+from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import checked, run_or_newest
 from webapp.api.serializers import (
     DetectionQuerySerializer,
@@ -38,7 +39,7 @@ _FILTERS = [
 
 
 @extend_schema_view(list=extend_schema(parameters=_FILTERS))
-class SlideViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Slide]):
+class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Slide]):
     """Slides that you may see."""
 
     serializer_class = SlideSerializer

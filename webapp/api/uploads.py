@@ -15,8 +15,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import parsers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from webapp.api.idempotency import Idempotent
 from webapp.api.serializers import UploadSerializer
 from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
@@ -48,7 +48,7 @@ class _Bytes(parsers.BaseParser):
         return stream
 
 
-class _TusView(APIView):
+class _TusView(Idempotent):
     parser_classes = [_Bytes]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from knox.models import AuthToken
+
+from webapp.access.services import token_make
 
 
 class Command(BaseCommand):
-    """Tokens are kept hashed, expire after a year, and are taken back in the admin."""
+    """Tokens are kept hashed, expire after a year, and are revoked by their owner on the page of tokens."""
 
     help = "Make an API token for a person and print it; it cannot be shown again."
 
@@ -21,5 +22,4 @@ class Command(BaseCommand):
         user = User.objects.filter(username=name, is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active person called {name}; make one in the admin first.")
-        _, token = AuthToken.objects.create(user)
-        self.stdout.write(token)
+        self.stdout.write(token_make(user=user))
