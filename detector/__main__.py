@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from detector import paper
 from detector.allocator import tune_allocator
-from detector.benchmark import benchmark
+from detector.benchmark import PARTS, Bench
 from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
@@ -123,8 +124,12 @@ def _parser() -> argparse.ArgumentParser:
 
     four = commands.add_parser("benchmark", help="measure the detector against plain baselines, as ratios in one run")
     four.set_defaults(run=_benchmark)
-    four.add_argument("--size", type=int, default=5000, help="side in px of the slide drawn for it")
-    four.add_argument("--rounds", type=int, default=3)
+    four.add_argument(
+        "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"{', '.join(PARTS)}; all by default"
+    )
+    four.add_argument("--slide", type=Path, help="a slide to measure on, instead of one that is drawn")
+    four.add_argument("--size", type=_side, default=5000, help="side in px of the slide that is drawn")
+    four.add_argument("--rounds", type=_rounds, default=5, help="of which the median is taken; default 5")
     four.add_argument("--out", type=Path, help="JSON file to write as well")
     _add_network_options(four)
     return parser
@@ -295,11 +300,13 @@ def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
 
 def _benchmark(options: argparse.Namespace) -> None:
     network, _ = load_weights(options.weights)
-    result = benchmark(network, size=options.size, rounds=options.rounds, device=options.device)
-    for name, value in result.items():
-        print(f"{name:32} {value}")
+    bench = Bench(network, options.slide, options.size, options.rounds, options.device)
+    figures = bench.run(options.parts or list(PARTS))
+    for name, figure in figures.items():
+        print(figure.line(name))
     if options.out is not None:
-        options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        rows = {name: {**asdict(figure), "reached": figure.reached} for name, figure in figures.items()}
+        options.out.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
 
 
 def void(_: object) -> None:
@@ -310,6 +317,20 @@ def _score(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError("a score lies between 0 and 1")
+    return value
+
+
+def _side(text: str) -> int:
+    value = int(text)
+    if not 1024 <= value <= 100_000:
+        raise argparse.ArgumentTypeError("a slide is drawn with 1,024 to 100,000 px a side")
+    return value
+
+
+def _rounds(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least one round is measured")
     return value
 
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
+_TUNED = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 256 << 20))
+# What glibc's own thresholds have grown to after some large blocks.
+_UNTUNED = ((_MMAP_MAX, 65536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20), (_TOP_PAD, 128 << 10))
 
 
 def tune_allocator() -> bool:
-    """glibc: no mmap for large blocks, no trimming. 1.2 to 1.5 times as fast on a CPU (docs/performance.md).
+    """glibc: no mmap for large blocks, no trimming; about twice as fast on a CPU (docs/performance.md).
 
     False where the C library is not glibc.
     """
+    return _set(_TUNED)
+
+
+@contextmanager
+def untuned() -> Iterator[None]:
+    """The allocator as a program finds it, for a baseline to measure against."""
+    _set(_UNTUNED)
+    try:
+        yield
+    finally:
+        tune_allocator()
+
+
+def _set(options: tuple[tuple[int, int], ...]) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 256 << 20))
-    return all(bool(mallopt(key, value)) for key, value in settings)
+    done = [mallopt(key, value) for key, value in options]
+    return all(done)

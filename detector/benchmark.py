@@ -1,80 +1,253 @@
 """What the detector gains over named baselines, measured in one run, as ratios.
 
-Baselines are written out here in the plainest way: the paper's recipe window by window, greedy suppression in a loop.
-Rounds are interleaved, so that a machine that slows down slows both sides.
+Baselines are written out here in the plainest way: the paper's recipe window by window, greedy suppression in a loop, a
+training step as one would first write it, all with the allocator as a program finds it. Rounds are interleaved, so that
+a machine that slows down slows both sides.
 """
 
 from __future__ import annotations
 
+import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openslide
 import torch
+from numpy.typing import NDArray
 
 from detector import paper
-from detector.augment import Augmentation
+from detector.allocator import untuned
 from detector.batches import SampleSets, compose_batch
 from detector.detect import Cells, Detections, Scorer, logit, place, scan
-from detector.hpf import Hpf, lab_statistics, points
+from detector.errors import SlideError
+from detector.hpf import Case, Hpf, lab_statistics, points
 from detector.network import ResNet12, mitosis_logit
 from detector.nms import suppress
-from detector.patch_sets import Sample, sample_bg_rand
+from detector.patch_sets import fg_lab, sample_bg_rand
 from detector.plans import Plan
 from detector.slide import Frame, Slide, WorkingFrame, open_slide
 from detector.slide.drawn import draw_slide
-from detector.windows import WINDOW_CELLS, WINDOW_STEP, map_size, plan_windows
+from detector.slide.reader import OpenSlideFile
+from detector.train import train_initial_model
+from detector.windows import WINDOW_CELLS, WINDOW_STEP, glass_windows, glass_windows_of, map_size, plan_windows
+
+_BLOCK = 2048  # px read at a time where reading is measured
 
 
-def benchmark(network: ResNet12, *, size: int = 5000, rounds: int = 3, device: str = "auto") -> dict[str, Any]:
-    """All figures. size: side in px of the slide that is drawn for it. rounds: of which the median is taken."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "slide.tif"
-        draw_slide(path, size=size, figures=max(3, size // 400))
-        with open_slide(path) as slide:
-            result = _whole_slide(network, slide, rounds, device)
-    result |= _suppression(rounds)
-    result |= _augmentation(rounds)
-    return result
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. target: what is aimed at, None where it is only said. A ratio is over `baseline`."""
+
+    value: float | int | str
+    baseline: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target is reached; None without one."""
+        if isinstance(self.value, str) or (self.at_least is None and self.at_most is None):
+            return None
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+    def line(self, name: str) -> str:
+        """The figure as a line of text."""
+        target = f">= {self.at_least:g}" if self.at_least is not None else ""
+        target = f"<= {self.at_most:g}" if self.at_most is not None else target
+        verdict = {True: "reached", False: "missed", None: ""}[self.reached]
+        return f"{name:34} {self.value!s:>14}  {target:8} {verdict:8} {self.baseline}".rstrip()
 
 
-def _whole_slide(network: ResNet12, slide: Slide, rounds: int, device: str) -> dict[str, Any]:
-    assert slide.mpp is not None
-    frame = WorkingFrame(slide, slide.mpp)
-    fast = Scorer(network, device=device)
-    exact = Scorer(network, device=device, precision="fp32")
-    plan = plan_windows(frame)
-    floor = paper.STORED_SCORE_FLOOR
-    images = [frame.read(*rectangle.region) for rectangle in plan.rectangles]
+Figures = dict[str, Figure]
 
-    def ours() -> Detections:
-        return place(scan(fast, frame, plan_windows(frame), floor=floor), frame)
 
-    times = _interleaved(
-        rounds,
-        plain=lambda: plain_recipe(network, frame, floor),
-        ours=ours,
-        forward=lambda: [fast.logits(image) for image in images],
-        forward_fp32=lambda: [exact.logits(image) for image in images],
-    )
-    plain, reference = plain_recipe(network, frame, floor), place(scan(exact, frame, plan, floor=floor), frame)
-    mm2 = (plan.windows_total - plan.windows_skipped) * (WINDOW_STEP * paper.WORKING_MPP / 1000) ** 2
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and on what. size: side in px of the slide that is drawn where `slide` is none."""
+
+    network: ResNet12
+    slide: Path | None = None
+    size: int = 5000
+    rounds: int = 5
+    device: str = "auto"
+
+    def run(self, parts: Sequence[str]) -> Figures:
+        """The figures of some of `PARTS`, in this order."""
+        figures: Figures = {}
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.slide or Path(folder) / "slide.tif"
+            if self.slide is not None and openslide.OpenSlide.detect_format(path) is None:
+                raise SlideError("It is no slide that OpenSlide opens; speed is measured on such a one.", path)
+            if self.slide is None and {"slide", "reading"} & set(parts):
+                draw_slide(path, size=self.size, figures=max(3, self.size // 400))
+            for part in parts:
+                figures |= PARTS[part](self, path)
+        return figures
+
+
+def _slide(bench: Bench, path: Path) -> Figures:
+    """Detection on a whole slide against the paper's recipe and against the network alone."""
+    with open_slide(path) as slide, _by_openslide_alone(path) as plain_slide:
+        mpp = slide.mpp or (paper.WORKING_MPP, paper.WORKING_MPP)
+        frame, plain_frame = WorkingFrame(slide, mpp), WorkingFrame(plain_slide, mpp)
+        fast = Scorer(bench.network, device=bench.device)
+        exact = Scorer(bench.network, device=bench.device, precision="fp32")
+        plan = plan_windows(frame)
+        floor = paper.STORED_SCORE_FLOOR
+        images = [frame.read(*rectangle.region) for rectangle in plan.rectangles]
+
+        def ours() -> Detections:
+            return place(scan(fast, frame, plan_windows(frame), floor=floor), frame)
+
+        def plain() -> Detections:
+            with untuned():
+                return plain_recipe(bench.network, plain_frame, floor)
+
+        calls: dict[str, Callable[[], Any]] = {
+            "plain": plain,
+            "ours": ours,
+            "forward": lambda: [fast.logits(image) for image in images],
+            "glass": lambda: glass_windows(frame),
+        }
+        if fast.precision != "fp32":
+            calls["forward_fp32"] = lambda: [exact.logits(image) for image in images]
+        times, results = _interleaved(bench.rounds, **calls)
+        reference = place(scan(exact, frame, plan, floor=floor), frame)
+        seen = plan.windows_total - plan.windows_skipped
+        mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
+        figures = {
+            "device": Figure(fast.device_name),
+            "precision": Figure(fast.precision),
+            "windows": Figure(plan.windows_total),
+            "windows_skipped": Figure(plan.windows_skipped),
+            "mm2_per_second": Figure(round(mm2 / times["ours"], 3)),
+            "plain_recipe_over_ours": _ratio(
+                times["plain"], times["ours"], "the paper's recipe: 512 px windows one by one, fp32", at_least=3
+            ),
+            "ours_over_forward_alone": _ratio(
+                times["ours"], times["forward"], "the network on the same rectangles, already read", at_most=1.10
+            ),
+            "skip_share_of_wall": _ratio(times["glass"], times["ours"], "whole slide", at_most=0.02),
+            "skip_decisions_that_differ": Figure(
+                int((glass_windows(frame) != _glass_at_full_resolution(frame)).sum()), "every pixel read", at_most=0
+            ),
+            "detections_plain": Figure(_count(results["plain"])),
+            "detections_ours_fp32": Figure(_count(reference)),
+            "detections_ours": Figure(_count(results["ours"])),
+        }
+        if "forward_fp32" in times:
+            figures["forward_fp32_over_forward"] = _ratio(
+                times["forward_fp32"], times["forward"], "fp32, same rectangles", at_least=2.2
+            )
+        figures["peak_memory_mib"] = Figure(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        return figures
+
+
+def _reading(bench: Bench, path: Path) -> Figures:
+    """Reading level 0 in blocks against OpenSlide's read_region, by one thread and by two."""
+    with open_slide(path) as slide, openslide.OpenSlide(path) as plain:
+        width, height = slide.size
+        blocks = [
+            (x, y, min(_BLOCK, width - x), min(_BLOCK, height - y))
+            for y in range(0, height, _BLOCK)
+            for x in range(0, width, _BLOCK)
+        ]
+
+        def by_openslide(block: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+            x, y, w, h = block
+            return np.asarray(plain.read_region((x, y), 0, (w, h)).convert("RGB"))
+
+        def by_us(block: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+            return slide.read(0, *block)
+
+        with ThreadPoolExecutor(2) as pool:
+            times, _ = _interleaved(
+                bench.rounds,
+                openslide=lambda: [by_openslide(block) for block in blocks],
+                one=lambda: [by_us(block) for block in blocks],
+                two=lambda: list(pool.map(by_us, blocks)),
+            )
+        differ = max(int(np.abs(by_us(b).astype(int) - by_openslide(b)).max()) for b in blocks)
     return {
-        "precision": fast.precision,
-        "device": fast.device_name,
-        "windows": plan.windows_total,
-        "windows_skipped": plan.windows_skipped,
-        "mm2_per_second": round(mm2 / times["ours"], 3),
-        "plain_recipe_over_ours": round(times["plain"] / times["ours"], 2),
-        "ours_over_forward_alone": round(times["ours"] / times["forward"], 3),
-        "forward_fp32_over_forward": round(times["forward_fp32"] / times["forward"], 2),
-        "detections_plain": int((plain.scores >= 0.5).sum()),
-        "detections_ours_fp32": int((reference.scores >= 0.5).sum()),
-        "detections_ours": int((ours().scores >= 0.5).sum()),
+        "reading_mpx_per_second": Figure(round(width * height / times["one"] / 1e6, 1)),
+        "reading_over_openslide": _ratio(times["openslide"], times["one"], "read_region, one thread", at_least=3.5),
+        "reading_two_threads_over_openslide": _ratio(
+            times["openslide"], times["two"], "read_region, one thread", at_least=5
+        ),
+        "reading_differs_by": Figure(differ, "OpenSlide's pixels, grey levels", at_most=0),
     }
+
+
+def _suppression(bench: Bench, path: Path) -> Figures:
+    """Non-maximum suppression against the greedy loop, and on many points."""
+    rng = np.random.default_rng(0)
+
+    def cloud(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return rng.uniform(0, 100 * count**0.5, (count, 2)), rng.normal(size=count)
+
+    small, medium, large = cloud(5_000), cloud(100_000), cloud(1_000_000)
+    times, results = _interleaved(
+        bench.rounds,
+        time.thread_time,
+        loop=lambda: greedy_loop(*small, paper.NMS_RADIUS),
+        ours=lambda: suppress(*small, paper.NMS_RADIUS),
+        medium=lambda: suppress(*medium, paper.NMS_RADIUS),
+        large=lambda: suppress(*large, paper.NMS_RADIUS),
+    )
+    return {
+        "nms_over_loop_5k": _ratio(times["loop"], times["ours"], "greedy loop"),
+        "nms_differs_from_loop": Figure(len(np.setxor1d(results["loop"], results["ours"])), "points kept", at_most=0),
+        "nms_seconds_100k": Figure(round(times["medium"], 3), "one core", at_most=0.25),
+        "nms_seconds_1m": Figure(round(times["large"], 2), "one core", at_most=2.5),
+    }
+
+
+def _training(bench: Bench, path: Path) -> Figures:
+    """A training as it runs against a plain loop, the share of time that it waits for patches, and their making."""
+    hpfs = [_noise(f"{i}") for i in range(4)]
+    plan = Plan(learning_rate_steps=((12, 1e-4),), hard_negatives_at=(), checkpoint_every=10**6)
+    rng = np.random.default_rng(0)
+    stains = [hpf.stain for hpf in hpfs]
+    sets = SampleSets(fg_lab(hpfs), [s for hpf in hpfs for s in sample_bg_rand(hpf, rng)], stains=stains)
+    states: list[dict[str, Any]] = []
+
+    def ours() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            case = [Case("drawn", tuple(hpfs))]
+            train_initial_model(case, (), plan, Path(out), device=bench.device, report=states.append)
+
+    def plain() -> None:
+        with untuned():
+            _plain_training(sets, plan, bench.device)
+
+    times, _ = _interleaved(bench.rounds, plain=plain, ours=ours)
+    made, _ = _interleaved(bench.rounds, time.thread_time, batch=lambda: compose_batch(sets, plan, 0))
+    ours_seconds = float(np.median([plan.iterations / state["per_second"] for state in states if "waiting" in state]))
+    waiting = float(np.median([state["waiting"] for state in states if "waiting" in state]))
+    return {
+        "training_iterations_per_second": Figure(round(plan.iterations / ours_seconds, 2)),
+        "training_over_plain": _ratio(times["plain"], ours_seconds, "eager fp32 loop, batches in line", at_least=1.6),
+        "training_share_of_waiting": Figure(round(waiting, 4), "for batches", at_most=0.05),
+        "augmented_patches_per_second": Figure(
+            round(paper.BATCH_SIZE / made["batch"]), "one core, every step", at_least=2000
+        ),
+    }
+
+
+PARTS: dict[str, Callable[[Bench, Path], Figures]] = {
+    "slide": _slide,
+    "reading": _reading,
+    "suppression": _suppression,
+    "training": _training,
+}
 
 
 @torch.inference_mode()
@@ -98,28 +271,7 @@ def plain_recipe(network: ResNet12, frame: Frame, floor: float) -> Detections:
     return place(Cells.joined(parts), frame)
 
 
-def _suppression(rounds: int) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-
-    def cloud(count: int) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.float64]]:
-        return rng.uniform(0, 100 * count**0.5, (count, 2)), rng.normal(size=count)
-
-    small, large = cloud(5_000), cloud(1_000_000)
-    times = _interleaved(
-        rounds,
-        loop=lambda: greedy_loop(*small, paper.NMS_RADIUS),
-        ours=lambda: suppress(*small, paper.NMS_RADIUS),
-        million=lambda: suppress(*large, paper.NMS_RADIUS),
-    )
-    return {
-        "nms_loop_over_ours_5k": round(times["loop"] / times["ours"], 1),
-        "nms_seconds_1m": round(times["million"], 2),
-    }
-
-
-def greedy_loop(
-    xy: np.typing.NDArray[np.float64], logits: np.typing.NDArray[np.float64], radius: float
-) -> np.typing.NDArray[np.intp]:
+def greedy_loop(xy: NDArray[np.float64], logits: NDArray[np.float64], radius: float) -> NDArray[np.intp]:
     """Greedy suppression, the slow and obvious way."""
     kept: list[int] = []
     for index in np.argsort(-logits):
@@ -128,24 +280,67 @@ def greedy_loop(
     return np.array(kept, dtype=np.intp)
 
 
-def _augmentation(rounds: int) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
-    stain = lab_statistics([image])
-    hpf = Hpf("h", "c", image, points([(500, 500)]), points(), paper.WORKING_MPP, stain, "s")
-    sets = SampleSets([Sample(hpf, 500, 500)], sample_bg_rand(hpf, rng), stains=[stain])
-    plan = Plan(augmentation=Augmentation())
-    seconds = _interleaved(rounds, batch=lambda: compose_batch(sets, plan, 0))["batch"]
-    return {"augmented_patches_per_second": round(paper.BATCH_SIZE / seconds)}
+def _plain_training(sets: SampleSets, plan: Plan, device: str) -> None:
+    """Adam on cross-entropy as one would first write it: fp32, each batch made when it is needed."""
+    where = Scorer(ResNet12(), device=device, precision="fp32").device
+    network = ResNet12().to(where).train()
+    optimizer = torch.optim.Adam(network.parameters())
+    for iteration in range(plan.iterations):
+        patches, labels = compose_batch(sets, plan, iteration)
+        x = torch.from_numpy(patches).permute(0, 3, 1, 2).contiguous().float().to(where)
+        loss = torch.nn.functional.cross_entropy(network(x).flatten(1), torch.from_numpy(labels).to(where))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
 
 
-def _interleaved(rounds: int, **calls: Callable[[], Any]) -> dict[str, float]:
-    """Median seconds of each call, taken in turns after one warm-up each."""
+def _glass_at_full_resolution(frame: WorkingFrame) -> NDArray[np.bool_]:
+    """`glass_windows` by the same rule, from the mean of every pixel of a block."""
+    block, (width, height) = paper.GLASS_BLOCK, frame.size
+    bright = np.empty((-(-height // block), -(-width // block)), dtype=bool)
+    for row in range(bright.shape[0]):
+        strip = frame.read(0, row * block, width, min(block, height - row * block))
+        for column in range(bright.shape[1]):
+            bright[row, column] = strip[:, column * block : (column + 1) * block].mean() > paper.GLASS_MEAN_RGB
+    return glass_windows_of(bright, map_size(frame))
+
+
+def _by_openslide_alone(path: Path) -> Slide:
+    """The slide without the direct reading of JPEG tiles."""
+    slide = open_slide(path)
+    if isinstance(slide, OpenSlideFile):
+        slide.jpeg = (None,) * len(slide.level_sizes)
+    return slide
+
+
+def _noise(name: str) -> Hpf:
+    """A frame of noise with some mitoses, for what only takes time."""
+    image = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    mitoses = points([(200, 300), (500, 500), (800, 700)])
+    return Hpf(name, "c", image, mitoses, points(), paper.WORKING_MPP, lab_statistics([image]), "noise")
+
+
+def _ratio(above: float, below: float, baseline: str, **target: float) -> Figure:
+    return Figure(round(above / below, 3), baseline, **target)
+
+
+def _count(found: Detections) -> int:
+    return len(found.at_least(paper.SCORE_THRESHOLD).scores)
+
+
+def _interleaved(
+    rounds: int, clock: Callable[[], float] = time.perf_counter, **calls: Callable[[], Any]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Median seconds of each call, taken in turns after one warm-up each, and what each gave.
+
+    clock: wall time; `time.thread_time` for what one core computes, whatever else the machine does.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    results: dict[str, Any] = {}
     for turn in range(rounds + 1):
         for name, call in calls.items():
-            begun = time.perf_counter()
-            call()
+            begun = clock()
+            results[name] = call()
             if turn:
-                seconds[name].append(time.perf_counter() - begun)
-    return {name: float(np.median(values)) for name, values in seconds.items()}
+                seconds[name].append(clock() - begun)
+    return {name: float(np.median(values)) for name, values in seconds.items()}, results

@@ -85,15 +85,18 @@ def plan_windows(frame: Frame) -> WindowPlan:
 
 def glass_windows(frame: Frame) -> NDArray[np.bool_]:
     """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is brighter than the limit."""
-    m_columns, m_rows = map_size(frame)
     bright = frame.block_means(paper.GLASS_BLOCK).mean(axis=2) > paper.GLASS_MEAN_RGB
-    columns, rows = -(-m_columns // WINDOW_CELLS), -(-m_rows // WINDOW_CELLS)
+    return glass_windows_of(bright, map_size(frame))
+
+
+def glass_windows_of(bright: NDArray[np.bool_], m_size: tuple[int, int]) -> NDArray[np.bool_]:
+    """True for windows whose blocks are all bright. bright: of each block. m_size: (columns, rows) of the map."""
+    columns, rows = (-(-cells // WINDOW_CELLS) for cells in m_size)
     glass = np.empty((rows, columns), dtype=bool)
     for row in range(rows):
         for column in range(columns):
             y, x = row * WINDOW_STEP - paper.MIRROR_PAD, column * WINDOW_STEP - paper.MIRROR_PAD
-            blocks = bright[_blocks(y, bright.shape[0]), _blocks(x, bright.shape[1])]
-            glass[row, column] = blocks.all()
+            glass[row, column] = bright[_blocks(y, bright.shape[0]), _blocks(x, bright.shape[1])].all()
     return glass
 
 

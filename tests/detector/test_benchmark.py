@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import numpy as np
+import json
 
-from detector.benchmark import greedy_loop, plain_recipe
+import numpy as np
+import pytest
+
+from detector.__main__ import main
+from detector.benchmark import Figure, greedy_loop, plain_recipe
 from detector.detect import Scorer, detect
 from detector.nms import suppress
 from detector.slide import ArrayFrame
@@ -26,3 +30,35 @@ def test_the_plain_loop_keeps_the_points_that_ours_keeps():
     rng = np.random.default_rng(0)
     xy, logits = rng.uniform(0, 1000, (800, 2)), rng.normal(size=800)
     assert (suppress(xy, logits, 30) == greedy_loop(xy, logits, 30)).all()
+
+
+@pytest.mark.parametrize(
+    ("figure", "reached"),
+    [
+        (Figure(3.2, at_least=3), True),
+        (Figure(2.9, at_least=3), False),
+        (Figure(1.1, at_most=1.1), True),
+        (Figure(1.2, at_most=1.1), False),
+        (Figure(5.0), None),
+        (Figure("fp32"), None),
+    ],
+)
+def test_a_figure_says_whether_its_target_is_reached(figure, reached):
+    assert figure.reached is reached
+    assert ("missed" in figure.line("f")) == (reached is False)
+
+
+def test_the_command_prints_the_figures_of_a_part_and_writes_them(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    assert main(["benchmark", "reading", "--size", "1024", "--rounds", "1", "--out", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["reading_differs_by"]["value"] == 0
+    assert figures["reading_differs_by"]["reached"] is True
+    assert "reading_over_openslide" in capsys.readouterr().out
+
+
+def test_a_part_that_is_none_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["benchmark", "speed"])
+    assert stopped.value.code == 2
+    assert "speed" in capsys.readouterr().err
