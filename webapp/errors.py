@@ -21,6 +21,12 @@ class NotAllowed(DomainError):
     status = 403
 
 
+class Gone(DomainError):
+    """It was there and is no more."""
+
+    status = 410
+
+
 class TooLarge(DomainError):
     """More bytes than there is room for."""
 

@@ -21,6 +21,8 @@ SLIDE_DIR = DATA_DIR / "slides"
 MODEL_DIR = Path(environment.text("MODEL_DIR", str(BASE_DIR / "detector" / "weights"))).resolve()
 
 MAX_UPLOAD_BYTES = environment.integer("MAX_UPLOAD_GB", 50, low=1, high=10_000) * 1024**3
+USER_QUOTA_BYTES = environment.integer("USER_QUOTA_GB", 2000, low=1, high=1_000_000) * 1024**3
+UPLOAD_KEPT = timedelta(days=environment.integer("UPLOAD_DAYS", 7, low=1, high=365))
 DEMO_SLIDE_PIXELS = environment.integer("DEMO_SLIDE_PIXELS", 20_000, low=0, high=100_000)  # 0: no demonstration slide
 DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
 JOBS_PER_USER = environment.integer("JOBS_PER_USER", 10_000, low=1, high=10_000_000)

@@ -38,6 +38,17 @@ _COMPANIONS = {
 }
 
 
+_SCANNERS = (
+    ("aperio.ScanScope ID",),
+    ("hamamatsu.Product",),
+    ("leica.device-model",),
+    ("ventana.ScannerModel",),
+    ("dicom.Manufacturer", "dicom.ManufacturerModelName"),
+    ("philips.DICOM_MANUFACTURER", "philips.DICOM_MANUFACTURERS_MODEL_NAME"),
+    ("tiff.Make", "tiff.Model"),
+)
+
+
 @dataclass(frozen=True)
 class Facts:
     """What preparing found out. path: the file to open, in the slide's folder. bytes, sha256: of what was uploaded."""
@@ -46,6 +57,7 @@ class Facts:
     bytes: int
     sha256: str
     format: str
+    scanner: str
     width: int
     height: int
     mpp: tuple[float, float] | None
@@ -93,6 +105,7 @@ def prepare(file: Path, folder: Path) -> Facts:
             bytes=size,
             sha256=sha256,
             format=kind,
+            scanner=_scanner(slide),
             width=slide.size[0],
             height=slide.size[1],
             mpp=slide.mpp,
@@ -101,6 +114,14 @@ def prepare(file: Path, folder: Path) -> Facts:
         )
     (folder / "thumbnail.jpeg").write_bytes(jpeg(thumbnail))
     return facts
+
+
+def _scanner(slide: Slide) -> str:
+    """What the file says that it was scanned with, else its vendor: what slides are told apart by."""
+    for names in _SCANNERS:
+        if words := [slide.properties[name] for name in names if slide.properties.get(name)]:
+            return " ".join(words)[:100]
+    return slide.format
 
 
 def _check_complete(slide: OpenSlideFile) -> None:

@@ -26,6 +26,7 @@ Rgb = NDArray[np.uint8]
 MAX_FLAT_PIXELS = 400_000_000  # a flat image is decoded whole: 1.2 GB of RGB
 FLAT_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = MAX_FLAT_PIXELS  # Pillow's own limit would refuse images from 179 million pixels up
+_MAX_ASSOCIATED_PIXELS = 50_000_000
 _PLAUSIBLE_MPP = (0.05, 5.0)  # below: beyond the optics; above: screen or print resolution (72 dpi = 353 um/px)
 
 
@@ -106,6 +107,16 @@ class OpenSlideFile(Slide):
         rgb = Image.new("RGB", rgba.size, self._background)
         rgb.paste(rgba, mask=rgba.getchannel("A"))
         return np.array(rgb)  # a copy, as torch warns of arrays that cannot be written
+
+    def associated(self, kind: str) -> Rgb | None:
+        """The picture that comes with the slide, such as "label" or "macro"; None where there is none, or too large."""
+        sides = [self.properties.get(f"openslide.associated.{kind}.{side}", "0") for side in ("width", "height")]
+        if not 0 < math.prod(int(side) for side in sides) <= _MAX_ASSOCIATED_PIXELS:
+            return None
+        try:
+            return np.array(self.openslide.associated_images[kind].convert("RGB"))
+        except openslide.OpenSlideError:
+            return None
 
     def close(self) -> None:
         self.openslide.close()

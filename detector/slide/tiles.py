@@ -71,6 +71,11 @@ class TileSource:
         w_x, w_y = round(l0_x / frame.scale[0]), round(l0_y / frame.scale[1])
         return jpeg(frame.read(w_x - size // 2, w_y - size // 2, size, size))
 
+    def associated(self, kind: str) -> bytes | None:
+        """The label or macro image as JPEG; None where the slide has none that can be shown."""
+        image = self._slide.associated(kind)
+        return None if image is None else jpeg(image)
+
     def close(self) -> None:
         """Close the slide."""
         self._slide.close()

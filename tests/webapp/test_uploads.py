@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import hashlib
 import shutil
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from webapp.jobs.models import Job
 from webapp.slides.models import Slide, Upload
+from webapp.slides.services import uploads_expire
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -21,12 +26,12 @@ def begin(client, size: int, name: str = "frame.png", **metadata: str) -> Any:
     return client.post("/api/v1/uploads/", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": header})
 
 
-def send(client, address: str, offset: int, data: bytes) -> Any:
+def send(client, address: str, offset: int, data: bytes, **headers: str) -> Any:
     return client.patch(
         address,
         data,
         content_type="application/offset+octet-stream",
-        headers={**TUS, "Upload-Offset": str(offset)},
+        headers={**TUS, "Upload-Offset": str(offset), **headers},
     )
 
 
@@ -40,9 +45,8 @@ def test_a_file_in_three_parts_becomes_a_slide_that_is_being_prepared(client_of,
         answer = send(client, address, start, data[start:end])
         assert (answer.status_code, answer["Upload-Offset"]) == (204, str(end))
     slide = Slide.objects.get(pk=answer["Mitoscope-Slide"])
-    assert (slide.name, slide.case.identifier, slide.mpp, slide.wants_detection) == (
-        "My slide.svs", "P-17", (0.2456, 0.2456), False,
-    )  # fmt: skip
+    assert (slide.name, slide.file_name) == ("P-17 slide 1", "My slide.svs")
+    assert (slide.case.identifier, slide.mpp, slide.wants_detection) == ("P-17", (0.2456, 0.2456), False)
     assert slide.file.read_bytes() == data
     assert "My slide" not in str(slide.file)
     assert [job.kind for job in slide.jobs.all()] == [Job.Kind.INGEST]
@@ -57,6 +61,63 @@ def test_an_upload_that_broke_off_goes_on_where_it_was(client_of, alice):
     assert send(client, address, 3, b"x").status_code == 409
     assert send(client, address, 5, b"56789")["Upload-Offset"] == "10"
     assert Slide.objects.get().file.read_bytes() == b"0123456789"
+
+
+def test_the_server_says_what_it_speaks(client_of, alice):
+    said = client_of(alice).options("/api/v1/uploads/")
+    assert said.status_code == 204
+    assert said["Tus-Extension"] == "creation,expiration,checksum,termination"
+    assert "sha1" in said["Tus-Checksum-Algorithm"]
+    assert int(said["Tus-Max-Size"]) > 10**10
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
+def test_bytes_that_were_changed_on_the_way_are_not_kept(client_of, alice, algorithm):
+    client = client_of(alice)
+    address = begin(client, 10)["Location"]
+    digest = base64.b64encode(hashlib.new(algorithm, b"01234").digest()).decode()
+    checked = {"Upload-Checksum": f"{algorithm} {digest}"}
+    bad = send(client, address, 0, b"01z34", **checked)
+    assert (bad.status_code, bad.json()["title"]) == (460, "Checksum Mismatch")
+    assert client.head(address, headers=TUS)["Upload-Offset"] == "0"
+    assert send(client, address, 0, b"01234", **checked)["Upload-Offset"] == "5"
+    assert send(client, address, 5, b"56789", **{"Upload-Checksum": "crc32 AAAA"}).status_code == 400
+    assert send(client, address, 5, b"56789", **{"Upload-Checksum": "sha1 %%%"}).status_code == 400
+
+
+def test_unfinished_uploads_are_listed_and_dropped_when_nothing_is_heard_of_them(client_of, alice, bob):
+    client = client_of(alice)
+    begun = begin(client, 10, "a.svs")
+    assert parsedate_to_datetime(begun["Upload-Expires"]) > timezone.now() + timedelta(days=6)
+    send(client, begun["Location"], 0, b"01234")
+    (listed,) = client.get("/api/v1/uploads/").json()
+    assert (listed["name"], listed["offset"], listed["size"]) == ("a.svs", 5, 10)
+    assert client_of(bob).get("/api/v1/uploads/").json() == []
+    assert uploads_expire() == 0
+    Upload.objects.update(touched_at=timezone.now() - timedelta(days=8))
+    file = Upload.objects.get().file
+    assert send(client, begun["Location"], 5, b"56789").status_code == 410
+    assert client.get("/api/v1/uploads/").json() == []
+    assert uploads_expire() == 1
+    assert not file.exists()
+    assert client.head(begun["Location"], headers=TUS).status_code == 404
+
+
+def test_the_quota_of_a_person_is_said_before_a_byte_is_sent(client_of, alice, settings, make_slide):
+    settings.USER_QUOTA_BYTES = 3 << 30
+    make_slide(uploaded_by=alice, bytes=1 << 30)
+    make_slide(uploaded_by=alice, bytes=9 << 30, state="refused")
+    assert begin(client_of(alice), 1 << 30).status_code == 201
+    answer = begin(client_of(alice), (1 << 30) + 1)
+    assert answer.status_code == 413
+    assert "2.0 GB of the 3" in answer.json()["detail"]
+
+
+def test_room_that_is_promised_to_others_is_not_given_twice(client_of, alice, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9 << 30, 0, 3 << 30))
+    client = client_of(alice)
+    assert begin(client, 1 << 30).status_code == 201
+    assert begin(client, 3 << 29).status_code == 413
 
 
 def test_bytes_beyond_the_announced_length_are_not_taken(client_of, alice):
@@ -139,7 +200,7 @@ def test_a_path_in_the_name_stays_a_name(client_of, alice):
     client = client_of(alice)
     send(client, begin(client, 3, "..\\..\\etc/passwd\x00.svs")["Location"], 0, b"abc")
     slide = Slide.objects.get()
-    assert slide.name == "passwd.svs"
+    assert slide.file_name == "passwd.svs"
     assert slide.file.is_relative_to(slide.folder)
 
 

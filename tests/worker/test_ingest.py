@@ -92,6 +92,14 @@ def test_the_scale_of_the_file_wins_over_the_one_entered(arrive, picture, tmp_pa
     assert "0.25 entered is not used" in slide.remark
 
 
+def test_the_same_file_again_is_said_so(arrive, picture, model):
+    first = arrive(encoded(picture, "PNG"), "frame.png", mpp=0.25)
+    again = arrive(encoded(picture, "PNG"), "copy.png", mpp=0.25)
+    assert f"here already as {first.name}" in again.remark
+    assert "already" not in first.remark
+    assert "already" not in arrive(encoded(picture[::-1], "PNG"), "other.png", mpp=0.25).remark
+
+
 def test_a_slide_in_a_zip_is_found_and_the_zip_is_not_kept(
     arrive, picture, tmp_path, model, django_capture_on_commit_callbacks
 ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -12,6 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from webapp.errors import DomainError
+
+_PHRASES = {**responses, 460: "Checksum Mismatch"}  # the latter is tus's own
 
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -43,6 +45,6 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
 
 def problem(status: int, detail: str, **extra: Any) -> Response:
     """An RFC 9457 body. detail: one sentence for the person who asked."""
-    title = HTTPStatus(status).phrase
+    title = _PHRASES[status]
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
     return Response(body, status=status, content_type="application/problem+json")

@@ -18,26 +18,30 @@ _MPP = serializers.ListField(child=serializers.FloatField(), min_length=2, max_l
 class SlideSerializer(serializers.ModelSerializer[Slide]):
     """A slide. mpp: um per level-0 pixel, (x, y), null where unknown; size in level-0 pixels."""
 
+    name = serializers.SerializerMethodField(
+        help_text="The file's name for who uploaded it or may see identities, else the case's pseudonym and a number."
+    )
     case = serializers.CharField(source="case.identifier")
     study = serializers.CharField(source="case.study.name")
     mpp = serializers.SerializerMethodField()
     tissue_mm2 = serializers.FloatField(allow_null=True)
-    run = serializers.SerializerMethodField(help_text="The newest run, null before the first detection.")
+    run = serializers.UUIDField(
+        source="newest_run", allow_null=True, help_text="The newest run, null before the first detection."
+    )
 
     class Meta:
         model = Slide
         fields = [
             "id", "name", "study", "case", "state", "remark", "width", "height", "mpp", "mpp_source", "tissue_mm2",
-            "format", "bytes", "sha256", "drawn", "uploaded_at", "run",
+            "format", "scanner", "bytes", "sha256", "drawn", "uploaded_at", "run",
         ]  # fmt: skip
+
+    def get_name(self, slide: Slide) -> str:
+        return slide.name_for(self.context["request"].user)
 
     @extend_schema_field(_MPP)
     def get_mpp(self, slide: Slide) -> list[float] | None:
         return list(slide.mpp) if slide.mpp else None
-
-    @extend_schema_field(serializers.UUIDField(allow_null=True))
-    def get_run(self, slide: Slide) -> Any:
-        return slide.runs.order_by("-created_at").values_list("pk", flat=True).first()
 
 
 class MppSerializer(serializers.Serializer[Any]):
@@ -222,8 +226,10 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
 
 
 class UploadSerializer(serializers.ModelSerializer[Upload]):
-    """An upload; slide is set when it is complete."""
+    """An upload; slide is set when it is complete. Its bytes are dropped at expires_at unless more arrive."""
+
+    expires_at = serializers.DateTimeField()
 
     class Meta:
         model = Upload
-        fields = ["id", "name", "size", "offset", "created_at", "slide"]
+        fields = ["id", "name", "size", "offset", "created_at", "expires_at", "slide"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
@@ -46,14 +46,16 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     queryset = Slide.objects.none()
 
     def get_queryset(self) -> QuerySet[Slide]:
+        newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
         slides = Slide.objects.visible_to(self.request.user).select_related("case__study")
+        slides = slides.annotate(newest_run=Subquery(newest))
         query = self.request.query_params
         if state := query.get("state"):
             slides = slides.filter(state=state)
         if case := query.get("case"):
             slides = slides.filter(case__identifier=case)
         if search := query.get("search"):
-            slides = slides.filter(Q(name__icontains=search) | Q(case__identifier__icontains=search))
+            slides = slides.search(search, self.request.user)
         return slides
 
     @extend_schema(methods=["GET"], parameters=[DetectionQuerySerializer], responses=DetectionsSerializer)
@@ -87,4 +89,4 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         data = checked(MppSerializer, request.data)
         slide = slide_set_mpp(slide=self.get_object(), mpp=data["mpp"], user=cast(User, request.user))
         detection_request_if_wanted(slide=slide)
-        return Response(SlideSerializer(slide).data)
+        return Response(self.get_serializer(self.get_object()).data)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.cache import patch_cache_control
@@ -15,6 +17,7 @@ from rest_framework.views import APIView
 from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
 from webapp.slides.models import Slide
+from webapp.slides.services import slide_identity_seen
 
 _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
@@ -102,6 +105,22 @@ class ThumbnailView(_TileView):
         except OSError as error:
             raise Http404 from error
         return _cached(HttpResponse(image, content_type="image/jpeg"))
+
+
+class IdentityImageView(_TileView):
+    """The label or macro image of a slide, which may name a patient."""
+
+    @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: UUID, kind: str) -> HttpResponse:
+        """A JPEG, for people with the permission `view_identity`; each look is recorded with the slide."""
+        slide = self._slide(request, pk)
+        slide_identity_seen(slide=slide, user=cast(User, request.user), what=kind)
+        image = self._source(slide).associated(kind)
+        if image is None:
+            raise Http404
+        response = HttpResponse(image, content_type="image/jpeg")
+        patch_cache_control(response, private=True, no_store=True)
+        return response
 
 
 def _cached(response: HttpResponse, tag: str = "") -> HttpResponse:

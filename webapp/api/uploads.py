@@ -1,16 +1,19 @@
-"""Resumable upload: tus 1.0 (tus.io), core protocol with creation and termination."""
+"""Resumable upload: tus 1.0 (tus.io), core protocol with creation, expiration, checksum and termination."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import contextlib
+import hashlib
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpResponse, UnreadablePostError
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.http import http_date
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import parsers
 from rest_framework.request import Request
@@ -18,13 +21,14 @@ from rest_framework.response import Response
 
 from webapp.api.idempotency import Idempotent
 from webapp.api.serializers import UploadSerializer
-from webapp.errors import DomainError, InvalidInput
+from webapp.errors import DomainError, Gone, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study, Upload
-from webapp.slides.services import upload_append, upload_cancel, upload_create, upload_finish
+from webapp.slides.services import Checksum, upload_append, upload_cancel, upload_create, upload_finish
 
 _VERSION = "1.0.0"
+_ALGORITHMS = ("sha1", "sha256", "md5")
 
 
 class UnsupportedVersion(DomainError):
@@ -60,13 +64,25 @@ class _TusView(Idempotent):
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Tus-Resumable"] = _VERSION
         response["Tus-Version"] = _VERSION
-        response["Tus-Extension"] = "creation,termination"
+        response["Tus-Extension"] = "creation,expiration,checksum,termination"
+        response["Tus-Max-Size"] = str(settings.MAX_UPLOAD_BYTES)
+        response["Tus-Checksum-Algorithm"] = ",".join(_ALGORITHMS)
         response["Cache-Control"] = "no-store"
         return response
 
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """What this server speaks, in headers."""
+        return Response(status=204)
+
 
 class UploadsView(_TusView):
-    """Begin an upload."""
+    """Begin an upload, or see which ones are unfinished."""
+
+    @extend_schema(responses=UploadSerializer(many=True))
+    def get(self, request: Request) -> HttpResponse:
+        """Your unfinished uploads, the newest first."""
+        uploads = Upload.objects.visible_to(request.user).unfinished().order_by("-created_at")
+        return Response(UploadSerializer(uploads, many=True).data)
 
     @extend_schema(
         request=None,
@@ -99,6 +115,7 @@ class UploadsView(_TusView):
         response = HttpResponse(status=201)
         response["Location"] = reverse("api:upload", args=[upload.pk])
         response["Upload-Offset"] = "0"
+        response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
         return response
 
 
@@ -112,6 +129,7 @@ class UploadView(_TusView):
         response = Response(UploadSerializer(upload).data)
         response["Upload-Offset"] = str(upload.offset)
         response["Upload-Length"] = str(upload.size)
+        response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
         return response
 
     @extend_schema(
@@ -120,6 +138,12 @@ class UploadView(_TusView):
         parameters=[
             OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, required=True, enum=[_VERSION]),
             OpenApiParameter("Upload-Offset", int, OpenApiParameter.HEADER, required=True),
+            OpenApiParameter(
+                "Upload-Checksum",
+                str,
+                OpenApiParameter.HEADER,
+                description=f"{', '.join(_ALGORITHMS)} and the digest of these bytes in base64; 460 where they differ",
+            ),
         ],
     )
     def patch(self, request: Request, pk: str) -> HttpResponse:
@@ -127,9 +151,18 @@ class UploadView(_TusView):
         if request.content_type != "application/offset+octet-stream":
             raise WrongContentType("Send the bytes as application/offset+octet-stream.")
         upload = self._upload(request, pk)
-        offset = upload_append(upload=upload, offset=_whole(request, "Upload-Offset"), stream=request._request)
+        try:
+            offset = upload_append(
+                upload=upload,
+                offset=_whole(request, "Upload-Offset"),
+                stream=request._request,
+                checksum=_checksum(request.headers.get("Upload-Checksum", "")),
+            )
+        except UnreadablePostError:  # the connection broke; what arrived is kept, and nobody is there to be told
+            return HttpResponse(status=400)
         response = HttpResponse(status=204)
         response["Upload-Offset"] = str(offset)
+        response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
         if offset == upload.size:
             response["Mitoscope-Slide"] = str(_finish(upload).pk)
         return response
@@ -141,7 +174,10 @@ class UploadView(_TusView):
         return HttpResponse(status=204)
 
     def _upload(self, request: Request, pk: str) -> Upload:
-        return get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+        upload: Upload = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+        if upload.expired:
+            raise Gone("Nothing was heard of this upload for too long; send the file anew.")
+        return upload
 
 
 def _finish(upload: Upload) -> Slide:
@@ -172,6 +208,19 @@ def _metadata(header: str) -> dict[str, str]:
         except (binascii.Error, UnicodeDecodeError):
             raise InvalidInput(f"Upload-Metadata: the value of {key} is not base64 of UTF-8.") from None
     return values
+
+
+def _checksum(header: str) -> Checksum | None:
+    if not header:
+        return None
+    algorithm, _, digest = header.partition(" ")
+    if algorithm not in _ALGORITHMS:
+        raise InvalidInput(f"Upload-Checksum: {algorithm} is not known here; use {', '.join(_ALGORITHMS)}.")
+    try:
+        expected = base64.b64decode(digest, validate=True)
+    except binascii.Error:
+        raise InvalidInput("Upload-Checksum: the digest is not base64.") from None
+    return Checksum(hashlib.new(algorithm, usedforsecurity=False), expected)
 
 
 def _whole(request: Request, header: str) -> int:

@@ -18,7 +18,7 @@ from webapp.api.review import (
     RegionView,
 )
 from webapp.api.slides import SlideViewSet
-from webapp.api.tiles import CropView, DziView, ThumbnailView, TileView
+from webapp.api.tiles import CropView, DziView, IdentityImageView, ThumbnailView, TileView
 from webapp.api.uploads import UploadsView, UploadView
 
 app_name = "api"
@@ -37,6 +37,8 @@ urlpatterns = [
     path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),
     path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
     path("slides/<uuid:pk>/crop.jpeg", CropView.as_view(), name="crop"),
+    path("slides/<uuid:pk>/label.jpeg", IdentityImageView.as_view(), {"kind": "label"}, name="label"),
+    path("slides/<uuid:pk>/macro.jpeg", IdentityImageView.as_view(), {"kind": "macro"}, name="macro"),
     path("slides/<uuid:pk>/thumbnail.jpeg", ThumbnailView.as_view(), name="thumbnail"),
     path("slides/<uuid:pk>/candidates/", CandidatesView.as_view(), name="candidates"),
     path("slides/<uuid:pk>/figures/", FiguresView.as_view(), name="figures"),

@@ -6,12 +6,15 @@ Every list and every object is reached through `visible_to(user)`, which gives n
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
 Viewer = AbstractBaseUser | AnonymousUser
 Rows = TypeVar("Rows", bound=models.QuerySet[Any])
@@ -28,6 +31,11 @@ def visible(rows: Rows, user: Viewer, study: str) -> Rows:
         return rows
     member = f"{study}__memberships__user_id" if study else "memberships__user_id"
     return rows.filter(**{member: user.pk})
+
+
+def may_see_identity(user: Viewer) -> bool:
+    """Whether a person may see what can name a patient, of the slides that they see at all."""
+    return isinstance(user, User) and user.has_perm("slides.view_identity")
 
 
 class StudyQuerySet(models.QuerySet["Study"]):
@@ -52,6 +60,12 @@ class SlideQuerySet(models.QuerySet["Slide"]):
     def visible_to(self, user: Viewer) -> Self:
         """Those of the person's studies."""
         return visible(self, user, "case__study")
+
+    def search(self, text: str, user: Viewer) -> Self:
+        """Those whose name or case holds the text; file names are searched for whom they are shown to."""
+        names = Q(name__icontains=text) | Q(case__identifier__icontains=text)
+        file_name = Q(file_name__icontains=text)
+        return self.filter(names | (file_name if may_see_identity(user) else file_name & Q(uploaded_by=user.pk)))
 
 
 class Study(models.Model):
@@ -117,13 +131,15 @@ class Slide(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="slides")
-    name = models.CharField(max_length=255)
+    name = models.CharField(max_length=255, help_text="What everybody may read: the case's pseudonym and a number.")
+    file_name = models.CharField(max_length=255, blank=True, help_text="May name a patient: see `name_for`.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PREPARING, db_index=True)
     remark = models.TextField(blank=True, help_text="Why it was refused, or what a reader should know about it.")
     path = models.CharField(max_length=500, blank=True, help_text="The file to open, relative to its own folder.")
     sha256 = models.CharField(max_length=64, blank=True, db_index=True)
     bytes = models.BigIntegerField(default=0)
     format = models.CharField(max_length=50, blank=True)
+    scanner = models.CharField(max_length=100, blank=True, db_index=True)
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
     mpp_x = models.FloatField(null=True, blank=True, help_text="um per level-0 pixel.")
@@ -139,9 +155,15 @@ class Slide(models.Model):
 
     class Meta:
         ordering = ["-uploaded_at"]
+        permissions = [("view_identity", "Can see label and macro images and file names, which may name a patient")]
 
     def __str__(self) -> str:
         return self.name
+
+    def name_for(self, user: Viewer) -> str:
+        """The file's name for whoever uploaded it or may see identities, the pseudonymous name for all others."""
+        own = user.pk is not None and user.pk == self.uploaded_by_id
+        return self.file_name if self.file_name and (own or may_see_identity(user)) else self.name
 
     @property
     def folder(self) -> Path:
@@ -194,6 +216,14 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         """One's own uploads."""
         return self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()
 
+    def unfinished(self) -> Self:
+        """Those of which bytes are still awaited."""
+        return self.filter(slide=None, touched_at__gt=timezone.now() - settings.UPLOAD_KEPT)
+
+    def expired(self) -> Self:
+        """Unfinished ones that nothing was heard of for too long."""
+        return self.filter(slide=None, touched_at__lte=timezone.now() - settings.UPLOAD_KEPT)
+
 
 class Upload(models.Model):
     """A file on its way in; how many of its bytes have arrived is in `offset`."""
@@ -208,12 +238,24 @@ class Upload(models.Model):
     mpp = models.FloatField(null=True, blank=True)
     detect = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(default=timezone.now, help_text="When bytes last arrived.")
     slide = models.ForeignKey(Slide, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
     objects = UploadQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.offset} of {self.size} bytes)"
+
+    @property
+    def expires_at(self) -> datetime:
+        """When its bytes are dropped, unless more arrive."""
+        kept: timedelta = settings.UPLOAD_KEPT
+        return self.touched_at + kept
+
+    @property
+    def expired(self) -> bool:
+        """Whether nothing was heard of it for too long."""
+        return self.slide_id is None and self.expires_at <= timezone.now()
 
     @property
     def file(self) -> Path:

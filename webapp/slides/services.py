@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import os
 import re
 import secrets
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import F, Sum
+from django.utils import timezone
 
 from detector.slide import plausible_mpp
 from webapp.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
-from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
+from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
+
+
+class ChecksumMismatch(DomainError):
+    """What arrived is not what was sent."""
+
+    status = 460  # tus's own
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a part of an upload must come to. digest: a fresh hashlib object."""
+
+    digest: hashlib._Hash
+    expected: bytes
 
 
 class Readable(Protocol):
@@ -46,15 +65,22 @@ def upload_create(
     mpp: float | None = None,
     detect: bool = True,
 ) -> Upload:
-    """Begin an upload. Refuses what will not fit before a byte is sent."""
+    """Begin an upload. Refuses what will not fit, on the disk or in the person's quota, before a byte is sent."""
     if size <= 0:
         raise InvalidInput("This file is empty (0 bytes); the copy may have broken off.")
     if size > settings.MAX_UPLOAD_BYTES:
         raise TooLarge(f"This file is larger than the {settings.MAX_UPLOAD_BYTES // 1024**3} GB that are accepted.")
     if mpp is not None and plausible_mpp(mpp, mpp) is None:
         raise InvalidInput("um/px must lie between 0.05 and 5; a 40x scan has about 0.25.")
+    used = bytes_used(user=user)
+    if used + size > settings.USER_QUOTA_BYTES:
+        raise TooLarge(
+            f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
+            f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for room."
+        )
     settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(settings.UPLOAD_DIR).free < size + _SPARE_BYTES:
+    awaited = Upload.objects.unfinished().aggregate(bytes=Sum(F("size") - F("offset")))["bytes"] or 0
+    if shutil.disk_usage(settings.UPLOAD_DIR).free < size + awaited + _SPARE_BYTES:
         raise TooLarge("There is not enough room on the server for this file; ask your administrator for space.")
     upload = Upload.objects.create(
         user=user,
@@ -69,8 +95,19 @@ def upload_create(
     return upload
 
 
-def upload_append(*, upload: Upload, offset: int, stream: Readable) -> int:
-    """Add bytes at the end; returns how many there are now. What arrived before a broken connection is kept."""
+def bytes_used(*, user: User) -> int:
+    """What counts against a person's quota: slides that are kept, and unfinished uploads in full."""
+    slides = Slide.objects.filter(uploaded_by=user).exclude(state=Slide.State.REFUSED)
+    uploads = Upload.objects.filter(user=user).unfinished()
+    return (slides.aggregate(sum=Sum("bytes"))["sum"] or 0) + (uploads.aggregate(sum=Sum("size"))["sum"] or 0)
+
+
+def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Checksum | None = None) -> int:
+    """Add bytes at the end; returns how many there are now.
+
+    What arrived before a broken connection is kept. With a checksum all bytes of the stream are kept or none: a
+    difference, or an end before its time, leaves the upload as it was.
+    """
     with upload.file.open("r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,14 +117,34 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable) -> int:
         if offset != upload.offset:
             raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
         file.seek(offset)
+        arrived = offset
         try:
-            while upload.offset < upload.size and (block := stream.read(min(_BLOCK, upload.size - upload.offset))):
+            while arrived < upload.size and (block := stream.read(min(_BLOCK, upload.size - arrived))):
                 file.write(block)
-                upload.offset += len(block)
+                arrived += len(block)
+                if checksum:
+                    checksum.digest.update(block)
+            if checksum and checksum.digest.digest() != checksum.expected:
+                raise ChecksumMismatch("The bytes that arrived are not those that were sent; send them again.")
+        except BaseException:
+            if checksum:
+                arrived = offset
+            raise
         finally:
             file.flush()
-            upload.save(update_fields=["offset"])
+            os.fsync(file.fileno())  # the offset must never be ahead of what is on the disk
+            upload.offset, upload.touched_at = arrived, timezone.now()
+            upload.save(update_fields=["offset", "touched_at"])
     return upload.offset
+
+
+def uploads_expire() -> int:
+    """Drop unfinished uploads that nothing was heard of for too long; returns how many."""
+    count = 0
+    for upload in Upload.objects.expired():
+        upload_cancel(upload=upload)
+        count += 1
+    return count
 
 
 def upload_finish(*, upload: Upload) -> Slide:
@@ -113,7 +170,7 @@ def upload_finish(*, upload: Upload) -> Slide:
 
 
 def upload_cancel(*, upload: Upload) -> None:
-    """Forget an unfinished upload and its bytes."""
+    """Forget an upload and the bytes that have arrived; a slide that was made of it stays."""
     upload.file.unlink(missing_ok=True)
     upload.delete()
 
@@ -131,13 +188,14 @@ def slide_create(
     """A slide from a file on this server, which is moved into the slide's folder. It still has to be prepared.
 
     Without a file the slide is one that preparing draws. Without an identifier it is a case of its own, under a
-    pseudonym.
+    pseudonym. The name of the file is kept apart: others read the case's pseudonym and the number of the slide in it.
     """
     with transaction.atomic():
         case, _ = Case.objects.get_or_create(study=study, identifier=case_identifier or f"case-{secrets.token_hex(3)}")
         slide: Slide = Slide.objects.create(
             case=case,
-            name=clean_name(name),
+            name=f"{case.identifier} slide {case.slides.count() + 1}" if file else clean_name(name),
+            file_name=clean_name(name) if file else "",
             path=f"original/slide{_suffix(name)}",
             bytes=file.stat().st_size if file else 0,
             uploaded_by=user,
@@ -160,9 +218,12 @@ def slide_prepared(*, slide: Slide, facts: dict[str, Any]) -> Slide:
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
         uploaded = slide.file
-        for name in ("path", "bytes", "sha256", "format", "width", "height", "tissue_fraction"):
+        for name in ("path", "bytes", "sha256", "format", "scanner", "width", "height", "tissue_fraction"):
             setattr(slide, name, facts[name])
         remarks = [facts["remark"]] if facts.get("remark") else []
+        same = Slide.objects.filter(case__study=slide.case.study_id, sha256=slide.sha256).exclude(pk=slide.pk)
+        if twin := same.exclude(state=Slide.State.REFUSED).order_by("uploaded_at").first():
+            remarks.append(f"The same file is here already as {twin.name}, uploaded on {twin.uploaded_at:%Y-%m-%d}.")
         if facts["mpp"]:
             if slide.mpp_source == "entered" and slide.mpp_x != facts["mpp"][0]:
                 remarks.append(f"The file says {facts['mpp'][0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")
@@ -189,6 +250,13 @@ def slide_refused(*, slide: Slide, reason: str) -> None:
     with transaction.atomic():
         Slide.objects.filter(pk=slide.pk).update(state=Slide.State.REFUSED, remark=reason, path="")
         transaction.on_commit(lambda: shutil.rmtree(slide.folder, ignore_errors=True))
+
+
+def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
+    """Record that a person looks at what may name a patient, or refuse it."""
+    if not may_see_identity(user):
+        raise NotAllowed("Label and macro images may name a patient; seeing them needs a permission of its own.")
+    SlideEvent.objects.create(slide=slide, user=user, action=f"{what} image seen")
 
 
 def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -95,7 +94,7 @@ def _worklist(request: HttpRequest) -> dict[str, Any]:
     search = request.GET.get("search", "").strip()
     slides = Slide.objects.visible_to(request.user).select_related("case__study")
     if search:
-        slides = slides.filter(Q(name__icontains=search) | Q(case__identifier__icontains=search))
+        slides = slides.search(search, request.user)
     page = Paginator(slides.order_by("-uploaded_at"), _ROWS).get_page(request.GET.get("page"))
     rows = select_worklist_rows(slides=list(page.object_list), min_score=settings.DEFAULT_MIN_SCORE)
     busy = any(row["job"] for row in rows)

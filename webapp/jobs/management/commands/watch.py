@@ -12,6 +12,7 @@ from django.db.utils import Error
 
 from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import jobs_forget_messages, jobs_watch
+from webapp.slides.services import uploads_expire
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         while True:
             try:
                 jobs_watch()
+                uploads_expire()
                 say_here(name=WATCH, facts={"queues": []})
             except Error:
                 _log.exception("the database does not answer; trying again")
