@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "webapp.registry",
     "webapp.jobs",
     "webapp.annotations",
+    "webapp.reports",
     "webapp.viewer",
 ]
 

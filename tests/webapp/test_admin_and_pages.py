@@ -17,7 +17,7 @@ from webapp.registry.models import ModelVersion
 
 ADMIN = [
     "slides_study", "slides_case", "slides_slide", "slides_upload", "registry_modelversion", "jobs_job",
-    "annotations_run", "auth_user",
+    "annotations_run", "auth_user", "reports_report",
 ]  # fmt: skip
 
 

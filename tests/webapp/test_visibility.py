@@ -18,12 +18,15 @@ OBJECTS = [
     "/api/v1/slides/{slide}/thumbnail.jpeg",
     "/api/v1/slides/{slide}/crop.jpeg?x=100&y=100",
     "/api/v1/jobs/{job}/",
+    "/api/v1/slides/{slide}/reports/",
     "/slides/{slide}/",
+    "/slides/{slide}/report/",
 ]
 CHANGES = [
     "/api/v1/slides/{slide}/detections/",
     "/api/v1/slides/{slide}/mpp/",
     "/api/v1/slides/{slide}/import/",
+    "/api/v1/slides/{slide}/reports/",
     "/api/v1/jobs/{job}/cancel/",
     "/api/v1/jobs/{job}/retry/",
 ]

@@ -9,6 +9,7 @@ from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
 from webapp.api.models import ModelVersionViewSet
+from webapp.api.reports import ReportPdfView, ReportsView
 from webapp.api.review import (
     CandidatesView,
     CompareView,
@@ -33,6 +34,8 @@ urlpatterns = [
     path("slides/<uuid:pk>/mitosis-count/", CountView.as_view(), name="mitosis-count"),
     path("slides/<uuid:pk>/export/", SlideExportView.as_view(), name="export"),
     path("slides/<uuid:pk>/import/", SlideImportView.as_view(), name="import"),
+    path("slides/<uuid:pk>/reports/", ReportsView.as_view(), name="reports"),
+    path("reports/<uuid:pk>/report.pdf", ReportPdfView.as_view(), name="report-pdf"),
     path("studies/<int:pk>/export/", StudyExportView.as_view(), name="study-export"),
     path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),
     path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),

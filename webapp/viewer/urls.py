@@ -3,12 +3,14 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from webapp.viewer import views
+from webapp.viewer import report_pages, views
 
 urlpatterns = [
     path("", views.worklist, name="worklist"),
     path("worklist/rows/", views.worklist_rows, name="worklist-rows"),
     path("slides/<uuid:pk>/", views.slide, name="slide"),
+    path("slides/<uuid:pk>/report/", report_pages.slide_report, name="slide-report"),
+    path("reports/check/", report_pages.check_report, name="report-check"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/rows/", views.job_rows, name="job-rows"),
     path("health/", views.health, name="health"),

@@ -1,0 +1,150 @@
+"""A signed report: the same number everywhere, frozen, versioned, and its hash can be checked."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from pypdf import PdfReader
+
+from webapp.annotations.models import Label
+from webapp.annotations.services import figure_judge
+from webapp.reports.models import Report
+
+# 3 x 2.4 mm at 2 um/px: a circle of 2 mm2 has a radius of 399 px. Eight figures in a row of 700 px, one far away.
+CANDIDATES = [(400.0 + 80 * i, 500.0, 0.95 - i / 100) for i in range(8)] + [(1400.0, 1100.0, 0.9), (100, 100, 0.3)]
+
+
+@pytest.fixture
+def slide(alice, make_slide, make_run):
+    picture = np.full((1200, 1500, 3), (225, 160, 190), np.uint8)
+    slide = make_slide(mpp=2.0, image=picture, tissue_fraction=0.5)
+    make_run(slide, CANDIDATES)
+    return slide
+
+
+def sign(client, slide):
+    return client.post(f"/api/v1/slides/{slide.pk}/reports/", {}, format="json")
+
+
+def text_of(pdf):
+    pages = PdfReader(io.BytesIO(pdf)).pages
+    assert len(pages) == 1
+    return pages[0].extract_text()
+
+
+def test_the_number_is_the_same_everywhere_and_one_rejection_changes_it_everywhere(client_of, alice, slide):
+    client = client_of(alice)
+
+    def told():
+        rest = client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/").json()
+        summary = client.get(f"/api/v1/slides/{slide.pk}/export/?format=summary").content.decode()
+        row = next(csv.DictReader(io.StringIO(summary)))
+        page = client.get(f"/slides/{slide.pk}/report/").content.decode()
+        worklist = client.get("/").content.decode()
+        report = sign(client, slide).json()
+        pdf = text_of(client.get(report["pdf"]).content)
+        for count, hotspot, score, density in [
+            (rest["count"], rest["hotspot"]["count"], rest["score"]["value"], rest["count_per_mm2"])
+        ]:
+            assert (int(row["count"]), int(row["hotspot_count"]), int(row["score"])) == (count, hotspot, score)
+            assert float(row["count_per_mm2"]) == density
+            assert f'id="count">{count}<' in page and f'id="hotspot-count">{hotspot}<' in page
+            assert f'id="score">{score}<' in page and f'id="density">{density:.2f}<' in page
+            assert f'<a href="/slides/{slide.pk}/">{count}</a>' in worklist
+            lines = pdf.splitlines()
+            assert lines[lines.index("mitotic score (1 to 3)") - 1] == str(score)
+            assert "Reviewed by a person" in lines
+            reviewed = lines[lines.index("Reviewed by a person") :][1:5]
+            assert reviewed == [str(count), f"{density:.2f}", str(hotspot), str(score)]
+        return count, hotspot, score, density
+
+    area = 0.5 * 1500 * 1200 * 4 / 1e6
+    assert told() == (9, 8, 2, 9 / area)  # 4 per mm2: above 3, below 8
+    figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=400, y=500)
+    figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=480, y=500)
+    assert told() == (7, 6, 1, 7 / area)
+
+
+def test_signing_freezes_and_a_change_makes_a_new_version(client_of, alice, slide):
+    client = client_of(alice)
+    first = sign(client, slide).json()
+    before = client.get(first["pdf"]).content
+    assert first["version"] == 1 and first["changes"] == [] and first["signed_by"] == "alice"
+    refused = sign(client, slide)
+    assert refused.status_code == 409 and "nothing has changed" in refused.json()["detail"]
+    figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=400, y=500)
+    second = sign(client, slide).json()
+    listed = client.get(f"/api/v1/slides/{slide.pk}/reports/").json()
+    assert [report["version"] for report in listed] == [2, 1]
+    assert listed[1]["changes"] == [
+        "Version 2 was signed later.",
+        "Figures on the slide: 9 when it was signed, 8 now.",
+        "Figures in the hotspot: 8 when it was signed, 7 now.",
+    ]
+    assert client.get(first["pdf"]).content == before
+    assert second["sha256"] != first["sha256"]
+
+
+def test_the_page_says_what_it_rests_on(client_of, alice, slide):
+    alice.first_name, alice.last_name = "Alice", "Łukasiewicz"
+    alice.save()
+    report = sign(client_of(alice), slide).json()
+    text = text_of(client_of(alice).get(report["pdf"]).content)
+    for words in [
+        "Research use only", report["sha256"], "0" * 64, "floor 0.2", "Alice", "Version 1", "Rule per-mm2 version 1",
+        "Bonert and Tate", slide.case.identifier, "8 of 8 were not looked at", "2 x 2 µm/px",
+    ]:  # fmt: skip
+        assert words in text, words
+
+
+def test_the_hash_is_checked_on_a_page(client_of, alice, bob, slide):
+    client = client_of(alice)
+    report = sign(client, slide).json()
+    pdf = client.get(report["pdf"]).content
+    typed = " ".join(report["sha256"][i : i + 8] for i in range(0, 64, 8)).upper()
+    page = client.get("/reports/check/", {"hash": typed}).content.decode()
+    assert "signed here" in page and "still says the same" in page
+    assert "signed here" in client.post("/reports/check/", {"file": SimpleUploadedFile("r.pdf", pdf)}).content.decode()
+    changed = client.post("/reports/check/", {"file": SimpleUploadedFile("r.pdf", pdf + b" ")}).content.decode()
+    assert "No report that you may see" in changed
+    assert "No report that you may see" in client_of(bob).get("/reports/check/", {"hash": typed}).content.decode()
+    assert client_of(bob).get(report["pdf"]).status_code == 404
+    kept = Report.objects.get()
+    kept.facts["count"]["count"] = 1
+    kept.save()
+    assert "not what was signed" in client.get("/reports/check/", {"hash": typed}).content.decode()
+
+
+def test_reports_are_signed_on_the_page(client_of, alice, slide):
+    page = client_of(alice).post(f"/slides/{slide.pk}/report/", follow=True).content.decode()
+    assert "Version 1 is signed." in page and "holds" in page
+    again = client_of(alice).post(f"/slides/{slide.pk}/report/", follow=True).content.decode()
+    assert "nothing has changed since" in again
+
+
+def test_where_nothing_fits_the_report_says_so(client_of, alice, make_slide, make_run):
+    slide = make_slide(mpp=0.25)
+    make_run(slide, [(100, 100, 0.9)])
+    text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
+    assert "No circle of 2 mm2 fits" in text
+
+
+def test_without_mpp_nothing_is_signed(client_of, alice, make_slide, make_run):
+    slide = make_slide(mpp=None)
+    make_run(slide, [(1, 1, 0.9)])
+    assert sign(client_of(alice), slide).status_code == 409
+
+
+def test_many_figures_and_long_names_stay_on_one_page(client_of, alice, make_slide, make_run, study):
+    from webapp.slides.models import Case
+
+    picture = np.full((1200, 1500, 3), (225, 160, 190), np.uint8)
+    case = Case.objects.create(study=study, identifier="case-" + "w" * 90)
+    slide = make_slide("n" * 240 + ".svs", mpp=2.0, image=picture, case=case)
+    make_run(slide, [(600 + 20 * (i % 10), 500 + 20 * (i // 10), 0.9) for i in range(100)])
+    text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
+    assert "showing 24 of 100" in text

@@ -1,0 +1,87 @@
+"""Signed reports."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.api.counts import CountQuerySerializer
+from webapp.api.idempotency import Idempotent
+from webapp.api.lookup import checked, run_or_newest
+from webapp.reports.models import Report
+from webapp.reports.selectors import report_changes
+from webapp.reports.services import report_sign
+from webapp.results.selectors import question
+from webapp.slides.models import Slide
+
+
+class ReportSerializer(serializers.ModelSerializer[Report]):
+    """A signed report. sha256: the hash printed on it, of `facts`; changes: what is different on the slide now."""
+
+    signed_by = serializers.CharField(source="signed_by.username")
+    pdf = serializers.SerializerMethodField()
+    changes = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Report
+        fields = ["id", "slide", "version", "signed_by", "signed_at", "sha256", "pdf_sha256", "pdf", "changes", "facts"]
+
+    def get_pdf(self, report: Report) -> str:
+        return reverse("api:report-pdf", args=[report.pk])
+
+    def get_changes(self, report: Report) -> list[str]:
+        return report_changes(report=report)
+
+
+class ReportsView(Idempotent):
+    """The reports of a slide."""
+
+    @extend_schema(responses=ReportSerializer(many=True), operation_id="slides_reports_list")
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Every version that was signed, the newest first."""
+        reports = _reports(request).filter(slide=self._slide(request, pk)).order_by("-version")
+        return Response(ReportSerializer(reports, many=True).data)
+
+    @extend_schema(request=CountQuerySerializer, responses={201: ReportSerializer}, operation_id="slides_reports_sign")
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Sign what holds now, as the next version; the versions before stay."""
+        slide = self._slide(request, pk)
+        query = checked(CountQuerySerializer, request.data)
+        run = run_or_newest(slide, query.pop("run", None))
+        report = report_sign(slide=slide, run=run, asked=question(**query), by=cast(User, request.user))
+        return Response(ReportSerializer(report).data, status=status.HTTP_201_CREATED)
+
+    def _slide(self, request: Request, pk: UUID) -> Slide:
+        slides = Slide.objects.visible_to(request.user).select_related("case__study")
+        slide: Slide = get_object_or_404(slides, pk=pk)
+        return slide
+
+
+class ReportPdfView(APIView):
+    """The page that was signed."""
+
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """The PDF, byte for byte as it was signed."""
+        report = get_object_or_404(_reports(request), pk=pk)
+        response = HttpResponse(bytes(report.pdf), content_type="application/pdf")
+        response["Content-Disposition"] = f'inline; filename="report-{report.slide_id}-v{report.version}.pdf"'
+        response["Cache-Control"] = "private, no-cache"
+        return response
+
+
+def _reports(request: Request) -> QuerySet[Report]:
+    found: Any = Report.objects.visible_to(request.user).select_related("signed_by")
+    return cast("QuerySet[Report]", found)

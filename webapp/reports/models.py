@@ -1,0 +1,42 @@
+"""Signed reports: what a person stood up for, at one time. Never changed; a later signature is a new version."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Self
+
+from django.contrib.auth.models import User
+from django.db import models
+
+from webapp.slides.models import Slide, Viewer, visible
+
+
+class ReportQuerySet(models.QuerySet["Report"]):
+    """Reports."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Those on slides of the person's studies."""
+        return visible(self, user, "slide__case__study")
+
+
+class Report(models.Model):
+    """A signed report of a slide. facts: every number and what it rests on; sha256: of the facts, printed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slide = models.ForeignKey(Slide, on_delete=models.PROTECT, related_name="reports")
+    version = models.PositiveIntegerField()
+    signed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    signed_at = models.DateTimeField()
+    facts = models.JSONField()
+    sha256 = models.CharField(max_length=64, unique=True)
+    pdf = models.BinaryField()
+    pdf_sha256 = models.CharField(max_length=64, db_index=True)
+
+    objects = ReportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-signed_at"]
+        constraints = [models.UniqueConstraint(fields=["slide", "version"], name="one_report_per_version")]
+
+    def __str__(self) -> str:
+        return f"report {self.version} of {self.slide}"

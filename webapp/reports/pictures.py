@@ -1,0 +1,111 @@
+"""The pictures of a report: the slide with its hotspot, the hotspot, and crops of the figures that count in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from detector.errors import SlideError
+from detector.slide import Slide as SlideFile
+from detector.slide import WorkingFrame, open_slide
+from detector.slide.reader import Rgb
+from detector.slide.scaled import level_for, read_scaled
+from detector.slide.tiles import jpeg
+from webapp.errors import DomainError
+from webapp.results.marks import Findings
+
+MAX_CROPS = 24
+_CROP = 64  # px of 0.25 um: 16 um
+_LONGER_SIDE = 900  # px of a picture
+_RING = (230, 159, 0)
+_FIGURE = (0, 114, 178)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """JPEGs; of those that are not square crops with (width, height) in px. hotspot: None where there is none."""
+
+    overview: tuple[bytes, tuple[int, int]]
+    hotspot: tuple[bytes, tuple[int, int]] | None
+    crops: list[bytes]
+
+
+def take_pictures(found: Findings) -> Pictures:
+    """Read them from the slide's file. DomainError where it cannot be read."""
+    place = found.count["hotspot"]
+    figures = [mark for mark in found.marks if mark.hotspot == 1]
+    try:
+        with open_slide(found.slide.file) as file:
+            whole = (0.0, 0.0, float(file.size[0]), float(file.size[1]))
+            overview = _picture(file, whole, found, place, [])
+            close_up = (
+                _picture(file, _around(found, place), found, place, [(f.x, f.y) for f in figures]) if place else None
+            )
+            assert found.slide.mpp is not None
+            frame = WorkingFrame(file, found.slide.mpp)
+            corners = [
+                (round(f.x / frame.scale[0]) - _CROP // 2, round(f.y / frame.scale[1]) - _CROP // 2)
+                for f in figures[:MAX_CROPS]
+            ]
+            crops = [jpeg(frame.read(x, y, _CROP, _CROP)) for x, y in corners]
+    except SlideError as error:
+        raise DomainError("The file of this slide cannot be read, so the report would have no pictures.") from error
+    return Pictures(overview, close_up, crops)
+
+
+def half_sides(place: dict[str, Any]) -> float:
+    """Radius of a circle, half the side of a square, in mm."""
+    return math.sqrt(place["area_mm2"] / math.pi) if place["shape"] == "circle" else math.sqrt(place["area_mm2"]) / 2
+
+
+def _around(found: Findings, place: dict[str, Any]) -> tuple[float, float, float, float]:
+    """The box of the hotspot and a little more, in level-0 px, inside the slide."""
+    slide = found.slide
+    assert slide.mpp and slide.width and slide.height
+    reach_x, reach_y = (1.05 * half_sides(place) * 1000 / mpp for mpp in slide.mpp)
+    return (
+        max(place["x"] - reach_x, 0), max(place["y"] - reach_y, 0),
+        min(place["x"] + reach_x, slide.width), min(place["y"] + reach_y, slide.height),
+    )  # fmt: skip
+
+
+def _picture(
+    file: SlideFile,
+    box: tuple[float, float, float, float],
+    found: Findings,
+    place: dict[str, Any] | None,
+    figures: list[tuple[float, float]],
+) -> tuple[bytes, tuple[int, int]]:
+    """A box (level-0 px), scaled down, with the hotspot's outline and rings around figures."""
+    left, top, right, bottom = box
+    scale = min(1.0, _LONGER_SIDE / max(right - left, bottom - top))
+    width, height = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    level = level_for(file, round(file.size[0] * scale), round(file.size[1] * scale))
+    shrink = [level_side / side for level_side, side in zip(file.level_sizes[level], file.size, strict=True)]
+    l_left, l_top = int(left * shrink[0]), int(top * shrink[1])
+    l_right = min(max(math.ceil(right * shrink[0]), l_left + 1), file.level_sizes[level][0])
+    l_bottom = min(max(math.ceil(bottom * shrink[1]), l_top + 1), file.level_sizes[level][1])
+    picture = np.ascontiguousarray(read_scaled(file, level, (l_left, l_top, l_right, l_bottom), width, height))
+    if place is not None:
+        _outline(picture, found, place, (left, top), scale)
+    for x, y in figures:
+        centre = (round((x - left) * scale), round((y - top) * scale))
+        cv2.circle(picture, centre, 9, (255, 255, 255), 3, cv2.LINE_AA)
+        cv2.circle(picture, centre, 9, _FIGURE, 2, cv2.LINE_AA)
+    return jpeg(picture), (width, height)
+
+
+def _outline(picture: Rgb, found: Findings, place: dict[str, Any], origin: tuple[float, float], scale: float) -> None:
+    assert found.slide.mpp is not None
+    centre = (round((place["x"] - origin[0]) * scale), round((place["y"] - origin[1]) * scale))
+    reach = tuple(max(2, round(half_sides(place) * 1000 / mpp * scale)) for mpp in found.slide.mpp)
+    for colour, thickness in (((255, 255, 255), 5), (_RING, 3)):
+        if place["shape"] == "circle":
+            cv2.ellipse(picture, centre, reach, 0, 0, 360, colour, thickness, cv2.LINE_AA)
+        else:
+            corner, other = ([c + sign * r for c, r in zip(centre, reach, strict=True)] for sign in (-1, 1))
+            cv2.rectangle(picture, corner, other, colour, thickness, cv2.LINE_AA)

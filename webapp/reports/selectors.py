@@ -1,0 +1,59 @@
+"""Reading reports, and whether they still say what the slide says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from django.db.models import Q
+
+from webapp.annotations.selectors import run_current
+from webapp.reports.facts import facts_sha256
+from webapp.reports.models import Report
+from webapp.results.selectors import mitosis_count, question
+from webapp.slides.models import Slide, Viewer
+
+
+def report_by_hash(*, user: Viewer, sha256: str) -> Report | None:
+    """The report with this hash: the one printed on it, or the one of its file. Spaces and case do not matter."""
+    wanted = re.sub(r"\s", "", sha256).lower()
+    found = Report.objects.visible_to(user).filter(Q(sha256=wanted) | Q(pdf_sha256=wanted))
+    report: Report | None = found.select_related("slide__case__study", "signed_by").first()
+    return report
+
+
+def report_by_file(*, user: Viewer, data: bytes) -> Report | None:
+    """The report whose file has exactly these bytes."""
+    return report_by_hash(user=user, sha256=hashlib.sha256(data).hexdigest())
+
+
+def report_is_intact(report: Report) -> bool:
+    """Whether what is stored still has the hashes that it was signed with."""
+    pdf = hashlib.sha256(bytes(report.pdf)).hexdigest()
+    return facts_sha256(report.facts) == report.sha256 and pdf == report.pdf_sha256
+
+
+def report_changes(*, report: Report) -> list[str]:
+    """What is different on the slide now, one sentence each; none where the report still holds."""
+    then = report.facts["count"]
+    newest: Report | None = Report.objects.filter(slide=report.slide_id).order_by("-version").first()
+    sentences = []
+    if newest is not None and newest.version > report.version:
+        sentences.append(f"Version {newest.version} was signed later.")
+    slide = Slide.objects.get(pk=report.slide_id)
+    run = run_current(slide=slide)
+    if run is None:
+        return sentences
+    rule = ((then["score"] or {}).get("rule") or {}).get("id", "")
+    asked = question(min_score=then["min_score"], area_mm2=then["area_mm2"], shape=then["shape"], rule=rule)
+    now = mitosis_count(slide=slide, run=run, asked=asked)
+    sentences += now["stale"]
+    if str(run.pk) != then["run"]:
+        sentences.append("A newer run was made after this report.")
+    for name, words in (("count", "Figures on the slide"), ("hotspot", "Figures in the hotspot")):
+        before, after = (
+            (value[name] or {}).get("count", 0) if name == "hotspot" else value[name] for value in (then, now)
+        )
+        if before != after:
+            sentences.append(f"{words}: {before} when it was signed, {after} now.")
+    return sentences
