@@ -5,7 +5,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench bench-tiles reproduce weights
+.PHONY: help install run test lint format chaos bench bench-tiles reproduce weights
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -31,6 +31,9 @@ lint: install-tests  ## ruff, ruff format, mypy, import contracts
 format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark

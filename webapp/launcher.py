@@ -55,8 +55,10 @@ def main() -> int:
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
     from webapp.first_run import first_run
+    from webapp.jobs.services import jobs_forget_messages
 
     credentials = first_run()
+    jobs_forget_messages()  # no worker runs yet
     logs = data / "logs"
     logs.mkdir(exist_ok=True)
     configuration = data / "run" / "supervisord.conf"
@@ -157,7 +159,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         "--timeout 120 --graceful-timeout 5 --no-control-socket --max-requests 20000 --max-requests-jitter 1000",
         "ingest": _worker(python, "ingest", 2),
         "detect": _worker(python, "detect,mine,train", 1),
-        "watch": f"{python} manage.py watch --fresh",
+        "watch": f"{python} manage.py watch",
     }
     if redis is not None:
         (data / "redis").mkdir(exist_ok=True)

@@ -206,3 +206,25 @@ def test_a_path_in_the_name_stays_a_name(client_of, alice):
 
 def test_without_a_study_there_is_nowhere_to_upload_to(client_of, charlie):
     assert "not in any study" in begin(client_of(charlie), 3).json()["detail"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_dies_after_the_last_byte_has_lost_nothing(client_of, alice, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(**_):
+        raise Killed
+
+    client = client_of(alice)
+    address = begin(client, 10)["Location"]
+    with monkeypatch.context() as patch:
+        patch.setattr("webapp.api.uploads.job_create", die)
+        with pytest.raises(Killed):
+            send(client, address, 0, b"0123456789")
+    assert not Slide.objects.exists()
+    assert client.head(address, headers=TUS)["Upload-Offset"] == "10"
+    slide = Slide.objects.get()
+    assert slide.file.read_bytes() == b"0123456789"
+    assert slide.jobs.count() == 1
+    assert not Upload.objects.get().file.exists()

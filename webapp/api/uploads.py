@@ -126,6 +126,8 @@ class UploadView(_TusView):
     def get(self, request: Request, pk: str) -> HttpResponse:
         """How far an upload is and, when it is complete, its slide. HEAD gives `Upload-Offset` alone, as in tus."""
         upload = self._upload(request, pk)
+        if upload.offset == upload.size and upload.slide is None:
+            upload.slide = _finish(upload)  # whoever received the last byte died before this
         response = Response(UploadSerializer(upload).data)
         response["Upload-Offset"] = str(upload.offset)
         response["Upload-Length"] = str(upload.size)

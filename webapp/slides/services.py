@@ -187,6 +187,8 @@ def slide_create(
 ) -> Slide:
     """A slide from a file on this server, which is moved into the slide's folder. It still has to be prepared.
 
+    The file stays where it was until the rows are there for good, so that a death at any moment loses nothing.
+
     Without a file the slide is one that preparing draws. Without an identifier it is a case of its own, under a
     pseudonym. The name of the file is kept apart: others read the case's pseudonym and the number of the slide in it.
     """
@@ -209,7 +211,8 @@ def slide_create(
         SlideEvent.objects.create(slide=slide, user=user, action="uploaded" if file else "drawn", detail=detail)
         slide.file.parent.mkdir(parents=True)
         if file is not None:
-            shutil.move(file, slide.file)
+            _link_or_copy(file, slide.file)
+            transaction.on_commit(lambda: file.unlink(missing_ok=True))
     return slide
 
 
@@ -291,6 +294,13 @@ def clean_name(name: str) -> str:
     """The last part of a path, without control characters, for display only."""
     last = re.split(r"[/\\]", name)[-1]
     return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
 
 
 def _suffix(name: str) -> str:

@@ -11,7 +11,7 @@ from django.db import close_old_connections
 from django.db.utils import Error
 
 from webapp.jobs.presence import WATCH, say_here
-from webapp.jobs.services import jobs_forget_messages, jobs_watch
+from webapp.jobs.services import jobs_watch
 from webapp.slides.services import uploads_expire
 
 _log = logging.getLogger(__name__)
@@ -24,13 +24,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--seconds", type=float, default=5.0, help="between two looks")
-        parser.add_argument(
-            "--fresh", action="store_true", help="broker and workers have just started: nothing is under way anywhere"
-        )
 
-    def handle(self, *args: Any, seconds: float, fresh: bool, **options: Any) -> None:
-        if fresh:
-            jobs_forget_messages()
+    def handle(self, *args: Any, seconds: float, **options: Any) -> None:
         while True:
             try:
                 jobs_watch()
