@@ -5,7 +5,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format chaos bench bench-tiles reproduce weights
+.PHONY: help install run test lint format bench bench-tiles reproduce weights
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -32,9 +32,6 @@ format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
-	$(BIN)/python -m tests.chaos $(ARGS)
-
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark
 
@@ -48,3 +45,7 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan first --held-out A04 --out runs/first --resume --compile
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine --held-out A04 --out runs/refine --resume --compile \
 		--parent runs/first/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+
+.PHONY: chaos
+chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
+	$(BIN)/python -m tests.chaos $(ARGS)
