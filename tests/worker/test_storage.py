@@ -96,6 +96,8 @@ def test_a_slide_that_is_kept_is_shown_by_a_machine_that_has_never_seen_it(bucke
     slide_keep(slide)
     assert keys(bucket, slide) == {"pyramid.tif", "thumbnail.jpeg"}
     shutil.rmtree(slide.folder)
+    assert here.get(addresses[0]).content == before[0]
+    assert not slide.folder.exists(), "a thumbnail is had without the slide"
     assert [here.get(address).content for address in addresses] == before
     assert slide.file.exists()
 

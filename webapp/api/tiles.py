@@ -18,7 +18,7 @@ from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_identity_seen
-from webapp.slides.storage import slide_fetched
+from webapp.slides.storage import slide_fetched, thumbnail_read
 
 _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
@@ -102,10 +102,8 @@ class ThumbnailView(_TileView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """A JPEG of at most 512 px."""
         try:
-            slide = self._slide(request, pk)
-            slide_fetched(slide)
-            image = slide.thumbnail.read_bytes()
-        except (OSError, SlideError) as error:
+            image = thumbnail_read(self._slide(request, pk))
+        except OSError as error:
             raise Http404 from error
         return _cached(HttpResponse(image, content_type="image/jpeg"))
 

@@ -24,6 +24,7 @@ from webapp.annotations.models import Label, Region
 from webapp.errors import DomainError
 from webapp.results.marks import Findings, Mark
 from webapp.slides.models import Slide
+from webapp.slides.storage import slide_held
 
 CLASSES = {
     Label.MITOTIC: ("mitotic figure", [0, 114, 178]),
@@ -179,7 +180,7 @@ def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]
 def bounds_offset(slide: Slide) -> tuple[int, int]:
     """Where the part of the slide that QuPath shows begins (openslide.bounds-x, -y), in level-0 px."""
     try:
-        with open_slide(slide.file) as file:
+        with slide_held(slide) as path, open_slide(path) as file:
             properties = file.properties
     except SlideError as error:
         raise DomainError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
 import cv2
@@ -14,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from detector.slide.tissue import tissue_mask
 from webapp.annotations.models import Region
 from webapp.slides.models import Slide
+from webapp.slides.storage import thumbnail_read
 
 
 def counted_ground(slide: Slide, regions: Iterable[Region]) -> BaseGeometry:
@@ -39,7 +41,7 @@ def tissue_mm2_on(slide: Slide, ground: BaseGeometry) -> float | None:
     """The tissue on the ground, from the mask of the slide's thumbnail (at most 512 px); None without um/px."""
     if slide.mpp is None or not slide.width or not slide.height:
         return None
-    mask = tissue_mask(np.asarray(Image.open(slide.thumbnail).convert("RGB")))
+    mask = tissue_mask(np.asarray(Image.open(io.BytesIO(thumbnail_read(slide))).convert("RGB")))
     scale = np.array([mask.shape[1] / slide.width, mask.shape[0] / slide.height])
     inside = np.zeros(mask.shape, np.uint8)
     for polygon in shapely.get_parts(ground):

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from botocore.exceptions import ClientError
 from django.conf import settings
 from django.core.files.storage import storages
 
@@ -47,6 +48,18 @@ def slide_held(slide: Slide) -> Iterator[Path]:
                 _make_room(slide)
             fcntl.flock(lock, fcntl.LOCK_SH)  # not in one step: it may have gone meanwhile
         yield slide.file
+
+
+def thumbnail_read(slide: Slide) -> bytes:
+    """The JPEG of at most 512 px, without fetching the slide for it. OSError where there is none."""
+    bucket = _bucket()
+    if bucket is None or slide.thumbnail.exists():
+        return slide.thumbnail.read_bytes()
+    try:
+        data: bytes = bucket.Object(f"{slide.pk}/{slide.thumbnail.name}").get()["Body"].read()
+    except ClientError as error:
+        raise FileNotFoundError(slide.thumbnail) from error
+    return data
 
 
 def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
