@@ -5,7 +5,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench bench-tiles reproduce weights
+.PHONY: help install run test lint format bench bench-tiles bench-viewer reproduce weights
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -31,6 +31,9 @@ lint: install-tests  ## ruff, ruff format, mypy, import contracts
 format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 candidates (needs Chromium)
+	$(BIN)/python -m pytest -q -p no:cacheprovider --durations=0 tests/end_to_end/bench_viewer.py
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark

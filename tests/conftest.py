@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from PIL import Image
 from rest_framework.test import APIClient
 
+from tests.browser import browser  # noqa: F401
 from webapp.annotations.models import Candidate, Run
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Case, Membership, Slide, Study

@@ -12,3 +12,6 @@ urlpatterns = [
     path("", include("webapp.access.urls")),
     path("", include("webapp.viewer.urls")),
 ]
+
+handler403 = "webapp.viewer.views.forbidden"
+handler404 = "webapp.viewer.views.not_found"

@@ -1,55 +1,68 @@
-// One canvas over OpenSeadragon for all candidates, drawn at most once per animation frame.
+// One canvas over OpenSeadragon for everything that is drawn on the slide, in the same frame as the tiles.
+
+import { Density } from "./density.js";
+import { apply, boxInView, scaleOf } from "./geometry.js";
+import { COLOUR, stamp } from "./marks.js";
 
 const RING_UM = 9; // radius of a ring: a mitotic figure and its cytoplasm
 const SMALLEST = 3.5; // px on screen
-const COLOUR = { ring: "#0072b2", halo: "#ffffff", selected: "#e69f00" };
+const MOST = 5000; // points in one picture; the best scores first, and the page says how many there are
+const HEAT_FROM = 1500; // points in view, where rings can get no smaller, from which a heatmap says more
+
+/**
+ * @typedef {object} Scene  what is drawn beside the candidates
+ * @property {boolean} hidden
+ * @property {boolean} points never a heatmap
+ * @property {import("./geometry.js").Outline[]} hotspots
+ * @property {import("./geometry.js").Outline | null} hpf
+ * @property {{columns: import("./columns.js").Columns, visible: number, only: {x: number, y: number}[], onlyOther: {x: number, y: number}[]} | null} other
+ * @property {{polygon: number[][], kind: string, closed: boolean} | null} draft
+ * @property {string | null} region the selected one
+ */
 
 export class Overlay {
-  #viewer;
+  #stage;
   #canvas;
   #store;
-  #pixelsPerUm;
+  #scene;
+  #say;
+  #radiusUm;
   #waiting = false;
+  #density;
+  #heat = null;
+  #heatOf = "";
 
   /**
-   * @param {object} viewer OpenSeadragon
+   * @param {import("./stage.js").Stage} stage
    * @param {HTMLCanvasElement} canvas over the viewer, of the same size
    * @param {import("./store.js").Store} store
-   * @param {number} mpp um per level-0 pixel, 0.25 where unknown
+   * @param {Scene} scene
+   * @param {(words: string) => void} say what is shown and what is not
    */
-  constructor(viewer, canvas, store, mpp) {
-    this.#viewer = viewer;
+  constructor(stage, canvas, store, scene, say) {
+    this.#stage = stage;
     this.#canvas = canvas;
     this.#store = store;
-    this.#pixelsPerUm = 1 / mpp;
-    for (const event of ["open", "update-viewport", "animation", "resize"]) viewer.addHandler(event, () => this.update());
+    this.#scene = scene;
+    this.#say = say;
+    this.#radiusUm = RING_UM / (stage.mpp?.[0] ?? 0.25);
+    this.#density = new Density(stage.width, stage.height);
+    stage.viewer.canvas.append(canvas); // over the tiles, under the navigator
+    for (const event of ["open", "update-viewport", "resize"]) stage.viewer.addHandler(event, () => this.draw());
     store.observe(() => this.update());
   }
 
+  /** Draw with the next frame. */
   update() {
     if (this.#waiting) return;
     this.#waiting = true;
     requestAnimationFrame(() => {
       this.#waiting = false;
-      this.#draw();
+      this.draw();
     });
   }
 
-  /** Level-0 pixel -> screen pixel as [a, b, c, d, e, f]: x' = a x + c y + e, y' = b x + d y + f. Holds for rotation. */
-  transform() {
-    const image = this.#viewer.world.getItemAt(0);
-    if (!image) return null;
-    const at = (x, y) => image.imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
-    const size = image.getContentSize();
-    const [origin, right, down] = [at(0, 0), at(size.x, 0), at(0, size.y)];
-    return [
-      (right.x - origin.x) / size.x, (right.y - origin.y) / size.x,
-      (down.x - origin.x) / size.y, (down.y - origin.y) / size.y,
-      origin.x, origin.y,
-    ];
-  }
-
-  #draw() {
+  draw() {
     const canvas = this.#canvas;
     const ratio = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -60,36 +73,201 @@ export class Overlay {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    const transform = this.transform();
+    const transform = this.#stage.transform();
     if (!transform) return;
-    const [a, b, c, d, e, f] = transform;
-    const radius = Math.max(SMALLEST, RING_UM * this.#pixelsPerUm * Math.hypot(a, b));
-    const { candidates, visible, selected } = this.#store;
-
-    const rings = new Path2D();
-    for (let i = 0; i < visible; i++) {
-      const x = a * candidates[i].x + c * candidates[i].y + e;
-      const y = b * candidates[i].x + d * candidates[i].y + f;
-      if (x < -radius || y < -radius || x > width + radius || y > height + radius) continue;
-      rings.moveTo(x + radius, y);
-      rings.arc(x, y, radius, 0, 2 * Math.PI);
+    if (this.#scene.hidden) return this.#say("Overlays are hidden (O shows them)");
+    const radius = Math.max(SMALLEST, Math.round(2 * this.#radiusUm * scaleOf(transform)) / 2);
+    const view = { context, ratio, transform, width, height, radius, box: boxInView(transform, width, height, 2 * radius) };
+    this.#regions(view);
+    if (this.#store.loaded) this.#candidates(view);
+    if (this.#scene.other) this.#other(view);
+    for (const [index, outline] of this.#scene.hotspots.entries()) {
+      this.#outline(view, outline, COLOUR.hotspot, [10, 6], `hotspot ${index + 1}: ${outline.count}`);
     }
-    context.strokeStyle = COLOUR.halo;
-    context.lineWidth = 4;
-    context.stroke(rings);
-    context.strokeStyle = COLOUR.ring;
-    context.lineWidth = 2;
-    context.stroke(rings);
+    if (this.#scene.hpf) this.#outline(view, this.#scene.hpf, COLOUR.hpf, [], this.#scene.hpf.say);
+    this.#selected(view);
+  }
 
-    if (selected >= 0) {
-      const x = a * candidates[selected].x + c * candidates[selected].y + e;
-      const y = b * candidates[selected].x + d * candidates[selected].y + f;
-      const half = radius + 6; // a square around the ring: shape, not colour alone
-      for (const [colour, line] of [[COLOUR.halo, 5], [COLOUR.selected, 3]]) {
-        context.strokeStyle = colour;
-        context.lineWidth = line;
-        context.strokeRect(x - half, y - half, 2 * half, 2 * half);
-      }
+  #candidates(view) {
+    const { visible, columns } = this.#store;
+    const key = `${visible} ${columns.n}`;
+    if (this.#heatOf !== key) {
+      this.#density.fill(columns.x, columns.y, visible);
+      this.#heat = null;
+      this.#heatOf = key;
+    }
+    const atMost = this.#density.atMost(view.box);
+    if (!this.#scene.points && view.radius === SMALLEST && atMost > HEAT_FROM) return this.#heatmap(view, visible);
+    const spots = atMost > 3 * MOST ? this.#best(view, visible) : this.#store.within(view.box);
+    const total = spots.total ?? spots.length;
+    if (spots.length > MOST) spots.sort((a, b) => a - b).length = MOST;
+    for (const spot of spots) this.#spot(view, spot);
+    for (const spot of this.#store.judged()) if (spot >= visible) this.#spot(view, spot);
+    this.#say(
+      spots.length < total ? `Showing ${spots.length.toLocaleString("en")} of ${total.toLocaleString("en")} candidates in view, the best scores first` : "",
+    );
+  }
+
+  /** The best-scored candidates in view, without the index: it would sort through nearly all of them. */
+  #best({ box: [x0, y0, x1, y1] }, visible) {
+    const { x, y } = this.#store.columns;
+    const spots = [];
+    spots.total = 0;
+    for (let i = 0; i < visible; i++) {
+      if (x[i] < x0 || x[i] > x1 || y[i] < y0 || y[i] > y1) continue;
+      spots.total++;
+      if (spots.length < MOST) spots.push(i);
+    }
+    return spots;
+  }
+
+  #spot({ context, ratio, transform, radius, width, height }, spot) {
+    const place = this.#store.place(spot);
+    const [x, y] = apply(transform, place.x, place.y);
+    if (x < -radius || y < -radius || x > width + radius || y > height + radius) return;
+    stamp(context, this.#store.label(spot), radius, ratio, x, y);
+  }
+
+  #heatmap({ context, ratio, transform: [a, b, c, d, e, f] }, visible) {
+    const { columns, rows, cell } = this.#density;
+    if (!this.#heat) {
+      const { bytes } = this.#density.picture();
+      this.#heat = document.createElement("canvas");
+      this.#heat.width = columns;
+      this.#heat.height = rows;
+      this.#heat.getContext("2d").putImageData(new ImageData(bytes, columns, rows), 0, 0);
+    }
+    context.save();
+    context.transform(a, b, c, d, e, f);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(this.#heat, 0, 0, columns * cell, rows * cell);
+    context.restore();
+    this.#say(`Density of ${visible.toLocaleString("en")} candidates: blue few, yellow many. Zoom in for points`);
+  }
+
+  #other(view) {
+    const { other } = this.#scene;
+    const { x, y } = other.columns;
+    const [x0, y0, x1, y1] = view.box;
+    let drawn = 0;
+    for (let i = 0; i < other.visible && drawn < MOST; i++) {
+      if (x[i] < x0 || x[i] > x1 || y[i] < y0 || y[i] > y1) continue;
+      drawn++;
+      stamp(view.context, "other", view.radius, view.ratio, ...apply(view.transform, x[i], y[i]));
+    }
+    for (const place of [...other.only, ...other.onlyOther].slice(0, MOST)) {
+      stamp(view.context, "only", view.radius, view.ratio, ...apply(view.transform, place.x, place.y));
     }
   }
+
+  #regions(view) {
+    const { draft, region: chosen } = this.#scene;
+    for (const region of this.#store.regions) {
+      if (draft && region.id === chosen) continue;
+      this.#polygon(view, region.polygon, region.kind, true, region.id === chosen);
+    }
+    if (draft) this.#polygon(view, draft.polygon, draft.kind, draft.closed, true);
+  }
+
+  #polygon({ context, transform }, polygon, kind, closed, handles) {
+    const points = polygon.map(([x, y]) => apply(transform, x, y));
+    if (!points.length) return;
+    const path = new Path2D();
+    points.forEach(([x, y], i) => path[i ? "lineTo" : "moveTo"](x, y));
+    if (closed) path.closePath();
+    context.save();
+    if (closed && kind === "exclusion") hatch(context, path);
+    stroke(context, path, COLOUR[kind], kind === "exclusion" ? [6, 4] : []);
+    if (handles) for (const [x, y] of points) knob(context, x, y, 5, COLOUR[kind]);
+    if (handles && closed) points.forEach(([x, y], i) => {
+      const [nextX, nextY] = points[(i + 1) % points.length];
+      knob(context, (x + nextX) / 2, (y + nextY) / 2, 3, COLOUR[kind]);
+    });
+    if (closed) {
+      const [x, y] = points.reduce((top, point) => (point[1] < top[1] ? point : top));
+      words(context, kind, x, y - 8, COLOUR[kind]);
+    }
+    context.restore();
+  }
+
+  #outline({ context, transform }, { x, y, shape, side, sideY }, colour, dash, text) {
+    const [a, b, c, d, e, f] = transform;
+    context.save();
+    context.transform(a, b, c, d, e, f);
+    const path = new Path2D();
+    if (shape === "circle") path.ellipse(x, y, side / 2, sideY / 2, 0, 0, 2 * Math.PI);
+    else path.rect(x - side / 2, y - sideY / 2, side, sideY);
+    const flat = new Path2D();
+    flat.addPath(path, new DOMMatrix(transform));
+    context.restore();
+    context.save();
+    stroke(context, flat, colour, dash);
+    const [left, top] = apply(transform, x, y);
+    words(context, text, left, top - (Math.max(side, sideY) / 2) * scaleOf(transform) - 8, colour);
+    context.restore();
+  }
+
+  #selected({ context, transform, radius }) {
+    if (this.#store.selected < 0 || this.#store.selected >= this.#store.spots) return;
+    const place = this.#store.place(this.#store.selected);
+    const [x, y] = apply(transform, place.x, place.y);
+    const half = radius + 7; // brackets around the mark: shape, not colour alone
+    const arm = half * 0.6;
+    const path = new Path2D();
+    for (const [sx, sy] of [[-1, -1], [1, -1], [1, 1], [-1, 1]]) {
+      path.moveTo(x + sx * half, y + sy * (half - arm));
+      path.lineTo(x + sx * half, y + sy * half);
+      path.lineTo(x + sx * (half - arm), y + sy * half);
+    }
+    stroke(context, path, COLOUR.selected, [], 3.2);
+  }
+}
+
+function stroke(context, path, colour, dash, width = 2.2) {
+  context.lineJoin = "round";
+  context.setLineDash([]);
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = width + 2.4;
+  context.stroke(path);
+  context.setLineDash(dash);
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.stroke(path);
+  context.setLineDash([]);
+}
+
+function knob(context, x, y, radius, colour) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = "#ffffff";
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = colour;
+  context.stroke();
+}
+
+function words(context, text, x, y, colour) {
+  context.font = "600 12px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.lineWidth = 4;
+  context.strokeStyle = "#ffffff";
+  context.strokeText(text, x, y);
+  context.fillStyle = colour;
+  context.fillText(text, x, y);
+}
+
+/** Stripes inside an exclusion, so that it is known without its colour. */
+function hatch(context, path) {
+  context.save();
+  context.clip(path);
+  context.beginPath();
+  const { width, height } = context.canvas;
+  for (let x = -height; x < width; x += 14) {
+    context.moveTo(x, height);
+    context.lineTo(x + height, 0);
+  }
+  context.strokeStyle = "rgb(138 45 0 / .35)";
+  context.lineWidth = 1.5;
+  context.stroke();
+  context.restore();
 }

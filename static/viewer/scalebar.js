@@ -1,40 +1,41 @@
-// A bar of a round length in um, and the position under the pointer.
+// A bar of a round length, the magnification, and the position under the pointer.
 
-const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
+import { magnification, roundLength, scaleOf } from "./geometry.js";
+
 const WIDEST = 140; // px
 
-/**
- * @param {object} viewer OpenSeadragon
- * @param {HTMLElement} element
- * @param {[number, number] | null} mpp um per level-0 pixel
- * @param {() => number[] | null} transform level-0 pixel -> screen pixel
- */
-export function showScaleBar(viewer, element, mpp, transform) {
-  const bar = element.firstElementChild;
+/** @param {import("./stage.js").Stage} stage @param {HTMLElement} element with .length, .scale */
+export function showScaleBar(stage, element) {
+  const [bar, words] = element.children;
+  const { viewer, mpp } = stage;
   const update = () => {
-    const t = transform();
-    if (!t) return;
-    const screenPerPixel = Math.hypot(t[0], t[1]);
-    const screenPerUnit = mpp ? screenPerPixel / mpp[0] : screenPerPixel;
-    const length = LENGTHS.findLast((value) => value * screenPerUnit <= WIDEST) ?? LENGTHS[0];
-    bar.style.width = `${length * screenPerUnit}px`;
+    const transform = stage.transform();
+    if (!transform) return;
+    const perUnit = scaleOf(transform) / (mpp?.[0] ?? 1);
+    const length = roundLength(perUnit, WIDEST);
+    bar.style.width = `${length * perUnit}px`;
     bar.textContent = !mpp ? `${length} px` : length >= 1000 ? `${length / 1000} mm` : `${length} µm`;
-    element.setAttribute("aria-label", `Scale bar: ${bar.textContent}`);
+    words.textContent = mpp ? `${Number((1 / perUnit).toPrecision(3))} µm/px · ${magnification(1 / perUnit)}` : "µm/px unknown";
+    element.setAttribute("aria-label", `Scale bar ${bar.textContent}; ${words.textContent}`);
   };
   for (const event of ["open", "update-viewport", "resize"]) viewer.addHandler(event, update);
 }
 
-/** Show where the pointer is, in um (or px) from the top left of the slide. */
-export function showPosition(viewer, element, mpp) {
-  new OpenSeadragon.MouseTracker({
-    element: viewer.container,
-    moveHandler: (event) => {
-      const image = viewer.world.getItemAt(0);
-      if (!image) return;
-      const { x, y } = image.viewerElementToImageCoordinates(event.position);
-      const text = (value, step) => (mpp ? (value * step).toFixed(1) : Math.round(value));
-      element.textContent = `x ${text(x, mpp?.[0])}, y ${text(y, mpp?.[1])} ${mpp ? "µm" : "px"}`;
-    },
-    leaveHandler: () => (element.textContent = ""),
+/** Show where the pointer is, in um (or px) from the top left of the slide; returns where it is, as screen px or null. */
+export function showPosition(stage, element) {
+  let pointer = null;
+  const { viewer, mpp } = stage;
+  viewer.container.addEventListener("pointermove", (event) => {
+    if (!stage.image) return;
+    const frame = viewer.element.getBoundingClientRect();
+    pointer = { x: event.clientX - frame.left, y: event.clientY - frame.top };
+    const [x, y] = stage.toSlide(pointer);
+    const text = (value, step) => (mpp ? (value * step).toFixed(1) : Math.round(value));
+    element.textContent = `x ${text(x, mpp?.[0])}, y ${text(y, mpp?.[1])} ${mpp ? "µm" : "px"}`;
   });
+  viewer.container.addEventListener("pointerleave", () => {
+    pointer = null;
+    element.textContent = "";
+  });
+  return () => pointer;
 }

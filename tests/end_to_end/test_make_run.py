@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.browser import sign_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -106,33 +107,6 @@ def running(tmp_path_factory):
         interrupt(app.process)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        if os.environ.get("MITOSCOPE_NEEDS_BROWSER"):
-            pytest.fail("Chromium is not installed, and MITOSCOPE_NEEDS_BROWSER says that it must be")
-        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium, args=[*flags, "--disable-sync", "--no-first-run"]
-        )
-        yield launched
-        launched.close()
-
-
-def sign_in(page, running):
-    page.goto(running.address)
-    page.fill("[name=username]", running.name)
-    page.fill("[name=password]", running.password)
-    page.click("button.primary")
-    page.wait_for_selector("h1:has-text('Worklist')")
-    return page
-
-
 @pytest.fixture
 def page(browser, running):
     context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -140,7 +114,7 @@ def page(browser, running):
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    sign_in(page, running)
+    sign_in(page, running.address, running.name, running.password)
     yield page
     context.close()
     assert not troubles
@@ -217,7 +191,7 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     page.fill("#score", "0.25")
     page.wait_for_timeout(600)
     assert inked(page) > 20
-    assert page.locator("#scalebar").inner_text().endswith(("µm", "mm"))
+    assert page.locator("#scalebar span").inner_text().endswith(("µm", "mm"))
     assert f"{by_rest['tissue_mm2']:.2f} mm²" in page.inner_text("#density")
 
     from detector.__main__ import main
@@ -233,7 +207,7 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     page.wait_for_selector("#candidates li[aria-current]")
     page.locator("#candidates li").nth(min(1, before - 1)).click()
     page.wait_for_timeout(1200)
-    assert page.locator("#candidates img").first.evaluate("image => image.naturalWidth") == 96
+    assert page.locator("#candidates img").first.evaluate("image => image.naturalWidth") == 128
 
 
 def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, tmp_path):
@@ -253,50 +227,6 @@ def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, 
     slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["name"] == "frame.png" and s["run"]])[0]
     assert slide["mpp"] == [0.25, 0.25]
     page.wait_for_selector("#count[data-count]", timeout=60_000)
-
-
-def test_an_upload_goes_on_after_the_cable_and_the_tab_were_gone(running, browser, tmp_path):
-    (tmp_path / "big.svs").write_bytes(os.urandom(40 << 20))  # two and a half requests
-    context = browser.new_context()
-    page = sign_in(context.new_page(), running)
-    page.on("dialog", lambda dialog: dialog.accept())  # "leave although something is being sent?"
-    offsets: list[int] = []
-
-    def let_one_through(route):
-        offsets.append(int(route.request.headers.get("upload-offset", -1)))
-        route.continue_() if len(offsets) == 1 else route.abort()
-
-    page.route("**/api/v1/uploads/*/", let_one_through)
-    page.set_input_files("#files", str(tmp_path / "big.svs"))
-    page.locator("#uploads li:has-text('big.svs')", has_text="trying again").wait_for()
-    page.reload()
-    page.locator("#uploads li:has-text('big.svs')", has_text="16.8 MB of 41.9 MB arrived before").wait_for()
-    page.unroute("**/api/v1/uploads/*/")
-    offsets.clear()
-    page.on(
-        "request",
-        lambda request: offsets.append(int(request.headers["upload-offset"])) if request.method == "PATCH" else None,
-    )
-    page.set_input_files("#files", str(tmp_path / "big.svs"))
-    page.locator("tr:has-text('big.svs')", has_text="neither a slide").wait_for(timeout=60_000)
-    assert offsets == [16 << 20, 32 << 20]
-    assert page.locator("#uploads li:has-text('arrived before')").count() == 0
-    context.close()
-
-
-def test_a_folder_becomes_one_slide_where_it_is_one(running, page, tmp_path):
-    real = os.environ.get("MITOSCOPE_DATA", "")
-    if not real:
-        pytest.skip("MITOSCOPE_DATA is not set: there is no DICOM slide here")
-    folder = tmp_path / "specimen"
-    folder.mkdir()
-    for name in ("boxes_0.dcm", "boxes_1.dcm"):
-        shutil.copyfile(Path(real) / "slides" / "fixtures" / name, folder / name)
-    page.set_input_files("#folder", str(folder))
-    row = page.locator("tr:has-text('specimen.zip')")
-    row.locator("img").wait_for(timeout=60_000)
-    slide = next(s for s in running.get("slides/")["results"] if s["name"] == "specimen.zip")
-    assert (slide["format"], slide["width"]) == ("dicom", 16)
 
 
 def test_a_file_that_is_no_slide_is_refused_on_the_page_with_the_reason(running, page, tmp_path):

@@ -8,13 +8,17 @@ from webapp.viewer import report_pages, views
 urlpatterns = [
     path("", views.worklist, name="worklist"),
     path("worklist/rows/", views.worklist_rows, name="worklist-rows"),
+    path("slides/", views.slides, name="slides"),
     path("slides/<uuid:pk>/", views.slide, name="slide"),
     path("slides/<uuid:pk>/report/", report_pages.slide_report, name="slide-report"),
     path("reports/check/", report_pages.check_report, name="report-check"),
+    path("cases/", views.cases, name="cases"),
+    path("cases/<int:pk>/", views.case, name="case"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/rows/", views.job_rows, name="job-rows"),
     path("health/", views.health, name="health"),
     path("models/", views.models, name="models"),
+    path("models/<uuid:pk>/", views.model, name="model"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
 ]

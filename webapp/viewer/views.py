@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Count, Max, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from detector.slide.reader import MAX_FLAT_PIXELS
-from webapp.annotations.selectors import run_current
+from webapp.annotations.models import Run
 from webapp.jobs.health import health_of_jobs, parts_of_server
 from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
 from webapp.results.selectors import worklist_rows as select_worklist_rows
-from webapp.slides.models import Slide, Study
+from webapp.results.worklist import Group, groups, in_group, reading_progress
+from webapp.slides.models import Case, Slide, SlideQuerySet, Study
 from webapp.slides.services import may_set_mpp
 
 _ROWS = 25
@@ -27,7 +30,7 @@ _ROWS = 25
 
 @login_required
 def worklist(request: HttpRequest) -> HttpResponse:
-    """What there is to read, and where slides are dropped in."""
+    """What needs a reader, and where slides are dropped in."""
     studies = Study.objects.visible_to(request.user).order_by("pk")
     context = {
         **_worklist(request),
@@ -45,10 +48,37 @@ def worklist_rows(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+def slides(request: HttpRequest) -> HttpResponse:
+    """Every slide, the newest first."""
+    search = request.GET.get("search", "").strip()
+    return render(request, "slides.html", _rows(request, _found(request, search), search=search))
+
+
+@login_required
+def cases(request: HttpRequest) -> HttpResponse:
+    """Every case, with how many slides it has."""
+    search = request.GET.get("search", "").strip()
+    found = Case.objects.visible_to(request.user).select_related("study").filter(identifier__icontains=search)
+    counted = found.annotate(slide_count=Count("slides", distinct=True), newest=Max("slides__uploaded_at"))
+    page = Paginator(counted.order_by("study__name", "identifier"), _ROWS).get_page(request.GET.get("page"))
+    return render(request, "cases.html", {"page": page, "search": search})
+
+
+@login_required
+def case(request: HttpRequest, pk: int) -> HttpResponse:
+    """One patient: all slides, side by side."""
+    found: Case = get_object_or_404(Case.objects.visible_to(request.user).select_related("study"), pk=pk)
+    rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study"))
+    return render(request, "case.html", {"case": found, **rows})
+
+
+@login_required
 def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Look at a slide, find its mitoses, read the count."""
     found: Slide = get_object_or_404(Slide.objects.visible_to(request.user).select_related("case__study"), pk=pk)
-    run = run_current(slide=found)
+    runs = Run.objects.filter(slide=found).select_related("model")
+    asked = request.GET.get("run")
+    run = _run(runs, asked) if asked else runs.first()
     config = {
         "slide": str(found.pk),
         "width": found.width,
@@ -58,9 +88,17 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "run": str(run.pk) if run else None,
         "defaultScore": settings.DEFAULT_MIN_SCORE,
         "floor": settings.STORED_SCORE_FLOOR,
+        "person": request.user.get_username(),
     }
-    may = may_set_mpp(slide=found, user=request.user)  # type: ignore[arg-type]
-    return render(request, "slide.html", {"slide": found, "run": run, "config": config, "may_set_mpp": may})
+    context = {
+        "slide": found,
+        "shown": found.state in {Slide.State.READY, Slide.State.NEEDS_MPP},
+        "run": run,
+        "others": [other for other in runs if other != run],
+        "config": config,
+        "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
+    }
+    return render(request, "slide.html", context)
 
 
 @login_required
@@ -90,15 +128,62 @@ def models(request: HttpRequest) -> HttpResponse:
     return render(request, "models.html", {"models": ModelVersion.objects.all()})
 
 
+@login_required
+def model(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One model version: what it was made from, what it was measured at, and where it has been used."""
+    found = get_object_or_404(ModelVersion.objects.select_related("parent"), pk=pk)
+    runs = Run.objects.visible_to(request.user).filter(model=found).select_related("slide")
+    context = {
+        "model": found,
+        "runs": runs[:_ROWS],
+        "run_count": runs.count(),
+        "card": json.dumps(found.card, indent=2),
+    }
+    return render(request, "model.html", context)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """There is no such page, or it is not the reader's to see: which of the two is not said."""
+    return render(request, "problem.html", {"problem": "not found"}, status=404)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The reader may not do this."""
+    return render(request, "problem.html", {"problem": "forbidden"}, status=403)
+
+
 def _worklist(request: HttpRequest) -> dict[str, Any]:
     search = request.GET.get("search", "").strip()
-    slides = Slide.objects.visible_to(request.user).select_related("case__study")
-    if search:
-        slides = slides.search(search, request.user)
-    page = Paginator(slides.order_by("-uploaded_at"), _ROWS).get_page(request.GET.get("page"))
-    rows = select_worklist_rows(slides=list(page.object_list), min_score=settings.DEFAULT_MIN_SCORE)
+    found = _found(request, search)
+    counts = groups(found, min_score=settings.DEFAULT_MIN_SCORE)
+    asked = request.GET.get("show", "")
+    group = Group(asked) if asked in Group.values else Group.OPEN_ONES
+    rows = _rows(request, in_group(found, group, min_score=settings.DEFAULT_MIN_SCORE), search=search)
+    tabs = [{"group": one, "count": counts[one]} for one in Group]
+    return {**rows, "busy": rows["busy"] or counts[Group.WAITING] > 0, "group": group, "tabs": tabs}
+
+
+def _found(request: HttpRequest, search: str) -> SlideQuerySet:
+    found = Slide.objects.visible_to(request.user).select_related("case__study")
+    return found.search(search, request.user) if search else found
+
+
+def _rows(request: HttpRequest, found: QuerySet[Slide], search: str = "") -> dict[str, Any]:
+    page = Paginator(found.order_by("-uploaded_at"), _ROWS).get_page(request.GET.get("page"))
+    shown = list(page.object_list)
+    rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
+    progress = reading_progress(shown, min_score=settings.DEFAULT_MIN_SCORE)
+    for row in rows:
+        row["judged"], row["of"] = progress.get(row["slide"].pk, (0, 0))
     busy = any(row["job"] for row in rows)
     return {"page": page, "rows": rows, "busy": busy, "search": search, "min_score": settings.DEFAULT_MIN_SCORE}
+
+
+def _run(runs: QuerySet[Run], asked: str) -> Run:
+    try:
+        return get_object_or_404(runs, pk=asked)
+    except ValidationError as error:  # no id at all
+        raise Http404 from error
 
 
 def _jobs(request: HttpRequest) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+// Count, density, hotspot and score, as reviewed and as by AI. What the page has counted shows at once; the server's word stands.
+
+import * as api from "./api.js";
+import { outlineOf } from "./geometry.js";
+
+const PAUSE = 150; // ms that the hand must rest before the server is asked
+const inWords = ({ interval: [low, high], unseen }) =>
+  `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}, ${unseen} in it not looked at`;
+const whole = (value) => value.toLocaleString("en");
+
+export class Numbers {
+  #config;
+  #store;
+  #scene;
+  #timer = null;
+  #asked = 0;
+  #answer = null;
+  #counted = -1;
+
+  /** @param {object} config of the page @param {import("./store.js").Store} store @param {import("./overlay.js").Scene} scene */
+  constructor(config, store, scene) {
+    [this.#config, this.#store, this.#scene] = [config, store, scene];
+    this.at = Object.fromEntries([...document.querySelectorAll("[data-number]")].map((cell) => [cell.dataset.number, cell]));
+    this.rests = document.getElementById("density");
+    this.judged = document.getElementById("judged");
+  }
+
+  /** Show what the page counts, where that has changed. */
+  recount() {
+    if (!this.#store.loaded || this.#counted === this.#store.revision) return;
+    this.#counted = this.#store.revision;
+    this.#count(this.#store.numbers());
+  }
+
+  /** Show what the page counts, and ask the server. */
+  update() {
+    this.recount();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.confirm().catch(() => {}), PAUSE);
+  }
+
+  async confirm() {
+    const asked = ++this.#asked;
+    const score = this.#store.minScore;
+    const answer = await api.count(this.#config.slide, this.#config.run, score);
+    if (asked !== this.#asked || score !== this.#store.minScore) return; // a newer question is under way
+    this.#answer = answer;
+    this.#show(answer);
+  }
+
+  #count({ ai, reviewed, mitotic, non_mitotic, unsure, added, unseen }) {
+    this.#put("reviewed-count", reviewed);
+    this.#put("ai-count", ai);
+    this.at["reviewed-count"].dataset.count = reviewed;
+    const said = mitotic + non_mitotic + unsure;
+    this.judged.textContent = said
+      ? `${whole(said)} judged: ${whole(mitotic)} mitotic, ${whole(non_mitotic)} not, ${whole(unsure)} unsure, ${whole(added)} of them added · ${whole(unseen)} not looked at`
+      : "By AI alone: nobody has judged a figure yet.";
+    const tissue = this.#answer?.tissue_mm2;
+    for (const [name, count] of [["reviewed", reviewed], ["ai", ai]]) {
+      this.#put(`${name}-density`, tissue ? (count / tissue).toFixed(1) : "–");
+    }
+  }
+
+  #show(answer) {
+    const { ai, tissue_mm2: tissue } = answer;
+    const reviewed = answer.reviewed ?? ai;
+    const mpp = this.#config.mpp;
+    this.#scene.hotspots = mpp
+      ? (reviewed.hotspots ?? []).map((spot) => ({ ...outlineOf(spot.shape, spot.area_mm2, mpp, spot.x, spot.y), count: spot.count }))
+      : [];
+    this.#store.changed();
+    if (answer.judged) this.#count({ ai: ai.count, reviewed: reviewed.count, ...answer.judged });
+    else if (this.#store.loaded) this.#count(this.#store.numbers());
+    else this.#count({ ai: ai.count, reviewed: ai.count, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: ai.count });
+    for (const [name, value] of [["reviewed", reviewed], ["ai", ai]]) {
+      this.#put(`${name}-density`, value.count_per_mm2 === null ? "–" : value.count_per_mm2.toFixed(1));
+      const hotspot = value.hotspots?.[0];
+      this.#put(`${name}-hotspot`, hotspot ? hotspot.count : "–");
+      this.#put(`${name}-score`, value.score?.value ?? "–");
+    }
+    const area = answer.area_mm2;
+    document.getElementById("hotspot-area").textContent = area ? `in ${area} mm²` : "";
+    const rule = reviewed.score?.rule;
+    document.getElementById("score-rule").textContent = rule ? rule.id : "";
+    this.rests.textContent = [
+      ...(tissue ? [`per mm² of ${tissue.toFixed(2)} mm² tissue`] : []),
+      answer.model.name,
+      ...(answer.reason ? [answer.reason] : []),
+      ...(reviewed.hotspots?.[0] ? [inWords(reviewed.hotspots[0])] : []),
+      ...(answer.stale ?? []),
+    ].join(" · ");
+  }
+
+  #put(name, value) {
+    this.at[name].textContent = typeof value === "number" ? whole(value) : value;
+  }
+}

@@ -1,0 +1,27 @@
+// What can be taken back, the newest first.
+
+export class Undo {
+  #steps = [];
+
+  /** @param {{say: string, back: () => Promise<void> | void}} step */
+  push(step) {
+    this.#steps.push(step);
+  }
+
+  get next() {
+    return this.#steps.at(-1)?.say ?? "";
+  }
+
+  /** Take the newest step back; what it was, or "" where there is none. A step that fails stays to be tried again. */
+  async back() {
+    const step = this.#steps.pop();
+    if (!step) return "";
+    try {
+      await step.back();
+    } catch (error) {
+      this.#steps.push(step);
+      throw error;
+    }
+    return step.say;
+  }
+}

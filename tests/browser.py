@@ -1,0 +1,58 @@
+"""What browser tests share: Chromium, a person signed in, screenshots that stay, the rules of axe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOTS = ROOT / "var" / "screenshots"
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium; tests that need it are skipped, saying so, without it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        if os.environ.get("MITOSCOPE_NEEDS_BROWSER"):
+            pytest.fail("Chromium is not installed, and MITOSCOPE_NEEDS_BROWSER says that it must be")
+        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=[*_FLAGS, "--disable-sync"])
+        yield launched
+        launched.close()
+
+
+def sign_in(page: Any, address: str, name: str, password: str) -> None:
+    """Through the page, as a person does."""
+    page.goto(address)
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", password)
+    page.click("button.primary")
+    page.wait_for_selector("h1:has-text('Worklist')")
+
+
+def shoot(page: Any, name: str) -> None:
+    """A picture of the page, kept in var/screenshots."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def offences(page: Any) -> list[str]:
+    """What axe finds against WCAG 2.2 A and AA on the page as it is."""
+    # Not by a script element: the page's policy would have to be weakened for it.
+    page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8") + ";0")
+    found = page.evaluate(
+        """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}))
+        .violations.map(({id, nodes}) => id + ": " + nodes.slice(0, 4).map(({target, any}) =>
+          target.join(" ") + " " + (any[0]?.message ?? "")).join("; "))"""
+    )
+    return list(found)

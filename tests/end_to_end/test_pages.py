@@ -1,0 +1,95 @@
+"""The pages around the slide: worklist, slides, cases, jobs, models; full, empty, failed and forbidden."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import offences, shoot
+from webapp.annotations.models import Label
+from webapp.annotations.services import detection_request, figure_judge
+from webapp.jobs.models import Job
+from webapp.jobs.states import State
+from webapp.slides.models import Slide
+
+
+@pytest.fixture
+def slides(transactional_db, make_slide, make_run, alice):
+    """One slide of each kind."""
+    read, unread = make_slide(name="read.tif"), make_slide(name="unread.tif")
+    make_run(read, [(100, 100, 0.9)])
+    figure_judge(slide=read, by=alice, label=Label.MITOTIC, x=100, y=100)
+    make_run(unread, [(100, 100, 0.9), (300, 200, 0.7)])
+    figure_judge(slide=unread, by=alice, label=Label.MITOTIC, x=100, y=100)
+    waiting, failed = make_slide(name="waiting.tif"), make_slide(name="failed.tif")
+    job = detection_request(slide=waiting, by=alice)
+    job.shards.update(state=State.RUNNING, claim=job.pk, windows_total=400, windows_done=260, windows_skipped=90)
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
+    broken = detection_request(slide=failed, by=alice)
+    Job.objects.filter(pk=broken.pk).update(state=State.FAILED, error="The file broke off at tile 7.")
+    make_slide(name="unscaled.png", mpp=None)
+    make_slide(name="refused.svs", state=Slide.State.REFUSED, remark="This is neither a slide nor a picture.")
+    return {slide.name.split(".")[0]: slide for slide in Slide.objects.all()}
+
+
+def names(page):
+    return {name.split(".")[0] for name in page.locator("#rows tbody strong").all_inner_texts()}
+
+
+def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open_as, alice):
+    page = open_as(alice, "/")
+    assert names(page) == {"unread", "waiting", "failed", "unscaled", "refused"}
+    assert "1 of 2" in page.inner_text("#rows")
+    assert page.locator(".groups a").all_inner_texts() == [
+        "Open 5", "To read 1", "Waiting for detection 1", "Asking for you 3", "Read 1",
+    ]  # fmt: skip
+    shoot(page, "worklist")
+    for group, wanted in (
+        ("Waiting", {"waiting"}),
+        ("Asking", {"failed", "unscaled", "refused"}),
+        ("Read", {"read"}),
+    ):
+        page.click(f".groups a:text-matches('^{group}')")
+        assert names(page) == wanted, group
+        shoot(page, f"worklist-{group.split()[0].lower()}")
+    assert offences(page) == []
+
+
+def test_every_page_is_accessible_in_both_lights(slides, model, open_as, alice):
+    page = open_as(alice, "/?show=asking")
+    for name, path in {
+        "worklist-asking": "/?show=asking", "slides": "/slides/", "cases": "/cases/", "jobs": "/jobs/",
+        "case": f"/cases/{slides['unread'].case_id}/", "models": "/models/", "model": f"/models/{model.pk}/",
+        "slide-refused": f"/slides/{slides['refused'].pk}/",
+    }.items():  # fmt: skip
+        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + path)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert offences(page) == [], (name, scheme)
+            shoot(page, f"page-{name}-{scheme}")
+
+
+def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):
+    page = open_as(alice, "/jobs/")
+    row = page.locator("tr:has-text('waiting.tif')")
+    assert "260 of 400 windows" in row.inner_text()
+    assert "90 skipped as glass" in row.inner_text()
+    assert "The file broke off at tile 7." in page.inner_text("tr:has-text('failed.tif')")
+
+
+def test_empty_pages_say_what_to_do_and_forbidden_ones_what_is_so(run, open_as, bob):
+    page = open_as(bob, "/", allow=("404",))
+    page.wait_for_selector("h2:has-text('Nothing to read')")
+    shoot(page, "empty-worklist")
+    for path, words in {"/slides/": "No slides yet", "/cases/": "No cases yet", "/jobs/": "No jobs yet"}.items():
+        page.click(f"nav a[href='{path}']")
+        page.wait_for_selector(f"h2:has-text('{words}')")
+    page.goto(page.url.replace("/jobs/", f"/slides/{run.slide_id}/"))
+    page.wait_for_selector("h1:has-text('Nothing is here')")
+    assert offences(page) == []
+    shoot(page, "not-found")
+
+
+def test_a_model_version_shows_where_it_was_used(run, open_as, alice):
+    page = open_as(alice, f"/models/{run.model_id}/")
+    page.click("a:has-text('B-17.tif')")
+    page.wait_for_selector("body[data-candidates='40']")

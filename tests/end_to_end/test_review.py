@@ -1,0 +1,212 @@
+"""A reader at work: verdicts by keyboard, missed figures, regions, undo, two readers, a server that is away."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.browser import shoot
+from webapp.annotations.models import Figure, Region, Verdict
+
+
+@pytest.fixture
+def open_slide(run, open_as):
+    def open_slide(user, **options):
+        page = open_as(user, f"/slides/{run.slide_id}/", **options)
+        page.wait_for_selector("body[data-candidates='40']")
+        page.wait_for_selector("#gallery li")
+        page.wait_for_selector("[data-number='ai-count']:has-text('25')")
+        return page
+
+    return open_slide
+
+
+def saved(page):
+    page.wait_for_selector("#saved[data-state='saved']", timeout=20_000)
+
+
+def number(page, name):
+    return page.inner_text(f"[data-number='{name}']")
+
+
+def middle(page):
+    box = page.locator("#viewer").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_thirty_verdicts_by_keyboard_in_less_than_a_minute_and_the_numbers_follow(run, open_slide, alice):
+    page = open_slide(alice)
+    page.fill("#score", "0.38")  # 31 candidates
+    page.wait_for_selector("[data-number='ai-count']:has-text('31')")
+    page.keyboard.press("j")
+    page.wait_for_selector("#gallery li[aria-current]")
+    began = time.monotonic()
+    for i in range(30):
+        page.wait_for_selector(f"#card [data-say]:has-text('· {i + 1} of 31')")
+        page.keyboard.press("mnu"[i % 3])
+    assert time.monotonic() - began < 60
+    saved(page)
+    page.wait_for_selector("#judged:has-text('30 judged: 10 mitotic, 10 not, 10 unsure')")
+    assert number(page, "reviewed-count") == "11"
+    assert number(page, "ai-count") == "31"
+    assert Verdict.objects.filter(by=alice).count() == 30
+    assert run.candidates.count() == 40  # the run is as it was
+    shoot(page, "review-thirty-verdicts")
+    page.reload()
+    page.wait_for_selector("#judged:has-text('30 judged')", timeout=20_000)
+    assert page.locator("#gallery li[data-label='non_mitotic']").count() > 0
+
+
+def test_z_takes_back_verdicts_one_after_the_other(open_slide, alice):
+    page = open_slide(alice)
+    page.keyboard.press("j")
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    saved(page)
+    assert number(page, "reviewed-count") == "23"
+    page.keyboard.press("z")
+    page.wait_for_selector("[data-number='reviewed-count']:has-text('24')")
+    page.click("#undo")
+    page.wait_for_selector("[data-number='reviewed-count']:has-text('25')")
+    saved(page)
+    assert set(Figure.objects.values_list("label", flat=True)) == {""}
+    assert Verdict.objects.count() == 4  # history is kept
+    page.keyboard.press("z")
+    page.wait_for_selector("#toast:has-text('nothing to take back')")
+
+
+def test_the_gallery_is_sorted_and_filtered_and_context_is_one_key_away(open_slide, alice):
+    page = open_slide(alice)
+    page.select_option("#order", "threshold")
+    assert page.inner_text("#gallery li:first-child .score") == "0.50"
+    page.select_option("#order", "score")
+    assert page.inner_text("#gallery li:first-child .score") == "0.98"
+    page.keyboard.press("j")
+    picture = page.locator("#card img")
+    assert "size=128" in picture.get_attribute("src")
+    page.keyboard.press("c")
+    assert "size=512" in picture.get_attribute("src")
+    page.wait_for_timeout(300)
+    shoot(page, "review-context")
+    page.keyboard.press("c")
+    page.keyboard.press("m")
+    page.select_option("#filter", "mitotic")
+    assert page.locator("#gallery li").count() == 1
+    page.select_option("#filter", "open")
+    page.wait_for_selector("#showing:has-text('Showing 24')")
+
+
+def test_a_missed_figure_is_added_with_one_key_or_one_click_and_can_be_taken_back(open_slide, alice):
+    page = open_slide(alice)
+    x, y = middle(page)
+    page.mouse.move(x + 31, y + 44)
+    page.keyboard.press("a")
+    saved(page)
+    page.wait_for_selector("[data-number='reviewed-count']:has-text('26')")
+    page.click("#tool-add")
+    page.mouse.click(x + 20, y - 30)
+    page.wait_for_selector("[data-number='reviewed-count']:has-text('27')")
+    saved(page)
+    shoot(page, "review-added")
+    assert Figure.objects.filter(added=True, label="mitotic").count() == 2
+    page.keyboard.press("z")
+    page.wait_for_selector("[data-number='reviewed-count']:has-text('26')")
+    saved(page)
+    assert Figure.objects.filter(added=True, label="mitotic").count() == 1
+    page.select_option("#filter", "added")
+    assert page.locator("#gallery li").count() == 1
+
+
+def test_regions_are_drawn_changed_removed_and_taken_back_and_the_count_follows(open_slide, alice):
+    page = open_slide(alice)
+    box = page.locator("#viewer").bounding_box()
+    x0, y0 = box["x"] + 90, box["y"] + 60
+
+    def corner(x, y):
+        page.mouse.click(x0 + x, y0 + y)
+        page.wait_for_timeout(350)  # slower than a double click
+
+    page.keyboard.press("p")
+    for x, y in ((20, 5), (650, 5), (650, 130), (20, 130)):
+        corner(x, y)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-number='ai-count']:has-text('8')")  # the first row of candidates
+    region = Region.objects.current().get()
+    assert region.kind == "tumour"
+    assert len(region.polygon) == 4
+    page.click("#tab-areas")
+    page.wait_for_selector("#regions li:has-text('tumour, 0.0')")
+    shoot(page, "review-region")
+
+    page.mouse.move(x0 + 650, y0 + 130)  # drag a corner down to the second row
+    page.mouse.down()
+    page.mouse.move(x0 + 660, y0 + 200, steps=3)
+    page.mouse.move(x0 + 650, y0 + 280, steps=3)
+    page.mouse.up()
+    page.wait_for_selector("#toast:has-text('The change is saved')")
+    assert Region.objects.current().get().replaces == region
+    page.keyboard.press("z")
+    page.wait_for_selector("#toast:has-text('Taken back')")
+    page.wait_for_selector("[data-number='ai-count']:has-text('8')")
+
+    page.keyboard.press("x")
+    for x, y in ((20, 5), (330, 5), (330, 130), (20, 130)):
+        corner(x, y)
+    page.keyboard.press("Backspace")
+    corner(20, 130)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-number='ai-count']:has-text('4')")
+    page.locator("#regions li:has-text('exclusion') button[data-do=remove]").click()
+    page.wait_for_selector("[data-number='ai-count']:has-text('8')")
+    page.keyboard.press("z")
+    page.wait_for_selector("[data-number='ai-count']:has-text('4')")
+    shoot(page, "review-exclusion")
+    assert Region.objects.count() == 5  # every step is kept
+
+
+def test_two_readers_do_not_overwrite_each_other_and_see_each_other(open_slide, alice, root):
+    first, second = open_slide(alice, allow=("409",)), open_slide(root, allow=("409",))
+    first.keyboard.press("j")
+    second.keyboard.press("j")
+    first.keyboard.press("m")
+    saved(first)
+    second.keyboard.press("n")
+    second.wait_for_selector(
+        "#toast[data-kind='warn']:has-text('alice has judged this figure in the meantime: mitotic figure')"
+    )
+    second.wait_for_selector("#card [data-history]:has-text('by alice')")
+    shoot(second, "review-conflict")
+    assert Figure.objects.get().label == "mitotic"
+    second.keyboard.press("n")  # seen, and still of another opinion
+    saved(second)
+    assert Figure.objects.get().label == "non_mitotic"
+    first.wait_for_selector("[data-number='reviewed-count']:has-text('24')", timeout=10_000)
+
+
+def test_verdicts_given_while_the_server_is_away_are_kept_said_and_sent_later(open_slide, alice):
+    page = open_slide(alice, allow=("ERR_INTERNET_DISCONNECTED", "Tile %s failed"))
+    page.keyboard.press("j")
+    page.context.set_offline(True)
+    page.keyboard.press("m")
+    page.keyboard.press("n")
+    page.wait_for_selector("#saved[data-state='away']:has-text('2 verdicts wait in this browser')")
+    shoot(page, "review-offline")
+    assert Verdict.objects.count() == 0
+    assert number(page, "reviewed-count") == "24"
+    page.context.set_offline(False)
+    saved(page)
+    assert sorted(Figure.objects.values_list("label", flat=True)) == ["mitotic", "non_mitotic"]
+
+
+def test_verdicts_that_waited_are_sent_after_the_page_was_closed(open_slide, alice):
+    page = open_slide(alice, allow=("ERR_FAILED",))
+    page.route("**/figures/**", lambda route: route.abort())
+    page.keyboard.press("j")
+    page.keyboard.press("u")
+    page.wait_for_selector("#saved[data-state='away']")
+    page.unroute("**/figures/**")
+    page.reload()
+    page.wait_for_selector("#judged:has-text('1 judged')", timeout=20_000)
+    saved(page)
+    assert Verdict.objects.get().label == "unsure"

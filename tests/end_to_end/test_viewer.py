@@ -1,0 +1,182 @@
+"""Looking at a slide: scale, turning, places, light, fields, heatmap, two runs; each with a picture kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.browser import offences, shoot
+
+
+@pytest.fixture
+def page(run, open_as, alice):
+    page = open_as(alice, f"/slides/{run.slide_id}/")
+    page.wait_for_selector("body[data-candidates='40']")
+    page.wait_for_selector("[data-number='ai-count']:has-text('25')")
+    return page
+
+
+def inked(page, colour=None):
+    """How many pixels of the overlay are drawn on, of nearly one colour where one is given."""
+    return page.evaluate(
+        """(colour) => { const c = document.getElementById('overlay');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        let n = 0; for (let i = 0; i < d.length; i += 4)
+          n += d[i + 3] > 128 && (!colour || [0, 1, 2].every((k) => Math.abs(d[i + k] - colour[k]) < 16));
+        return n; }""",
+        colour,
+    )
+
+
+def settled(page):
+    page.wait_for_timeout(900)
+
+
+def test_scale_magnification_position_and_a_link_to_the_place(page, open_as, alice):
+    page.keyboard.press("8")
+    page.wait_for_selector("#scalebar:has-text('0.25 µm/px · 40')")
+    settled(page)
+    page.mouse.move(400, 400)
+    assert "µm" in page.inner_text("#position")
+    assert "scale=0.25" in page.url
+    page.keyboard.press("r")
+    settled(page)
+    address = page.url
+    assert "r=15" in address
+    again = open_as(alice, "/" + address.split("/", 3)[3])
+    again.wait_for_selector("#scalebar:has-text('40')")
+    settled(again)
+    assert again.url == address
+    page.keyboard.press("0")
+    settled(page)
+    assert "scale=0.25" not in page.url
+
+
+def test_marks_turn_with_the_slide(page):
+    before = inked(page)
+    assert before > 500
+    page.keyboard.press("6")
+    for _ in range(6):
+        page.keyboard.press("r")
+    settled(page)
+    # A click in the middle of the stage chooses what is drawn there: the mark is where the tissue is.
+    page.keyboard.press("j")
+    settled(page)
+    box = page.locator("#viewer").bounding_box()
+    page.keyboard.press("k")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#card [data-say]:has-text('1 of 25')")
+    shoot(page, "viewer-turned")
+
+
+def test_light_is_changed_in_the_view_alone_and_all_keys_are_told(page):
+    page.keyboard.press("b")
+    page.fill("#brightness", "1.4")
+    assert "brightness(1.4)" in page.locator("#viewer canvas").first.evaluate("c => c.style.filter")
+    shoot(page, "viewer-light")
+    page.click("#light-reset")
+    assert page.locator("#viewer canvas").first.evaluate("c => c.style.filter") == ""
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]:has-text('Not a mitotic figure')")
+    shoot(page, "viewer-keys")
+    assert offences(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    page.wait_for_selector("#view-note:has-text('hidden')")
+    assert inked(page) == 0
+
+
+def test_a_field_of_known_area_is_moved_over_the_slide_and_counts(page):
+    page.keyboard.press("h")
+    page.select_option("#hpf-area", "2 circle")
+    page.wait_for_selector("#hpf-say:has-text('25 reviewed, 25 by AI in 2 mm²')")
+    page.select_option("#hpf-area", "0.237 circle")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowUp")
+    page.wait_for_selector("#hpf-say:not(:has-text('25 reviewed'))")
+    shoot(page, "viewer-field")
+    page.keyboard.press("h")
+    assert page.locator("#hpf-box").is_hidden()
+
+
+def test_two_runs_lie_over_each_other_with_what_only_one_found(run, make_run, open_as, alice):
+    newest = [(c.x + 5, c.y, c.score) for c in run.candidates.all()[2:20]] + [(1900.0, 1900.0, 0.7)]
+    make_run(run.slide, sorted(newest, key=lambda row: -row[2]))
+    page = open_as(alice, f"/slides/{run.slide_id}/")
+    page.wait_for_selector("body[data-candidates='19']")
+    page.click("#tab-runs")
+    page.select_option("#other-run", str(run.pk))
+    page.wait_for_selector("#compare:has-text('18 found by both')")
+    assert "Only this run (ring): 1" in page.inner_text("#compare")
+    assert "Only the other (triangle): 7" in page.inner_text("#compare")
+    settled(page)
+    assert inked(page, [0, 121, 90]) > 50
+    shoot(page, "viewer-two-runs")
+    page.click("#compare button:has-text('0.70')")
+    page.wait_for_selector("#scalebar:has-text('40')")
+
+
+def test_many_candidates_are_a_heatmap_from_afar_and_points_from_near(slide, make_run, open_as, alice):
+    rng = np.random.default_rng(7)
+    places = np.column_stack([rng.uniform(0, 2048, (6000, 2)), np.sort(rng.uniform(0.2, 1, 6000))[::-1]])
+    make_run(slide, [tuple(map(float, row)) for row in places])
+    slide.mpp_x = slide.mpp_y = 2.0  # so that rings are small from afar
+    slide.save()
+    page = open_as(alice, f"/slides/{slide.pk}/")
+    page.wait_for_selector("body[data-candidates='6000']")
+    page.fill("#score", "0.2")
+    page.wait_for_selector("#view-note:has-text('Density of 6,000 candidates')")
+    settled(page)
+    shoot(page, "viewer-heatmap")
+    page.keyboard.press("d")
+    page.wait_for_selector("#view-note:has-text('Showing 5,000 of 6,000 candidates in view')")
+    page.keyboard.press("d")
+    page.keyboard.press("j")
+    settled(page)
+    assert page.inner_text("#view-note") == ""
+    assert inked(page) > 500
+
+
+def test_the_page_is_accessible_and_looks_right_in_each_size_and_light(page):
+    for key in "jmnuj":
+        page.keyboard.press(key)
+    page.wait_for_selector("#saved[data-state='saved']")
+    for width, height in ((1280, 800), (2560, 1440)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            settled(page)
+            shoot(page, f"viewer-{width}-{scheme}")
+            if width == 1280:
+                assert offences(page) == []
+
+
+def test_the_hotspot_follows_each_verdict_and_is_one_key_away(slide, make_run, open_as, alice):
+    slide.mpp_x = slide.mpp_y = 2.0
+    slide.save()
+    near = [(900 + 60 * (i % 4), 900 + 60 * (i // 4), 0.9 - 0.01 * i) for i in range(12)]
+    make_run(slide, [*near, (100.0, 1900.0, 0.6)])
+    page = open_as(alice, f"/slides/{slide.pk}/")
+    page.wait_for_selector("body[data-candidates='13']")
+    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('12')")
+    assert page.inner_text("[data-number='reviewed-score']") == "2"  # 6 per mm2
+    page.keyboard.press("j")
+    page.keyboard.press("n")
+    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('11')")
+    assert page.inner_text("[data-number='ai-hotspot']") == "12"
+    page.keyboard.press("t")
+    settled(page)
+    assert inked(page, [179, 0, 94]) > 200
+    shoot(page, "viewer-hotspot")
+
+
+def test_a_finger_moves_the_slide_and_chooses_a_candidate(run, open_as, alice):
+    page = open_as(alice, f"/slides/{run.slide_id}/", viewport={"width": 820, "height": 1180}, has_touch=True)
+    page.wait_for_selector("body[data-candidates='40']")
+    settled(page)
+    box = page.locator("#viewer").bounding_box()
+    side = min(box["width"], box["height"])  # the slide is square and fills the lower side
+    left, top = box["x"] + (box["width"] - side) / 2, box["y"] + (box["height"] - side) / 2
+    page.touchscreen.tap(left + side * 620 / 2048, top + side * 600 / 2048)
+    page.wait_for_selector("#card[data-empty='false']")
+    shoot(page, "viewer-touch")

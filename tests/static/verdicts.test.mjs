@@ -1,0 +1,71 @@
+// The queue of verdicts: nothing is lost, nothing counts twice, conflicts are told.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { VerdictQueue } from "../../static/viewer/verdicts.js";
+
+class Shelf {
+  kept = new Map();
+  getItem(name) { return this.kept.get(name) ?? null; }
+  setItem(name, value) { this.kept.set(name, value); }
+}
+const failure = (status) => Object.assign(new Error(`status ${status}`), { status });
+const entry = (verdict, local = "f") => ({ verdict, label: "mitotic", x: 1, y: 2, expected: 0, local });
+
+function queue(send, storage = new Shelf()) {
+  const told = { kept: [], conflict: [], refused: [], state: [] };
+  const on = Object.fromEntries(Object.keys(told).map((name) => [name, (...what) => told[name].push(what[0])]));
+  return { queue: new VerdictQueue({ send, storage, name: "q", on }), told, storage };
+}
+
+test("verdicts arrive one by one, in the order in which they were given", async () => {
+  const sent = [];
+  const { queue: q, told } = queue(async (one) => void sent.push(one.verdict));
+  ["a", "b", "c"].forEach((name) => q.give(entry(name)));
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(sent, ["a", "b", "c"]);
+  assert.deepEqual([told.kept.length, q.waiting.length, told.state.at(-1).waiting], [3, 0, 0]);
+});
+
+test("what could not be sent stays in the browser, over a reload, and is sent later with the same id", async () => {
+  const { queue: q, told, storage } = queue(() => Promise.reject(failure(0)));
+  q.give(entry("a"));
+  q.give(entry("b"));
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(told.state.at(-1).waiting, 2);
+  assert.equal(told.state.at(-1).error.status, 0);
+  q.stop();
+  const sent = [];
+  const { queue: again } = queue(async (one) => void sent.push(one.verdict), storage);
+  assert.equal(again.waiting.length, 2);
+  await again.flush();
+  assert.deepEqual(sent, ["a", "b"]);
+});
+
+test("a conflict drops the verdict and those given on top of it, and goes on with the others", async () => {
+  const sent = [];
+  const { queue: q, told } = queue(async (one) => {
+    sent.push(one.verdict);
+    if (one.verdict === "a") throw failure(409);
+  });
+  q.give(entry("a", "f1"));
+  q.give(entry("b", "f1"));
+  q.give(entry("c", "f2"));
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([sent, told.conflict.map((one) => one.verdict), q.waiting.length], [["a", "c"], ["a"], 0]);
+});
+
+test("a refused verdict is told and does not block the others", async () => {
+  const { queue: q, told } = queue(async (one) => {
+    if (one.verdict === "a") throw failure(400);
+  });
+  q.give(entry("a"));
+  q.give(entry("b"));
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([told.refused.length, told.kept.length], [1, 1]);
+});
+
+test("a broken shelf is an empty one", () => {
+  const storage = new Shelf();
+  storage.setItem("q", "{no json");
+  assert.equal(queue(async () => {}, storage).queue.waiting.length, 0);
+});
