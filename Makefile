@@ -52,3 +52,7 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 .PHONY: chaos
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+.PHONY: bench-count
+bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
+	$(BIN)/python -m tests.load.bench_count

@@ -13,9 +13,9 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from webapp.access import throttle
 from webapp.access.models import Answer
 from webapp.jobs.models import Job
+from webapp.shared_memory import ask_again
 
 
 @pytest.fixture
@@ -147,9 +147,15 @@ def test_too_many_calls_are_told_when_to_come_again(client_of, alice, root, slid
 def test_without_redis_nobody_is_held_up(client_of, alice, slide, settings):
     settings.CALLS_PER_MINUTE = 1
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    throttle._redis.cache_clear()
     try:
         assert [client_of(alice).get("/api/v1/slides/").status_code for _ in range(3)] == [200] * 3
     finally:
-        throttle._redis.cache_clear()
-        throttle.PerMinute._quiet_until = 0.0
+        ask_again()
+
+
+@pytest.mark.parametrize("header", ["Token \udcff\udcfe", "Token", "Token a b", "Token " + "x" * 64, "Basic eDp5"])
+def test_what_is_no_token_is_answered(db, client_of, header):
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=header.encode("utf-8", "surrogateescape").decode("latin-1"))
+    answer = client.get("/api/v1/slides/")
+    assert answer.status_code == 401 and answer["Content-Type"] == "application/problem+json"

@@ -28,6 +28,7 @@ def token_make(*, user: User, days: int = 365) -> str:
     """A new token of a person. It is kept hashed, so this is the only time that it can be seen."""
     if days not in LIFETIMES:
         raise InvalidInput(f"A token lives for {', '.join(map(str, LIFETIMES))} days.")
+    AuthToken.objects.filter(user=user, expiry__lt=timezone.now()).delete()
     _, token = AuthToken.objects.create(user, expiry=timedelta(days=days))
     return str(token)
 

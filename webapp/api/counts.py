@@ -12,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from webapp.annotations.models import Run
 from webapp.api.lookup import checked, run_or_newest
-from webapp.results.selectors import mitosis_count, question
+from webapp.results.selectors import mitosis_count, question, runs_to_count
 from webapp.slides.models import Slide
 
 
@@ -123,7 +124,12 @@ class CountView(APIView):
     @extend_schema(parameters=[CountQuerySerializer], responses=CountSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
         """The mitotic count of a slide with its hotspots and score, and what they rest on."""
-        slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
         query = checked(CountQuerySerializer, request.query_params)
-        run = run_or_newest(slide, query.pop("run", None))
-        return Response(mitosis_count(slide=slide, run=run, asked=question(**query)))
+        asked_run = query.pop("run", None)
+        asked = question(**query)
+        runs = Run.objects.visible_to(request.user).filter(slide=pk, **({"pk": asked_run} if asked_run else {}))
+        run = runs_to_count(runs.order_by("-created_at")).first()
+        if run is None:  # say which of the reasons it is
+            slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+            run = run_or_newest(slide, asked_run)
+        return Response(mitosis_count(run=run, asked=asked))

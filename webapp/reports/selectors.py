@@ -46,7 +46,7 @@ def report_changes(*, report: Report) -> list[str]:
         return sentences
     rule = ((then["score"] or {}).get("rule") or {}).get("id", "")
     asked = question(min_score=then["min_score"], area_mm2=then["area_mm2"], shape=then["shape"], rule=rule)
-    now = mitosis_count(slide=slide, run=run, asked=asked)
+    now = mitosis_count(run=run, asked=asked)
     sentences += now["stale"]
     if str(run.pk) != then["run"]:
         sentences.append("A newer run was made after this report.")

@@ -32,7 +32,8 @@ Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _SLACK = 1e-9  # of the reach: what counts as on the rim
-_WORK = 2_000_000  # pairs of figures (and edges of the ground) that one search along rims may look at
+_WORK = 200_000  # pairs of figures (and edges of the ground): rims are searched when there are no more
+_PART = 500_000  # pairs that are looked at together
 _FINEST = 1e-5  # of the reach: cells are not halved further
 
 
@@ -268,7 +269,7 @@ def _best(x: Floats, y: Floats, shape: Shape, ground: Ground) -> Place | None:
         if (count := len(_inside(x, y, shape, px, py))) > best:
             best, at = count, (float(px), float(py))
     best, at, around = _narrow(x, y, shape, ground, best, at)
-    rows = max(1, _WORK // 4 // (len(x) + 6 * len(ground.edges_from)))
+    rows = max(1, _PART // (len(x) + 6 * len(ground.edges_from)))
     for first in range(0, len(around), rows):
         rims = shape.rims(x, y, around[first : first + rows], ground)
         better = np.flatnonzero(rims.count > best)

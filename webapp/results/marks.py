@@ -49,7 +49,7 @@ class Findings:
 
 def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     """All that is to be told of a slide."""
-    count = mitosis_count(slide=slide, run=run, asked=asked)
+    count = mitosis_count(run=run, asked=asked)
     regions = list(Region.objects.current().filter(slide=slide))
     rows = _rows(slide, run)
     xy = np.array([(row["x"], row["y"]) for row in rows], float).reshape(-1, 2)

@@ -7,17 +7,18 @@ Both are counted on the same ground: inside the tumour regions where there are a
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal
-from uuid import UUID
 
 import numpy as np
 import shapely
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -30,11 +31,14 @@ from webapp.results.ground import counted_ground, holds, tissue_mm2_on
 from webapp.results.hotspot import Circle, Place, Shape, Square, fits, hotspots
 from webapp.results.poisson import poisson_interval
 from webapp.results.rules import Rule, score
+from webapp.shared_memory import ask_redis
 from webapp.slides.models import Slide
 
 ShapeName = Literal["circle", "square"]
 SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square": Square}
 _REMEMBERED = 5000  # counts kept by each process
+_KEPT_SECONDS = 86400  # by Redis, for all processes
+_CALCULATION = 1  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,39 @@ class Counted:
     judged: dict[str, int]
 
 
-def mitosis_count(*, slide: Slide, run: Run, asked: Question) -> dict[str, Any]:
-    """The count of a run, with hotspots and score. Without um/px there is no area and no score; `reason` says so."""
-    result = _values(slide, run, asked, _review_states([slide])[slide.pk])
+def runs_to_count(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """Runs with slide, model and all that their counts follow from, in one query.
+
+    verdicts, region_events: how many there were on the slide; both are histories that only grow, so that each number
+    stands for one state. newer: whether there is a newer run over the slide.
+    """
+    figures = Figure.objects.filter(slide=OuterRef("slide")).order_by().values("slide")
+    regions = Region.objects.filter(slide=OuterRef("slide")).order_by().values("slide")
+    newer = Run.objects.filter(slide=OuterRef("slide"), created_at__gt=OuterRef("created_at"))
+    return runs.select_related("slide", "model").annotate(
+        verdicts=Subquery(figures.annotate(sum=Sum("version")).values("sum")),
+        region_events=Subquery(regions.annotate(sum=Count("pk") + Count("ended_at")).values("sum")),
+        newer=Exists(newer),
+    )
+
+
+def mitosis_count(*, run: Run, asked: Question) -> dict[str, Any]:
+    """The count of a run, with hotspots and score. Without um/px there is no area and no score; `reason` says so.
+
+    run: one of `runs_to_count`, whose answer is remembered, so that nobody may change it; any other is read again.
+    """
+    if not hasattr(run, "region_events"):
+        run = runs_to_count(Run.objects.filter(pk=run.pk)).get()
+    stale = _stale(run, asked)
+    key = (*_key(run, asked), tuple(stale))
+    return _remembered.get(key, lambda: _answer(run, asked, stale))
+
+
+def _answer(run: Run, asked: Question, stale: list[str]) -> dict[str, Any]:
+    result = _values(run, asked)
     reviewed = result["reviewed"]
     return {
-        "slide": slide.pk,
+        "slide": run.slide_id,
         "run": run.pk,
         "min_score": asked.min_score,
         "area_mm2": asked.area_mm2,
@@ -99,7 +130,7 @@ def mitosis_count(*, slide: Slide, run: Run, asked: Question) -> dict[str, Any]:
         "hotspot": next(iter(reviewed["hotspots"]), None),
         "score": reviewed["score"],
         **result,
-        "stale": _stale(slide, run, asked),
+        "stale": stale,
         "model": {"name": run.model.name, "sha256": run.model_sha256},
         "parameters": run.parameters,
         "mpp": [run.mpp_x, run.mpp_y],
@@ -144,15 +175,9 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
 def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, Any]]:
     """Of each slide: its count by the newest run, None before there is one, and the job that is under way on it."""
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    runs = {
-        run.slide_id: run for run in Run.objects.filter(slide__in=slides, pk=Subquery(newest)).select_related("model")
-    }
-    asked, states = question(min_score=min_score), _review_states(slides)
-    values = {
-        slide.pk: _values(slide, runs[slide.pk], asked, states[slide.pk])["reviewed"]
-        for slide in slides
-        if slide.pk in runs
-    }
+    runs = runs_to_count(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
+    asked = question(min_score=min_score)
+    values = {run.slide_id: _values(run, asked)["reviewed"] for run in runs}
     jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
     failed = {
         job.slide_id: job
@@ -171,10 +196,15 @@ def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, An
     ]
 
 
-def _values(slide: Slide, run: Run, asked: Question, review_state: Hashable) -> dict[str, Any]:
-    """The two values and what they rest on, remembered by everything that they follow from."""
-    key = (run.pk, asked, slide.mpp, slide.tissue_fraction, review_state)
-    return _remembered.get(key, lambda: _counted(slide, run, asked))
+def _values(run: Run, asked: Question) -> dict[str, Any]:
+    """The two values and what they rest on."""
+    return _shared(_key(run, asked), lambda: _counted(run.slide, run, asked))
+
+
+def _key(run: Run, asked: Question) -> tuple[Hashable, ...]:
+    """Everything that a count follows from: the same key can only have the same count."""
+    counted: Any = run  # one of runs_to_count
+    return run.pk, asked, run.slide.mpp, run.slide.tissue_fraction, counted.verdicts, counted.region_events
 
 
 def _counted(slide: Slide, run: Run, asked: Question) -> dict[str, Any]:
@@ -252,29 +282,21 @@ class _Valuer:
         return "" if self.tissue_mm2 else "No tissue was found, so there is no density."
 
 
-def _stale(slide: Slide, run: Run, asked: Question) -> list[str]:
+def _stale(run: Run, asked: Question) -> list[str]:
     """Why this count may not be the last word, one sentence each."""
     sentences = []
-    if Run.objects.filter(slide=slide, created_at__gt=run.created_at).exists():
+    if run.newer:  # type: ignore[attr-defined]  # one of runs_to_count
         sentences.append("There is a newer run over this slide.")
-    active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
-    if active is not None and active.pk != run.model_id:
-        sentences.append(f"The model {active.name} is active now; this run was made with {run.model.name}.")
-    if slide.mpp is not None and slide.mpp != (run.mpp_x, run.mpp_y):
+    if run.model.state != ModelVersion.State.ACTIVE:
+        active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
+        if active is not None:
+            sentences.append(f"The model {active.name} is active now; this run was made with {run.model.name}.")
+    if run.slide.mpp is not None and run.slide.mpp != (run.mpp_x, run.mpp_y):
         sentences.append("The um/px of this slide was changed after this run.")
     if asked.min_score != settings.DEFAULT_MIN_SCORE:
-        sentences.append(
-            f"Counted from score {asked.min_score:g}; the threshold in use is {settings.DEFAULT_MIN_SCORE:g}."
-        )
+        threshold = f"the threshold in use is {settings.DEFAULT_MIN_SCORE:g}"
+        sentences.append(f"Counted from score {asked.min_score:g}; {threshold}.")
     return sentences
-
-
-def _review_states(slides: Sequence[Slide]) -> dict[UUID, Hashable]:
-    """Of each slide what changes with every verdict and every region: both are histories that only grow."""
-    figures = Figure.objects.filter(slide__in=slides).values_list("slide").annotate(Count("pk"), Sum("version"))
-    regions = Region.objects.filter(slide__in=slides).values_list("slide").annotate(Count("pk"), Count("ended_at"))
-    of_figures, of_regions = ({row[0]: row[1:] for row in rows.order_by()} for rows in (figures, regions))
-    return {slide.pk: (of_figures.get(slide.pk), of_regions.get(slide.pk)) for slide in slides}
 
 
 def _points(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
@@ -282,7 +304,7 @@ def _points(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
 
 
 class _Remembered:
-    """The last results by everything that they follow from, so that none can be out of date."""
+    """The last results of this process by everything that they follow from, so that none can be out of date."""
 
     def __init__(self) -> None:
         self._results: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
@@ -300,6 +322,17 @@ class _Remembered:
             while len(self._results) > _REMEMBERED:
                 self._results.popitem(last=False)
         return result
+
+
+def _shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The same among all processes, so that a hotspot is searched once; made anew where Redis is away."""
+    name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
+    if kept := ask_redis(lambda redis: redis.get(name)):
+        found: dict[str, Any] = json.loads(kept)
+        return found
+    result = make()
+    ask_redis(lambda redis: redis.set(name, json.dumps(result), ex=_KEPT_SECONDS))
+    return result
 
 
 _remembered = _Remembered()

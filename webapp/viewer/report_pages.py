@@ -39,7 +39,7 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
     reports = list(Report.objects.filter(slide=slide).select_related("signed_by").order_by("-version"))
     context = {
         "slide": slide,
-        "count": mitosis_count(slide=slide, run=run, asked=asked) if run else None,
+        "count": mitosis_count(run=run, asked=asked) if run else None,
         "reports": [{"report": report, "changes": report_changes(report=report)} for report in reports],
     }
     return render(request, "report.html", context)
