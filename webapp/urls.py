@@ -13,5 +13,7 @@ urlpatterns = [
     path("", include("webapp.viewer.urls")),
 ]
 
-handler403 = "webapp.viewer.views.forbidden"
-handler404 = "webapp.viewer.views.not_found"
+handler400 = "webapp.handlers.bad_request"
+handler403 = "webapp.handlers.forbidden"
+handler404 = "webapp.handlers.not_found"
+handler500 = "webapp.handlers.server_error"

@@ -1,8 +1,8 @@
 """`make bench-count`: the mitotic count at 200 requests a second over 1,000 slides and 2 million candidates.
 
-Starts PostgreSQL, Redis and the web server as `make run` does, on sockets and a loopback port of its own; asks as an open
-loop (a request is due every 5 ms, whether or not the one before has been answered), so that waiting counts. Prints the
-figures and the plans of the queries. Not a test: what it measures depends on what else the machine does.
+Starts PostgreSQL, Redis and the web server as `make run` does, on sockets and a loopback port of its own; asks as an
+open loop (a request is due every 5 ms, whether or not the one before has been answered), so that waiting counts. Prints
+the figures and the plans of the queries. Not a test: what it measures depends on what else the machine does.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from http.client import responses
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -45,6 +46,13 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
 
 def problem(status: int, detail: str, **extra: Any) -> Response:
     """An RFC 9457 body. detail: one sentence for the person who asked."""
-    title = _PHRASES[status]
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-    return Response(body, status=status, content_type="application/problem+json")
+    return Response({**_body(status, detail), **extra}, status=status, content_type="application/problem+json")
+
+
+def bare_problem(status: int, detail: str) -> HttpResponse:
+    """The same form outside of the API's views."""
+    return HttpResponse(json.dumps(_body(status, detail)), status=status, content_type="application/problem+json")
+
+
+def _body(status: int, detail: str) -> dict[str, Any]:
+    return {"type": "about:blank", "title": _PHRASES[status], "status": status, "detail": detail}

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import mixins, viewsets
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api.idempotency import Idempotent
+from webapp.api.lookup import checked
 from webapp.api.serializers import JobSerializer
 from webapp.jobs.models import Job
 from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.services import job_cancel, job_retry
-
-_FILTERS = [
-    OpenApiParameter("slide", str, description="id of a slide"),
-    OpenApiParameter("state", str, description="pending, running, succeeded, failed or cancelled"),
-    OpenApiParameter("kind", str, description="ingest or detect"),
-]
+from webapp.jobs.states import State
 
 
-@extend_schema_view(list=extend_schema(parameters=_FILTERS))
+class JobFilterSerializer(serializers.Serializer[Any]):
+    """Which jobs."""
+
+    slide = serializers.UUIDField(required=False)
+    state = serializers.ChoiceField(choices=State.choices, required=False)
+    kind = serializers.ChoiceField(choices=Job.Kind.choices, required=False)
+    since = serializers.DateTimeField(required=False, help_text="Asked for at or after this time.")
+
+
+@extend_schema_view(list=extend_schema(parameters=[JobFilterSerializer]))
 class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Job]):
     """Jobs on slides that you may see."""
 
@@ -31,10 +38,11 @@ class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
 
     def get_queryset(self) -> QuerySet[Job]:
         jobs = jobs_shown(user=self.request.user)
-        for name in ("slide", "state", "kind"):
-            if value := self.request.query_params.get(name):
-                jobs = jobs.filter(**{name: value})
-        return jobs
+        if self.action != "list":
+            return jobs
+        wanted = checked(JobFilterSerializer, self.request.query_params)
+        names = {"since": "created_at__gte"}
+        return jobs.filter(**{names.get(name, name): value for name, value in wanted.items()})
 
     @extend_schema(request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import mixins, status, viewsets
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,14 +31,18 @@ from webapp.registry.models import ModelVersion
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_set_mpp
 
-_FILTERS = [
-    OpenApiParameter("state", str, description="preparing, needs_mpp, ready or refused"),
-    OpenApiParameter("case", str, description="identifier of the case"),
-    OpenApiParameter("search", str, description="part of the name or the case identifier"),
-]
+
+class SlideFilterSerializer(serializers.Serializer[Any]):
+    """Which slides."""
+
+    state = serializers.ChoiceField(choices=Slide.State.choices, required=False)
+    study = serializers.CharField(required=False, help_text="Name of the study.")
+    case = serializers.CharField(required=False, help_text="Identifier of the case.")
+    search = serializers.CharField(required=False, help_text="Part of the name or of the case's identifier.")
+    since = serializers.DateTimeField(required=False, help_text="Uploaded at or after this time.")
 
 
-@extend_schema_view(list=extend_schema(parameters=_FILTERS))
+@extend_schema_view(list=extend_schema(parameters=[SlideFilterSerializer]))
 class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Slide]):
     """Slides that you may see."""
 
@@ -49,14 +53,13 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
         slides = Slide.objects.visible_to(self.request.user).select_related("case__study")
         slides = slides.annotate(newest_run=Subquery(newest))
-        query = self.request.query_params
-        if state := query.get("state"):
-            slides = slides.filter(state=state)
-        if case := query.get("case"):
-            slides = slides.filter(case__identifier=case)
-        if search := query.get("search"):
+        if self.action != "list":
+            return slides
+        wanted = checked(SlideFilterSerializer, self.request.query_params)
+        if search := wanted.pop("search", None):
             slides = slides.search(search, self.request.user)
-        return slides
+        names = {"study": "case__study__name", "case": "case__identifier", "since": "uploaded_at__gte"}
+        return slides.filter(**{names.get(name, name): value for name, value in wanted.items()})
 
     @extend_schema(methods=["GET"], parameters=[DetectionQuerySerializer], responses=DetectionsSerializer)
     @extend_schema(methods=["POST"], request=DetectionRequestSerializer, responses={202: JobSerializer})

@@ -1,0 +1,46 @@
+"""What every operation of the OpenAPI description has in common: one form of errors, and keys of calls sent twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROBLEM = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "One sentence: what was wrong and what to do."},
+        "errors": {"type": "object", "description": "What was wrong with each field, where that is known."},
+    },
+    "required": ["type", "title", "status", "detail"],
+    "example": {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "No detection has been made on this slide yet; ask for one with POST .../detections/.",
+    },
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": "A key of your own making. Sent again with the same key within a day, the call is not done again: "
+    "the same answer comes again.",
+}
+_METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A hook of drf-spectacular, called with the whole description."""
+    result["components"]["schemas"]["Problem"] = _PROBLEM
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    refused = {"description": "What was wrong.", "content": {"application/problem+json": problem}}
+    for path in result["paths"].values():
+        for method, operation in path.items():
+            if method in _METHODS:
+                operation["responses"].setdefault("default", refused)
+            if method == "post":
+                operation.setdefault("parameters", []).append(_KEY)
+    return result
