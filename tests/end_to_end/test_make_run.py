@@ -271,7 +271,7 @@ def test_a_folder_becomes_one_slide_where_it_is_one(running, page, tmp_path):
     row = page.locator("tr:has-text('specimen.zip')")
     row.locator("img").wait_for(timeout=60_000)
     slide = next(s for s in running.get("slides/")["results"] if s["name"] == "specimen.zip")
-    assert (slide["format"], slide["width"]) == ("dicom", 300)
+    assert (slide["format"], slide["width"]) == ("dicom", 16)
 
 
 def test_a_file_that_is_no_slide_is_refused_on_the_page_with_the_reason(running, page, tmp_path):
