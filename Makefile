@@ -56,3 +56,9 @@ chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty t
 .PHONY: bench-count
 bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
 	$(BIN)/python -m tests.load.bench_count
+.PHONY: backup restore
+backup: install  ## copy database, keys, weights and slides into a folder: make backup TO=/other/disk
+	@$(BIN)/python manage.py backup "$(TO)"
+
+restore: install  ## put a backup back into an empty DATA_DIR: make restore FROM=/other/disk/2026-11-25T120000
+	@$(BIN)/python manage.py restore "$(FROM)"
