@@ -62,3 +62,7 @@ backup: install  ## copy database, keys, weights and slides into a folder: make 
 
 restore: install  ## put a backup back into an empty DATA_DIR: make restore FROM=/other/disk/2026-11-25T120000
 	@$(BIN)/python manage.py restore "$(FROM)"
+
+.PHONY: bench-jobs
+bench-jobs: install-tests  ## measure the whole path from "detect" to "done" over the engine alone (ARGS="--mm2 10 --rounds 3" is quicker)
+	$(BIN)/python -m tests.bench_jobs $(ARGS)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from webapp.celery_app import QUEUES
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -38,8 +40,23 @@ def test_lock_files_name_no_registry():
 def test_compose_is_complete_as_far_as_it_can_be_read():
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = compose["services"]
-    assert {"web", "watch", "ingest", "worker", "gpu-worker", "postgres", "redis"} <= set(services)
-    assert services["gpu-worker"]["profiles"] == ["gpu"]
+    assert set(services) == {
+        "proxy", "web", "watch", "ingest", "worker", "gpu-worker", "postgres", "redis", "s3",
+    }  # fmt: skip
+    assert (services["gpu-worker"]["profiles"], services["s3"]["profiles"]) == (["gpu"], ["s3"])
+    settings = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    volumes = set(compose["volumes"])
+    for name, service in services.items():
+        assert "build" in service or re.fullmatch(r"\S+:[\w.-]+", service["image"]), f"{name} is not pinned"
+        assert set(service.get("depends_on", {})) <= set(services)
+        if "build" in service:
+            assert set(service["environment"]) <= settings, f"{name} is given a setting that nobody reads"
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert source in volumes or (ROOT / source).exists(), f"{name} mounts {source}, which is not there"
+        if service.get("command", [""])[0] == "celery":
+            assert set(service["command"][service["command"].index("-Q") + 1].split(",")) <= set(QUEUES)
+    assert f"http://web:{services['web']['expose'][0]}" in (ROOT / "docs/nginx.conf").read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\w+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
     for service in services.values():
         if "build" in service:
