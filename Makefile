@@ -56,6 +56,7 @@ chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty t
 .PHONY: bench-count
 bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
 	$(BIN)/python -m tests.load.bench_count
+
 .PHONY: backup restore
 backup: install  ## copy database, keys, weights and slides into a folder: make backup TO=/other/disk
 	@$(BIN)/python manage.py backup "$(TO)"
