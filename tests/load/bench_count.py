@@ -21,7 +21,9 @@ import threading
 import time
 from pathlib import Path
 
-import tests.services  # noqa: F401  starts PostgreSQL and Redis, and names them in the environment
+import psutil
+
+import tests.services  # starts PostgreSQL and Redis, and names them in the environment
 
 ROOT = Path(__file__).resolve().parents[2]
 os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
@@ -40,6 +42,7 @@ def main() -> None:
     arguments.add_argument("--each", type=int, default=2000, help="candidates a slide")
     arguments.add_argument("--rate", type=float, default=200, help="requests a second")
     arguments.add_argument("--seconds", type=float, default=20)
+    arguments.add_argument("--asked", type=int, default=1000, help="slides that are asked for")
     arguments.add_argument("--port", type=int, default=8690)
     given = arguments.parse_args()
 
@@ -55,17 +58,22 @@ def main() -> None:
     show_plans(slides[0])
     server = start(given.port)
     try:
-        addresses = [f"/api/v1/slides/{pk}/mitosis-count/" for pk in slides]
+        addresses = [f"/api/v1/slides/{pk}/mitosis-count/" for pk in slides[: given.asked]]
         began = time.monotonic()
         drive(given.port, token, addresses, rate=1e6, seconds=1)
-        print(f"every slide for the first time: {len(slides) / (time.monotonic() - began):.0f} a second")
+        print(f"every slide for the first time: {len(addresses) / (time.monotonic() - began):.1f} a second")
         drive(given.port, token, addresses * 2, rate=1e6, seconds=1)  # until both processes know all
         for _ in range(3):
             asked = random.choices(addresses, k=int(given.rate * given.seconds))
-            report(
-                f"{given.rate:g} a second, any slide",
-                drive(given.port, token, asked, given.rate, given.seconds),
-                given.rate,
+            before = cpu_seconds(server.pid)
+            took = drive(given.port, token, asked, given.rate, given.seconds)
+            used = [
+                1000 * (after - was) / len(took) for after, was in zip(cpu_seconds(server.pid), before, strict=True)
+            ]
+            report(f"{given.rate:g} a second, any slide", took)
+            print(
+                f"    CPU a request: web {used[0]:.1f} ms, PostgreSQL {used[1]:.1f} ms, Redis {used[2]:.2f} ms",
+                flush=True,
             )
     finally:
         server.send_signal(signal.SIGTERM)
@@ -187,6 +195,28 @@ def drive(port: int, token: str, addresses: list[str], rate: float, seconds: flo
     if failed:
         raise SystemExit(f"{len(failed)} of {len(took)} failed: {failed[0]}")
     return took
+
+
+def cpu_seconds(web: int) -> tuple[float, float, float]:
+    """What the web server, PostgreSQL and Redis of this run have used so far."""
+    ours = psutil.Process().children(recursive=True)
+    servers = [psutil.Process(web), *psutil.Process(web).children(recursive=True)]
+    folder = str(tests.services.folder)
+    postgres = [p for p in psutil.process_iter() if "postgres" in p.name() and _is_ours(p, folder)]
+    redis = [p for p in ours if "redis" in p.name()]
+    first, second, third = (
+        sum(p.cpu_times().user + p.cpu_times().system for p in group) for group in (servers, postgres, redis)
+    )
+    return first, second, third
+
+
+def _is_ours(process: psutil.Process, folder: str) -> bool:
+    """PostgreSQL is no child of ours: by its folder, or by that of the process that began it."""
+    try:
+        parent = process.parent()
+        return any(folder in " ".join(p.cmdline()) for p in (process, parent) if p is not None)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def report(name: str, took: list[float]) -> None:

@@ -31,6 +31,7 @@ CHANGES = [
     "/api/v1/jobs/{job}/retry/",
 ]
 LISTS = ["/api/v1/slides/", "/api/v1/jobs/"]
+STUDIES = "/api/v1/studies/"
 
 
 @pytest.fixture
@@ -99,3 +100,11 @@ def test_a_run_of_another_slide_is_not_reached_through_ones_own(ids, client_of, 
 @pytest.mark.parametrize("name", ["api:slide-list", "api:job-list", "api:model-list", "api:uploads"])
 def test_the_api_asks_for_a_person(name, client, db):
     assert client.get(reverse(name)).status_code == 401
+
+
+def test_studies_are_those_that_one_is_in(ids, study, client_of, alice, bob, charlie):
+    names = {
+        user: [s["name"] for s in client_of(user).get(STUDIES).json()["results"]] for user in (alice, bob, charlie)
+    }
+    assert names == {alice: ["Breast"], bob: ["Elsewhere"], charlie: []}
+    assert client_of(bob).get(f"{STUDIES}{study.pk}/").status_code == 404

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -118,10 +118,41 @@ class CountSerializer(serializers.Serializer[Any]):
     use = serializers.CharField()
 
 
+_HOTSPOT = {
+    "x": 24180.5, "y": 30977.25, "shape": "circle", "area_mm2": 2.0, "count": 17, "count_per_mm2": 8.5,
+    "interval": [9.903, 27.219], "unseen": 2,
+}  # fmt: skip
+_SCORE = {
+    "value": 3,
+    "rule": {
+        "id": "per-mm2",
+        "name": "Density: above 3 and from 8 per mm²",
+        "version": 1,
+        "source": "Bonert and Tate 2017, BioMedical Engineering OnLine, doi:10.1186/s12938-016-0301-z",
+        "area_mm2": 2.0,
+        "cut_offs": [7, 16],
+    },
+    "to_next": None,
+}
+_VALUE = {"count": 96, "count_per_mm2": 1.02, "hotspots": [_HOTSPOT], "score": _SCORE}
+_EXAMPLE = {
+    "slide": "6f1c8b1e-2a51-4f0e-9a55-0d0f4ce1a6c7", "run": "b7a0e7a2-7a86-4b7e-8a0e-3d2f9c54f0d1",
+    "min_score": 0.5, "area_mm2": 2.0, "shape": "circle", "count": 96, "count_per_mm2": 1.02, "hotspot": _HOTSPOT,
+    "score": _SCORE, "tissue_mm2": 94.1, "reason": "", "ai": {**_VALUE, "count": 101, "count_per_mm2": 1.07},
+    "reviewed": _VALUE, "judged": {"mitotic": 20, "non_mitotic": 6, "unsure": 1, "added": 2, "unseen": 76}, "stale": [],
+    "model": {"name": "mitoscope", "sha256": "8c3f..."}, "parameters": {"floor": 0.2}, "mpp": [0.2519, 0.2519],
+    "code_version": "0.2.0", "detected_at": "2026-11-25T10:12:00Z", "use": "research use only",
+}  # fmt: skip
+
+
 class CountView(APIView):
     """The number."""
 
-    @extend_schema(parameters=[CountQuerySerializer], responses=CountSerializer)
+    @extend_schema(
+        parameters=[CountQuerySerializer],
+        responses=CountSerializer,
+        examples=[OpenApiExample("a slide that was reviewed in part", value=_EXAMPLE, response_only=True)],
+    )
     def get(self, request: Request, pk: UUID) -> Response:
         """The mitotic count of a slide with its hotspots and score, and what they rest on."""
         query = checked(CountQuerySerializer, request.query_params)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import parsers, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -120,6 +120,21 @@ class SlideImportView(Idempotent):
     @extend_schema(
         request={"text/csv": OpenApiTypes.STR, "application/geo+json": OpenApiTypes.OBJECT},
         responses=ImportedSerializer,
+        examples=[
+            OpenApiExample(
+                "a CSV", value="x,y,label\n1204.5,880.25,mitotic\n", media_type="text/csv", request_only=True
+            ),
+            OpenApiExample(
+                "what was taken in",
+                value={
+                    "verdicts": 41,
+                    "regions": 1,
+                    "unchanged": 3,
+                    "left": [{"x": 1204.5, "y": 880.25, "label": "mitotic", "holds": "non_mitotic"}],
+                },
+                response_only=True,
+            ),
+        ],
     )
     def post(self, request: Request, pk: UUID) -> Response:
         """Take in the verdicts and regions of an exported CSV (text/csv) or GeoJSON (application/geo+json).

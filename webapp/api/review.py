@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.cache import patch_cache_control
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -89,6 +89,7 @@ class FiguresView(_ReviewView):
     @extend_schema(
         parameters=[RunQuerySerializer],
         request=VerdictSerializer,
+        examples=[OpenApiExample("a verdict", value={"label": "mitotic", "x": 1204.5, "y": 880.25}, request_only=True)],
         responses={200: FigureSerializer, 409: dict},
         operation_id="slides_figures_judge",
     )
@@ -132,7 +133,16 @@ class RegionsView(_ReviewView):
         return Response(RegionSerializer(regions, many=True).data)
 
     @extend_schema(
-        request=RegionSerializer, responses={201: RegionSerializer, 409: dict}, operation_id="slides_regions_draw"
+        request=RegionSerializer,
+        examples=[
+            OpenApiExample(
+                "a triangle",
+                value={"kind": "tumour", "polygon": [[100, 100], [900, 100], [500, 700]]},
+                request_only=True,
+            )
+        ],
+        responses={201: RegionSerializer, 409: dict},
+        operation_id="slides_regions_draw",
     )
     def post(self, request: Request, pk: UUID) -> Response:
         """Keep a polygon. With `replaces` it is an edit: the old one ends and stays in the history."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -85,7 +85,11 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         """All runs over a slide, the newest first, each with its stamp."""
         return Response(RunSerializer(Run.objects.filter(slide=self.get_object()), many=True).data)
 
-    @extend_schema(request=MppSerializer, responses=SlideSerializer)
+    @extend_schema(
+        request=MppSerializer,
+        responses=SlideSerializer,
+        examples=[OpenApiExample("a 40x scan", value={"mpp": 0.25}, request_only=True)],
+    )
     @action(detail=True, methods=["post"])
     def mpp(self, request: Request, pk: str) -> Response:
         """Enter um/px where the file has none. A detection that waits for it begins."""

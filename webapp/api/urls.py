@@ -19,6 +19,7 @@ from webapp.api.review import (
     RegionView,
 )
 from webapp.api.slides import SlideViewSet
+from webapp.api.studies import StudyViewSet
 from webapp.api.tiles import CropView, DziView, IdentityImageView, ThumbnailView, TileView
 from webapp.api.uploads import UploadsView, UploadView
 
@@ -26,6 +27,7 @@ app_name = "api"
 
 router = SimpleRouter()
 router.register("slides", SlideViewSet, basename="slide")
+router.register("studies", StudyViewSet, basename="study")
 router.register("jobs", JobViewSet, basename="job")
 router.register("models", ModelVersionViewSet, basename="model")
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import shapely
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -142,14 +142,16 @@ def _answer(run: Run, asked: Question, stale: list[str]) -> dict[str, Any]:
 
 def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
     """The figures that count, of both values."""
-    rows = Candidate.objects.filter(run=run, score__gte=min_score).values_list("x", "y", F("figure__label"))
-    candidates = list(rows.order_by("-score", "y", "x"))
-    judged = list(Figure.objects.filter(slide=slide).exclude(label=Label.OPEN).values_list("x", "y", "label", "added"))
+    rows = Candidate.objects.filter(run=run, score__gte=min_score)
+    candidates = list(rows.values_list("x", "y", "figure_id"))
+    figures = Figure.objects.filter(slide=slide).exclude(label=Label.OPEN)
+    judged = list(figures.values_list("x", "y", "label", "added", "pk"))
+    judged_keys = {row[4] for row in judged}
     regions = list(Region.objects.current().filter(slide=slide))
     ground = counted_ground(slide, regions)
 
     candidate_xy = _points(candidates)
-    is_open = np.array([not row[2] for row in candidates], bool)
+    is_open = np.array([row[2] not in judged_keys for row in candidates], bool)
     judged_xy = _points(judged)
     if regions:
         on_ground = holds(ground, candidate_xy)
