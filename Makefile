@@ -5,7 +5,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench bench-tiles bench-viewer reproduce weights
+.PHONY: help install run test lint format bench bench-tiles bench-viewer hostile reproduce weights
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -37,6 +37,9 @@ bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 can
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark
+
+hostile: install  ## prepare a thousand slides with damaged headers (SLIDE=...)
+	PYTHONPATH=. $(BIN)/python tests/hostile.py $(SLIDE)
 
 bench-tiles: install  ## measure tiles beside other tile servers (SLIDE=..., LARGE_IMAGE_PYTHON=python that has large_image)
 	PYTHONPATH=. $(BIN)/python tests/bench_tiles.py $(SLIDE) $(if $(LARGE_IMAGE_PYTHON),--large-image $(LARGE_IMAGE_PYTHON))

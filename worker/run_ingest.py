@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -58,8 +59,10 @@ def _prepare(shard: Shard) -> dict[str, Any]:
     command = [sys.executable, "-m", "detector.slide", str(slide.file), str(slide.folder)]
     if slide.drawn:
         command.append(str(settings.DEMO_SLIDE_PIXELS))
+    # Without our environment: it holds secrets, and whoever takes a decoder over could read them.
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
     process = subprocess.Popen(
-        command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=settings.BASE_DIR, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + TIME_LIMIT
     try:

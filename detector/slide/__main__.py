@@ -1,5 +1,7 @@
 """`python -m detector.slide FILE FOLDER [PIXELS]`: prepare an upload; prints its facts, or why it is refused, as JSON.
 
+The process confines itself to FOLDER before it looks into the file.
+
 With PIXELS the file is drawn first, where it is not there: the demonstration slide, a square of this side.
 """
 
@@ -7,17 +9,18 @@ from __future__ import annotations
 
 import ctypes
 import json
-import resource
 import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from detector.errors import SlideError
+from detector.slide.confine import confine, limit
 from detector.slide.prepare import prepare
 
 _PR_SET_PDEATHSIG = 1
 _MEMORY_BYTES = 8 << 30  # a flat image of MAX_FLAT_PIXELS needs about 3 GB
+_SECONDS = 3600  # of processor time; the worker waits for less than that by the clock
 
 
 def main() -> int:
@@ -30,8 +33,8 @@ def main() -> int:
 
         size = int(sys.argv[3])
         draw_slide(file, size=size, figures=max(3, 60 * size * size // 20_000**2))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(memory_bytes=_MEMORY_BYTES, seconds=_SECONDS)
+    confine(folder)
     try:
         answer = asdict(prepare(file, folder))
     except SlideError as error:

@@ -27,6 +27,7 @@ from detector.slide.tissue import tissue_mask
 MAX_ZIP_FILES = 20_000
 MAX_ZIP_BYTES = 200 << 30
 MAX_ZIP_RATIO = 50  # slides are compressed already; a zip that grows more than this is a bomb
+MAX_SIDE = 2_000_000  # px: half a metre at 0.25 um/px
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
 THUMBNAIL_SIZE = 512
 COARSEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
@@ -81,6 +82,8 @@ def prepare(file: Path, folder: Path) -> Facts:
         raise SlideError(f"{error.reason} {hint}" if hint else error.reason) from error
     with slide:
         kind = slide.format
+        if max(slide.size) > MAX_SIDE:
+            raise SlideError(f"It says that it is {slide.size[0]} x {slide.size[1]} px; no slide is that large.")
         if isinstance(slide, OpenSlideFile):
             _check_complete(slide)
         thumbnail = _thumbnail(slide)

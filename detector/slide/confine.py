@@ -1,0 +1,81 @@
+"""Confinement of a process that reads a file which nobody has looked at yet.
+
+What a decoder that was taken over can still do: read the libraries and the slide's own folder, and write into that.
+Memory, time and open files are bounded by resource limits; files, programs and the network by Landlock, where the
+kernel has it (Linux 5.13 and later; the network from 6.7 on).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from pathlib import Path
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # system calls, of the same number on every architecture
+_ASK_VERSION = 1
+_PATH_BENEATH = 1
+_NO_NEW_PRIVILEGES = 38  # of prctl
+
+# Bits of linux/landlock.h, by the version in which they came.
+_EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
+_ALL_OVER_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_ALL_OVER_TCP = 0b11  # bind, connect
+_TCP_CAME = 4
+
+_LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
+_MACHINE = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = [("files", ctypes.c_uint64), ("tcp", ctypes.c_uint64)]
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = [("allowed", ctypes.c_uint64), ("descriptor", ctypes.c_int32)]
+
+
+def limit(*, memory_bytes: int, seconds: int) -> None:
+    """Bound what this process may take: address space, processor time, open files; and leave no core file."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def confine(folder: Path) -> bool:
+    """From here on this process reads libraries alone, writes below `folder` alone, starts nothing, connects nowhere.
+
+    False where the kernel has no Landlock; the process is then as free as before.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None)
+    version = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
+    if version < 1:
+        return False
+    everything = _ALL_OVER_FILES[min(version, max(_ALL_OVER_FILES))]
+    rules = _Ruleset(everything, _ALL_OVER_TCP)
+    size = ctypes.sizeof(rules) if version >= _TCP_CAME else ctypes.sizeof(ctypes.c_uint64)
+    ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0)
+    if ruleset < 0:
+        return False
+    ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
+    for path in {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours)}:
+        _allow(libc, ruleset, path, _READ_FILE | _READ_FOLDER)
+    _allow(libc, ruleset, str(folder), everything & ~_EXECUTE)
+    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    confined = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
+    os.close(ruleset)
+    return bool(confined)
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
+    if not Path(path).exists():
+        return
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    rule = _Beneath(rights if Path(path).is_dir() else rights & _READ_FILE, descriptor)
+    libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
+    os.close(descriptor)
