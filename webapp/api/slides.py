@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
@@ -28,6 +29,7 @@ from webapp.api.serializers import (
     SlideSerializer,
 )
 from webapp.registry.models import ModelVersion
+from webapp.results.filters import Filters, slides_filtered
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_set_mpp
 
@@ -39,7 +41,13 @@ class SlideFilterSerializer(serializers.Serializer[Any]):
     study = serializers.CharField(required=False, help_text="Name of the study.")
     case = serializers.CharField(required=False, help_text="Identifier of the case.")
     search = serializers.CharField(required=False, help_text="Part of the name or of the case's identifier.")
+    scanner = serializers.CharField(required=False, help_text="As in `scanner` of a slide.")
     since = serializers.DateTimeField(required=False, help_text="Uploaded at or after this time.")
+    until = serializers.DateField(required=False, help_text="Uploaded on this day or earlier.")
+    min_count = serializers.IntegerField(
+        required=False, min_value=0, help_text="Candidates at score 0.5 or more, by the newest run."
+    )
+    max_count = serializers.IntegerField(required=False, min_value=0)
 
 
 @extend_schema_view(list=extend_schema(parameters=[SlideFilterSerializer]))
@@ -55,11 +63,10 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         slides = slides.annotate(newest_run=Subquery(newest))
         if self.action != "list":
             return slides
-        wanted = checked(SlideFilterSerializer, self.request.query_params)
-        if search := wanted.pop("search", None):
-            slides = slides.search(search, self.request.user)
-        names = {"study": "case__study__name", "case": "case__identifier", "since": "uploaded_at__gte"}
-        return slides.filter(**{names.get(name, name): value for name, value in wanted.items()})
+        filters = Filters(**checked(SlideFilterSerializer, self.request.query_params))
+        return slides_filtered(
+            slides=slides, user=self.request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE
+        )
 
     @extend_schema(methods=["GET"], parameters=[DetectionQuerySerializer], responses=DetectionsSerializer)
     @extend_schema(methods=["POST"], request=DetectionRequestSerializer, responses={202: JobSerializer})

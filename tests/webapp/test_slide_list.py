@@ -1,0 +1,85 @@
+"""The list of slides: filtered by case, state, scanner, day and count, searched, paged; and quick when it is long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from webapp.slides.models import Case, Slide
+
+
+@pytest.fixture
+def slides(make_slide, make_run, study):
+    """first: two mitoses, scanned yesterday on the A; second: none; third: not detected; fourth: refused, case P-2."""
+    one, two = (Case.objects.create(study=study, identifier=f"P-{number}") for number in (1, 2))
+    made = {
+        "first": make_slide("first", case=one, scanner="A 1"),
+        "second": make_slide("second", case=one, scanner="B 2"),
+        "third": make_slide("third", case=two, scanner="B 2", mpp=None),
+        "fourth": make_slide("fourth", case=two, state="refused"),
+    }
+    make_run(made["first"], [(1, 1, 0.9), (5, 5, 0.9), (9, 9, 0.9)])
+    make_run(made["first"], [(1, 1, 0.9), (2, 2, 0.6), (3, 3, 0.3)])  # the newest counts, from score 0.5
+    make_run(made["second"], [])
+    Slide.objects.filter(name="first").update(uploaded_at=timezone.now() - timedelta(days=1))
+    return made
+
+
+TODAY, YESTERDAY = (f"{timezone.now() - timedelta(days=days):%Y-%m-%d}" for days in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", "first second third fourth"),
+        ("case=P-1", "first second"),
+        ("state=needs_mpp", "third"),
+        ("state=refused&case=P-1", ""),
+        ("scanner=B 2", "second third"),
+        (f"since={TODAY}", "second third fourth"),
+        (f"until={YESTERDAY}", "first"),
+        (f"since={YESTERDAY}&until={YESTERDAY}", "first"),
+        ("min_count=0", "first second"),
+        ("min_count=2", "first"),
+        ("min_count=3", ""),
+        ("max_count=1", "second"),
+        ("search=fir", "first"),
+        ("search=p-2&scanner=B 2", "third"),
+    ],
+)
+def test_filters_find_what_fits_by_rest_and_on_the_page(slides, client_of, alice, query, names):
+    found = client_of(alice).get(f"/api/v1/slides/?{query}").json()
+    assert {slide["name"] for slide in found["results"]} == set(names.split())
+    assert found["count"] == len(names.split())
+
+
+@pytest.mark.parametrize("query", ["state=lost", "since=yesterday", "min_count=-1", "max_count=many"])
+def test_what_cannot_be_filtered_by_is_named(slides, client_of, alice, query):
+    answer = client_of(alice).get(f"/api/v1/slides/?{query}")
+    assert answer.status_code == 400
+    assert query.split("=")[0] in answer.json()["detail"]
+    page = client_of(alice).get(f"/?{query}")
+    assert page.status_code == 200
+    assert query.split("=")[0] in page.content.decode()
+
+
+def test_the_page_filters_too_and_offers_the_scanners_that_there_are(slides, client_of, alice, bob):
+    page = client_of(alice).get("/?scanner=A 1").content.decode()
+    assert f'data-slide="{slides["first"].pk}"' in page
+    assert f'data-slide="{slides["second"].pk}"' not in page
+    assert "<option >B 2</option>" in page
+    assert "B 2" not in client_of(bob).get("/").content.decode()
+
+
+@pytest.mark.parametrize("address", ["/api/v1/slides/?limit=25", "/", "/api/v1/slides/?limit=25&min_count=0"])
+def test_a_long_list_takes_no_more_queries_than_a_short_one(
+    address, slides, study, client_of, alice, django_assert_max_num_queries
+):
+    case = Case.objects.create(study=study, identifier="P-many")
+    Slide.objects.bulk_create(Slide(case=case, name=f"many {n}", state="ready", width=9, height=9) for n in range(300))
+    client = client_of(alice)
+    client.get(address)
+    with django_assert_max_num_queries(25):
+        assert client.get(address).status_code == 200
