@@ -46,7 +46,12 @@ function add(found, all = found.every(({ path }) => !path.includes("/"))) {
   const taken = new Set(slides.flatMap(({ entries }) => entries));
   const rest = all ? found.filter((entry) => !taken.has(entry)) : [];
   for (const slide of [...slides, ...rest.map((entry) => ({ name: entry.file.name, entries: [entry] }))]) queue(slide);
-  if (others && !all) said.textContent = `${others} files that are no slides were left out.`;
+  if (others && !all) {
+    const row = new Row("Left out");
+    row.bar.remove();
+    row.say(others === 1 ? "1 file that is no slide." : `${others} files that are no slides.`);
+    row.buttons({ Dismiss: () => row.remove() });
+  }
 }
 
 function queue(slide) {
@@ -84,11 +89,6 @@ async function send({ slide, row, fields }) {
     fingerprint: async () => ["mitoscope", name, body.size, ...entries.map(({ file }) => file.lastModified)].join("-"),
     metadata: { filename: name, ...fields },
     headers: { "X-CSRFToken": form.csrfmiddlewaretoken.value },
-    onShouldRetry: (error) => {
-      const status = error.originalResponse?.getStatus() ?? 0;
-      row.say("The connection was lost; trying again.");
-      return status === 0 || status === 409 || status === 423 || status >= 500;
-    },
   });
   const [before] = await upload.findPreviousUploads();
   if (before) {
@@ -117,15 +117,24 @@ function attempt(upload, row, size) {
       row.buttons({ "Try again": again, Remove: cancel });
       settle();
     };
-    row.buttons({
-      Pause: () => {
-        upload.abort();
-        row.say("Paused; it goes on where it is.");
-        row.buttons({ "Go on": again, Cancel: cancel });
-        settle();
-      },
-      Cancel: cancel,
-    });
+    const offer = () =>
+      row.buttons({
+        Pause: () => {
+          upload.abort();
+          row.say("Paused; it goes on where it is.");
+          row.buttons({ "Go on": again, Cancel: cancel });
+          settle();
+        },
+        Cancel: cancel,
+      });
+    // Not earlier: an upload that is given up while it is being created would stay on the server.
+    upload.options.onUploadUrlAvailable = offer;
+    upload.options.onShouldRetry = (error) => {
+      const status = error.originalResponse?.getStatus() ?? 0;
+      row.say("The connection was lost; trying again.");
+      offer();
+      return status === 0 || status === 409 || status === 423 || status >= 500;
+    };
     upload.start();
   });
 }
@@ -147,7 +156,7 @@ async function showUnfinished() {
 class Row {
   constructor(name, id = "") {
     this.element = document.createElement("li");
-    this.element.id = id;
+    if (id) this.element.id = id;
     this.element.innerHTML = `<strong></strong><progress max="1" value="0"></progress><span class="inline"></span><span class="say"></span>`;
     [this.name, this.bar, this.actions, this.text] = this.element.children;
     this.name.textContent = name;

@@ -230,36 +230,6 @@ def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, 
     page.wait_for_selector("#count[data-count]", timeout=60_000)
 
 
-def test_an_upload_goes_on_after_the_cable_and_the_tab_were_gone(running, browser, tmp_path):
-    (tmp_path / "big.svs").write_bytes(os.urandom(40 << 20))  # two and a half requests
-    context = browser.new_context()
-    page = context.new_page()
-    sign_in(page, running.address, running.name, running.password)
-    page.on("dialog", lambda dialog: dialog.accept())  # "leave although something is being sent?"
-    offsets: list[int] = []
-
-    def let_one_through(route):
-        offsets.append(int(route.request.headers.get("upload-offset", -1)))
-        route.continue_() if len(offsets) == 1 else route.abort()
-
-    page.route("**/api/v1/uploads/*/", let_one_through)
-    page.set_input_files("#files", str(tmp_path / "big.svs"))
-    page.locator("#uploads li:has-text('big.svs')", has_text="trying again").wait_for()
-    page.reload()
-    page.locator("#uploads li:has-text('big.svs')", has_text="16.8 MB of 41.9 MB arrived before").wait_for()
-    page.unroute("**/api/v1/uploads/*/")
-    offsets.clear()
-    page.on(
-        "request",
-        lambda request: offsets.append(int(request.headers["upload-offset"])) if request.method == "PATCH" else None,
-    )
-    page.set_input_files("#files", str(tmp_path / "big.svs"))
-    page.locator("tr:has-text('big.svs')", has_text="neither a slide").wait_for(timeout=60_000)
-    assert offsets == [16 << 20, 32 << 20]
-    assert page.locator("#uploads li:has-text('arrived before')").count() == 0
-    context.close()
-
-
 def test_a_folder_becomes_one_slide_where_it_is_one(running, page, tmp_path):
     real = os.environ.get("MITOSCOPE_DATA", "")
     if not real:

@@ -16,10 +16,12 @@ from django.shortcuts import get_object_or_404, render
 
 from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.annotations.models import Run
+from webapp.errors import InvalidInput
 from webapp.jobs.health import health_of_jobs, parts_of_server
 from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
+from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.selectors import worklist_rows as select_worklist_rows
 from webapp.results.worklist import Group, groups, in_group, reading_progress
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
@@ -50,8 +52,8 @@ def worklist_rows(request: HttpRequest) -> HttpResponse:
 @login_required
 def slides(request: HttpRequest) -> HttpResponse:
     """Every slide, the newest first."""
-    search = request.GET.get("search", "").strip()
-    return render(request, "slides.html", _rows(request, _found(request, search), search=search))
+    found, asked = _found(request)
+    return render(request, "slides.html", {**_rows(request, found), **asked})
 
 
 @login_required
@@ -153,22 +155,36 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def _worklist(request: HttpRequest) -> dict[str, Any]:
-    search = request.GET.get("search", "").strip()
-    found = _found(request, search)
+    found, asked = _found(request)
     counts = groups(found, min_score=settings.DEFAULT_MIN_SCORE)
-    asked = request.GET.get("show", "")
-    group = Group(asked) if asked in Group.values else Group.OPEN_ONES
-    rows = _rows(request, in_group(found, group, min_score=settings.DEFAULT_MIN_SCORE), search=search)
+    show = request.GET.get("show", "")
+    group = Group(show) if show in Group.values else Group.OPEN_ONES
+    rows = _rows(request, in_group(found, group, min_score=settings.DEFAULT_MIN_SCORE))
     tabs = [{"group": one, "count": counts[one]} for one in Group]
-    return {**rows, "busy": rows["busy"] or counts[Group.WAITING] > 0, "group": group, "tabs": tabs}
+    return {**rows, **asked, "busy": rows["busy"] or counts[Group.WAITING] > 0, "group": group, "tabs": tabs}
 
 
-def _found(request: HttpRequest, search: str) -> SlideQuerySet:
-    found = Slide.objects.visible_to(request.user).select_related("case__study")
-    return found.search(search, request.user) if search else found
+def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
+    """The slides that fit what was asked for, and what the form of the filters shows."""
+    slides = Slide.objects.visible_to(request.user).select_related("case__study")
+    problem = ""
+    try:
+        filters = Filters.of(request.GET)
+    except InvalidInput as error:
+        filters, problem = Filters(), str(error)
+    found = slides_filtered(slides=slides, user=request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE)
+    asked = {
+        "filters": filters,
+        "filtered": filters != Filters(search=filters.search),
+        "filter_problem": problem,
+        "search": filters.search,
+        "states": Slide.State.choices,
+        "scanners": scanners_of(slides),
+    }
+    return found, asked
 
 
-def _rows(request: HttpRequest, found: QuerySet[Slide], search: str = "") -> dict[str, Any]:
+def _rows(request: HttpRequest, found: QuerySet[Slide]) -> dict[str, Any]:
     page = Paginator(found.order_by("-uploaded_at"), _ROWS).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
@@ -176,7 +192,7 @@ def _rows(request: HttpRequest, found: QuerySet[Slide], search: str = "") -> dic
     for row in rows:
         row["judged"], row["of"] = progress.get(row["slide"].pk, (0, 0))
     busy = any(row["job"] for row in rows)
-    return {"page": page, "rows": rows, "busy": busy, "search": search, "min_score": settings.DEFAULT_MIN_SCORE}
+    return {"page": page, "rows": rows, "busy": busy, "min_score": settings.DEFAULT_MIN_SCORE}
 
 
 def _run(runs: QuerySet[Run], asked: str) -> Run:
