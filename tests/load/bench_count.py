@@ -23,8 +23,6 @@ from pathlib import Path
 
 import psutil
 
-import tests.services  # starts PostgreSQL and Redis, and names them in the environment
-
 ROOT = Path(__file__).resolve().parents[2]
 os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
 
