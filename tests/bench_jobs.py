@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--mm2", type=float, default=100, help="tissue of the slide that is drawn")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mitoscope-bench-")))
         _start_services(folder, stack)

@@ -266,6 +266,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--pause", type=float, default=6.0, help="seconds at most between two kills")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     with tempfile.TemporaryDirectory(prefix="mitoscope-chaos-", ignore_cleanup_errors=True) as folder:
         try:
             report = chaos(Path(folder), **vars(options))

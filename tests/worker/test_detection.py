@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 import worker.run_detection
@@ -55,14 +57,27 @@ def test_the_run_is_stamped_with_everything(alice, make_slide, active_model):
     assert all(candidate.score >= 0.2 for candidate in run.candidates.all())
 
 
-def test_the_number_of_shards_changes_nothing(alice, make_slide, active_model, settings, large):
-    results = []
-    for shards in (1, 4, 16):
+@pytest.mark.django_db(transaction=True)
+def test_neither_the_number_of_shards_nor_of_workers_changes_anything(alice, make_slide, active_model, settings, large):
+    slide, results = make_slide(image=large), []
+
+    def work(job):
+        for shard in job.shards.all():  # as many messages as there are shards, for whoever is free
+            detect(shard_pk=shard.pk)
+        connection.close()
+
+    for shards, workers in ((1, 1), (4, 3), (16, 3)):
         settings.DETECT_SHARDS = shards
-        job = run_all(detection_request(slide=make_slide(image=large), by=alice))
-        assert job.shards.count() == shards
+        job = detection_request(slide=slide, by=alice)
+        threads = [threading.Thread(target=work, args=(job,)) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        job.refresh_from_db()
+        assert (job.state, job.shards.count()) == (State.SUCCEEDED, shards), job.traceback
         results.append((found(job), job.run.windows_total, job.run.windows_skipped))
-    assert results[0] == results[1] == results[2]
+    assert all(result == results[0] for result in results)
     assert results[0][2] > 0, "there was glass to skip"
     assert len(results[0][0]) > 100
 
