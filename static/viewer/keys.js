@@ -4,7 +4,7 @@
 
 const NAMES = {
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "Shift+ArrowLeft": "Shift ←", "Shift+ArrowRight": "Shift →",
-  "Shift+ArrowUp": "Shift ↑", "Shift+ArrowDown": "Shift ↓", Escape: "Esc",
+  "Shift+ArrowUp": "Shift ↑", "Shift+ArrowDown": "Shift ↓", "Shift+r": "Shift R", Escape: "Esc", Enter: "Enter", Backspace: "Backspace", Delete: "Delete",
 };
 
 /** The name of what was pressed: letters small, Shift said only where it changes no sign. */
@@ -41,7 +41,7 @@ export function describe(bindings, element) {
     const list = document.createElement("dl");
     for (const { keys, say } of members) {
       const term = document.createElement("dt");
-      term.append(...keys.slice(0, 4).map((key) => Object.assign(document.createElement("kbd"), { textContent: NAMES[key] ?? key.toUpperCase().replace("SHIFT+", "Shift ") })));
+      term.append(...keys.slice(0, 4).map((key) => Object.assign(document.createElement("kbd"), { textContent: NAMES[key] ?? key.toUpperCase() })));
       list.append(term, Object.assign(document.createElement("dd"), { textContent: say }));
     }
     section.append(list);

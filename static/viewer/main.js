@@ -204,7 +204,7 @@ async function open() {
       { group: "Slide", keys: ["+", "=", "-"], say: "Closer, farther", run: ({ key }) => stage.zoomBy(key === "-" ? 1 / 1.5 : 1.5) },
       { group: "Slide", keys: ["0"], say: "Whole slide", run: () => stage.home() },
       { group: "Slide", keys: Object.keys(FIELDS), say: "5×, 10×, 20×, 40×", run: ({ key }) => (stage.scale = config.mpp ? FIELDS[key] : FIELDS[key] * 4) },
-      { group: "Slide", keys: ["r", "Shift+R", "Shift+r"], say: "Turn right, left", run: ({ shiftKey }) => stage.rotateBy(shiftKey ? -15 : 15) },
+      { group: "Slide", keys: ["r", "Shift+r"], say: "Turn right, left", run: ({ shiftKey }) => stage.rotateBy(shiftKey ? -15 : 15) },
       { group: "Slide", keys: ["f"], say: "Full screen", run: fullScreen },
       { group: "Slide", keys: ["b"], say: "Brightness and contrast", run: light },
       { group: "Slide", keys: ["l"], say: "Copy a link to this place", run: copyLink },

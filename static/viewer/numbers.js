@@ -54,7 +54,7 @@ export class Numbers {
     this.at["reviewed-count"].dataset.count = reviewed;
     const said = mitotic + non_mitotic + unsure;
     this.judged.textContent = said
-      ? `${whole(said)} judged: ${whole(mitotic)} mitotic, ${whole(non_mitotic)} not, ${whole(unsure)} unsure, ${whole(added)} of them added · ${whole(unseen)} not looked at`
+      ? `${whole(said)} judged: ${whole(mitotic)} mitotic, ${whole(non_mitotic)} not, ${whole(unsure)} unsure${added ? `, ${whole(added)} added` : ""} · ${whole(unseen)} not looked at`
       : "By AI alone: nobody has judged a figure yet.";
     const tissue = this.#answer?.tissue_mm2;
     for (const [name, count] of [["reviewed", reviewed], ["ai", ai]]) {
@@ -80,14 +80,14 @@ export class Numbers {
       this.#put(`${name}-score`, value.score?.value ?? "–");
     }
     const area = answer.area_mm2;
-    document.getElementById("hotspot-area").textContent = area ? `in ${area} mm²` : "";
+    document.getElementById("hotspot-area").textContent = area ? `${Number(area.toPrecision(3))} mm²` : "";
     const rule = reviewed.score?.rule;
-    document.getElementById("score-rule").textContent = rule ? rule.id : "";
     this.rests.textContent = [
       ...(tissue ? [`per mm² of ${tissue.toFixed(2)} mm² tissue`] : []),
       answer.model.name,
       ...(answer.reason ? [answer.reason] : []),
       ...(reviewed.hotspots?.[0] ? [inWords(reviewed.hotspots[0])] : []),
+      ...(rule ? [`score by ${rule.id}, version ${rule.version}`] : []),
       ...(answer.stale ?? []),
     ].join(" · ");
   }

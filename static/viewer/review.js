@@ -48,6 +48,7 @@ export class Review {
       name: `mitoscope verdicts ${config.person} ${config.slide}`,
       on: {
         kept: (entry, figure) => this.#kept(entry, figure, judged),
+        lost: (entry) => undo.drop(entry.verdict),
         conflict: (entry, error) => this.#conflict(entry, error, judged),
         refused: (entry, error) => {
           store.dropFigure(entry.local);
@@ -132,8 +133,8 @@ export class Review {
     const before = this.#store.label(spot);
     const { x, y } = this.#store.place(spot);
     const position = this.#where();
-    this.#give(spot, x, y, label);
-    this.#undo.push({ say: `${SAY[label]} at ${x.toFixed(0)}, ${y.toFixed(0)}`, back: () => this.#giveAt(x, y, before) });
+    const id = this.#give(spot, x, y, label);
+    this.#undo.push({ id, say: `${SAY[label]} at ${x.toFixed(0)}, ${y.toFixed(0)}`, back: () => this.#giveAt(x, y, before) });
     this.#say(`${SAY[label]}. Z takes it back.`);
     // With a filter the judged one may leave the list; what comes next then stands where it stood.
     if (this.filter.value !== "all") this.list();
@@ -147,10 +148,10 @@ export class Review {
   add(x, y) {
     const spot = this.#at(x, y);
     const before = spot >= 0 ? this.#store.label(spot) : "";
-    this.#give(spot, x, y, "mitotic");
+    const id = this.#give(spot, x, y, "mitotic");
     const given = this.#at(x, y);
     const place = this.#store.place(given);
-    this.#undo.push({ say: "the added figure", back: () => this.#giveAt(place.x, place.y, before) });
+    this.#undo.push({ id, say: "the added figure", back: () => this.#giveAt(place.x, place.y, before) });
     this.#say(spot >= 0 ? "There was a candidate here already: it is a mitotic figure now. Z takes it back." : "Missed figure added. Z takes it back.");
     this.list();
     this.select(given, false);
@@ -171,6 +172,7 @@ export class Review {
     const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local: old?.id ?? `new ${verdict}` };
     this.#show(entry, spot, entry.local);
     this.queue.give(entry);
+    return verdict;
   }
 
   /** Show a verdict as given, before the server has it. */

@@ -3,9 +3,14 @@
 export class Undo {
   #steps = [];
 
-  /** @param {{say: string, back: () => Promise<void> | void}} step */
+  /** @param {{say: string, back: () => Promise<void> | void, id?: string}} step */
   push(step) {
     this.#steps.push(step);
+  }
+
+  /** Forget a step that did not come to be. */
+  drop(id) {
+    this.#steps = this.#steps.filter((step) => step.id !== id);
   }
 
   get next() {

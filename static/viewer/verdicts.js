@@ -25,7 +25,7 @@ export class VerdictQueue {
    * @param {(entry: Entry) => Promise<import("./store.js").Figure>} parts.send throws an error with `status`; 0: no answer
    * @param {Storage} parts.storage
    * @param {string} parts.name under which the queue is kept: of one person and one slide
-   * @param {{kept: Function, conflict: Function, refused: Function, state: Function}} parts.on
+   * @param {{kept: Function, lost: Function, conflict: Function, refused: Function, state: Function}} parts.on
    */
   constructor({ send, storage, name, on }) {
     this.#send = send;
@@ -74,13 +74,12 @@ export class VerdictQueue {
         this.#on.kept(entry, figure);
       } catch (error) {
         if (error.status === 409 || error.status === 400) {
-          this.#take(entry);
-          if (error.status === 400) this.#on.refused(entry, error);
-          else {
-            // What was given on top of it was given on something that did not come to be.
-            for (const later of this.#entries.filter((one) => one.local === entry.local)) this.#take(later);
-            this.#on.conflict(entry, error);
+          // What was given on top of it was given on something that did not come to be.
+          for (const lost of this.#entries.filter((one) => one.local === entry.local)) {
+            this.#take(lost);
+            this.#on.lost(lost);
           }
+          this.#on[error.status === 409 ? "conflict" : "refused"](entry, error);
           continue;
         }
         const pause = PAUSES[Math.min(this.#tries++, PAUSES.length - 1)];

@@ -178,6 +178,8 @@ def test_two_readers_do_not_overwrite_each_other_and_see_each_other(open_slide, 
     second.wait_for_selector("#card [data-history]:has-text('by alice')")
     shoot(second, "review-conflict")
     assert Figure.objects.get().label == "mitotic"
+    second.keyboard.press("z")  # there is nothing of hers to take back
+    second.wait_for_selector("#toast:has-text('nothing to take back')")
     second.keyboard.press("n")  # seen, and still of another opinion
     saved(second)
     assert Figure.objects.get().label == "non_mitotic"

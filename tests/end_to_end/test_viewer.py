@@ -29,7 +29,7 @@ def inked(page, colour=None):
 
 
 def settled(page):
-    page.wait_for_timeout(900)
+    page.wait_for_timeout(600)
 
 
 def test_scale_magnification_position_and_a_link_to_the_place(page, open_as, alice):

@@ -12,7 +12,7 @@ const failure = (status) => Object.assign(new Error(`status ${status}`), { statu
 const entry = (verdict, local = "f") => ({ verdict, label: "mitotic", x: 1, y: 2, expected: 0, local });
 
 function queue(send, storage = new Shelf()) {
-  const told = { kept: [], conflict: [], refused: [], state: [] };
+  const told = { kept: [], lost: [], conflict: [], refused: [], state: [] };
   const on = Object.fromEntries(Object.keys(told).map((name) => [name, (...what) => told[name].push(what[0])]));
   return { queue: new VerdictQueue({ send, storage, name: "q", on }), told, storage };
 }
@@ -52,14 +52,15 @@ test("a conflict drops the verdict and those given on top of it, and goes on wit
   q.give(entry("c", "f2"));
   await new Promise((resolve) => setTimeout(resolve));
   assert.deepEqual([sent, told.conflict.map((one) => one.verdict), q.waiting.length], [["a", "c"], ["a"], 0]);
+  assert.deepEqual(told.lost.map((one) => one.verdict), ["a", "b"]);
 });
 
 test("a refused verdict is told and does not block the others", async () => {
   const { queue: q, told } = queue(async (one) => {
     if (one.verdict === "a") throw failure(400);
   });
-  q.give(entry("a"));
-  q.give(entry("b"));
+  q.give(entry("a", "f1"));
+  q.give(entry("b", "f2"));
   await new Promise((resolve) => setTimeout(resolve));
   assert.deepEqual([told.refused.length, told.kept.length], [1, 1]);
 });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, TextChoices
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices
 
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.jobs.models import Job
@@ -59,11 +59,9 @@ def groups(slides: QuerySet[Slide], *, min_score: float) -> dict[Group, int]:
 
 def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tuple[int, int]]:
     """Of each slide with a run: how many candidates at or above the threshold somebody has judged, and of how many."""
-    progress = {}
-    for slide in slides:
-        run = Run.objects.filter(slide=slide).order_by("-created_at").first()
-        if run is not None:
-            shown = Candidate.objects.filter(run=run, score__gte=min_score)
-            judged = Figure.objects.exclude(label=Label.OPEN).filter(slide=slide)
-            progress[slide.pk] = (shown.filter(figure__in=judged).count(), shown.count())
-    return progress
+    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
+    shown = Q(candidates__score__gte=min_score)
+    judged = shown & Q(candidates__figure__isnull=False) & ~Q(candidates__figure__label=Label.OPEN)
+    runs = Run.objects.filter(slide__in=slides, pk=Subquery(newest))
+    counted = runs.annotate(judged=Count("candidates", filter=judged), of=Count("candidates", filter=shown))
+    return {slide: (judged, of) for slide, judged, of in counted.values_list("slide_id", "judged", "of")}
