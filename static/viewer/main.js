@@ -188,7 +188,6 @@ async function open() {
     numbers.recount();
     sayHpf();
   });
-  numbers.confirm().catch((error) => complain(error.message));
   const columns = unpack(await loading);
   store.load(columns);
   overlay.draw();

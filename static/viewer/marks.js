@@ -22,9 +22,8 @@ export function stamp(context, kind, radius, ratio, x, y) {
 function make(kind, radius, ratio) {
   if (made.size > 60) made.clear();
   const half = Math.ceil(radius * 1.5 + 5);
-  const sprite = document.createElement("canvas");
-  sprite.width = sprite.height = 2 * half * ratio;
-  const context = sprite.getContext("2d");
+  const canvas = new OffscreenCanvas(2 * half * ratio, 2 * half * ratio);
+  const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, half * ratio, half * ratio);
   const path = outline(kind, radius);
   const thin = radius < 6;
@@ -35,6 +34,7 @@ function make(kind, radius, ratio) {
     context.setLineDash(kind === "" && !thin && colour !== HALO ? [radius * 0.55, radius * 0.32] : []);
     context.stroke(path);
   }
+  const sprite = canvas.transferToImageBitmap(); // stamping a bitmap is cheaper than stamping a canvas
   made.set(kind + radius + ratio, sprite);
   return sprite;
 }

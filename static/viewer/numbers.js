@@ -13,7 +13,8 @@ export class Numbers {
   #store;
   #scene;
   #timer = null;
-  #asked = 0;
+  #asking = false;
+  #again = false;
   #answer = null;
   #counted = -1;
 
@@ -39,13 +40,20 @@ export class Numbers {
     this.#timer = setTimeout(() => this.confirm().catch(() => {}), PAUSE);
   }
 
+  /** Ask the server. One question at a time: counting many candidates takes it a while, and only the last answer is wanted. */
   async confirm() {
-    const asked = ++this.#asked;
-    const score = this.#store.minScore;
-    const answer = await api.count(this.#config.slide, this.#config.run, score);
-    if (asked !== this.#asked || score !== this.#store.minScore) return; // a newer question is under way
-    this.#answer = answer;
-    this.#show(answer);
+    this.#again = this.#asking;
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      const { revision } = this.#store;
+      const answer = await api.count(this.#config.slide, this.#config.run, this.#store.minScore);
+      if (revision === this.#store.revision) this.#show((this.#answer = answer));
+      else this.#again = true; // it counts what holds no more
+    } finally {
+      this.#asking = false;
+      if (this.#again) this.update();
+    }
   }
 
   #count({ ai, reviewed, mitotic, non_mitotic, unsure, added, unseen }) {
