@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from detector.slide.pyramid import write_pyramid
+from tests.drawing import draw_tissue
 from tests.hostile import mutations, prepared
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -92,6 +94,26 @@ def test_the_scale_of_the_file_wins_over_the_one_entered(arrive, picture, tmp_pa
     slide = arrive(pyramid(picture, tmp_path, (0.5, 0.5)), "s.tif", mpp=0.25)
     assert (slide.mpp, slide.mpp_source) == ((0.5, 0.5), "file")
     assert "0.25 entered is not used" in slide.remark
+
+
+def test_a_jpeg_2000_aperio_slide_without_scale_is_viewed_and_detection_asks_for_um_per_pixel(
+    arrive, tmp_path, model, client_of, alice
+):
+    image = draw_tissue(700, 600)
+    with tifffile.TiffWriter(tmp_path / "j2k.svs") as tiff:
+        tiff.write(
+            image, tile=(256, 256), photometric="rgb", compression="aperio_jp2000_rgb", metadata=None,
+            description="Aperio Image Library v12\n700x600|AppMag = 40",
+        )  # fmt: skip
+    slide = arrive((tmp_path / "j2k.svs").read_bytes(), "j2k.svs")
+    assert (slide.state, slide.format, slide.mpp) == ("needs_mpp", "aperio", None)
+    client = client_of(alice)
+    tile = client.get(f"/api/v1/slides/{slide.pk}/tiles_files/10/0_0.jpeg")
+    shown = np.asarray(Image.open(io.BytesIO(tile.content)))
+    assert abs(shown[:500, :500].astype(int) - image[:500, :500]).mean() < 6
+    refused = client.post(f"/api/v1/slides/{slide.pk}/detections/", {}, format="json")
+    assert refused.status_code == 409
+    assert "um/px" in refused.json()["detail"]
 
 
 def test_the_same_file_again_is_said_so(arrive, picture, model):
