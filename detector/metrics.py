@@ -116,7 +116,7 @@ class Evaluation:
         Frames of one case are alike, so cases are drawn, not frames. With one case the interval is a point and says
         nothing. Empty without cases.
         """
-        cases = [self._joined(case) for case in sorted({frame.case for frame in self.frames})]
+        cases = [self.joined(case) for case in sorted({frame.case for frame in self.frames})]
         if not cases:
             return {}
         rng = np.random.default_rng(seed)
@@ -127,7 +127,7 @@ class Evaluation:
         ends = {key: np.percentile(of_key, [2.5, 97.5]) for key, of_key in values.items()}
         return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
 
-    def _joined(self, case: str) -> Judged:
+    def joined(self, case: str) -> Judged:
         """All frames of a case as one."""
         frames = [frame for frame in self.frames if frame.case == case]
         scores, hits = (np.concatenate([getattr(f, key) for f in frames]) for key in ("scores", "hits"))
@@ -149,3 +149,26 @@ class Evaluation:
             case: sum((f.counts(threshold) for f in self.frames if f.case == case), Counts(0, 0, 0)).f1
             for case in cases
         }
+
+
+def paired_intervals(
+    first: Evaluation, second: Evaluation, *, draws: int = paper.BOOTSTRAP_DRAWS, seed: int = 0
+) -> dict[str, tuple[float, float, float]]:
+    """How much more "f1" (at 0.5) and "max_f1" of the first are: (difference, low, high) with the 95 % interval.
+
+    Both have judged the same cases; the same ones are drawn for both. All 0 without cases.
+    """
+    names = sorted({frame.case for frame in first.frames})
+    sides = [[one.joined(case) for case in names] for one in (first, second)]
+
+    def measure(indices: NDArray[np.intp]) -> tuple[float, float]:
+        a, b = (Evaluation([cases[index] for index in indices]) for cases in sides)
+        return a.counts().f1 - b.counts().f1, a.max_f1()[0] - b.max_f1()[0]
+
+    if not names:
+        return {"f1": (0.0, 0.0, 0.0), "max_f1": (0.0, 0.0, 0.0)}
+    rng = np.random.default_rng(seed)
+    drawn = np.array([measure(rng.integers(len(names), size=len(names))) for _ in range(draws)])
+    ends = np.percentile(drawn, [2.5, 97.5], axis=0)
+    values = measure(np.arange(len(names)))
+    return {key: (values[i], float(ends[0, i]), float(ends[1, i])) for i, key in enumerate(("f1", "max_f1"))}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,24 @@ def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
         source="FG-WSI",
         exhaustive=False,
     )
+
+
+def judged_hpf(
+    frame: Frame, xy: Sequence[float], mitoses: Points, *, mitotic: bool, case: str, name: str, source: str
+) -> Hpf:
+    """The patch of 192 x 192 px around a figure that a person has judged. xy, mitoses: level-0 px of the slide.
+
+    A mitotic one is a single patch, as of a mined sample. One that is none is a small frame of its own, in which the
+    figures called mitotic are the only ones: a false positive of the network in it becomes a hard negative.
+    """
+    hpf = mined_hpf(frame, MinedSample(float(xy[0]), float(xy[1]), ()), slide=case)
+    if mitotic:
+        return replace(hpf, name=name, source=source)
+    scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
+    inside = (mitoses - np.asarray(xy)) / scale + _PATCH / 2
+    inside = inside[((inside >= 0) & (inside <= _PATCH)).all(axis=1)]
+    middle = hpf.mitoses
+    return replace(hpf, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
 
 
 def write_mined(out: Path, slides: Sequence[dict[str, Any]], hpfs: Sequence[Hpf], **stamp: Any) -> Path:

@@ -78,22 +78,37 @@ def read_plan(name: str) -> Plan:
         values = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path} is no TOML: {error}") from error
-    return _checked(path, values)
+    return changed(Plan(name=path.stem), values, where=str(path))
 
 
-def _checked(path: Path, values: dict[str, Any]) -> Plan:
+def changed(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
+    """The plan with some of its fields changed. where: for errors. Raises PlanError naming the field."""
+    values = dict(values)
     augmentation = values.pop("augmentation", {})
     if not isinstance(augmentation, dict):
-        raise PlanError(f"{path}: augmentation must be a table, not {augmentation!r}")
+        raise PlanError(f"{where}: augmentation must be a table, not {augmentation!r}")
+    augmentation = dict(augmentation)
     for table, kind in ((values, Plan), (augmentation, Augmentation)):
         if unknown := sorted(set(table) - {f.name for f in fields(kind)}):
-            raise PlanError(f"{path}: {', '.join(unknown)} is no field of a plan")
+            raise PlanError(f"{where}: {', '.join(unknown)} is no field of a plan")
         for key, value in table.items():
             table[key] = _as_tuples(value)
             right, what = _RULES[key]
             if not right(table[key]):
-                raise PlanError(f"{path}: {key} must be {what}, not {value!r}")
-    return replace(Plan(name=path.stem), **values, augmentation=Augmentation(**augmentation))
+                raise PlanError(f"{where}: {key} must be {what}, not {value!r}")
+    return replace(plan, **values, augmentation=replace(plan.augmentation, **augmentation))
+
+
+def scaled(plan: Plan, iterations: int) -> Plan:
+    """The same course in about another number of iterations: every date of it moves by the same factor."""
+    factor = iterations / plan.iterations
+    return replace(
+        plan,
+        learning_rate_steps=tuple((max(1, round(count * factor)), rate) for count, rate in plan.learning_rate_steps),
+        hard_negatives_at=tuple(round(at * factor) for at in plan.hard_negatives_at),
+        evaluate_every=max(1, round(plan.evaluate_every * factor)),
+        checkpoint_every=max(1, min(plan.checkpoint_every, round(plan.evaluate_every * factor))),
+    )
 
 
 def _as_tuples(value: Any) -> Any:

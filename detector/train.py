@@ -29,7 +29,7 @@ from detector.augment_batch import FramesOnDevice
 from detector.batches import SampleSets, compose_batch, draw_batch, stream
 from detector.checkpoint import load_weights, save_weights
 from detector.curve import Curve
-from detector.detect import Scorer, detect, device_called, has_bf16, logit
+from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16, logit
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Hpf
@@ -106,7 +106,7 @@ class _Training:
         self.iteration = 0
 
     def run(self) -> Path:
-        """Train to the end of the plan. An interruption leaves a checkpoint, then goes on up."""
+        """Train to the end of the plan. An interruption, or `Cancelled` raised by `report`, leaves a checkpoint."""
         self.out.mkdir(parents=True, exist_ok=True)
         if self.resume and (self.out / CHECKPOINT).exists():
             self._restore()
@@ -114,7 +114,7 @@ class _Training:
         try:
             while self.iteration < self.plan.iterations:
                 self._run_to(self._next_stop())
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled):
             self._save()
             raise
         self._save()

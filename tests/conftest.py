@@ -37,6 +37,8 @@ def folders(settings: Any, tmp_path: Path) -> None:
     settings.UPLOAD_DIR = tmp_path / "uploads"
     settings.SLIDE_DIR = tmp_path / "slides"
     settings.MODEL_DIR = tmp_path / "models"
+    settings.SET_DIR = tmp_path / "sets"
+    settings.TRAINING_DIR = tmp_path / "trainings"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

@@ -158,7 +158,9 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         "web": f"{python} -m gunicorn webapp.wsgi --bind {host}:{port} --worker-class gthread --workers 2 --threads 4 "
         "--timeout 120 --graceful-timeout 5 --no-control-socket --max-requests 20000 --max-requests-jitter 1000",
         "ingest": _worker(python, "ingest", 2),
-        "detect": _worker(python, "detect,mine,train", 1),
+        "detect": _worker(python, "detect", 1),
+        # At a low priority and in a process of its own, so that nobody who waits for a detection waits for a training.
+        "train": "nice -n 15 " + _worker(python, "train,mine,judge", 1),
         "watch": f"{python} manage.py watch",
     }
     if redis is not None:
@@ -173,7 +175,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
     ]
     for name, command in programs.items():
         # A worker ends at once (QUIT): what it was at is taken up again at the next start.
-        stop = "QUIT" if name in {"ingest", "detect"} else "TERM"
+        stop = "QUIT" if name in {"ingest", "detect", "train"} else "TERM"
         sections.append(
             f"[program:{name}]\ncommand={command}\ndirectory={ROOT}\nautorestart=true\nstartsecs=2\nstartretries=1000\n"
             f"stopsignal={stop}\nstopwaitsecs=10\nstopasgroup=true\nkillasgroup=true\n"

@@ -18,6 +18,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(environment.text("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 UPLOAD_DIR = DATA_DIR / "uploads"
 SLIDE_DIR = DATA_DIR / "slides"
+SET_DIR = DATA_DIR / "sets"  # labelled sets that were imported
+TRAINING_DIR = DATA_DIR / "trainings"
 MODEL_DIR = Path(environment.text("MODEL_DIR", str(BASE_DIR / "detector" / "weights"))).resolve()
 
 S3_BUCKET = environment.text("S3_BUCKET", "")  # empty: slides are kept in SLIDE_DIR
@@ -91,6 +93,7 @@ INSTALLED_APPS = [
     "webapp.jobs",
     "webapp.annotations",
     "webapp.reports",
+    "webapp.retraining",
     "webapp.viewer",
 ]
 
@@ -219,6 +222,8 @@ SPECTACULAR_SETTINGS = {
         "SlideState": "webapp.slides.models.Slide.State",
         "JobState": "webapp.jobs.states.State",
         "ModelState": "webapp.registry.models.ModelVersion.State",
+        "Label": "webapp.annotations.models.Label",
+        "JudgementVerdict": "webapp.retraining.models.Judgement.Verdict",
     },
 }
 

@@ -21,15 +21,22 @@ from webapp.logs import log_about
 from worker.patience import AWAY, patiently
 from worker.process import worker_name
 from worker.run_detection import merge_detection, run_detection
+from worker.run_import import run_import
 from worker.run_ingest import run_ingest
+from worker.run_judgement import run_judgement
+from worker.run_mining import end_mining, run_mining
+from worker.run_training import run_training
+
+_DAYS = 24 * 3600
+TRAINING_LIMIT = 60 * _DAYS  # seconds; a training is stopped by a person, and goes on from its checkpoint
 
 _log = logging.getLogger(__name__)
 
 
 @app.task(name=task_name(Job.Kind.INGEST))
 def ingest(*, shard_pk: int) -> None:
-    """Prepare an uploaded slide."""
-    _run(Job.Kind.INGEST, run_ingest)
+    """Prepare an uploaded slide, or read a labelled set."""
+    _run(Job.Kind.INGEST, lambda shard: run_ingest(shard) if shard.job.slide else run_import(shard))
 
 
 @app.task(name=task_name(Job.Kind.DETECT))
@@ -41,7 +48,27 @@ def detect(*, shard_pk: int) -> None:
     """
     done = _run(Job.Kind.DETECT, run_detection)
     for pk in {shard_pk, done.pk if done else shard_pk}:
-        _run_merge(pk)
+        _run_merge(pk, merge_detection)
+
+
+@app.task(name=task_name(Job.Kind.MINE))
+def mine(*, shard_pk: int) -> None:
+    """Mine the slide whose turn it is."""
+    done = _run(Job.Kind.MINE, run_mining)
+    for pk in {shard_pk, done.pk if done else shard_pk}:
+        _run_merge(pk, end_mining)
+
+
+@app.task(name=task_name(Job.Kind.TRAIN), time_limit=TRAINING_LIMIT, soft_time_limit=TRAINING_LIMIT - 60)
+def train(*, shard_pk: int) -> None:
+    """Train, from the beginning or from the last checkpoint."""
+    _run(Job.Kind.TRAIN, run_training)
+
+
+@app.task(name=task_name(Job.Kind.JUDGE))
+def judge(*, shard_pk: int) -> None:
+    """Judge a candidate against the active version."""
+    _run(Job.Kind.JUDGE, run_judgement)
 
 
 @contextmanager
@@ -87,10 +114,10 @@ def _run(kind: Job.Kind, work: Callable[[Shard], None]) -> Shard | None:
     return shard
 
 
-def _run_merge(shard_pk: int) -> None:
+def _run_merge(shard_pk: int, merge: Callable[[int], None]) -> None:
     """Merge the job of a shard where it is complete; a failure ends the job as one of a shard does."""
     try:
-        patiently(lambda: merge_detection(shard_pk))
+        patiently(lambda: merge(shard_pk))
     except Exception as error:
         _log.exception("the job of shard %s could not be merged", shard_pk)
         sentence, trace = _in_words(error)

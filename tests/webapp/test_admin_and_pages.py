@@ -46,10 +46,9 @@ def test_readers_do_not_get_into_the_admin(client_of, alice):
     assert client_of(alice).get("/admin/").status_code == 302
 
 
-def act(client, name, action, *keys):
-    return client.post(
-        reverse(f"admin:{name}_changelist"), {"action": action, "_selected_action": keys}, follow=True
-    ).content.decode()
+def act(client, name, action, *keys, **fields):
+    sent = {"action": action, "_selected_action": keys, **fields}
+    return client.post(reverse(f"admin:{name}_changelist"), sent, follow=True).content.decode()
 
 
 def test_jobs_are_cancelled_and_tried_again_from_the_admin(run, client_of, root, alice):
@@ -61,11 +60,14 @@ def test_jobs_are_cancelled_and_tried_again_from_the_admin(run, client_of, root,
     assert Job.objects.get().state == State.PENDING
 
 
-def test_one_model_version_is_active(run, client_of, root):
+def test_one_model_version_is_active_and_somebody_says_why(run, client_of, root, settings):
     other = ModelVersion.objects.create(name="other", path="o.safetensors", sha256="1" * 64, card={})
+    settings.MODEL_DIR.mkdir(parents=True)
+    other.file.touch()
     client = client_of(root)
+    assert "Say why" in act(client, "registry_modelversion", "activate", other.pk)
     assert "exactly one" in act(client, "registry_modelversion", "activate", other.pk, run.model_id)
-    act(client, "registry_modelversion", "activate", other.pk)
+    act(client, "registry_modelversion", "activate", other.pk, reason="a trial")
     assert {m.name: m.state for m in ModelVersion.objects.all()} == {"m": "retired", "other": "active"}
 
 

@@ -10,6 +10,16 @@ from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
 from webapp.api.models import ModelVersionViewSet
 from webapp.api.reports import ReportPdfView, ReportsView
+from webapp.api.retraining import (
+    AffectedView,
+    CardView,
+    LabelledSetViewSet,
+    LockedCaseViewSet,
+    MiningRunViewSet,
+    RemovalsView,
+    TrainingViewSet,
+    VersionActionsViewSet,
+)
 from webapp.api.review import (
     CandidatesView,
     CompareView,
@@ -29,7 +39,12 @@ router = SimpleRouter()
 router.register("slides", SlideViewSet, basename="slide")
 router.register("studies", StudyViewSet, basename="study")
 router.register("jobs", JobViewSet, basename="job")
+router.register("models", VersionActionsViewSet, basename="version")
 router.register("models", ModelVersionViewSet, basename="model")
+router.register("labelled-sets", LabelledSetViewSet, basename="set")
+router.register("locked-cases", LockedCaseViewSet, basename="locked-case")
+router.register("mining-runs", MiningRunViewSet, basename="mining")
+router.register("trainings", TrainingViewSet, basename="training")
 
 urlpatterns = [
     path("", include(router.urls)),
@@ -51,6 +66,9 @@ urlpatterns = [
     path("slides/<uuid:pk>/regions/", RegionsView.as_view(), name="regions"),
     path("slides/<uuid:pk>/regions/<uuid:region>/", RegionView.as_view(), name="region"),
     path("slides/<uuid:pk>/compare/", CompareView.as_view(), name="compare"),
+    path("models/<uuid:pk>/card/", CardView.as_view(), name="card"),
+    path("removals/", RemovalsView.as_view(), name="removals"),
+    path("removals/affected/", AffectedView.as_view(), name="affected"),
     path("uploads/", UploadsView.as_view(), name="uploads"),
     path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),
     path("health/", HealthView.as_view(), name="health"),

@@ -35,6 +35,9 @@ class Job(models.Model):
     class Kind(models.TextChoices):
         INGEST = "ingest", "preparing"
         DETECT = "detect", "detection"
+        MINE = "mine", "mining"
+        TRAIN = "train", "training"
+        JUDGE = "judge", "judging"
 
     class Priority(models.IntegerChoices):
         READER = 0, "a person waits for it"
@@ -80,6 +83,11 @@ class Job(models.Model):
             "shards_done": sum(shard.state == State.SUCCEEDED for shard in shards),
             "shards_total": len(shards),
         }
+
+    @property
+    def unit(self) -> str:
+        """What its progress is counted in."""
+        return {self.Kind.TRAIN: "iterations", self.Kind.JUDGE: "frames"}.get(self.Kind(self.kind), "windows")
 
     @property
     def workers(self) -> list[str]:

@@ -1,31 +1,61 @@
 from __future__ import annotations
 
+from typing import cast
+
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.registry.models import ModelVersion
-from webapp.registry.services import version_activate
+from webapp.errors import DomainError
+from webapp.registry.models import ModelVersion, Promotion
+from webapp.registry.services import version_promote
+
+
+class ReasonForm(ActionForm):
+    reason = forms.CharField(required=False, label="Reason")
 
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
-    """Versions are registered from files; here one of them is made the active one."""
+    """Versions are registered from files or trained; here one of them is made the active one."""
 
     list_display = ["name", "state", "f1_at_half", "sha256", "created_at"]
     list_filter = ["state"]
     readonly_fields = ["state", "path", "sha256", "card", "parent", "created_at"]
+    action_form = ReasonForm
     actions = ["activate"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.action(description="Activate the selected version", permissions=["change"])
+    @admin.action(description="Make the selected version the active one", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> None:
         """One version detects at a time."""
         if queryset.count() != 1:
             self.message_user(request, "Choose exactly one version: one is active at a time.", messages.ERROR)
             return
         version = queryset.get()
-        version_activate(version=version)
+        try:
+            version_promote(version=version, by=cast(User, request.user), reason=request.POST.get("reason", ""))
+        except DomainError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
         self.message_user(request, f"{version} detects from now on; earlier runs keep the version they were made with.")
+
+
+@admin.register(Promotion)
+class PromotionAdmin(admin.ModelAdmin[Promotion]):
+    """Who made which version the active one, and why; never edited."""
+
+    list_display = ["version", "replaced", "by", "at", "reason"]
+    list_select_related = ["version", "replaced", "by"]
+    fields = readonly_fields = ("version", "replaced", "by", "at", "reason")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

@@ -6,7 +6,10 @@ import uuid
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
+
+TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 
 
 class ModelVersion(models.Model):
@@ -20,7 +23,7 @@ class ModelVersion(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100)
     state = models.CharField(max_length=10, choices=State.choices, default=State.CANDIDATE)
-    path = models.CharField(max_length=500, help_text="The .safetensors file, relative to the folder of models.")
+    path = models.CharField(max_length=500, help_text="The .safetensors file in the folder of models, or trainings/.")
     sha256 = models.CharField(max_length=64, unique=True)
     card = models.JSONField(default=dict, help_text="Recipe, data, metrics: the JSON beside the weights.")
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
@@ -49,5 +52,23 @@ class ModelVersion(models.Model):
 
     @property
     def file(self) -> Path:
-        """The weights."""
+        """The weights: shipped ones lie in the folder of models, those trained here beside their training."""
+        if self.path.startswith(TRAINED_HERE):
+            return Path(settings.TRAINING_DIR) / self.path.removeprefix(TRAINED_HERE)
         return Path(settings.MODEL_DIR) / self.path
+
+
+class Promotion(models.Model):
+    """A version was made the active one by a person, for a reason. Never changed, never deleted."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
+    replaced = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.version} on {self.at:%Y-%m-%d}"

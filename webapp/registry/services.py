@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 
-from webapp.errors import DomainError
-from webapp.registry.models import ModelVersion
+from webapp.errors import DomainError, InvalidInput
+from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
 
 
-def version_register(*, weights: Path) -> ModelVersion:
-    """The version of a weights file in the folder of models; made from its card where it is new.
+def version_register(*, weights: Path, name: str = "", parent: ModelVersion | None = None) -> ModelVersion:
+    """The version of a weights file in the folder of models or trained here; made from its card where it is new.
 
-    Raises DomainError where file and card do not belong together.
+    name: instead of the card's. Raises DomainError where file and card do not belong together.
     """
     try:
         card = json.loads(weights.with_suffix(".json").read_text("utf-8"))
@@ -28,7 +30,7 @@ def version_register(*, weights: Path) -> ModelVersion:
         raise DomainError(f"The weights {weights.name} are not those that their card describes (SHA-256 differs).")
     version, _ = ModelVersion.objects.get_or_create(
         sha256=sha256,
-        defaults={"name": card["name"], "path": str(weights.relative_to(settings.MODEL_DIR)), "card": card},
+        defaults={"name": name or card["name"], "path": _path(weights), "card": card, "parent": parent},
     )
     return version
 
@@ -42,9 +44,49 @@ def version_activate(*, version: ModelVersion) -> None:
         ModelVersion.objects.filter(pk=version.pk).update(state=ModelVersion.State.ACTIVE)
 
 
+def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotion:
+    """Make this the active version, for a reason that is kept. Runs keep the version that they were made with."""
+    if not reason.strip():
+        raise InvalidInput("Say why this version is to be the active one; the reason is kept with your name.")
+    with transaction.atomic():
+        versions = {one.pk: one for one in ModelVersion.objects.select_for_update()}
+        replaced = next((one for one in versions.values() if one.state == ModelVersion.State.ACTIVE), None)
+        if replaced is not None and replaced.pk == version.pk:
+            raise DomainError(f"{version} is the active version already.")
+        if not version.file.is_file():
+            raise DomainError(f"The weights of {version} are not there any more; it cannot be used.")
+        promotion: Promotion = Promotion.objects.create(
+            version=version, replaced=replaced, by=by, reason=reason.strip()
+        )
+        version_activate(version=version)
+    return promotion
+
+
+def version_roll_back(*, by: User) -> Promotion:
+    """One step back: the version that the last promotion replaced is the active one again."""
+    last = Promotion.objects.select_related("version", "replaced").first()
+    if last is None or last.replaced is None:
+        raise DomainError("No version was promoted here, so there is none to go back to.")
+    return version_promote(version=last.replaced, by=by, reason=f"Rolled back from {last.version}.")
+
+
+def version_note(*, version: ModelVersion, key: str, value: Any) -> None:
+    """Write one more thing into the card of a version, such as how it was judged."""
+    with transaction.atomic():
+        locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
+        locked.card[key] = value
+        locked.save(update_fields=["card"])
+
+
 def version_active() -> ModelVersion:
     """The version that detects; DomainError where there is none."""
     version = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
     if version is None:
         raise DomainError("No model version is active; activate one in the admin.")
     return version
+
+
+def _path(weights: Path) -> str:
+    if weights.is_relative_to(settings.TRAINING_DIR):
+        return TRAINED_HERE + str(weights.relative_to(settings.TRAINING_DIR))
+    return str(weights.relative_to(settings.MODEL_DIR))

@@ -1,0 +1,86 @@
+"""A candidate against another detector: better, worse or not to be told, by the stated rule, on paired cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.hpf import cases_of
+from detector.judge import FEWEST_CASES, judge, verdict
+from detector.metrics import Evaluation, Judged, paired_intervals
+from tests.drawing import DarkScorer, draw_hpf
+
+CASES = cases_of(
+    [
+        *(draw_hpf(f"A0{i}_00", seed=i, mitoses=[(100 + 5 * i, 90), (220, 200)]) for i in range(FEWEST_CASES)),
+        draw_hpf("A00_01", seed=9, mitoses=[]),
+    ]
+)
+
+
+class Blind:
+    """Sees nothing anywhere."""
+
+    def logits(self, image):
+        return DarkScorer().logits(image) * 0 - 9
+
+
+def test_what_finds_the_mitoses_is_better_than_what_finds_none_and_the_other_way_round_worse():
+    result, differences = judge(DarkScorer(), Blind(), CASES)
+    assert result["verdict"] == "better"
+    assert result["difference"]["max_f1"][1] > 0
+    assert (result["candidate"]["max_f1"], result["active"]["f1_at_0.5"]) == (1.0, 0.0)
+    right = [one for one in differences if one.right]
+    assert len(right) == 2 * FEWEST_CASES
+    assert {one.by for one in differences} == {"candidate"}
+    assert right[0].crop.shape == (128, 128, 3)
+    assert np.mean(right[0].crop[56:72, 56:72]) < 130, "the crop shows the dark figure in its middle"
+    assert judge(Blind(), DarkScorer(), CASES)[0]["verdict"] == "worse"
+
+
+def test_the_same_detector_is_neither_and_differs_nowhere():
+    result, differences = judge(DarkScorer(), DarkScorer(), CASES)
+    assert result["verdict"] == "cannot tell"
+    assert differences == []
+    assert result["difference"] == {"f1": [0, 0, 0], "max_f1": [0, 0, 0]}
+
+
+def test_too_few_cases_cannot_tell_however_clear_it_looks():
+    result, _ = judge(DarkScorer(), Blind(), CASES[: FEWEST_CASES - 1])
+    assert result["verdict"] == "cannot tell"
+    assert "fewer than" in result["why"]
+
+
+def test_frames_without_mitoses_give_detections_per_mm2_and_sources_are_told_apart():
+    result, _ = judge(DarkScorer(), Blind(), CASES)
+    assert result["candidate"]["free_mm2"] == pytest.approx(320 * 300 * 0.0625 / 1e6, abs=1e-4)
+    assert result["active"]["free_per_mm2"] == 0
+    assert list(result["candidate"]["by_source"]) == ["drawn"]
+
+
+@pytest.mark.parametrize(
+    ("f1", "max_f1", "said"),
+    [
+        ((0.1, 0.01, 0.2), (0.1, 0.02, 0.2), "better"),
+        ((0.0, -0.1, 0.1), (0.1, 0.02, 0.2), "better"),
+        ((-0.2, -0.3, -0.1), (0.1, 0.02, 0.2), "worse"),
+        ((0.1, 0.01, 0.2), (-0.1, -0.2, -0.01), "worse"),
+        ((0.1, 0.01, 0.2), (0.1, -0.01, 0.2), "cannot tell"),
+    ],
+)
+def test_the_rule(f1, max_f1, said):
+    assert verdict({"f1": f1, "max_f1": max_f1}, FEWEST_CASES)[0] == said
+
+
+def test_pairs_tell_what_intervals_beside_each_other_cannot():
+    """Cases that differ much among themselves, of which each is a little better: sure in pairs."""
+    rng = np.random.default_rng(0)
+    sides: list[list[Judged]] = [[], []]
+    for case in range(12):
+        truths, found = 40, int(rng.integers(5, 30))
+        for side, extra in zip(sides, (3, 0), strict=True):
+            hits = np.ones(found + extra, dtype=bool)
+            side.append(Judged(str(case), np.full(found + extra, 0.9), hits, truths))
+    first, second = (Evaluation(side) for side in sides)
+    assert first.intervals()["f1"][0] < second.intervals()["f1"][1], "beside each other they overlap"
+    assert paired_intervals(first, second)["f1"][1] > 0

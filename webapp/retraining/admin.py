@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from webapp.errors import DomainError
+from webapp.retraining.models import (
+    Judgement,
+    LabelledSet,
+    LockedCase,
+    MinedSample,
+    MiningRun,
+    Removal,
+    TrainingRun,
+)
+from webapp.retraining.plans import plan_names
+from webapp.retraining.services import removal_end, training_request
+
+
+class RetrainForm(ActionForm):
+    """What the action "Retrain with ..." asks for; the page Models has every choice."""
+
+    name = forms.CharField(required=False, label="Name of the training")
+    plan = forms.ChoiceField(required=False, choices=lambda: [(name, name) for name in plan_names()])
+
+
+class _Record(admin.ModelAdmin[Any]):
+    """Looked at in the admin, written by services alone."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.is_superuser and obj is None
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class _Retrains(_Record):
+    action_form = RetrainForm
+    actions = ["retrain"]
+
+    @admin.action(description="Retrain with the selected, all labelled sets and all verdicts", permissions=["change"])
+    def retrain(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Ask for a training; its page shows the rest."""
+        try:
+            training = training_request(
+                by=cast(User, request.user),
+                name=request.POST.get("name", ""),
+                plan={"base": request.POST.get("plan") or "short"},
+                sets=list(LabelledSet.objects.filter(frames__isnull=False).distinct()),
+                **self.chosen(queryset),
+            )
+        except DomainError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        self.message_user(request, f"The training {training} waits for a worker; the page Models shows how far it is.")
+        for warning in training.warnings:
+            self.message_user(request, warning, messages.WARNING)
+
+    def chosen(self, queryset: QuerySet[Any]) -> dict[str, Any]:
+        """The selected rows as arguments of `training_request`."""
+        raise NotImplementedError
+
+
+@admin.register(MiningRun)
+class MiningRunAdmin(_Retrains):
+    list_display = ["__str__", "model", "first_look", "agreement", "at"]
+    list_select_related = ["model"]
+    fields = readonly_fields = ("job", "model", "first_look", "agreement", "at")
+
+    def chosen(self, queryset: QuerySet[MiningRun]) -> dict[str, Any]:
+        return {"mining": list(queryset)}
+
+
+@admin.register(MinedSample)
+class MinedSampleAdmin(_Retrains):
+    list_display = ["__str__", "run", "slide", "least", "verdict", "verdict_by", "rejected"]
+    list_filter = ["run", "verdict", "rejected"]
+    list_select_related = ["run__model", "slide", "verdict_by"]
+    fields = readonly_fields = (
+        "run", "slide", "x", "y", "scores", "least", "verdict", "verdict_by", "verdict_at", "rejected", "rejected_by",
+        "rejected_at",
+    )  # fmt: skip
+
+    def chosen(self, queryset: QuerySet[MinedSample]) -> dict[str, Any]:
+        return {"samples": queryset}
+
+
+@admin.register(LabelledSet)
+class LabelledSetAdmin(_Record):
+    list_display = ["name", "sha256", "by", "at"]
+    fields = readonly_fields = ("name", "sha256", "job", "by", "at")
+
+
+@admin.register(LockedCase)
+class LockedCaseAdmin(_Record):
+    list_display = ["name", "by", "at", "used_at"]
+    fields = readonly_fields = ("name", "by", "at", "used_at")
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(_Record):
+    list_display = ["name", "parent", "version", "manifest_sha256", "at"]
+    list_select_related = ["parent", "version"]
+    fields = readonly_fields = ("name", "job", "parent", "plan", "manifest_sha256", "warnings", "log", "version", "at")
+
+
+@admin.register(Judgement)
+class JudgementAdmin(_Record):
+    list_display = ["version", "active", "verdict", "why", "at"]
+    list_select_related = ["version", "active"]
+    fields = readonly_fields = ("version", "active", "cases", "verdict", "why", "job", "at")
+
+
+@admin.register(Removal)
+class RemovalAdmin(_Record):
+    list_display = ["__str__", "reason", "by", "at", "ended_at"]
+    fields = readonly_fields = ("slide", "person", "labelled_set", "reason", "by", "at", "ended_at")
+    actions = ["take_back"]
+
+    @admin.action(description="Take back", permissions=["change"])
+    def take_back(self, request: HttpRequest, queryset: QuerySet[Removal]) -> None:
+        """Those that hold."""
+        for removal in queryset.filter(ended_at=None):
+            removal_end(removal=removal)
+            self.message_user(request, f"Trainings may use {removal} again.")

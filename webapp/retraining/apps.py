@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class RetrainingConfig(AppConfig):
+    name = "webapp.retraining"

@@ -1,0 +1,124 @@
+"""From a slide, a person or a labelled set to everything that was made from it, and back.
+
+A training is made from what its manifest lists and from its parent; a version from its training; a mining run, with
+all of its samples, from the version that mined. So one walk through trainings and mining runs, from the oldest to the
+newest until nothing is added, finds everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+
+from webapp.annotations.models import Run, Verdict
+from webapp.registry.models import ModelVersion
+from webapp.retraining.models import LabelledSet, MinedSample, MiningRun, Removal, TrainingRun
+from webapp.slides.models import Slide
+
+
+@dataclass
+class Affected:
+    """What is removed (slides, people, sets) and what was made from it, by keys."""
+
+    slides: set[UUID] = field(default_factory=set)
+    people: set[int] = field(default_factory=set)
+    sets: set[UUID] = field(default_factory=set)
+    trainings: set[UUID] = field(default_factory=set)
+    versions: set[UUID] = field(default_factory=set)
+    mining_runs: set[UUID] = field(default_factory=set)
+
+    def touches(self, manifest: dict[str, Any]) -> bool:
+        """Whether a training with this manifest learnt from any of it."""
+        slides, sets, runs = ({str(pk) for pk in keys} for keys in (self.slides, self.sets, self.mining_runs))
+        return (
+            any(one["id"] in sets or one["by"] in self.people for one in manifest["sets"])
+            or any(one["slide"] in slides or one["by"] in self.people for one in manifest["figures"])
+            or any(
+                one["slide"] in slides or one["run"] in runs or one["by"] in self.people for one in manifest["mined"]
+            )
+        )
+
+
+def affected_by(*, removals: Iterable[Removal]) -> Affected:
+    """Everything that was made from what the removals name; they need not be saved, to look before one removes."""
+    found = Affected()
+    for removal in removals:
+        if removal.slide_id is not None:
+            found.slides.add(removal.slide_id)
+        if removal.person_id is not None:
+            found.people.add(removal.person_id)
+            found.sets |= set(LabelledSet.objects.filter(by=removal.person_id).values_list("pk", flat=True))
+        if removal.labelled_set_id is not None:
+            found.sets.add(removal.labelled_set_id)
+    if not (found.slides or found.people or found.sets):
+        return found
+    trainings = list(TrainingRun.objects.order_by("at").only("manifest", "parent", "version"))
+    before = -1
+    while before != (before := len(found.trainings) + len(found.mining_runs)):
+        for training in trainings:
+            if training.parent_id in found.versions or found.touches(training.manifest):
+                found.trainings.add(training.pk)
+                if training.version_id is not None:
+                    found.versions.add(training.version_id)
+        found.mining_runs = set(MiningRun.objects.filter(model__in=found.versions).values_list("pk", flat=True))
+    return found
+
+
+def removed_now() -> Affected:
+    """What the removals that hold have taken out of training, with everything made from it."""
+    return affected_by(removals=Removal.objects.filter(ended_at=None))
+
+
+def affected_in_words(*, removal: Removal) -> dict[str, Any]:
+    """What a removal affects, for people: rows to show and counts of what is too many to list."""
+    found = affected_by(removals=[removal])
+    figures = Verdict.objects.all()
+    samples = MinedSample.objects.filter(run__in=found.mining_runs) | MinedSample.objects.filter(slide__in=found.slides)
+    if removal.slide_id is not None:
+        figures = figures.filter(figure__slide=removal.slide_id)
+    elif removal.person_id is not None:
+        figures = figures.filter(by=removal.person_id)
+        samples = samples | MinedSample.objects.filter(verdict_by=removal.person_id)
+    else:
+        figures = figures.none()
+    versions = ModelVersion.objects.filter(pk__in=found.versions)
+    return {
+        "what": str(removal),
+        "verdicts": figures.count(),
+        "mined_samples": samples.distinct().count(),
+        "sets": list(LabelledSet.objects.filter(pk__in=found.sets)),
+        "trainings": list(TrainingRun.objects.filter(pk__in=found.trainings).defer("manifest", "curve")),
+        "versions": list(versions),
+        "active": versions.filter(state=ModelVersion.State.ACTIVE).first(),
+        "mining_runs": list(MiningRun.objects.filter(pk__in=found.mining_runs).select_related("model")),
+        "runs": Run.objects.filter(model__in=found.versions).count(),
+    }
+
+
+def sources_of(*, version: ModelVersion) -> dict[str, Any]:
+    """Where a version comes from: its training, and of that sets, slides with samples and people, and its parent."""
+    training = TrainingRun.objects.filter(version=version).select_related("parent", "job__requested_by").first()
+    if training is None:
+        return {"training": None, "sets": [], "slides": [], "people": [], "parent": version.parent}
+    manifest = training.manifest
+    people = {one["by"] for part in ("sets", "figures", "mined") for one in manifest[part] if one["by"] is not None}
+    counts: dict[str, dict[str, int]] = {}
+    for part in ("figures", "mined"):
+        for one in manifest[part]:
+            of_slide = counts.setdefault(one["slide"], {"figures": 0, "mined": 0})
+            of_slide[part] += 1
+    there = set(map(str, Slide.objects.filter(pk__in=counts).values_list("pk", flat=True)))
+    return {
+        "training": training,
+        "sets": manifest["sets"],
+        "slides": [
+            {"id": pk, "there": pk in there, **manifest["slides"].get(pk, {}), **numbers}
+            for pk, numbers in sorted(counts.items())
+        ],
+        "people": list(User.objects.filter(pk__in=people).order_by("username")),
+        "parent": training.parent,
+    }

@@ -1,0 +1,155 @@
+"""Reading the loop: what a mining will cost, how precise it was, and the card of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from webapp.annotations.models import Figure, Label
+from webapp.jobs.models import Shard
+from webapp.jobs.states import State
+from webapp.registry.models import ModelVersion
+from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun, TrainingRun
+from webapp.retraining.provenance import sources_of
+from webapp.retraining.wilson import wilson_interval
+from webapp.slides.models import Slide, Study
+
+TO_JUDGE = 50  # mined samples drawn by chance, of which a person says what they are
+FIT_PRECISION = 0.8  # fit to learn from where the whole interval lies above it, unfit where it lies below
+_LAST = 50  # pieces of work from which a speed is measured
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Share of mitotic figures among the samples drawn by chance, with its 95 % interval. fit: None for not known."""
+
+    judged: int
+    mitotic: int
+    of: int
+    value: float | None
+    interval: tuple[float, float]
+    fit: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What it will cost. seconds: None where nothing like it was ever measured here. rests_on: in words."""
+
+    slides: int
+    tissue_mm2: float
+    seconds: float | None
+    rests_on: str
+
+
+def slides_unlabelled(*, study: Study) -> QuerySet[Slide]:
+    """Slides of a study that can be mined: ready, nobody has judged a figure on them, and their case is not locked."""
+    judged = Figure.objects.filter(slide=OuterRef("pk")).exclude(label=Label.OPEN)
+    ready = Slide.objects.filter(case__study=study, state=Slide.State.READY, mpp_x__isnull=False)
+    return (
+        ready.exclude(Exists(judged))
+        .exclude(case__identifier__in=LockedCase.objects.values("name"))
+        .select_related("case")
+        .order_by("name", "pk")
+    )
+
+
+def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
+    """From the tissue of the slides and the speed at which slides were mined, else detected, on this installation."""
+    mm2 = sum(slide.tissue_mm2 or 0.0 for slide in slides)
+    mined = MinedSlide.objects.filter(seconds__gt=0).select_related("slide").order_by("-pk")[:_LAST]
+    rates = [one.slide.tissue_mm2 / one.seconds for one in mined if one.slide.tissue_mm2 and one.seconds]
+    rests_on = f"the {len(rates)} slides mined last"
+    if not rates:
+        shards = Shard.objects.filter(state=State.SUCCEEDED, job__kind="detect", facts__has_key="seconds")
+        done = shards.select_related("job__slide").defer("result").order_by("-pk")[:_LAST]
+        rates = [
+            shard.job.slide.tissue_mm2 / shard.facts["seconds"] / shard.job.shards.count()
+            for shard in done
+            if shard.job.slide and shard.job.slide.tissue_mm2 and shard.facts["seconds"]
+        ]
+        rests_on = f"the {len(rates)} detections made last"
+    if not rates:
+        return Estimate(len(slides), mm2, None, "nothing: no slide was mined or detected here yet")
+    return Estimate(len(slides), mm2, mm2 / median(rates), rests_on)
+
+
+def samples_to_judge(*, run: MiningRun) -> QuerySet[MinedSample]:
+    """The samples drawn by chance, in the order of the draw, of those that no rule (slide or score) has rejected.
+
+    One that was rejected by itself stays among them: leaving out what one has seen to be wrong would make the rest
+    look better than what was never looked at.
+    """
+    return run.samples.exclude(rejected__in=MinedSample.BY_RULE).select_related("slide").order_by("draw")[:TO_JUDGE]
+
+
+def precision_of(*, run: MiningRun) -> Precision:
+    """The precision of a mining run. A sample that the person is unsure of counts as none."""
+    drawn = list(samples_to_judge(run=run))
+    judged = [sample for sample in drawn if sample.verdict != Label.OPEN]
+    mitotic = sum(sample.verdict == Label.MITOTIC for sample in judged)
+    low, high = wilson_interval(mitotic, len(judged))
+    value = mitotic / len(judged) if judged else None
+    fit = True if low >= FIT_PRECISION else False if high < FIT_PRECISION else None
+    if not drawn:
+        sentence = "nothing was mined."
+    elif value is None:
+        sentence = f"nobody has judged any of the {len(drawn)} samples drawn by chance."
+    else:
+        words = {
+            True: "fit to learn from",
+            False: "not fit to learn from; mine with a higher agreement, or reject by score",
+            None: "not known yet to be fit; judge more of the samples drawn by chance",
+        }
+        sentence = (
+            f"precision {value:.2f} [{low:.2f}, {high:.2f}] of {len(judged)} judged: {words[fit]} "
+            f"(the interval is held against {FIT_PRECISION})."
+        )
+    return Precision(len(judged), mitotic, len(drawn), value, (low, high), fit if judged else None, sentence)
+
+
+def model_card(*, version: ModelVersion) -> dict[str, Any]:
+    """Everything that is on record about a version, ready for JSON: written by nobody, so never out of date."""
+    sources = sources_of(version=version)
+    training: TrainingRun | None = sources["training"]
+    judgements = version.judgements.select_related("active").exclude(result=None)
+    return {
+        "name": version.name,
+        "state": version.state,
+        "sha256": version.sha256,
+        "made": version.created_at.isoformat(),
+        "use": "Research use only. Mitotic-figure candidates on H&E at 0.25 um/px; a person decides.",
+        "parent": {"name": sources["parent"].name, "sha256": sources["parent"].sha256} if sources["parent"] else None,
+        "recipe": version.card,
+        "training": {
+            "id": str(training.pk),
+            "asked_by": training.job.requested_by.get_username() if training.job.requested_by else None,
+            "at": training.at.isoformat(),
+            "plan": training.plan,
+            "manifest_sha256": training.manifest_sha256,
+            "sets": training.manifest["sets"],
+            "slides": sources["slides"],
+            "people": [person.get_username() for person in sources["people"]],
+            "cases": {part: training.manifest[part] for part in ("train", "validation", "test")},
+            "figures": len(training.manifest["figures"]),
+            "mined_samples": len(training.manifest["mined"]),
+            "warnings": training.warnings,
+        }
+        if training
+        else None,
+        "judgements": [
+            {"at": one.at.isoformat(), "against": one.active.name, "cases": one.cases, "verdict": one.verdict,
+             "why": one.why, "result": {k: v for k, v in (one.result or {}).items() if k != "differences"}}
+            for one in judgements
+        ],
+        "promotions": [
+            {"at": one.at.isoformat(), "by": one.by.get_username() if one.by else None, "reason": one.reason,
+             "replaced": one.replaced.name if one.replaced else None}
+            for one in version.promotions.select_related("by", "replaced")
+        ],
+        "runs": version.runs.count(),
+    }  # fmt: skip

@@ -1,0 +1,63 @@
+"""A candidate against the active version on the locked cases."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+from django.db import transaction
+
+from detector.errors import DataSetError
+from detector.hpf import Hpf, cases_of
+from detector.judge import judge
+from webapp.jobs.models import Shard
+from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress
+from webapp.retraining.models import Judgement, LabelledSet
+from webapp.retraining.provenance import removed_now
+from webapp.retraining.services import judgement_save
+from worker.patience import patiently
+from worker.training_data import read_set
+from worker.weights import scorer_of
+
+MOST_CROPS = 60  # differing figures that are kept as pictures; all are counted
+
+
+def run_judgement(shard: Shard) -> None:
+    """Judge, and keep the figures on which the two differ as crops."""
+    judgement = Judgement.objects.select_related("version", "active").get(job=shard.job_id)
+    candidate, active = scorer_of(judgement.version), scorer_of(judgement.active)
+    shard_begin(shard=shard, facts={"device": candidate.device_name, "precision": candidate.precision})
+    hpfs = _locked_frames(judgement)
+    total = len(hpfs)
+
+    def progress(done: int) -> None:
+        shard_progress(shard=shard, done=done, total=total)
+
+    result, differences = judge(candidate, active, cases_of(hpfs), progress=progress)
+    judgement.folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    for number, one in enumerate(differences[:MOST_CROPS]):
+        _, data = cv2.imencode(".jpeg", one.crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        (judgement.folder / f"{number}.jpeg").write_bytes(data.tobytes())
+        rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items() if k != "crop"})
+    result |= {"differences": rows, "differences_total": len(differences), "device": candidate.device_name,
+               "at": time.time()}  # fmt: skip
+
+    def finish() -> None:
+        with transaction.atomic():
+            shard_progress(shard=shard, done=total, total=total)
+            shard_finish(shard=shard)
+            judgement_save(judgement=judgement, result=result)
+            job_succeed(job=shard.job)
+
+    patiently(finish)
+
+
+def _locked_frames(judgement: Judgement) -> list[Hpf]:
+    sets = LabelledSet.objects.filter(frames__case__in=judgement.cases).exclude(pk__in=removed_now().sets).distinct()
+    hpfs = [hpf for one in sets for hpf in read_set(str(one.pk), one.sha256, judgement.cases) if hpf.exhaustive]
+    if not hpfs:
+        raise DataSetError("the labelled sets with the locked cases are not there any more; import them again")
+    return hpfs

@@ -1,0 +1,113 @@
+"""A training: what was frozen is read, learnt from, and registered; a killed one goes on from its checkpoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields, replace
+from typing import Any
+
+from django.db import transaction
+
+from detector.augment import Augmentation
+from detector.detect import Cancelled
+from detector.plans import Plan, changed, read_plan, scaled
+from detector.train import CHECKPOINT, train_final_model
+from webapp.jobs.models import Job, Shard
+from webapp.jobs.services import JobStopped, job_succeed, shard_begin, shard_finish, shard_progress
+from webapp.jobs.states import State
+from webapp.retraining.models import TrainingRun
+from webapp.retraining.services import training_finish, training_report
+from worker import weights
+from worker.memory import peak_memory_mb
+from worker.patience import patiently
+from worker.training_data import read_manifest
+
+_SAY_SECONDS = 2.0
+
+
+def run_training(shard: Shard) -> None:
+    """Train to the end of the plan. Where the job is stopped a checkpoint is left, from which a retry goes on."""
+    training = TrainingRun.objects.select_related("job", "parent").get(job=shard.job_id)
+    began = time.monotonic()
+    plan = plan_of(training.plan)
+    device = training.plan["device"] if training.plan["device"] != "auto" else weights.DEVICE
+    facts: dict[str, Any] = {"device": device, "precision": weights.PRECISION}
+    shard_begin(shard=shard, facts=facts)
+    train, validation, mined = read_manifest(training.manifest)
+    goes_on = (training.folder / CHECKPOINT).exists()
+    reporter = _Reporter(shard, training, plan)
+    reporter.say("Goes on from its last checkpoint." if goes_on else f"Begins: {plan.iterations:,} iterations.")
+    try:
+        train_final_model(
+            train, validation, mined, plan, training.folder,
+            parent=training.parent.file if training.parent else None,
+            resume=True, device=device, precision=weights.PRECISION, report=reporter,
+        )  # fmt: skip
+    except Cancelled as stop:
+        raise JobStopped("stopped; a checkpoint is kept") from stop
+    reporter.say("Done; the weights are a candidate now.")
+    facts |= {"seconds": round(time.monotonic() - began, 2), "peak_memory_mb": peak_memory_mb()}
+
+    def finish() -> None:
+        with transaction.atomic():
+            shard_progress(shard=shard, done=plan.iterations, total=plan.iterations)
+            shard_finish(shard=shard, facts=facts)
+            training_finish(training=training)
+            job_succeed(job=shard.job)
+
+    patiently(finish)
+
+
+def plan_of(choice: dict[str, Any]) -> Plan:
+    """The detector's plan for what a person chose (`webapp.retraining.plans`). Raises PlanError naming the field."""
+    plan = changed(read_plan(choice["base"]), choice["changes"], where="the plan")
+    plan = replace(plan, seed=choice["seed"], fg_lab_per_fg_wsi=(choice["ratio"][0], choice["ratio"][1]))
+    if choice["iterations"] is not None:
+        plan = scaled(plan, choice["iterations"])
+    if not choice["augment"]:
+        off: dict[str, float] = {part.name: 0.0 for part in fields(Augmentation)}
+        plan = changed(plan, {"augmentation": off}, where="the plan")
+    return plan
+
+
+class _Reporter:
+    """Takes the reports of a training: renews the claim, keeps the curve, and learns that the job was stopped."""
+
+    def __init__(self, shard: Shard, training: TrainingRun, plan: Plan) -> None:
+        self.shard, self.training, self.plan = shard, training, plan
+        self.rows: list[dict[str, Any]] = list(training.curve)
+        self.said = 0.0
+
+    def __call__(self, state: dict[str, Any]) -> None:
+        iteration = state["iteration"]
+        self._add(state)
+        measured = "max_f1" in state
+        sentence = ""
+        if "bg_hard_new" in state:
+            sentence = f"Iteration {iteration:,}: {state['bg_hard_new']} new hard negatives, {state['bg_hard']} in all."
+        elif measured:
+            sentence = f"Iteration {iteration:,}: max F1 {state['max_f1']:.3f} on the validation cases."
+        if sentence or time.monotonic() - self.said > _SAY_SECONDS:
+            self.say(sentence)
+
+    def say(self, sentence: str) -> None:
+        """Keep the curve, and a line of the log. Raises Cancelled where somebody stopped the job, so that a checkpoint
+        is left, and JobStopped where another worker has it, which alone may write."""
+        self.said = time.monotonic()
+        done = self.rows[-1]["iteration"] if self.rows else 0
+        try:
+            patiently(lambda: shard_progress(shard=self.shard, done=done, total=self.plan.iterations))
+        except JobStopped as stop:
+            if Job.objects.filter(pk=self.shard.job_id, state=State.CANCELLED).exists():
+                raise Cancelled from stop
+            raise
+        patiently(lambda: training_report(training=self.training, rows=self.rows, said=sentence))
+
+    def _add(self, state: dict[str, Any]) -> None:
+        """A row for each iteration heard of; what a checkpoint made undone comes again."""
+        iteration = state["iteration"]
+        kept = {key: state[key] for key in ("loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
+                if key in state}  # fmt: skip
+        same = self.rows[-1] if self.rows and self.rows[-1]["iteration"] == iteration else {}
+        row = {**same, "iteration": iteration, "learning_rate": self.plan.learning_rate(max(0, iteration - 1)), **kept}
+        self.rows = [*(row for row in self.rows if row["iteration"] < iteration), row]

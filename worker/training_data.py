@@ -1,0 +1,81 @@
+"""From a frozen manifest to the frames and patches that a training takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from detector.datasets import read_dataset
+from detector.errors import DataSetError
+from detector.hpf import Case, Hpf, cases_of, points
+from detector.mine import MinedSample, judged_hpf, mined_hpf
+from detector.slide import WorkingFrame, open_slide
+from webapp.retraining.models import LabelledSet
+from webapp.retraining.services import folder_hash
+from webapp.slides.models import Slide
+from webapp.slides.storage import slide_held
+
+
+def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], list[Hpf]]:
+    """Cases to learn from, cases to measure the curves on, and mined patches.
+
+    Raises DataSetError where a set or slide is gone or is no longer the one that was frozen.
+    """
+    hpfs = [hpf for part in manifest["sets"] for hpf in read_set(part["id"], part["sha256"], part["cases"])]
+    validation = set(manifest["validation"])
+    judged, mined = _figures(manifest), _mined(manifest)
+    learnt = [*(hpf for hpf in hpfs if hpf.case not in validation), *judged]
+    return cases_of(learnt), cases_of(hpf for hpf in hpfs if hpf.case in validation), mined
+
+
+def read_set(pk: str, sha256: str, cases: Collection[str]) -> list[Hpf]:
+    """The frames of some cases of a labelled set."""
+    labelled_set = LabelledSet.objects.filter(pk=pk).first()
+    if labelled_set is None:
+        raise DataSetError(f"the labelled set {pk} is not there any more; train without it")
+    if folder_hash(labelled_set.folder) != sha256:
+        raise DataSetError(f"the files of the labelled set {labelled_set} have changed since they were imported")
+    return [hpf for case in read_dataset(labelled_set.folder) if case.name in cases for hpf in case.hpfs]
+
+
+def _figures(manifest: dict[str, Any]) -> list[Hpf]:
+    hpfs = []
+    for pk, rows in _by_slide(manifest["figures"]):
+        mitoses = points([(row["x"], row["y"]) for row in rows if row["label"] == "mitotic"])
+        with _opened(manifest, pk) as frame:
+            hpfs += [
+                judged_hpf(
+                    frame, (row["x"], row["y"]), mitoses, mitotic=row["label"] == "mitotic", case=row["case"],
+                    name=f"verdict-{row['id']}", source="verdicts",
+                )
+                for row in rows
+            ]  # fmt: skip
+    return hpfs
+
+
+def _mined(manifest: dict[str, Any]) -> list[Hpf]:
+    hpfs = []
+    for pk, rows in _by_slide(manifest["mined"]):
+        with _opened(manifest, pk) as frame:
+            hpfs += [mined_hpf(frame, MinedSample(row["x"], row["y"], ()), slide=row["case"]) for row in rows]
+    return hpfs
+
+
+def _by_slide(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["slide"], []).append(row)
+    return sorted(groups.items())
+
+
+@contextmanager
+def _opened(manifest: dict[str, Any], pk: str) -> Iterator[WorkingFrame]:
+    known = manifest["slides"].get(pk, {})
+    slide = Slide.objects.filter(pk=pk).first()
+    if slide is None or slide.mpp is None:
+        raise DataSetError(f"the slide {known.get('name', pk)} is not there any more; ask for the training anew")
+    if slide.sha256 != known.get("sha256"):
+        raise DataSetError(f"the slide {slide} is not the file that the training was asked for with; ask for it anew")
+    with slide_held(slide) as path, open_slide(path) as file:
+        yield WorkingFrame(file, slide.mpp)
