@@ -23,6 +23,7 @@ from worker.patience import patiently
 from worker.training_data import read_manifest
 
 _SAY_SECONDS = 2.0
+_VARIATIONS = [part.name for part in fields(Augmentation)]
 
 
 def run_training(shard: Shard) -> None:
@@ -65,8 +66,7 @@ def plan_of(choice: dict[str, Any]) -> Plan:
     if choice["iterations"] is not None:
         plan = scaled(plan, choice["iterations"])
     if not choice["augment"]:
-        off: dict[str, float] = {part.name: 0.0 for part in fields(Augmentation)}
-        plan = changed(plan, {"augmentation": off}, where="the plan")
+        plan = changed(plan, {"augmentation": dict.fromkeys(_VARIATIONS, 0.0)}, where="the plan")
     return plan
 
 
@@ -108,6 +108,7 @@ class _Reporter:
         iteration = state["iteration"]
         kept = {key: state[key] for key in ("loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
                 if key in state}  # fmt: skip
-        same = self.rows[-1] if self.rows and self.rows[-1]["iteration"] == iteration else {}
-        row = {**same, "iteration": iteration, "learning_rate": self.plan.learning_rate(max(0, iteration - 1)), **kept}
-        self.rows = [*(row for row in self.rows if row["iteration"] < iteration), row]
+        row: dict[str, Any] = {"iteration": iteration, "learning_rate": self.plan.learning_rate(max(0, iteration - 1))}
+        if self.rows and self.rows[-1]["iteration"] == iteration:
+            row |= self.rows[-1]
+        self.rows = [*(one for one in self.rows if one["iteration"] < iteration), row | kept]

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from webapp.viewer import report_pages, views
+from webapp.viewer import model_pages, report_pages, views
 
 urlpatterns = [
     path("", views.worklist, name="worklist"),
@@ -18,6 +18,12 @@ urlpatterns = [
     path("jobs/rows/", views.job_rows, name="job-rows"),
     path("health/", views.health, name="health"),
     path("models/", views.models, name="models"),
+    path("models/retraining/", model_pages.loop, name="loop"),
+    path("models/mining/<uuid:pk>/", model_pages.mining, name="mining"),
+    path("models/training/<uuid:pk>/", model_pages.training, name="training"),
+    path("models/judgement/<uuid:pk>/", model_pages.judgement, name="judgement"),
+    path("models/judgement/<uuid:pk>/<int:number>.jpeg", model_pages.difference, name="difference"),
+    path("models/removal/", model_pages.removal, name="removal"),
     path("models/<uuid:pk>/", views.model, name="model"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -24,6 +24,7 @@ from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.selectors import worklist_rows as select_worklist_rows
 from webapp.results.worklist import Group, groups, in_group, reading_progress
+from webapp.retraining.provenance import sources_of
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
 from webapp.slides.services import may_set_mpp
 
@@ -137,6 +138,9 @@ def model(request: HttpRequest, pk: UUID) -> HttpResponse:
     runs = Run.objects.visible_to(request.user).filter(model=found).select_related("slide")
     context = {
         "model": found,
+        "sources": sources_of(version=found),
+        "judgements": found.judgements.select_related("active").exclude(result=None).defer("result"),
+        "promotions": found.promotions.select_related("by", "replaced"),
         "runs": runs[:_ROWS],
         "run_count": runs.count(),
         "card": json.dumps(found.card, indent=2),

@@ -1,0 +1,143 @@
+"""The pages of the loop: what is known, mining, training, comparing, removing. For administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+
+from webapp.registry.models import ModelVersion, Promotion
+from webapp.retraining.models import (
+    Judgement,
+    LabelledFrame,
+    LabelledSet,
+    LockedCase,
+    MinedSample,
+    MiningRun,
+    Removal,
+    TrainingRun,
+)
+from webapp.retraining.plans import DEVICES, plan_names
+from webapp.retraining.provenance import affected_in_words
+from webapp.retraining.selectors import precision_of, samples_to_judge
+from webapp.slides.models import Slide, Study
+
+_ROWS = 60
+
+
+def _for_administrators(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not getattr(request.user, "is_superuser", False):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+@_for_administrators
+def loop(request: HttpRequest) -> HttpResponse:
+    """The whole loop on one page: sets, locked cases, mining runs, trainings, judgements, removals."""
+    locked = set(LockedCase.objects.values_list("name", flat=True))
+    cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
+    context = {
+        "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
+        "cases": [{**row, "locked": row["case"] in locked} for row in cases],
+        "locked": LockedCase.objects.all(),
+        "studies": Study.objects.all(),
+        "versions": ModelVersion.objects.all(),
+        "mining": [(run, precision_of(run=run)) for run in MiningRun.objects.select_related("job", "model")],
+        "trainings": TrainingRun.objects.select_related("job", "version").defer("manifest", "curve"),
+        "judgements": Judgement.objects.select_related("job", "version", "active").defer("result"),
+        "promotions": Promotion.objects.select_related("version", "replaced", "by"),
+        "removals": Removal.objects.select_related("slide", "person", "labelled_set", "by"),
+        "plans": plan_names(),
+        "devices": DEVICES,
+    }
+    return render(request, "loop.html", context)
+
+
+@_for_administrators
+def mining(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A mining run: the samples drawn by chance, to judge, and the gallery of all, with the eight scores."""
+    run: MiningRun = get_object_or_404(MiningRun.objects.select_related("job", "model"), pk=pk)
+    samples = run.samples.select_related("slide")
+    page = Paginator(samples, _ROWS).get_page(request.GET.get("page"))
+    kept = Count("samples", filter=Q(samples__rejected=MinedSample.Rejected.NO))
+    context = {
+        "run": run,
+        "precision": precision_of(run=run),
+        "drawn": samples_to_judge(run=run),
+        "page": page,
+        "slides": run.slides.select_related("slide"),
+        "kept": MiningRun.objects.filter(pk=run.pk).aggregate(kept=kept)["kept"],
+    }
+    return render(request, "mining.html", context)
+
+
+@_for_administrators
+def training(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A training: curves and log as they come, stop and go on, and what it learns from."""
+    found: TrainingRun = get_object_or_404(TrainingRun.objects.select_related("job", "version", "parent"), pk=pk)
+    return render(request, "training.html", {"training": found, "manifest": found.manifest, "job": found.job})
+
+
+@_for_administrators
+def judgement(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A candidate and the active version side by side, with verdict and reason."""
+    found: Judgement = get_object_or_404(Judgement.objects.select_related("job", "version", "active"), pk=pk)
+    result = found.result or {}
+    curves = {side: result[side]["curve"] for side in ("candidate", "active")} if result else {}
+    context = {
+        "judgement": found,
+        "result": result,
+        "curves": curves,
+        "at_half": {side: result[side]["f1_at_0.5"] for side in curves},
+        "sources": [
+            (source, result["candidate"]["by_source"][source], result["active"]["by_source"].get(source))
+            for source in (result["candidate"]["by_source"] if result else ())
+        ],
+        "slides": Slide.objects.filter(runs__isnull=False, state=Slide.State.READY).distinct().order_by("name"),
+    }
+    return render(request, "judgement.html", context)
+
+
+@_for_administrators
+def difference(request: HttpRequest, pk: UUID, number: int) -> FileResponse:
+    """The crop of a figure on which the two differ."""
+    found: Judgement = get_object_or_404(Judgement.objects.defer("result"), pk=pk)
+    try:
+        return FileResponse((found.folder / f"{number}.jpeg").open("rb"), content_type="image/jpeg")
+    except OSError as error:
+        raise Http404 from error
+
+
+@_for_administrators
+def removal(request: HttpRequest) -> HttpResponse:
+    """What would be affected if a slide, a person's work or a set were removed; and the button that does it."""
+    asked = {name: request.GET.get(name, "") for name in ("slide", "person", "labelled_set")}
+    subject: dict[str, Any] = {}
+    if asked["slide"]:
+        subject["slide"] = get_object_or_404(Slide, pk=asked["slide"])
+    elif asked["person"]:
+        subject["person"] = get_object_or_404(User, username=asked["person"])
+    elif asked["labelled_set"]:
+        subject["labelled_set"] = get_object_or_404(LabelledSet, pk=asked["labelled_set"])
+    context = {
+        "asked": asked,
+        "affected": affected_in_words(removal=Removal(**subject)) if subject else None,
+        "slides": Slide.objects.filter(Q(figures__isnull=False) | Q(mined__isnull=False)).distinct().order_by("name"),
+        "people": User.objects.order_by("username"),
+        "sets": LabelledSet.objects.all(),
+    }
+    return render(request, "removal.html", context)
