@@ -41,7 +41,7 @@ def test_compose_is_complete_as_far_as_it_can_be_read():
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = compose["services"]
     assert set(services) == {
-        "proxy", "web", "watch", "ingest", "worker", "gpu-worker", "postgres", "redis", "s3",
+        "proxy", "web", "watch", "ingest", "worker", "trainer", "gpu-worker", "gpu-trainer", "postgres", "redis", "s3",
     }  # fmt: skip
     assert (services["gpu-worker"]["profiles"], services["s3"]["profiles"]) == (["gpu"], ["s3"])
     settings = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
@@ -54,7 +54,7 @@ def test_compose_is_complete_as_far_as_it_can_be_read():
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
             assert source in volumes or (ROOT / source).exists(), f"{name} mounts {source}, which is not there"
-        if service.get("command", [""])[0] == "celery":
+        if "celery" in service.get("command", []):
             assert set(service["command"][service["command"].index("-Q") + 1].split(",")) <= set(QUEUES)
     assert f"http://web:{services['web']['expose'][0]}" in (ROOT / "docs/nginx.conf").read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\w+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))

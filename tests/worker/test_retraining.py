@@ -31,8 +31,8 @@ TINY = {
         "hard_negatives_at": [1200], "evaluate_every": 2000, "checkpoint_every": 1000,
     },
 }  # fmt: skip
-LOCKED = [f"A0{i}" for i in range(2, 7)]
-CASES = ["A00", "A01", *LOCKED]
+LOCKED = [f"B0{i}" for i in range(2, 7)]
+CASES = ["B00", "B01", *LOCKED]
 
 
 @pytest.fixture(autouse=True)
@@ -223,7 +223,7 @@ def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(drawn_set, root, acti
 
 def test_a_set_whose_files_changed_is_not_trained_on(drawn_set, root, active_model):
     training = training_request(by=root, name="changed", sets=[drawn_set], plan=TINY)
-    (drawn_set.folder / "labels" / "A00_00.csv").write_text("1,1\n")
+    (drawn_set.folder / "labels" / "B00_00.csv").write_text("1,1\n")
     job = do(train, training.job)
     assert job.state == State.FAILED
     assert "have changed" in job.error
