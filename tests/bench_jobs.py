@@ -36,13 +36,14 @@ def main() -> int:
         _start_services(folder, stack)
         slide, mm2 = _slide(options.mm2)
         worker, watch = (_start(folder, stack, *command) for command in (_WORKER, _WATCH))
-        engine, whole = [], []
+        engine, whole, around = [], [], []
         _whole(slide)  # both are warm
         _engine(slide)
         for _ in range(options.rounds):
             engine.append(_engine(slide))
             seconds, job = _whole(slide)
             whole.append(seconds)
+            around.append(seconds - job.shards.get().facts["seconds"])
             print(f"engine {engine[-1]:7.2f} s   job {seconds:7.2f} s   ratio {seconds / engine[-1]:.3f}", flush=True)
         assert worker.poll() is None
         assert watch.poll() is None
@@ -53,6 +54,7 @@ def main() -> int:
             f"{mm2:.1f} mm2 of tissue, {job.run.candidate_count} candidates, {facts['device']}, {facts['precision']}: "
             f"whole path over engine alone {ratio:.3f} (medians; single rounds {min(pairs):.3f} to "
             f"{max(pairs):.3f}; target 1.15); "
+            f"{statistics.median(around):.2f} s of a job are queue, claim, merge and rows; "
             f"the worker took {facts['peak_memory_mb']} MB at most"
         )
     return 0

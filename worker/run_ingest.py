@@ -16,10 +16,10 @@ from detector.errors import DetectorError
 from webapp.annotations.services import detection_request_if_wanted
 from webapp.errors import DomainError
 from webapp.jobs.models import Shard
-from webapp.jobs.services import job_succeed, shard_finish, shard_progress
+from webapp.jobs.services import JobStopped, job_succeed, shard_finish, shard_progress
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
-from webapp.slides.storage import slide_keep
+from webapp.slides.storage import slide_forget, slide_keep
 from worker.patience import patiently
 
 TIME_LIMIT = 1800  # seconds that preparing one file may take
@@ -29,8 +29,16 @@ def run_ingest(shard: Shard) -> None:
     """Prepare the file in a process of its own, then keep its facts, or the reason why it is refused."""
     slide = shard.job.slide
     assert slide is not None, "what is prepared is a slide"
-    answer = _prepare(shard)
+    try:
+        _prepare_and_keep(shard, slide)
+    except JobStopped:
+        if not Slide.objects.filter(pk=slide.pk).exists():
+            slide_forget(slide)  # it was deleted meanwhile, and preparing has written into its folder
+        raise
 
+
+def _prepare_and_keep(shard: Shard, slide: Slide) -> None:
+    answer = _prepare(shard)
     if "refused" not in answer:
         slide_keep(slide, without=slide.file if answer["path"].startswith("unpacked/") else None)  # the zip
 

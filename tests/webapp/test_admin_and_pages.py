@@ -14,6 +14,7 @@ from webapp.annotations.services import detection_request
 from webapp.jobs.models import Job
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
+from webapp.slides.models import Slide
 
 ADMIN = [
     "slides_study", "slides_case", "slides_slide", "slides_upload", "registry_modelversion", "jobs_job",
@@ -40,6 +41,14 @@ def test_objects_of_the_admin_open(run, client_of, root, alice):
         ("registry_modelversion", run.model_id), ("slides_study", run.slide.case.study_id),
     ]:  # fmt: skip
         assert client.get(reverse(f"admin:{name}_change", args=[pk])).status_code == 200, name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slide_deleted_in_the_admin_takes_its_files_with_it(make_slide, client_of, root):
+    slide, client = make_slide(), client_of(root)
+    client.post(reverse("admin:slides_slide_delete", args=[slide.pk]), {"post": "yes"})
+    assert not Slide.objects.filter(pk=slide.pk).exists()
+    assert not slide.folder.exists()
 
 
 def test_readers_do_not_get_into_the_admin(client_of, alice):

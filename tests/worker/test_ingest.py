@@ -15,6 +15,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+import worker.run_ingest
 from detector.slide.pyramid import write_pyramid
 from tests.drawing import draw_tissue
 from tests.hostile import mutations, prepared
@@ -22,7 +23,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.jobs.states import State
 from webapp.slides.models import Slide
-from webapp.slides.services import slide_create
+from webapp.slides.services import slide_create, slide_delete
 from worker.tasks import ingest
 
 
@@ -210,6 +211,27 @@ def test_the_real_slides_open_and_the_real_bad_ones_are_refused(arrive, real_dat
     for path in sorted((slides / "refused").iterdir()):
         slide = arrive(path.read_bytes(), path.name)
         assert (slide.state, bool(slide.remark)) == ("refused", True), path.name
+
+
+def test_a_slide_deleted_while_it_is_prepared_leaves_nothing(
+    study, alice, picture, tmp_path, monkeypatch, django_capture_on_commit_callbacks
+):
+    (tmp_path / "arrived").write_bytes(encoded(picture, "PNG"))
+    slide = slide_create(study=study, case_identifier="", name="f.png", file=tmp_path / "arrived", user=alice)
+    shard = job_create(kind=Job.Kind.INGEST, slide=slide, by=alice).shards.get()
+    folder, prepare = slide.folder, worker.run_ingest._prepare
+
+    def deleted_meanwhile(shard):
+        with django_capture_on_commit_callbacks(execute=True):
+            slide_delete(slide=Slide.objects.get(pk=slide.pk))
+        (folder / "original").mkdir(parents=True)
+        (folder / "original" / "slide.png").write_bytes(encoded(picture, "PNG"))
+        return prepare(shard)
+
+    monkeypatch.setattr(worker.run_ingest, "_prepare", deleted_meanwhile)
+    ingest(shard_pk=shard.pk)
+    assert not Job.objects.exists()
+    assert not folder.exists()
 
 
 def test_preparing_again_after_a_death_gives_the_same(arrive, picture, model, study, alice, tmp_path):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
+from webapp.slides.services import slide_delete
 
 
 class MembershipInline(admin.TabularInline[Membership, Study]):
@@ -54,6 +56,13 @@ class SlideAdmin(admin.ModelAdmin[Slide]):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # slides come in by upload
+
+    def delete_model(self, request: HttpRequest, obj: Slide) -> None:
+        slide_delete(slide=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Slide]) -> None:
+        for slide in queryset:
+            slide_delete(slide=slide)
 
 
 @admin.register(Upload)

@@ -21,6 +21,7 @@ from django.utils import timezone
 from detector.slide import plausible_mpp
 from webapp.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
+from webapp.slides.storage import slide_forget
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
@@ -253,6 +254,17 @@ def slide_refused(*, slide: Slide, reason: str) -> None:
     with transaction.atomic():
         Slide.objects.filter(pk=slide.pk).update(state=Slide.State.REFUSED, remark=reason, path="")
         transaction.on_commit(lambda: shutil.rmtree(slide.folder, ignore_errors=True))
+
+
+def slide_delete(*, slide: Slide) -> None:
+    """Delete a slide with all that was found and said on it; its files once the rows are gone for good.
+
+    A worker that is at it stops at its next word of progress.
+    """
+    gone = Slide(pk=slide.pk)
+    with transaction.atomic():
+        slide.delete()
+        transaction.on_commit(lambda: slide_forget(gone))
 
 
 def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
