@@ -5,6 +5,7 @@ import { plot } from "./plots.js";
 
 const page = document.getElementById("training");
 const PAUSE = 2000; // ms
+const STATES = { pending: "waiting", running: "running", succeeded: "done", failed: "failed", cancelled: "stopped" };
 const element = (id) => document.getElementById(id);
 
 function show(training) {
@@ -15,7 +16,7 @@ function show(training) {
   plot(element("rate"), [line("learning rate", "learning_rate")], { x, y: "learning rate", log: true });
   plot(element("hard"), [line("hard negatives", "bg_hard")], { x, y: "hard negatives" });
   const { job } = training;
-  element("state").textContent = job.state;
+  element("state").textContent = STATES[job.state];
   element("state").className = `tag ${job.state === "succeeded" ? "good" : job.state === "failed" ? "bad" : ""}`;
   element("say").textContent = job.error || (job.progress.total ? `${job.progress.done} of ${job.progress.total} iterations` : job.state === "pending" ? `number ${job.queue_position} in the queue` : "");
   if (job.seconds_left !== null) element("say").textContent += `, about ${Math.ceil(job.seconds_left / 60)} min left`;

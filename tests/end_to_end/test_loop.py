@@ -79,7 +79,7 @@ def test_the_whole_loop_by_clicks(shipped, slide, root, open_as, zipped):  # noq
     finished(train, training.job)
     page.wait_for_selector("#loss svg polyline")
     page.wait_for_selector("#log li:has-text('Done')")
-    assert page.locator("#state").inner_text() == "succeeded"
+    assert page.locator("#state").inner_text() == "done"
 
     judgement = Judgement.objects.get()
     finished(judge, judgement.job)
