@@ -120,3 +120,20 @@ def test_the_shipped_weights_are_what_their_card_says_and_not_random():
     assert card["metrics"]["f1_at_0.5"] > 0.5
     assert not {part["source"] for part in card["held_out"]} - {"MITOS12"}
     assert sum(parameter.numel() for parameter in network.parameters()) > 500_000
+
+
+def test_no_worker_takes_both_detections_and_trainings():
+    """A training takes hours: a worker that took both would let a reader wait for them."""
+    from webapp.launcher import _configuration
+
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    commands = [" ".join(service.get("command", [])) for service in compose]
+    launched = _configuration("127.0.0.1", 8000, Path("/data"), Path("/data/redis.sock"), None)
+    commands += re.findall(r"^command=(.*)$", launched, re.MULTILINE)
+    found = {command: re.search(r"-Q (\S+)", command) for command in commands}
+    taken = {command: set(match.group(1).split(",")) for command, match in found.items() if match}
+    slow = {"mine", "train", "judge"}
+    assert all(queues == slow or not queues & slow for queues in taken.values())
+    trainers = [command for command, queues in taken.items() if queues == slow]
+    assert len(trainers) >= 2, "of `make run`, and of the compose file"
+    assert all(command.startswith("nice ") for command in trainers)

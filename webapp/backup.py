@@ -1,8 +1,9 @@
 """Everything that cannot be made again, in a folder elsewhere, and back.
 
-A backup is FOLDER/TIME/ with the database, the keys and the weights, beside FOLDER/slides/, which all backups share: a
-prepared slide never changes, so each is copied once. The database is copied first; every slide that it names is then
-there to be copied. Where slides are kept in a bucket they are left to it.
+A backup is FOLDER/TIME/ with the database, the keys, the weights and the trainings, beside FOLDER/slides/ and
+FOLDER/sets/, which all backups share: a prepared slide or labelled set never changes, so each is copied once. The
+database is copied first; every slide that it names is then there to be copied. Where slides are kept in a bucket they
+are left to it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def backup_make(*, folder: Path) -> Path:
         if (source := Path(settings.DATA_DIR) / name).exists():
             shutil.copy2(source, partial / name)
     shutil.copytree(settings.MODEL_DIR, partial / "models")
+    if Path(settings.TRAINING_DIR).exists():
+        shutil.copytree(settings.TRAINING_DIR, partial / "trainings", ignore=shutil.ignore_patterns("*.partial"))
+    _copy_missing(Path(settings.SET_DIR), folder / "sets")
     if not settings.S3_BUCKET:
         _copy_missing(Path(settings.SLIDE_DIR), folder / "slides")
     partial.rename(final)
@@ -55,6 +59,8 @@ def backup_restore(*, folder: Path) -> None:
         if (source := folder / name).exists():
             shutil.copy2(source, data / name)
     _copy_missing(folder / "models", Path(settings.MODEL_DIR))
+    _copy_missing(folder / "trainings", Path(settings.TRAINING_DIR))
+    _copy_missing(folder.parent / "sets", Path(settings.SET_DIR))
     if (slides := folder.parent / "slides").exists():
         _copy_missing(slides, Path(settings.SLIDE_DIR))
     call_command("migrate", verbosity=0)

@@ -94,10 +94,15 @@ def test_what_is_backed_up_is_there_again_in_a_new_database_and_folder(databases
     for data in (here, there):
         (data / "models").mkdir(parents=True)
     (here / "models" / "m").write_text("weights")
+    kept = [Path("trainings/t/weights.safetensors"), Path("sets/s/labels.csv")]
+    for path in kept:
+        (here / path).parent.mkdir(parents=True)
+        (here / path).write_text(path.name)
     (here / "credentials.txt").write_text("name: admin")
     before = run(here, databases[0], FILL, backups)
-    (made,) = [path for path in backups.iterdir() if path.name != "slides"]
+    (made,) = [path for path in backups.iterdir() if path.name not in {"slides", "sets"}]
     after = run(there, databases[1], RESTORE, made)
+    assert [(there / path).read_text() for path in kept] == [path.name for path in kept]
     assert after == before
     assert len(json.loads(after[0][4])) == 500
     assert [(there / name).read_text() for name in ("models/m", "credentials.txt")] == ["weights", "name: admin"]
