@@ -47,7 +47,7 @@ def test_all_well_says_nothing(here, shard):
     health = health_of_jobs()
     assert (health.stuck, health.slow) == ([], [])
     assert [(queue.kind, queue.running, queue.workers) for queue in health.queues] == [
-        ("ingest", 0, 0), ("detect", 1, 1),
+        ("ingest", 0, 0), ("detect", 1, 1), ("mine", 0, 0), ("train", 0, 0), ("judge", 0, 0),
     ]  # fmt: skip
 
 
