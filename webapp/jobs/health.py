@@ -143,9 +143,10 @@ def _no_watch(here: dict[str, dict[str, Any]] | None) -> bool:
 def _stuck_shards() -> list[str]:
     now = timezone.now()
     running = Shard.objects.filter(state=State.RUNNING, job__state__in=OPEN)
+    quiet = Q(lease_until__gte=now, progressed_at__lt=now - NO_PROGRESS, windows_total__gt=0)
     counts = running.aggregate(
         lost=Count("pk", filter=Q(lease_until__lt=now)),
-        still=Count("pk", filter=Q(lease_until__gte=now, progressed_at__lt=now - NO_PROGRESS, windows_total__gt=0)),
+        still=Count("pk", filter=quiet & ~Q(job__kind=Job.Kind.TRAIN)),  # which looks at all its frames in between
         again=Count("pk", filter=Q(attempt__gte=3)),
     )
     sentences = {
