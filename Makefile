@@ -51,6 +51,8 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan first --held-out A04 --out runs/first --resume --compile
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine --held-out A04 --out runs/refine --resume --compile \
 		--parent runs/first/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-2 --held-out A04 --out runs/refine-2 --resume --compile \
+		--parent runs/refine/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
 
 .PHONY: chaos
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
