@@ -92,6 +92,7 @@ def test_the_gallery_is_sorted_and_filtered_and_context_is_one_key_away(open_sli
     page.keyboard.press("c")
     page.keyboard.press("m")
     page.select_option("#filter", "mitotic")
+    page.wait_for_selector("#gallery li")  # it is made anew at the next picture
     assert page.locator("#gallery li").count() == 1
     page.select_option("#filter", "open")
     page.wait_for_selector("#showing:has-text('Showing 24')")
@@ -115,6 +116,7 @@ def test_a_missed_figure_is_added_with_one_key_or_one_click_and_can_be_taken_bac
     saved(page)
     assert Figure.objects.filter(added=True, label="mitotic").count() == 1
     page.select_option("#filter", "added")
+    page.wait_for_selector("#gallery li")  # it is made anew at the next picture
     assert page.locator("#gallery li").count() == 1
 
 
