@@ -5,7 +5,8 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench bench-tiles bench-viewer hostile reproduce weights
+.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs \
+	hostile chaos reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -54,21 +55,17 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-2 --held-out A04 --out runs/refine-2 --resume --compile \
 		--parent runs/refine/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
 
-.PHONY: chaos
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-.PHONY: bench-count
 bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
-	$(BIN)/python -m tests.load.bench_count
+	$(BIN)/python -m tests.bench_count
 
-.PHONY: backup restore
 backup: install  ## copy database, keys, weights and slides into a folder: make backup TO=/other/disk
 	@$(BIN)/python manage.py backup "$(TO)"
 
 restore: install  ## put a backup back into an empty DATA_DIR: make restore FROM=/other/disk/2026-11-25T120000
 	@$(BIN)/python manage.py restore "$(FROM)"
 
-.PHONY: bench-jobs
 bench-jobs: install-tests  ## measure the whole path from "detect" to "done" over the engine alone (ARGS="--mm2 10 --rounds 3" is quicker)
 	$(BIN)/python -m tests.bench_jobs $(ARGS)
