@@ -20,8 +20,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
 import psutil
+
+import tests.services  # noqa: F401  # PostgreSQL and Redis of its own
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
@@ -125,16 +128,15 @@ def fill(slides: int, each: int) -> tuple[str, list[str]]:
 
 def show_plans(slide: str) -> None:
     """The plan of every query of one request, as PostgreSQL carried it out."""
+    from django.contrib.auth.models import User
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from webapp.annotations.models import Run
-    from webapp.results.selectors import mitosis_count, question
-    from webapp.slides.models import Slide
+    from webapp.results.selectors import mitosis_count_seen, question
 
+    reader = User.objects.get()
     with CaptureQueriesContext(connection) as queries:
-        found = Slide.objects.get(pk=slide)
-        mitosis_count(run=Run.objects.select_related("model").get(slide=found), asked=question())
+        mitosis_count_seen(user=reader, slide=UUID(slide), run=None, asked=question())
     for query in queries:
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF, TIMING OFF) " + query["sql"])

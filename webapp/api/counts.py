@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -12,9 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from webapp.annotations.models import Run
 from webapp.api.lookup import checked, run_or_newest
-from webapp.results.selectors import mitosis_count, question, runs_to_count
+from webapp.results.selectors import mitosis_count_seen, question
 from webapp.slides.models import Slide
 
 
@@ -156,11 +156,10 @@ class CountView(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         """The mitotic count of a slide with its hotspots and score, and what they rest on."""
         query = checked(CountQuerySerializer, request.query_params)
-        asked_run = query.pop("run", None)
-        asked = question(**query)
-        runs = Run.objects.visible_to(request.user).filter(slide=pk, **({"pk": asked_run} if asked_run else {}))
-        run = runs_to_count(runs.order_by("-created_at")).first()
-        if run is None:  # say which of the reasons it is
+        run = query.pop("run", None)
+        count = mitosis_count_seen(user=request.user, slide=pk, run=run, asked=question(**query))
+        if count is None:  # say which of the reasons it is
             slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
-            run = run_or_newest(slide, asked_run)
-        return Response(mitosis_count(run=run, asked=asked))
+            run_or_newest(slide, run)
+            raise Http404
+        return Response(count)

@@ -14,6 +14,7 @@ from rest_framework.views import exception_handler
 
 from webapp.errors import DomainError
 
+NOT_FOUND = "There is no such thing, or it is not yours to see."
 _PHRASES = {**responses, 460: "Checksum Mismatch"}  # the latter is tus's own
 
 
@@ -31,7 +32,7 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
         detail = "Some of what was sent cannot be used; `errors` says what and why."
         extra["errors"] = response.data
     elif isinstance(error, Http404):
-        detail = "There is no such thing, or it is not yours to see."
+        detail = NOT_FOUND
     elif isinstance(error, PermissionDenied):
         detail = "You may not do this."
     else:

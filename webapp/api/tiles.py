@@ -2,75 +2,97 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.views import APIView
 
 from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
+from webapp.access.authentication import person_asking
+from webapp.api.errors import NOT_FOUND, bare_problem
+from webapp.errors import DomainError
 from webapp.slides.models import Slide
+from webapp.slides.selectors import slide_shown
 from webapp.slides.services import slide_identity_seen
 from webapp.slides.storage import slide_fetched, thumbnail_read
 
 _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
 
-class _TileView(APIView):
-    def _slide(self, request: Request, pk: UUID) -> Slide:
-        slides = Slide.objects.visible_to(request.user).only(
-            "state", "path", "sha256", "width", "height", "mpp_x", "mpp_y"
-        )
-        slide: Slide = get_object_or_404(slides.order_by(), pk=pk)
-        if slide.state not in {Slide.State.READY, Slide.State.NEEDS_MPP}:
-            raise Http404
-        return slide
+class _PictureView(APIView):
+    """Pictures are asked for by the thousand, so they go past what DRF does around a call (negotiating the form of the
+    answer, a request object of its own, counting calls): it would cost several times what the picture does.
+    """
 
-    def _source(self, slide: Slide) -> TileSource:
+    get: Callable[..., HttpResponse]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"}:
+            return cast(HttpResponse, super().dispatch(request, *args, **kwargs))
         try:
-            return _sources.get(slide_fetched(slide))
-        except SlideError as error:
-            raise Http404 from error
+            user = person_asking(request)
+            if not user.is_authenticated:
+                raise NotAuthenticated
+            return self.get(request, user, *args, **kwargs)
+        except (AuthenticationFailed, NotAuthenticated) as error:
+            response = bare_problem(401, str(error.detail))
+            response["WWW-Authenticate"] = "Token"
+            return response
+        except DomainError as error:
+            return bare_problem(error.status, str(error))
+        except (Http404, SlideError):
+            return bare_problem(404, NOT_FOUND)
 
 
-class DziView(_TileView):
+def _slide(user: User, pk: UUID) -> Slide:
+    slide = slide_shown(user=user, pk=pk)
+    if slide is None:
+        raise Http404
+    return slide
+
+
+def _source(slide: Slide) -> TileSource:
+    return _sources.get(slide_fetched(slide))
+
+
+class DziView(_PictureView):
     """The Deep Zoom descriptor."""
 
     @extend_schema(responses={(200, "application/xml"): OpenApiTypes.STR})
-    def get(self, request: Request, pk: UUID) -> HttpResponse:
+    def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """Size and tiling of a slide, for OpenSeadragon and other Deep Zoom viewers; the whole slide, uncropped."""
-        source = self._source(self._slide(request, pk))
-        response = HttpResponse(source.dzi(), content_type="application/xml")
+        response = HttpResponse(_source(_slide(user, pk)).dzi(), content_type="application/xml")
         patch_cache_control(response, private=True, no_cache=True)
         return response
 
 
-class TileView(_TileView):
+class TileView(_PictureView):
     """One tile."""
 
     @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: UUID, level: int, column: int, row: int) -> HttpResponse:
+    def get(self, request: HttpRequest, user: User, pk: UUID, level: int, column: int, row: int) -> HttpResponse:
         """A JPEG tile of a level; the highest level is full size."""
-        slide = self._slide(request, pk)
+        slide = _slide(user, pk)
+        source = _source(slide)
+        tag = f'"{slide.sha256[:20]}-{source.tile_size}-{level}-{column}-{row}"'
         try:
-            source = self._source(slide)
-            tag = f'"{slide.sha256[:20]}-{source.tile_size}-{level}-{column}-{row}"'
             if request.headers.get("If-None-Match") == tag:
                 source.check(level, column, row)
                 return _cached(HttpResponse(status=304), tag)
             return _cached(HttpResponse(source.tile(level, column, row), content_type="image/jpeg"), tag)
-        except (SlideError, ValueError) as error:
+        except ValueError as error:
             raise Http404 from error
 
 
-class CropView(_TileView):
+class CropView(_PictureView):
     """The surroundings of a point."""
 
     @extend_schema(
@@ -81,42 +103,42 @@ class CropView(_TileView):
         ],
         responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
     )
-    def get(self, request: Request, pk: UUID) -> HttpResponse:
+    def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """A JPEG of size x size px (128 by default, up to 512) at 0.25 um/px, centred on (x, y)."""
-        slide = self._slide(request, pk)
-        query = request.query_params
+        slide = _slide(user, pk)
+        query = request.GET
         try:
             x, y, size = float(query["x"]), float(query["y"]), int(query.get("size", "128"))
-            if not (0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0) and 16 <= size <= 512):
-                raise Http404
-            image = self._source(slide).crop(x, y, size, slide.mpp)
-        except (KeyError, ValueError, SlideError) as error:
+        except (KeyError, ValueError) as error:
             raise Http404 from error
-        return _cached(HttpResponse(image, content_type="image/jpeg"))
+        if not (0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0) and 16 <= size <= 512):
+            raise Http404
+        return _cached(HttpResponse(_source(slide).crop(x, y, size, slide.mpp), content_type="image/jpeg"))
 
 
-class ThumbnailView(_TileView):
+class ThumbnailView(_PictureView):
     """The whole slide, small."""
 
     @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: UUID) -> HttpResponse:
+    def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """A JPEG of at most 512 px."""
+        slide = _slide(user, pk)
         try:
-            image = thumbnail_read(self._slide(request, pk))
+            image = thumbnail_read(slide)
         except OSError as error:
             raise Http404 from error
         return _cached(HttpResponse(image, content_type="image/jpeg"))
 
 
-class IdentityImageView(_TileView):
+class IdentityImageView(_PictureView):
     """The label or macro image of a slide, which may name a patient."""
 
     @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: UUID, kind: str) -> HttpResponse:
+    def get(self, request: HttpRequest, user: User, pk: UUID, kind: str) -> HttpResponse:
         """A JPEG, for people with the permission `view_identity`; each look is recorded with the slide."""
-        slide = self._slide(request, pk)
-        slide_identity_seen(slide=slide, user=cast(User, request.user), what=kind)
-        image = self._source(slide).associated(kind)
+        slide = _slide(user, pk)
+        slide_identity_seen(slide=slide, user=user, what=kind)
+        image = _source(slide).associated(kind)
         if image is None:
             raise Http404
         response = HttpResponse(image, content_type="image/jpeg")

@@ -47,6 +47,8 @@ router.register("mining-runs", MiningRunViewSet, basename="mining")
 router.register("trainings", TrainingViewSet, basename="training")
 
 urlpatterns = [
+    # First, as nothing is asked for more often.
+    path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
     path("", include(router.urls)),
     path("slides/<uuid:pk>/mitosis-count/", CountView.as_view(), name="mitosis-count"),
     path("slides/<uuid:pk>/export/", SlideExportView.as_view(), name="export"),
@@ -55,7 +57,6 @@ urlpatterns = [
     path("reports/<uuid:pk>/report.pdf", ReportPdfView.as_view(), name="report-pdf"),
     path("studies/<int:pk>/export/", StudyExportView.as_view(), name="study-export"),
     path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),
-    path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
     path("slides/<uuid:pk>/crop.jpeg", CropView.as_view(), name="crop"),
     path("slides/<uuid:pk>/label.jpeg", IdentityImageView.as_view(), {"kind": "label"}, name="label"),
     path("slides/<uuid:pk>/macro.jpeg", IdentityImageView.as_view(), {"kind": "macro"}, name="macro"),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal
+from uuid import UUID
 
 import numpy as np
 import shapely
@@ -26,13 +27,15 @@ from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
+from webapp.prepared import Prepared
 from webapp.registry.models import ModelVersion
 from webapp.results.ground import counted_ground, holds, tissue_mm2_on
 from webapp.results.hotspot import Circle, Place, Shape, Square, fits, hotspots
 from webapp.results.poisson import poisson_interval
 from webapp.results.rules import Rule, score
 from webapp.shared_memory import ask_redis
-from webapp.slides.models import Slide
+from webapp.slides.models import Slide, Viewer
+from webapp.slides.selectors import viewer_of, viewer_values
 
 ShapeName = Literal["circle", "square"]
 SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square": Square}
@@ -93,37 +96,83 @@ def _of_the_slide(model: type[Figure | Region], sum_of: Any) -> Subquery:
     return Subquery(rows.annotate(sum=sum_of).values("sum"))
 
 
-# Made once: making them at every call would be a seventh of the work of a remembered count.
-_FOLLOWS_FROM = {
-    "verdicts": _of_the_slide(Figure, Sum("version")),
-    "region_events": _of_the_slide(Region, Count("pk") + Count("ended_at")),
-    "newer": Exists(Run.objects.filter(slide=OuterRef("slide"), created_at__gt=OuterRef("created_at"))),
-}
+@dataclass(frozen=True)
+class Basis:
+    """A run and all that its count follows from besides.
 
-
-def runs_to_count(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Runs with slide, model and all that their counts follow from, in one query.
-
-    verdicts, region_events: how many there were on the slide; both are histories that only grow, so that each number
-    stands for one state. newer: whether there is a newer run over the slide.
+    verdicts, region_events: how many there were on the slide, None where there were none; both are histories that only
+    grow, so that each number stands for one state. newer: whether there is a newer run over the slide.
     """
-    return runs.select_related("slide", "model").annotate(**_FOLLOWS_FROM)
+
+    run: UUID
+    slide: UUID
+    run_mpp: tuple[float, float]
+    mpp: tuple[float | None, float | None]
+    tissue_fraction: float | None
+    model: str
+    model_state: str
+    verdicts: int | None
+    region_events: int | None
+    newer: bool
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> Basis:
+        """A row of `_bases`."""
+        run, slide, *scales, tissue_fraction, model, model_state, verdicts, region_events, newer = row
+        return cls(
+            run=UUID(str(run)),
+            slide=UUID(str(slide)),
+            run_mpp=(scales[0], scales[1]),
+            mpp=(scales[2], scales[3]),
+            tissue_fraction=tissue_fraction,
+            model=model,
+            model_state=model_state,
+            verdicts=verdicts,
+            region_events=region_events,
+            newer=bool(newer),
+        )
+
+
+def _bases(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
+    return runs.order_by("-created_at").values_list(
+        *("pk", "slide_id", "mpp_x", "mpp_y", "slide__mpp_x", "slide__mpp_y", "slide__tissue_fraction"),
+        *("model__name", "model__state"),
+        _of_the_slide(Figure, Sum("version")),
+        _of_the_slide(Region, Count("pk") + Count("ended_at")),
+        Exists(Run.objects.filter(slide=OuterRef("slide"), created_at__gt=OuterRef("created_at"))),
+    )
+
+
+def _visible_bases(sees_all: bool, *, user: int | None = None, **asked: UUID) -> QuerySet[Run, tuple[Any, ...]]:
+    return _bases(Run.objects.visible_to(viewer_of(sees_all, user)).filter(**asked))[:1]
+
+
+_newest_or_asked = Prepared(_visible_bases)
 
 
 def mitosis_count(*, run: Run, asked: Question) -> dict[str, Any]:
     """The count of a run, with hotspots and score. Without um/px there is no area and no score; `reason` says so.
 
-    run: one of `runs_to_count`, whose answer is remembered, so that nobody may change it; any other is read again.
+    The answer is remembered, so nobody may change it.
     """
-    if not hasattr(run, "region_events"):
-        run = runs_to_count(Run.objects.filter(pk=run.pk)).get()
-    stale = _stale(run, asked)
-    key = (*_key(run, asked), tuple(stale))
-    return _remembered.get(key, lambda: _answer(run, asked, stale))
+    return _count(Basis.of(_bases(Run.objects.filter(pk=run.pk)).get()), asked)
 
 
-def _answer(run: Run, asked: Question, stale: list[str]) -> dict[str, Any]:
-    result = _values(run, asked)
+def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, asked: Question) -> dict[str, Any] | None:
+    """The same of a slide's newest run, or of the one that is asked for; None where the person sees no such run."""
+    sees_all, values = viewer_values(user)
+    rows = _newest_or_asked(sees_all, **values, slide=slide, **({"pk": run} if run else {}))
+    return _count(Basis.of(rows[0]), asked) if rows else None
+
+
+def _count(basis: Basis, asked: Question) -> dict[str, Any]:
+    stale = _stale(basis, asked)
+    return _remembered.get((basis, asked, *stale), lambda: _answer(basis, asked, stale))
+
+
+def _answer(basis: Basis, asked: Question, stale: list[str]) -> dict[str, Any]:
+    run = Run.objects.select_related("slide", "model").get(pk=basis.run)
+    result = _values(basis, asked)
     reviewed = result["reviewed"]
     return {
         "slide": run.slide_id,
@@ -183,9 +232,9 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
 def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, Any]]:
     """Of each slide: its count by the newest run, None before there is one, and the job that is under way on it."""
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    runs = runs_to_count(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
+    runs = _bases(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
     asked = question(min_score=min_score)
-    values = {run.slide_id: _values(run, asked)["reviewed"] for run in runs}
+    values = {basis.slide: _values(basis, asked)["reviewed"] for basis in map(Basis.of, runs)}
     jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
     failed = {
         job.slide_id: job
@@ -204,18 +253,15 @@ def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, An
     ]
 
 
-def _values(run: Run, asked: Question) -> dict[str, Any]:
+def _values(basis: Basis, asked: Question) -> dict[str, Any]:
     """The two values and what they rest on."""
-    return _shared(_key(run, asked), lambda: _counted(run.slide, run, asked))
+    # The same key can only have the same values.
+    key = (basis.run, asked, basis.mpp, basis.tissue_fraction, basis.verdicts, basis.region_events)
+    return _shared(key, lambda: _counted(Run.objects.select_related("slide").get(pk=basis.run), asked))
 
 
-def _key(run: Run, asked: Question) -> tuple[Hashable, ...]:
-    """Everything that a count follows from: the same key can only have the same count."""
-    counted: Any = run  # one of runs_to_count
-    return run.pk, asked, run.slide.mpp, run.slide.tissue_fraction, counted.verdicts, counted.region_events
-
-
-def _counted(slide: Slide, run: Run, asked: Question) -> dict[str, Any]:
+def _counted(run: Run, asked: Question) -> dict[str, Any]:
+    slide = run.slide
     counted = figures_counted(slide=slide, run=run, min_score=asked.min_score)
     tissue_mm2 = tissue_mm2_on(slide, counted.ground) if counted.has_regions else slide.tissue_mm2
     value = _Valuer(slide, counted.ground, tissue_mm2, asked)
@@ -290,16 +336,16 @@ class _Valuer:
         return "" if self.tissue_mm2 else "No tissue was found, so there is no density."
 
 
-def _stale(run: Run, asked: Question) -> list[str]:
+def _stale(basis: Basis, asked: Question) -> list[str]:
     """Why this count may not be the last word, one sentence each."""
     sentences = []
-    if run.newer:  # type: ignore[attr-defined]  # one of runs_to_count
+    if basis.newer:
         sentences.append("There is a newer run over this slide.")
-    if run.model.state != ModelVersion.State.ACTIVE:
+    if basis.model_state != ModelVersion.State.ACTIVE:
         active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
         if active is not None:
-            sentences.append(f"The model {active.name} is active now; this run was made with {run.model.name}.")
-    if run.slide.mpp is not None and run.slide.mpp != (run.mpp_x, run.mpp_y):
+            sentences.append(f"The model {active.name} is active now; this run was made with {basis.model}.")
+    if basis.mpp[0] is not None and basis.mpp != basis.run_mpp:
         sentences.append("The um/px of this slide was changed after this run.")
     if asked.min_score != settings.DEFAULT_MIN_SCORE:
         threshold = f"the threshold in use is {settings.DEFAULT_MIN_SCORE:g}"

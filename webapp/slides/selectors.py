@@ -1,0 +1,46 @@
+"""Reading slides where the lists of `visible_to` would cost more than what is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import QuerySet
+
+from webapp.prepared import Prepared
+from webapp.slides.models import Slide, Viewer
+
+# In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
+_SHOWN = ("state", "path", "sha256", "width", "height", "mpp_x", "mpp_y")
+
+
+def viewer_values(user: Viewer) -> tuple[bool, dict[str, int]]:
+    """For prepared queries of what is `visible_to` a person: whether they see all, and their key where it decides."""
+    sees_all = getattr(user, "is_superuser", False)
+    return sees_all, {} if sees_all else {"user": user.pk or 0}
+
+
+def viewer_of(sees_all: bool, user: int | None) -> User:
+    """The other way round, for who builds such a query."""
+    return User(pk=user, is_superuser=sees_all)
+
+
+def _shown(sees_all: bool, *, slide: UUID, user: int | None = None) -> QuerySet[Any, Any]:
+    slides = Slide.objects.visible_to(viewer_of(sees_all, user)).filter(pk=slide)
+    return slides.order_by().values_list(*_SHOWN)
+
+
+_slides = Prepared(_shown)
+
+
+def slide_shown(*, user: Viewer, pk: UUID) -> Slide | None:
+    """The slide, where the person sees it and there is something to be seen."""
+    if not user.is_authenticated or not user.is_active:
+        return None
+    sees_all, values = viewer_values(user)
+    for row in _slides(sees_all, slide=pk, **values):
+        slide: Slide = Slide.from_db(connection.alias, ("id", *_SHOWN), (pk, *row))
+        return slide if slide.state in {Slide.State.READY, Slide.State.NEEDS_MPP} else None
+    return None
