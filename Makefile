@@ -33,8 +33,8 @@ format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 candidates (needs Chromium)
-	$(BIN)/python -m pytest -q -p no:cacheprovider --durations=0 tests/end_to_end/bench_viewer.py
+bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 candidates (needs Chromium; ANNOTORIOUS=its .js file to measure it beside)
+	$(BIN)/python -m tests.bench_viewer $(if $(ANNOTORIOUS),--annotorious $(ANNOTORIOUS)) $(ARGS)
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark

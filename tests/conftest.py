@@ -15,7 +15,8 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from tests.browser import browser  # noqa: F401
-from webapp.annotations.models import Candidate, Run
+from webapp.annotations.models import Run
+from webapp.annotations.services import candidates_write
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Case, Membership, Slide, Study
 
@@ -153,7 +154,7 @@ def make_run(model: ModelVersion) -> Callable[..., Run]:
             windows_skipped=0,
             candidate_count=len(candidates),
         )
-        Candidate.objects.bulk_create(Candidate(run=run, x=x, y=y, score=s) for x, y, s in candidates)
+        candidates_write(run=run, rows=candidates)
         return run
 
     return make

@@ -47,7 +47,7 @@ export class Density {
     for (let i = 0; i < values.length; i++) {
       if (values[i] < 0.02) continue;
       const share = Math.log1p(values[i]) / Math.log1p(most);
-      bytes.set(colour(share), 4 * i);
+      bytes.set(COLOURS[Math.round(share * (COLOURS.length - 1))], 4 * i);
     }
     return { bytes, most };
   }
@@ -61,6 +61,8 @@ export function colour(share) {
   const along = (share - a[0]) / (b[0] - a[0]);
   return [1, 2, 3, 4].map((i) => a[i] + along * (b[i] - a[i]));
 }
+
+const COLOURS = Array.from({ length: 256 }, (_, i) => colour(i / 255));
 
 function spread(from, columns, rows, step) {
   const to = new Float32Array(from.length);

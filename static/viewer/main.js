@@ -189,10 +189,12 @@ async function open() {
     sayHpf();
   });
   const columns = unpack(await loading);
+  await stage.opened;
   store.load(columns);
   overlay.draw();
   performance.mark("all candidates are drawn");
   slider.disabled = false;
+  setTimeout(() => store.prepare());
   await review.start();
   setScore(store.minScore);
   document.body.dataset.candidates = columns.n;

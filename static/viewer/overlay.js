@@ -7,6 +7,7 @@ import { COLOUR, stamp } from "./marks.js";
 const RING_UM = 9; // radius of a ring: a mitotic figure and its cytoplasm
 const SMALLEST = 3.5; // px on screen
 const MOST = 5000; // points in one picture; the best scores first, and the page says how many there are
+const MARGIN = 128; // px around the view that are drawn as well, so that moving the slide moves a picture instead of making one
 const HEAT_FROM = 600; // points in view, where rings can get no smaller, from which a heatmap says more
 
 /**
@@ -31,10 +32,12 @@ export class Overlay {
   #density;
   #heat = null;
   #heatOf = "";
+  /** @type {import("./geometry.js").Transform | null} of the picture that is in the canvas */
+  #drawn = null;
 
   /**
    * @param {import("./stage.js").Stage} stage
-   * @param {HTMLCanvasElement} canvas over the viewer, of the same size
+   * @param {HTMLCanvasElement} canvas over the viewer and MARGIN beyond
    * @param {import("./store.js").Store} store
    * @param {Scene} scene
    * @param {(words: string) => void} say what is shown and what is not
@@ -48,7 +51,9 @@ export class Overlay {
     this.#radiusUm = RING_UM / (stage.mpp?.[0] ?? 0.25);
     this.#density = new Density(stage.width, stage.height);
     stage.viewer.canvas.append(canvas); // over the tiles, under the navigator
-    for (const event of ["open", "update-viewport", "resize"]) stage.viewer.addHandler(event, () => this.draw());
+    canvas.style.inset = `${-MARGIN}px`;
+    for (const event of ["open", "resize", "animation-finish"]) stage.viewer.addHandler(event, () => this.draw());
+    stage.viewer.addHandler("update-viewport", () => this.#follow());
     store.observe(() => this.update());
   }
 
@@ -62,20 +67,44 @@ export class Overlay {
     });
   }
 
+  /** Go where the slide goes: the picture is moved as long as it reaches, and made anew for another scale or turn. */
+  #follow() {
+    const transform = this.#stage.transform();
+    const drawn = this.#drawn;
+    if (!transform || !drawn) return this.draw();
+    const { width, height } = this.#stage;
+    const extent = Math.max(width, height);
+    const [dx, dy] = [transform[4] - drawn[4], transform[5] - drawn[5]];
+    const same = [0, 1, 2, 3].every((i) => Math.abs(transform[i] - drawn[i]) * extent < 0.25);
+    if (!same || Math.abs(dx) > MARGIN || Math.abs(dy) > MARGIN) return this.draw();
+    this.#move(dx, dy);
+  }
+
+  #move(dx, dy) {
+    const ratio = window.devicePixelRatio || 1; // whole device pixels: nothing has to be interpolated
+    this.#canvas.style.transform = `translate(${Math.round(dx * ratio) / ratio}px, ${Math.round(dy * ratio) / ratio}px)`;
+  }
+
   draw() {
     const canvas = this.#canvas;
     const ratio = window.devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    const { clientWidth, clientHeight } = this.#stage.viewer.element;
+    const [width, height] = [clientWidth + 2 * MARGIN, clientHeight + 2 * MARGIN];
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
+      canvas.style.width = `${width}px`;
+      canvas.style.height = `${height}px`;
     }
     // In the computer's own memory: thousands of small stamps are drawn faster there than by way of a GPU process.
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    const transform = this.#stage.transform();
-    if (!transform) return;
+    this.#drawn = this.#stage.transform();
+    if (!this.#drawn) return;
+    this.#move(0, 0);
+    const [a, b, c, d, e, f] = this.#drawn;
+    const transform = [a, b, c, d, e + MARGIN, f + MARGIN];
     if (this.#scene.hidden) return this.#say("Overlays are hidden (O shows them)");
     const radius = Math.max(SMALLEST, Math.round(2 * this.#radiusUm * scaleOf(transform)) / 2);
     const view = { context, ratio, transform, width, height, radius, box: boxInView(transform, width, height, 2 * radius) };
@@ -105,7 +134,7 @@ export class Overlay {
     for (const spot of spots) this.#spot(view, spot);
     for (const spot of this.#store.judged()) if (spot >= visible) this.#spot(view, spot);
     this.#say(
-      spots.length < total ? `Showing ${spots.length.toLocaleString("en")} of ${total.toLocaleString("en")} candidates in view, the best scores first` : "",
+      spots.length < total ? `Showing ${spots.length.toLocaleString("en")} of ${total.toLocaleString("en")} candidates in and around the view, the best scores first` : "",
     );
   }
 

@@ -20,7 +20,7 @@ export class Review {
   #say;
   #spots = [];
   #version = null;
-  #position = new Map();
+  #position = new Int32Array();
 
   /**
    * @param {object} parts
@@ -91,8 +91,8 @@ export class Review {
   /** Make the list anew: another order or filter, another threshold. */
   list() {
     this.#spots = listSpots(this.#store, this.order.value, this.filter.value, this.#config.mpp?.[0] ?? 0.25);
-    this.#position = new Map();
-    for (let i = 0; i < this.#spots.length; i++) this.#position.set(this.#spots[i], i);
+    this.#position = new Int32Array(this.#store.spots).fill(-1);
+    for (let i = 0; i < this.#spots.length; i++) this.#position[this.#spots[i]] = i;
     this.gallery.show(this.#spots);
     const all = this.#store.columns.n.toLocaleString("en");
     this.showing.textContent = `Showing ${this.#spots.length.toLocaleString("en")} of ${all} candidates stored from score ${this.#config.floor}`;
@@ -215,7 +215,7 @@ export class Review {
   }
 
   #where() {
-    return this.#position.get(this.#store.selected) ?? -1;
+    return this.#position[this.#store.selected] ?? -1;
   }
 
   /** The spot that a place means: the nearest judged or stored one within the matching radius, -1 for none. */

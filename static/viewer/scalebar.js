@@ -8,10 +8,13 @@ const WIDEST = 140; // px
 export function showScaleBar(stage, element) {
   const [bar, words] = element.children;
   const { viewer, mpp } = stage;
+  let shown = 0;
   const update = () => {
     const transform = stage.transform();
     if (!transform) return;
     const perUnit = scaleOf(transform) / (mpp?.[0] ?? 1);
+    if (Math.abs(perUnit / shown - 1) < 1e-6) return; // moved, not zoomed
+    shown = perUnit;
     const length = roundLength(perUnit, WIDEST);
     bar.style.width = `${length * perUnit}px`;
     bar.textContent = !mpp ? `${length} px` : length >= 1000 ? `${length / 1000} mm` : `${length} µm`;

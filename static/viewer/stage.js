@@ -39,6 +39,11 @@ export class Stage {
       imageSmoothingEnabled: true,
     });
     const { viewer } = this;
+    /** Resolved when the slide can be drawn on, or never will be. */
+    this.opened = new Promise((resolve) => {
+      viewer.addOnceHandler("open", resolve);
+      viewer.addOnceHandler("open-failed", resolve);
+    });
     viewer.addHandler("open-failed", () => complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."));
     viewer.addHandler("open", () => this.#goToHash(true));
     viewer.addHandler("animation-finish", () => history.replaceState(null, "", placeToHash(this.place())));

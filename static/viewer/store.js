@@ -20,8 +20,10 @@ export class Store {
   /** Grows with every change of what is counted. */
   revision = 0;
   #Index;
-  #index = null;
-  #indexOfKey = new Map();
+  /** @type {import("flatbush").default | null} made when it is first needed, and so the map of keys: a first picture waits for neither */
+  #madeIndex = null;
+  /** @type {Map<number, number> | null} */
+  #madeKeys = null;
   /** @type {Map<string, Figure>} */
   #figures = new Map();
   /** @type {Map<number, string>} candidate key -> id of its figure */
@@ -49,18 +51,16 @@ export class Store {
     for (const observer of this.#observers) observer();
   }
 
+  /** Make the index now, while nobody waits for it. */
+  prepare() {
+    return this.#index !== null;
+  }
+
   /** @param {import("./columns.js").Columns} columns */
   load(columns) {
     this.columns = columns;
     this.loaded = true;
-    this.#indexOfKey = new Map();
-    columns.key.forEach((key, index) => this.#indexOfKey.set(key, index));
-    this.#index = null;
-    if (columns.n) {
-      this.#index = new this.#Index(columns.n, 16, Float32Array);
-      for (let i = 0; i < columns.n; i++) this.#index.add(columns.x[i], columns.y[i]);
-      this.#index.finish();
-    }
+    this.#madeKeys = this.#madeIndex = null;
     this.#count();
     this.changed({ counts: true });
   }
@@ -214,6 +214,22 @@ export class Store {
   within(box) {
     const { visible } = this;
     return this.#index?.search(...box, (index) => index < visible) ?? [];
+  }
+
+  get #index() {
+    const { n, x, y } = this.columns;
+    if (!n || this.#madeIndex) return this.#madeIndex;
+    this.#madeIndex = new this.#Index(n, 16, Float32Array);
+    for (let i = 0; i < n; i++) this.#madeIndex.add(x[i], y[i]);
+    this.#madeIndex.finish();
+    return this.#madeIndex;
+  }
+
+  get #indexOfKey() {
+    if (this.#madeKeys) return this.#madeKeys;
+    this.#madeKeys = new Map();
+    this.columns.key.forEach((key, index) => this.#madeKeys.set(key, index));
+    return this.#madeKeys;
   }
 
   #keep(figure) {

@@ -69,6 +69,36 @@ def test_marks_turn_with_the_slide(page):
     shoot(page, "viewer-turned")
 
 
+def test_marks_go_along_when_the_slide_is_dragged_and_are_drawn_anew_when_it_rests(page):
+    page.keyboard.press("6")
+    settled(page)
+    along = page.evaluate(
+        """async () => {
+        const viewer = OpenSeadragon.getViewer("viewer"), { viewport } = viewer;
+        const canvas = document.getElementById("overlay");
+        const item = viewer.world.getItemAt(0), by = new OpenSeadragon.Point(70, -40);
+        const mark = item.imageToViewerElementCoordinates(new OpenSeadragon.Point(1040, 950));
+        viewport.panBy(viewport.deltaPointsFromPixels(by), true);
+        await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);
+        const place = item.imageToViewerElementCoordinates(new OpenSeadragon.Point(1040, 950));
+        const frame = viewer.element.getBoundingClientRect(), box = canvas.getBoundingClientRect();
+        const [x, y] = [place.x + frame.left - box.left, place.y + frame.top - box.top];
+        const d = canvas.getContext("2d").getImageData(x - 30, y - 30, 60, 60).data;
+        let sum = [0, 0, 0];
+        for (let i = 0; i < 3600; i++)
+          if (d[4 * i + 3] > 128) sum = [sum[0] + 1, sum[1] + i % 60, sum[2] + Math.floor(i / 60)];
+        const moved = Math.hypot(place.x - mark.x, place.y - mark.y);
+        return {moved, ink: sum[0], x: sum[1] / sum[0], y: sum[2] / sum[0]};
+        }"""
+    )
+    assert along["moved"] > 70
+    assert along["ink"] > 20
+    assert abs(along["x"] - 30) < 1.5
+    assert abs(along["y"] - 30) < 1.5
+    settled(page)
+    assert page.locator("#overlay").evaluate("c => c.style.transform") == "translate(0px, 0px)"
+
+
 def test_light_is_changed_in_the_view_alone_and_all_keys_are_told(page):
     page.keyboard.press("b")
     page.fill("#brightness", "1.4")
@@ -129,7 +159,7 @@ def test_many_candidates_are_a_heatmap_from_afar_and_points_from_near(slide, mak
     settled(page)
     shoot(page, "viewer-heatmap")
     page.keyboard.press("d")
-    page.wait_for_selector("#view-note:has-text('Showing 5,000 of 6,000 candidates in view')")
+    page.wait_for_selector("#view-note:has-text('Showing 5,000 of 6,000 candidates in and around the view')")
     page.keyboard.press("d")
     page.keyboard.press("j")
     settled(page)

@@ -51,6 +51,15 @@ def test_all_candidates_come_in_columns_best_first_and_are_not_sent_twice(slide,
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_a_run_from_before_columns_were_kept_gives_the_same(slide, make_run, client_of, alice):
+    tied = [(300, 200, 0.4), (100, 100, 0.9), (50, 100, 0.9), (40, 50, 0.9)]
+    run = make_run(slide, tied)
+    kept = client_of(alice).get(f"/api/v1/slides/{slide.pk}/candidates/").content
+    assert unpack(kept)["x"] == [40, 50, 100, 300]
+    run.packed.delete()
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/candidates/").content == kept
+
+
 def test_a_run_without_candidates_is_an_empty_payload(slide, make_run, client_of, alice):
     make_run(slide, [])
     assert unpack(client_of(alice).get(f"/api/v1/slides/{slide.pk}/candidates/").content)["score"] == []

@@ -77,6 +77,16 @@ class Candidate(models.Model):
         return f"({self.x:.0f}, {self.y:.0f}) {self.score:.2f}"
 
 
+class PackedCandidates(models.Model):
+    """All candidates of a run as the pages take them (`selectors.pack`), kept so that nobody waits for it."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="packed")
+    data = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"packed candidates of {self.run_id}"
+
+
 class Label(models.TextChoices):
     """What a person says of a figure."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from webapp.annotations.matching import Place, match_places, match_reach
-from webapp.annotations.models import Candidate, Figure, Run, Verdict
+from webapp.annotations.models import Candidate, Figure, PackedCandidates, Run, Verdict
 from webapp.slides.models import Slide
 
 Box = tuple[float, float, float, float]
@@ -28,13 +29,22 @@ def candidates_in(*, run: Run, min_score: float, box: Box | None = None) -> Quer
 
 
 def candidates_packed(*, run: Run) -> bytes:
-    """All candidates of a run, best first, as little-endian columns that a browser reads without parsing.
+    """All candidates of a run in the form of `pack`: kept with the run, or made now for one that is older than that."""
+    kept = PackedCandidates.objects.filter(run=run).values_list("data", flat=True).first()
+    if kept is not None:
+        return bytes(kept)
+    rows = Candidate.objects.filter(run=run).values_list("score", "x", "y", "pk")
+    return pack(rows.iterator(chunk_size=20_000))
+
+
+def pack(rows: Iterable[tuple[float, float, float, int]]) -> bytes:
+    """Candidates (score, x, y, key), best first, as little-endian columns that a browser reads without parsing.
 
     Two float64: how many (n), and the smallest key. Then score float64[n], x float32[n], y float32[n] (level-0 px), and
     key - smallest key uint32[n].
     """
-    rows = Candidate.objects.filter(run=run).order_by("-score", "y", "x", "pk").values_list("score", "x", "y", "pk")
-    table = np.array(list(rows.iterator(chunk_size=20_000)), dtype="<f8").reshape(-1, 4)
+    table = np.array(list(rows), dtype="<f8").reshape(-1, 4)
+    table = table[np.lexsort((table[:, 3], table[:, 1], table[:, 2], -table[:, 0]))]
     first = table[:, 3].min() if len(table) else 0.0
     header = np.array([len(table), first], dtype="<f8")
     columns = (table[:, 0], *table[:, 1:3].T.astype("<f4"), (table[:, 3] - first).astype("<u4"))

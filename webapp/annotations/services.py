@@ -14,7 +14,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from webapp.annotations.matching import match_reach
-from webapp.annotations.models import Candidate, Figure, Label, Region, Run, Verdict
+from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates, Region, Run, Verdict
+from webapp.annotations.selectors import pack
 from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
@@ -64,13 +65,20 @@ def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[floa
         rows = list(candidates)
         Slide.objects.select_for_update().get(pk=job.slide_id)  # no verdict may come between candidates and links
         run: Run = Run.objects.create(slide_id=job.slide_id, job=job, candidate_count=len(rows), **stamp)
-        Candidate.objects.bulk_create(
-            (Candidate(run=run, x=x, y=y, score=score) for x, y, score in rows), batch_size=5000
-        )
+        candidates_write(run=run, rows=rows)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
         for figure in Figure.objects.filter(slide_id=run.slide_id):
             _link(figure, Candidate.objects.filter(run=run))
     return run
+
+
+def candidates_write(*, run: Run, rows: Iterable[tuple[float, float, float]]) -> None:
+    """Write the candidates (x, y, score) of a run, and beside them the form in which pages take them all at once."""
+    made = Candidate.objects.bulk_create(
+        (Candidate(run=run, x=x, y=y, score=score) for x, y, score in rows), batch_size=5000
+    )
+    packed = pack((one.score, one.x, one.y, one.pk) for one in made)
+    PackedCandidates.objects.create(run=run, data=packed)
 
 
 def figure_judge(

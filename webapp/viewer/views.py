@@ -29,6 +29,8 @@ from webapp.slides.models import Case, Slide, SlideQuerySet, Study
 from webapp.slides.services import may_set_mpp
 
 _ROWS = 25
+# Named in the page, so that the browser fetches them at once instead of finding them one after the other.
+_MODULES = sorted(path.name for path in (settings.BASE_DIR / "static" / "viewer").glob("*.js"))
 
 
 @login_required
@@ -99,6 +101,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "run": run,
         "others": [other for other in runs if other != run],
         "config": config,
+        "modules": _MODULES,
         "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
     }
     return render(request, "slide.html", context)
