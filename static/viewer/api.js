@@ -45,7 +45,11 @@ export async function candidates(slide, run) {
   return answer.arrayBuffer();
 }
 
-export const count = (slide, run, score) => call(`slides/${slide}/mitosis-count/?run=${run}&min_score=${score}`);
+/** @param {{min_score: number, area_mm2?: string, shape?: string, rule?: string}} asked how to count; what is empty is left to the server */
+export const count = (slide, run, asked) => {
+  const given = Object.entries(asked).filter(([, value]) => value !== "");
+  return call(`slides/${slide}/mitosis-count/?${new URLSearchParams([["run", run], ...given])}`);
+};
 export const figures = (slide, run, version) =>
   call(`slides/${slide}/figures/?run=${run}`, { tag: version === null ? undefined : `"${run}-${version}"` });
 export const history = (slide, figure) => call(`slides/${slide}/figures/${figure}/`);

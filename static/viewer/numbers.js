@@ -24,6 +24,8 @@ export class Numbers {
     this.at = Object.fromEntries([...document.querySelectorAll("[data-number]")].map((cell) => [cell.dataset.number, cell]));
     this.rests = document.getElementById("density");
     this.judged = document.getElementById("judged");
+    this.asked = Object.fromEntries(["area", "shape", "rule"].map((name) => [name, document.getElementById(`count-${name}`)]));
+    for (const choice of Object.values(this.asked)) choice.addEventListener("change", () => this.update());
   }
 
   /** Show what the page counts, where that has changed. */
@@ -47,7 +49,9 @@ export class Numbers {
     this.#asking = true;
     try {
       const { revision } = this.#store;
-      const answer = await api.count(this.#config.slide, this.#config.run, this.#store.minScore);
+      const { area, shape, rule } = this.asked;
+      const asked = { min_score: this.#store.minScore, area_mm2: area.value, shape: shape.value, rule: rule.value };
+      const answer = await api.count(this.#config.slide, this.#config.run, asked);
       if (revision === this.#store.revision) this.#show((this.#answer = answer));
       else this.#again = true; // it counts what holds no more
     } finally {

@@ -202,15 +202,16 @@ export class Review {
     judged();
   }
 
-  #saved({ waiting, error }) {
+  #saved({ waiting, stored, error }) {
     const line = document.getElementById("saved");
     const many = `${waiting} ${waiting === 1 ? "verdict" : "verdicts"}`;
     line.dataset.state = error ? "away" : waiting ? "sending" : "saved";
     line.dataset.waiting = waiting;
     const signedOut = error && [401, 403].includes(error.status);
+    const wait = `${many} ${waiting === 1 ? "waits" : "wait"} in this ${stored ? "browser" : "tab, which must stay open,"}`;
     line.textContent = signedOut
-      ? `You are signed out. ${many} wait in this browser: sign in again in another tab, then they are sent.`
-      : error ? `The server does not answer. ${many} wait in this browser and are sent as soon as it does; go on reading.`
+      ? `You are signed out. ${wait}: sign in again in another tab, then they are sent.`
+      : error ? `The server does not answer. ${wait} and ${waiting === 1 ? "is" : "are"} sent as soon as it does; go on reading.`
       : waiting ? `Saving ${many} …` : "All verdicts are saved.";
   }
 

@@ -1,6 +1,6 @@
 // The queue between a reader's keys and the server: a verdict is kept in the browser until the server has it.
 //
-// 1. `give` keeps the verdict in storage and shows it at once.
+// 1. `give` keeps the verdict in storage, each under a name of its own: two tabs on one slide do not overwrite each other.
 // 2. Verdicts are sent one by one, in the order in which they were given; each has an id of its own, so that one whose
 //    answer was lost can be sent again and counts once.
 // 3. No answer: it stays, the page says so, and it is sent again after a pause. A conflict: it is dropped, and what
@@ -8,7 +8,7 @@
 
 const PAUSES = [1000, 2000, 5000, 10000]; // ms between tries
 
-/** @typedef {{verdict: string, label: string, x: number, y: number, expected: number, local: string}} Entry */
+/** @typedef {{verdict: string, label: string, x: number, y: number, expected: number, local: string, at?: number}} Entry  at: ms, rising */
 
 export class VerdictQueue {
   #entries;
@@ -19,6 +19,7 @@ export class VerdictQueue {
   #sending = false;
   #tries = 0;
   #timer = null;
+  #stored = true;
 
   /**
    * @param {object} parts
@@ -26,17 +27,14 @@ export class VerdictQueue {
    * @param {Storage} parts.storage
    * @param {string} parts.name under which the queue is kept: of one person and one slide
    * @param {{kept: Function, lost: Function, conflict: Function, refused: Function, state: Function}} parts.on
+   *   state is told how many wait, whether a closed tab keeps them (stored), and why they wait (error)
    */
   constructor({ send, storage, name, on }) {
     this.#send = send;
     this.#storage = storage;
     this.#name = name;
     this.#on = on;
-    try {
-      this.#entries = JSON.parse(storage.getItem(name) ?? "[]");
-    } catch {
-      this.#entries = [];
-    }
+    this.#entries = kept(storage, `${name} `);
   }
 
   /** @returns {readonly Entry[]} what the server does not have yet */
@@ -46,8 +44,14 @@ export class VerdictQueue {
 
   /** @param {Entry} entry */
   give(entry) {
-    this.#entries.push(entry);
-    this.#save();
+    const last = this.#entries.at(-1)?.at ?? 0;
+    this.#entries.push({ ...entry, at: Math.max(Date.now(), last + 1) });
+    try {
+      this.#storage.setItem(`${this.#name} ${entry.verdict}`, JSON.stringify(this.#entries.at(-1)));
+    } catch {
+      this.#stored = false; // full or forbidden: it is sent all the same, and the page says that it must stay open
+    }
+    this.#tell(null);
     this.flush();
   }
 
@@ -85,22 +89,36 @@ export class VerdictQueue {
         const pause = PAUSES[Math.min(this.#tries++, PAUSES.length - 1)];
         this.#timer = setTimeout(() => this.flush(), pause);
         this.#sending = false;
-        this.#on.state({ waiting: this.#entries.length, error });
+        this.#tell(error);
         return;
       }
       this.#tries = 0;
     }
     this.#sending = false;
-    this.#on.state({ waiting: 0, error: null });
+    this.#stored = true;
+    this.#tell(null);
   }
 
   #take(entry) {
     this.#entries = this.#entries.filter((one) => one.verdict !== entry.verdict);
-    this.#save();
+    this.#storage.removeItem(`${this.#name} ${entry.verdict}`);
+    this.#tell(null);
   }
 
-  #save() {
-    this.#storage.setItem(this.#name, JSON.stringify(this.#entries));
-    this.#on.state({ waiting: this.#entries.length, error: null });
+  #tell(error) {
+    this.#on.state({ waiting: this.#entries.length, stored: this.#stored, error });
   }
+}
+
+/** What an earlier page has left in storage, in the order in which it was given. @returns {Entry[]} */
+function kept(storage, prefix) {
+  const names = Array.from({ length: storage.length }, (_, i) => storage.key(i)).filter((name) => name.startsWith(prefix));
+  const read = (name) => {
+    try {
+      return [JSON.parse(storage.getItem(name))];
+    } catch {
+      return [];
+    }
+  };
+  return names.flatMap(read).sort((a, b) => a.at - b.at);
 }

@@ -40,7 +40,7 @@ def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open
     assert names(page) == {"unread", "waiting", "failed", "unscaled", "refused"}
     assert "1 of 2" in page.inner_text("#rows")
     assert page.locator(".groups a").all_inner_texts() == [
-        "Open 5", "To read 1", "Waiting for detection 1", "Asking for you 3", "Read 1",
+        "Mine to read 0", "Open 5", "To read 1", "Waiting for detection 1", "Asking for you 3", "Read 1",
     ]  # fmt: skip
     shoot(page, "worklist")
     for group, wanted in (
@@ -52,6 +52,20 @@ def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open
         assert names(page) == wanted, group
         shoot(page, f"worklist-{group.split()[0].lower()}")
     assert offences(page) == []
+
+
+def test_a_slide_is_taken_to_read_given_on_and_found_under_mine(slides, open_as, alice, root):
+    page = open_as(alice, "/?show=to-read")
+    page.select_option("tr:has-text('unread.tif') select", "alice")
+    page.wait_for_selector("#assigned:has-text('alice is to read unread.tif')")
+    page.click(".groups a:text-matches('^Mine')")
+    assert names(page) == {"unread"}
+    shoot(page, "worklist-mine")
+    page.click("strong:has-text('unread.tif')")
+    page.wait_for_selector("body[data-candidates='2']")
+    page.select_option("select.reader", "")
+    page.wait_for_selector("#assigned:has-text('nobody')", state="attached")
+    assert Slide.objects.get(name="unread.tif").reader is None
 
 
 def test_every_page_is_accessible_in_both_lights(slides, model, open_as, alice):

@@ -203,14 +203,45 @@ def test_verdicts_given_while_the_server_is_away_are_kept_said_and_sent_later(op
     assert sorted(Figure.objects.values_list("label", flat=True)) == ["mitotic", "non_mitotic"]
 
 
-def test_verdicts_that_waited_are_sent_after_the_page_was_closed(open_slide, alice):
-    page = open_slide(alice, allow=("ERR_FAILED",))
-    page.route("**/figures/**", lambda route: route.abort())
+def test_verdicts_outlive_a_server_that_restarts_and_a_tab_that_is_closed(run, open_slide, alice):
+    page = open_slide(alice, allow=("ERR_FAILED", "503"))
+    page.route("**/figures/**", lambda route: route.fulfill(status=503, body="restarting"))
     page.keyboard.press("j")
     page.keyboard.press("u")
-    page.wait_for_selector("#saved[data-state='away']")
+    page.wait_for_selector("#saved[data-state='away']:has-text('1 verdict waits in this browser')")
     page.unroute("**/figures/**")
-    page.reload()
-    page.wait_for_selector("#judged:has-text('1 judged')", timeout=20_000)
-    saved(page)
-    assert Verdict.objects.get().label == "unsure"
+    page.route("**/figures/**", lambda route: route.abort())
+    page.keyboard.press("m")
+    page.wait_for_selector("#saved[data-state='away']:has-text('2 verdicts wait in this browser')")
+    context, address = page.context, page.url
+    page.close()
+    assert Verdict.objects.count() == 0
+    again = context.new_page()
+    again.goto(address)
+    again.wait_for_selector("#judged:has-text('2 judged')", timeout=20_000)
+    saved(again)
+    assert sorted(Figure.objects.values_list("label", flat=True)) == ["mitotic", "unsure"]
+
+
+def test_area_shape_and_rule_of_the_hotspot_are_chosen_on_the_page(slide, make_run, open_as, alice):
+    slide.mpp_x = slide.mpp_y = 2.0  # 4 mm wide
+    slide.save()
+    near = [(900 + 60 * (i % 4), 900 + 60 * (i // 4), 0.9 - 0.01 * i) for i in range(12)]
+    make_run(slide, [*near, (100.0, 1900.0, 0.6)])
+    page = open_as(alice, f"/slides/{slide.pk}/")
+    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('12')")
+    page.click(".counting summary")
+    page.select_option("#count-area", "0.196")
+    page.select_option("#count-shape", "square")
+    page.wait_for_selector("#hotspot-area:has-text('0.196 mm²')")
+    page.wait_for_selector("[data-number='reviewed-score']:has-text('3')")
+    page.select_option("#count-rule", "nottingham-0.50")
+    page.wait_for_selector("#density:has-text('The rule nottingham-0.50 is for 1.963 mm2')")
+    page.select_option("#count-area", "")
+    page.wait_for_selector("#hotspot-area:has-text('1.96 mm²')")
+    page.wait_for_selector("[data-number='reviewed-score']:has-text('2')")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("n")
+    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('11')")
+    shoot(page, "review-rule")

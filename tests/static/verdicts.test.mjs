@@ -7,6 +7,9 @@ class Shelf {
   kept = new Map();
   getItem(name) { return this.kept.get(name) ?? null; }
   setItem(name, value) { this.kept.set(name, value); }
+  removeItem(name) { this.kept.delete(name); }
+  key(i) { return [...this.kept.keys()][i]; }
+  get length() { return this.kept.size; }
 }
 const failure = (status) => Object.assign(new Error(`status ${status}`), { status });
 const entry = (verdict, local = "f") => ({ verdict, label: "mitotic", x: 1, y: 2, expected: 0, local });
@@ -65,8 +68,34 @@ test("a refused verdict is told and does not block the others", async () => {
   assert.deepEqual([told.refused.length, told.kept.length], [1, 1]);
 });
 
+test("two tabs on one slide keep what the other one has not sent", async () => {
+  const storage = new Shelf();
+  const { queue: first } = queue(() => Promise.reject(failure(0)), storage);
+  const { queue: second } = queue(() => Promise.reject(failure(0)), storage);
+  first.give(entry("a"));
+  second.give(entry("b"));
+  first.give(entry("c"));
+  await new Promise((resolve) => setTimeout(resolve));
+  [first, second].forEach((q) => q.stop());
+  const { queue: later } = queue(() => Promise.reject(failure(0)), storage);
+  assert.deepEqual(later.waiting.map((one) => one.verdict).sort(), ["a", "b", "c"]);
+  assert.equal(queue(async () => {}, storage).queue.waiting.length, 3);
+});
+
+test("where nothing can be stored a verdict is sent all the same, and the page is told that it must stay open", async () => {
+  const storage = Object.assign(new Shelf(), { setItem() { throw new Error("full"); } });
+  let away = true;
+  const { queue: q, told } = queue(() => (away ? Promise.reject(failure(0)) : Promise.resolve({})), storage);
+  q.give(entry("a"));
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([told.state.at(-1).waiting, told.state.at(-1).stored], [1, false]);
+  away = false;
+  await q.flush();
+  assert.deepEqual([told.kept.length, told.state.at(-1).stored], [1, true]);
+});
+
 test("a broken shelf is an empty one", () => {
   const storage = new Shelf();
-  storage.setItem("q", "{no json");
+  storage.setItem("q a", "{no json");
   assert.equal(queue(async () => {}, storage).queue.waiting.length, 0);
 });

@@ -29,11 +29,15 @@ class SlideSerializer(serializers.ModelSerializer[Slide]):
         source="newest_run", allow_null=True, help_text="The newest run, null before the first detection."
     )
 
+    reader = serializers.CharField(
+        source="reader.username", default=None, allow_null=True, help_text="Whose it is to read; null: nobody's yet."
+    )
+
     class Meta:
         model = Slide
         fields = [
             "id", "name", "study", "case", "state", "remark", "width", "height", "mpp", "mpp_source", "tissue_mm2",
-            "format", "scanner", "bytes", "sha256", "drawn", "uploaded_at", "run",
+            "format", "scanner", "bytes", "sha256", "drawn", "uploaded_at", "run", "reader",
         ]  # fmt: skip
 
     def get_name(self, slide: Slide) -> str:
@@ -42,6 +46,12 @@ class SlideSerializer(serializers.ModelSerializer[Slide]):
     @extend_schema_field(_MPP)
     def get_mpp(self, slide: Slide) -> list[float] | None:
         return list(slide.mpp) if slide.mpp else None
+
+
+class ReaderSerializer(serializers.Serializer[Any]):
+    """Whose a slide is to read."""
+
+    reader = serializers.CharField(allow_null=True, max_length=150, help_text="Name of a person, or null for nobody.")
 
 
 class MppSerializer(serializers.Serializer[Any]):

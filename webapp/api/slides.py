@@ -25,13 +25,15 @@ from webapp.api.serializers import (
     DetectionsSerializer,
     JobSerializer,
     MppSerializer,
+    ReaderSerializer,
     RunSerializer,
     SlideSerializer,
 )
+from webapp.errors import InvalidInput
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, slides_filtered
 from webapp.slides.models import Slide
-from webapp.slides.services import slide_set_mpp
+from webapp.slides.services import slide_assign, slide_set_mpp
 
 
 class SlideFilterSerializer(serializers.Serializer[Any]):
@@ -42,6 +44,7 @@ class SlideFilterSerializer(serializers.Serializer[Any]):
     case = serializers.CharField(required=False, help_text="Identifier of the case.")
     search = serializers.CharField(required=False, help_text="Part of the name or of the case's identifier.")
     scanner = serializers.CharField(required=False, help_text="As in `scanner` of a slide.")
+    reader = serializers.CharField(required=False, help_text="Name of whoever is to read it.")
     since = serializers.DateTimeField(required=False, help_text="Uploaded at or after this time.")
     until = serializers.DateField(required=False, help_text="Uploaded on this day or earlier.")
     min_count = serializers.IntegerField(
@@ -59,7 +62,7 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
 
     def get_queryset(self) -> QuerySet[Slide]:
         newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-        slides = Slide.objects.visible_to(self.request.user).select_related("case__study")
+        slides = Slide.objects.visible_to(self.request.user).select_related("case__study", "reader")
         slides = slides.annotate(newest_run=Subquery(newest))
         if self.action != "list":
             return slides
@@ -91,6 +94,21 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     def runs(self, request: Request, pk: str) -> Response:
         """All runs over a slide, the newest first, each with its stamp."""
         return Response(RunSerializer(Run.objects.filter(slide=self.get_object()), many=True).data)
+
+    @extend_schema(
+        request=ReaderSerializer,
+        responses=SlideSerializer,
+        examples=[OpenApiExample("mine", value={"reader": "alice"}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def reader(self, request: Request, pk: str) -> Response:
+        """Say whose slide it is to read: yours, or that of another member of its study, or (null) nobody's."""
+        name = checked(ReaderSerializer, request.data)["reader"]
+        reader = None if name is None else User.objects.filter(username=name, is_active=True).first()
+        if name is not None and reader is None:
+            raise InvalidInput(f"There is nobody called {name}.")
+        slide_assign(slide=self.get_object(), reader=reader, by=cast(User, request.user))
+        return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(
         request=MppSerializer,

@@ -17,7 +17,7 @@ from webapp.slides.models import Slide, SlideQuerySet, Viewer
 class Filters:
     """What was asked for; empty or None: anything. Days are whole days of the server's time zone, both included.
 
-    study: its name; case: its identifier.
+    study: its name; case: its identifier; reader: the name under which whoever is to read it signs in.
     """
 
     search: str = ""
@@ -25,6 +25,7 @@ class Filters:
     case: str = ""
     state: str = ""
     scanner: str = ""
+    reader: str = ""
     since: date | datetime | None = None
     until: date | None = None
     min_count: int | None = None
@@ -42,6 +43,7 @@ class Filters:
             case=query.get("case", "").strip(),
             state=state,
             scanner=query.get("scanner", ""),
+            reader=query.get("reader", ""),
             since=_day(query, "since"),
             until=_day(query, "until"),
             min_count=_whole(query, "min_count"),
@@ -61,6 +63,8 @@ def slides_filtered(*, slides: SlideQuerySet, user: Viewer, filters: Filters, mi
         slides = slides.filter(state=filters.state)
     if filters.scanner:
         slides = slides.filter(scanner=filters.scanner)
+    if filters.reader:
+        slides = slides.filter(reader__username=filters.reader)
     if isinstance(filters.since, datetime):
         slides = slides.filter(uploaded_at__gte=filters.since)
     elif filters.since:

@@ -9,12 +9,13 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Tex
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN
-from webapp.slides.models import Slide
+from webapp.slides.models import Slide, Viewer
 
 
 class Group(TextChoices):
-    """Every slide is in one of the last four; open are all but those that are read."""
+    """Every slide is in one of the last four; open are all but those that are read; mine: to read, and by me."""
 
+    MINE = "mine", "Mine to read"
     OPEN_ONES = "open", "Open"
     TO_READ = "to-read", "To read"
     WAITING = "waiting", "Waiting for detection"
@@ -25,7 +26,7 @@ class Group(TextChoices):
 _UNREADABLE = (Slide.State.NEEDS_MPP, Slide.State.REFUSED)
 
 
-def in_group(slides: QuerySet[Slide], group: Group, *, min_score: float) -> QuerySet[Slide]:
+def in_group(slides: QuerySet[Slide], group: Group, *, user: Viewer, min_score: float) -> QuerySet[Slide]:
     """The slides of a group.
 
     To read: detected, and nobody has judged some candidate at or above the threshold, or anything at all. Read:
@@ -42,19 +43,21 @@ def in_group(slides: QuerySet[Slide], group: Group, *, min_score: float) -> Quer
     waiting = Q(state=Slide.State.PREPARING) | Q(at_work=True, newest=None)
     asking = ~waiting & (Q(state__in=_UNREADABLE) | Q(newest=None))
     read = ~waiting & ~asking & Q(unread=False)
+    to_read = ~waiting & ~asking & Q(unread=True)
     wanted = {
+        Group.MINE: to_read & Q(reader=user.pk),
         Group.OPEN_ONES: ~read,
         Group.WAITING: waiting,
         Group.ASKING: asking,
-        Group.TO_READ: ~waiting & ~asking & Q(unread=True),
+        Group.TO_READ: to_read,
         Group.READ: read,
     }
     return slides.filter(wanted[group])
 
 
-def groups(slides: QuerySet[Slide], *, min_score: float) -> dict[Group, int]:
+def groups(slides: QuerySet[Slide], *, user: Viewer, min_score: float) -> dict[Group, int]:
     """How many slides are in each group."""
-    return {group: in_group(slides, group, min_score=min_score).count() for group in Group}
+    return {group: in_group(slides, group, user=user, min_score=min_score).count() for group in Group}
 
 
 def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tuple[int, int]]:

@@ -49,7 +49,7 @@ class SlideAdmin(admin.ModelAdmin[Slide]):
     fields = (
         "name", "case",  # what a person may correct; the rest is what the file says
         "state", "remark", "path", "sha256", "bytes", "format", "width", "height", "mpp_x", "mpp_y",
-        "mpp_source", "tissue_fraction", "drawn", "wants_detection", "uploaded_by", "uploaded_at",
+        "mpp_source", "tissue_fraction", "drawn", "wants_detection", "uploaded_by", "uploaded_at", "reader",
     )  # fmt: skip
     readonly_fields = fields[2:]
     inlines = [SlideEventInline]

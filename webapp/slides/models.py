@@ -150,6 +150,9 @@ class Slide(models.Model):
     drawn = models.BooleanField(default=False, help_text="Drawn by the program, not scanned.")
     uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     uploaded_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    reader = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="to_read", help_text="Whose it is to read."
+    )
 
     objects = SlideQuerySet.as_manager()
 

@@ -1,7 +1,8 @@
-"""Reading slides where the lists of `visible_to` would cost more than what is asked for."""
+"""Reading slides and their readers, where the lists of `visible_to` are not enough."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from webapp.prepared import Prepared
-from webapp.slides.models import Slide, Viewer
+from webapp.slides.models import Membership, Slide, Study, Viewer
 
 # In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
 _SHOWN = ("state", "path", "sha256", "width", "height", "mpp_x", "mpp_y")
@@ -44,3 +45,18 @@ def slide_shown(*, user: Viewer, pk: UUID) -> Slide | None:
         slide: Slide = Slide.from_db(connection.alias, ("id", *_SHOWN), (pk, *row))
         return slide if slide.state in {Slide.State.READY, Slide.State.NEEDS_MPP} else None
     return None
+
+
+def readers_of(*, studies: QuerySet[Study]) -> list[str]:
+    """The names of all members of some studies."""
+    members = User.objects.filter(memberships__study__in=studies, is_active=True)
+    return list(members.order_by("username").values_list("username", flat=True).distinct())
+
+
+def readers_by_study(*, slides: Iterable[Slide], user: Viewer) -> dict[int, list[str]]:
+    """Of the study of each slide: the names of those who can be made its reader, whoever asks among them."""
+    names: dict[int, set[str]] = {slide.case.study_id: {user.get_username()} for slide in slides}
+    members = Membership.objects.filter(study__in=names, user__is_active=True)
+    for study, name in members.values_list("study", "user__username"):
+        names[study].add(name)
+    return {study: sorted(found) for study, found in names.items()}

@@ -274,6 +274,17 @@ def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
     SlideEvent.objects.create(slide=slide, user=user, action=f"{what} image seen")
 
 
+def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
+    """Say whose slide it is to read; None: nobody's. Only who may see it can be its reader."""
+    if reader is not None and not Slide.objects.visible_to(reader).filter(pk=slide.pk).exists():
+        raise InvalidInput(f"{reader.get_username()} is not in the study of this slide; add the person to it first.")
+    with transaction.atomic():
+        Slide.objects.filter(pk=slide.pk).update(reader=reader)
+        SlideEvent.objects.create(
+            slide=slide, user=by, action="assigned", detail=reader.get_username() if reader else "nobody"
+        )
+
+
 def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
     """Enter um/px where the file has none. Allowed to managers of the study and to who uploaded it; logged."""
     if not may_set_mpp(slide=slide, user=user):

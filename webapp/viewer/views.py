@@ -26,9 +26,20 @@ from webapp.results.selectors import worklist_rows as select_worklist_rows
 from webapp.results.worklist import Group, groups, in_group, reading_progress
 from webapp.retraining.provenance import sources_of
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
+from webapp.slides.selectors import readers_by_study, readers_of
 from webapp.slides.services import may_set_mpp
 
 _ROWS = 25
+_AREAS_MM2 = (
+    "0.196",
+    "0.237",
+    "0.5",
+    "1",
+    "1.96",
+    "2",
+    "2.37",
+    "3",
+)  # one and ten fields of 0.5 and 0.55 mm, and round ones
 # Named in the page, so that the browser fetches them at once instead of finding them one after the other.
 _MODULES = sorted(path.name for path in (settings.BASE_DIR / "static" / "viewer").glob("*.js"))
 
@@ -73,14 +84,15 @@ def cases(request: HttpRequest) -> HttpResponse:
 def case(request: HttpRequest, pk: int) -> HttpResponse:
     """One patient: all slides, side by side."""
     found: Case = get_object_or_404(Case.objects.visible_to(request.user).select_related("study"), pk=pk)
-    rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study"))
+    rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study", "reader"))
     return render(request, "case.html", {"case": found, **rows})
 
 
 @login_required
 def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Look at a slide, find its mitoses, read the count."""
-    found: Slide = get_object_or_404(Slide.objects.visible_to(request.user).select_related("case__study"), pk=pk)
+    slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
+    found: Slide = get_object_or_404(slides, pk=pk)
     runs = Run.objects.filter(slide=found).select_related("model")
     asked = request.GET.get("run")
     run = _run(runs, asked) if asked else runs.first()
@@ -102,6 +114,8 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "others": [other for other in runs if other != run],
         "config": config,
         "modules": _MODULES,
+        "counting": {"rules": settings.SCORE_RULES.values(), "rule": settings.SCORE_RULE, "areas": _AREAS_MM2},
+        "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
         "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
     }
     return render(request, "slide.html", context)
@@ -163,17 +177,18 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def _worklist(request: HttpRequest) -> dict[str, Any]:
     found, asked = _found(request)
-    counts = groups(found, min_score=settings.DEFAULT_MIN_SCORE)
+    counts = groups(found, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
     show = request.GET.get("show", "")
     group = Group(show) if show in Group.values else Group.OPEN_ONES
-    rows = _rows(request, in_group(found, group, min_score=settings.DEFAULT_MIN_SCORE))
+    shown = in_group(found, group, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
+    rows = _rows(request, shown)
     tabs = [{"group": one, "count": counts[one]} for one in Group]
     return {**rows, **asked, "busy": rows["busy"] or counts[Group.WAITING] > 0, "group": group, "tabs": tabs}
 
 
 def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
     """The slides that fit what was asked for, and what the form of the filters shows."""
-    slides = Slide.objects.visible_to(request.user).select_related("case__study")
+    slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
     problem = ""
     try:
         filters = Filters.of(request.GET)
@@ -187,6 +202,7 @@ def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
         "search": filters.search,
         "states": Slide.State.choices,
         "scanners": scanners_of(slides),
+        "people": readers_of(studies=Study.objects.visible_to(request.user)),
     }
     return found, asked
 
@@ -195,9 +211,11 @@ def _rows(request: HttpRequest, found: QuerySet[Slide]) -> dict[str, Any]:
     page = Paginator(found.order_by("-uploaded_at"), _ROWS).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
+    readers = readers_by_study(slides=shown, user=request.user)
     progress = reading_progress(shown, min_score=settings.DEFAULT_MIN_SCORE)
     for row in rows:
         row["judged"], row["of"] = progress.get(row["slide"].pk, (0, 0))
+        row["readers"] = readers[row["slide"].case.study_id]
     busy = any(row["job"] for row in rows)
     return {"page": page, "rows": rows, "busy": busy, "min_score": settings.DEFAULT_MIN_SCORE}
 
