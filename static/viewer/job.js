@@ -1,6 +1,7 @@
 // The job that is under way on this slide: progress, time left, cancel.
 
 import * as api from "./api.js";
+import { duration } from "./duration.js";
 
 const PAUSE = 1000; // ms between two looks
 
@@ -53,5 +54,5 @@ function show(job) {
     : total ? `${what}: ${done} of ${total} windows, ${skipped} skipped as glass`
     : `${what} …`;
   document.getElementById("job-left").textContent =
-    job.seconds_left === null ? "" : `about ${Math.ceil(job.seconds_left)} s left`;
+    job.seconds_left === null ? "" : `about ${duration(job.seconds_left)} left`;
 }

@@ -1,10 +1,10 @@
 // Every key of the slide page, in one table: what is pressed, what it does, and what the `?` sheet says.
 
-/** @typedef {{keys: string[], say: string, group: string, run: (event: KeyboardEvent) => void}} Binding */
+/** @typedef {{keys: string[], say: string, group: string, run: (event: KeyboardEvent) => any}} Binding  run: false where there was nothing to do, so that the browser may */
 
 const NAMES = {
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "Shift+ArrowLeft": "Shift ←", "Shift+ArrowRight": "Shift →",
-  "Shift+ArrowUp": "Shift ↑", "Shift+ArrowDown": "Shift ↓", "Shift+r": "Shift R", Escape: "Esc", Enter: "Enter", Backspace: "Backspace", Delete: "Delete",
+  "Shift+ArrowUp": "Shift ↑", "Shift+ArrowDown": "Shift ↓", "Shift+r": "Shift R", Escape: "Esc", Enter: "Enter", " ": "Space", Backspace: "Backspace", Delete: "Delete",
 };
 
 /** The name of what was pressed: letters small, Shift said only where it changes no sign. */
@@ -25,9 +25,7 @@ export function listen(bindings) {
     if (target.matches("input[type=range], [role=tab], [role=tablist] *") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (target.matches("button, a, summary") && (name === "Enter" || name === " ")) return;
     const binding = byKey.get(name);
-    if (!binding) return;
-    event.preventDefault();
-    binding.run(event);
+    if (binding && binding.run(event) !== false) event.preventDefault();
   });
 }
 

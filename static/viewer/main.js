@@ -215,6 +215,7 @@ async function open() {
       { group: "Overlays", keys: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], say: "Move the outline", run: ({ key }) => hpf.moveBy(...{ ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[key]) },
       { group: "Regions", keys: ["p"], say: "Draw a tumour region", run: () => tool.start("tumour") },
       { group: "Regions", keys: ["x"], say: "Draw an exclusion", run: () => tool.start("exclusion") },
+      { group: "Regions", keys: [" "], say: "Set a corner in the middle of the view", run: () => tool.cornerInTheMiddle() },
       { group: "Regions", keys: ["Enter"], say: "Close the region", run: () => tool.finish() },
       { group: "Regions", keys: ["Backspace"], say: "Take the last corner back", run: () => tool.backspace() },
       { group: "Regions", keys: ["Delete"], say: "Remove the chosen region", run: () => tool.remove() },

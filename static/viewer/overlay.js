@@ -10,6 +10,8 @@ const MOST = 5000; // points in one picture; the best scores first, and the page
 const MARGIN = 128; // px around the view that are drawn as well, so that moving the slide moves a picture instead of making one
 const HEAT_FROM = 600; // points in view, where rings can get no smaller, from which a heatmap says more
 
+const whole = (value) => value.toLocaleString("en");
+
 /**
  * @typedef {object} Scene  what is drawn beside the candidates
  * @property {boolean} hidden
@@ -109,8 +111,10 @@ export class Overlay {
     const radius = Math.max(SMALLEST, Math.round(2 * this.#radiusUm * scaleOf(transform)) / 2);
     const view = { context, ratio, transform, width, height, radius, box: boxInView(transform, width, height, 2 * radius) };
     this.#regions(view);
-    if (this.#store.loaded) this.#candidates(view);
-    if (this.#scene.other) this.#other(view);
+    const said = [];
+    if (this.#store.loaded) said.push(this.#candidates(view));
+    if (this.#scene.other) said.push(this.#other(view));
+    this.#say(said.filter(Boolean).join(" · "));
     for (const [index, outline] of this.#scene.hotspots.entries()) {
       this.#outline(view, outline, COLOUR.hotspot, [10, 6], `hotspot ${index + 1}: ${outline.count}`);
     }
@@ -118,6 +122,7 @@ export class Overlay {
     this.#selected(view);
   }
 
+  /** @returns {string} what is shown, where that is not every candidate as a point; so do the next ones */
   #candidates(view) {
     const { visible, columns } = this.#store;
     const key = `${visible} ${columns.n}`;
@@ -133,9 +138,7 @@ export class Overlay {
     if (spots.length > MOST) spots.sort((a, b) => a - b).length = MOST;
     for (const spot of spots) this.#spot(view, spot);
     for (const spot of this.#store.judged()) if (spot >= visible) this.#spot(view, spot);
-    this.#say(
-      spots.length < total ? `Showing ${spots.length.toLocaleString("en")} of ${total.toLocaleString("en")} candidates in and around the view, the best scores first` : "",
-    );
+    return spots.length < total ? `Showing ${whole(spots.length)} of ${whole(total)} candidates in and around the view, the best scores first` : "";
   }
 
   /** The best-scored candidates in view, without the index: it would sort through nearly all of them. */
@@ -172,22 +175,22 @@ export class Overlay {
     context.imageSmoothingEnabled = true;
     context.drawImage(this.#heat, 0, 0, columns * cell, rows * cell);
     context.restore();
-    this.#say(`Density of ${visible.toLocaleString("en")} candidates: blue few, yellow many. Zoom in for points`);
+    return `Density of ${whole(visible)} candidates: blue few, yellow many. Zoom in for points`;
   }
 
   #other(view) {
     const { other } = this.#scene;
     const { x, y } = other.columns;
     const [x0, y0, x1, y1] = view.box;
-    let drawn = 0;
-    for (let i = 0; i < other.visible && drawn < MOST; i++) {
+    let total = 0;
+    for (let i = 0; i < other.visible; i++) {
       if (x[i] < x0 || x[i] > x1 || y[i] < y0 || y[i] > y1) continue;
-      drawn++;
-      stamp(view.context, "other", view.radius, view.ratio, ...apply(view.transform, x[i], y[i]));
+      if (++total <= MOST) stamp(view.context, "other", view.radius, view.ratio, ...apply(view.transform, x[i], y[i]));
     }
-    for (const place of [...other.only, ...other.onlyOther].slice(0, MOST)) {
-      stamp(view.context, "only", view.radius, view.ratio, ...apply(view.transform, place.x, place.y));
+    for (const places of [other.only, other.onlyOther]) {
+      for (const place of places.slice(0, MOST)) stamp(view.context, "only", view.radius, view.ratio, ...apply(view.transform, place.x, place.y));
     }
+    return total > MOST ? `Showing ${whole(MOST)} of ${whole(total)} of the other run there, the best scores first` : "";
   }
 
   #regions(view) {

@@ -116,6 +116,7 @@ export class RegionPanel {
   }
 
   #mark() {
+    document.getElementById("viewer").classList.toggle("drawing", this.tool.drawing);
     for (const item of this.list.children) item.toggleAttribute("aria-current", item.dataset.region === this.#scene.region);
   }
 }

@@ -1,6 +1,6 @@
 // Drawing and changing tumour regions and exclusions, with the pointer of OpenSeadragon and on the one canvas.
 //
-// Click sets a corner, Shift and drag draw freehand; Enter, a double click or the first corner close it. A closed region
+// Click (or Space, in the middle of the view) sets a corner, Shift and drag draw freehand; Enter, a double click or the first corner close it. A closed region
 // is chosen by its edge; its corners are dragged, a small knob between two corners makes a new one, Delete removes it.
 
 import { distanceToEdge } from "./geometry.js";
@@ -33,7 +33,7 @@ export class RegionTool {
   start(kind) {
     this.#scene.region = null;
     this.#scene.draft = { kind, polygon: [], closed: false };
-    this.#on.say(`Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: click sets a corner, Shift and drag draw freehand; Enter closes, Backspace takes a corner back, Esc gives up.`);
+    this.#on.say(`Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: click sets a corner (Space one in the middle), Shift and drag draw freehand; Enter closes, Backspace takes a corner back, Esc gives up.`);
     this.#on.changed();
   }
 
@@ -94,6 +94,14 @@ export class RegionTool {
     if (!hit && this.#scene.region === null) return false;
     this.choose(hit?.id ?? null);
     return Boolean(hit);
+  }
+
+  /** A corner in the middle of the view, for who has no pointer. */
+  cornerInTheMiddle() {
+    if (!this.drawing) return false;
+    this.#scene.draft.polygon.push(this.#stage.centre);
+    this.#on.changed();
+    return true;
   }
 
   doubleClick() {

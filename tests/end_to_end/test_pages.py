@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from tests.browser import offences, shoot
 from webapp.annotations.models import Label
@@ -22,10 +26,15 @@ def slides(transactional_db, make_slide, make_run, alice):
     figure_judge(slide=unread, by=alice, label=Label.MITOTIC, x=100, y=100)
     waiting, failed = make_slide(name="waiting.tif"), make_slide(name="failed.tif")
     job = detection_request(slide=waiting, by=alice)
-    job.shards.update(state=State.RUNNING, claim=job.pk, windows_total=400, windows_done=260, windows_skipped=90)
+    minute_ago = timezone.now() - timedelta(seconds=60)
+    progress = {"windows_total": 400, "windows_done": 260, "windows_skipped": 90}
+    job.shards.update(state=State.RUNNING, claim=job.pk, started_at=minute_ago, **progress)
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
     broken = detection_request(slide=failed, by=alice)
     Job.objects.filter(pk=broken.pk).update(state=State.FAILED, error="The file broke off at tile 7.")
+    queued = [make_slide(name=f"queued-{i}.tif") for i in (1, 2)]
+    for slide in queued:
+        detection_request(slide=slide, by=alice)
     make_slide(name="unscaled.png", mpp=None)
     make_slide(name="refused.svs", state=Slide.State.REFUSED, remark="This is neither a slide nor a picture.")
     return {slide.name.split(".")[0]: slide for slide in Slide.objects.all()}
@@ -37,14 +46,14 @@ def names(page):
 
 def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open_as, alice):
     page = open_as(alice, "/")
-    assert names(page) == {"unread", "waiting", "failed", "unscaled", "refused"}
+    assert names(page) == {"unread", "waiting", "queued-1", "queued-2", "failed", "unscaled", "refused"}
     assert "1 of 2" in page.inner_text("#rows")
     assert page.locator(".groups a").all_inner_texts() == [
-        "Mine to read 0", "Open 5", "To read 1", "Waiting for detection 1", "Asking for you 3", "Read 1",
+        "Mine to read 0", "Open 7", "To read 1", "Waiting for detection 3", "Asking for you 3", "Read 1",
     ]  # fmt: skip
     shoot(page, "worklist")
     for group, wanted in (
-        ("Waiting", {"waiting"}),
+        ("Waiting", {"waiting", "queued-1", "queued-2"}),
         ("Asking", {"failed", "unscaled", "refused"}),
         ("Read", {"read"}),
     ):
@@ -88,7 +97,12 @@ def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):
     row = page.locator("tr:has-text('waiting.tif')")
     assert "260 of 400 windows" in row.inner_text()
     assert "90 skipped as glass" in row.inner_text()
+    assert re.search(r"about (4|5|6)\d s left", row.inner_text())
+    assert "number 2 in the queue" in page.inner_text("tr:has-text('queued-2.tif')")
     assert "The file broke off at tile 7." in page.inner_text("tr:has-text('failed.tif')")
+    order = page.locator("#rows tbody td:nth-child(2)").all_inner_texts()
+    assert order == ["waiting.tif", "queued-1.tif", "queued-2.tif", "failed.tif"]
+    shoot(page, "jobs")
 
 
 def test_empty_pages_say_what_to_do_and_forbidden_ones_what_is_so(run, open_as, bob):

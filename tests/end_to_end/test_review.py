@@ -167,6 +167,19 @@ def test_regions_are_drawn_changed_removed_and_taken_back_and_the_count_follows(
     assert Region.objects.count() == 5  # every step is kept
 
 
+def test_a_region_is_drawn_without_a_pointer(open_slide, alice):
+    page = open_slide(alice)
+    page.keyboard.press("p")
+    for way in ("ArrowUp", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(way)
+        page.wait_for_timeout(600)  # it glides there
+        page.keyboard.press("Space")
+    shoot(page, "review-region-by-keys")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#regions li:has-text('tumour')", state="attached")
+    assert len(Region.objects.current().get().polygon) == 3
+
+
 def test_two_readers_do_not_overwrite_each_other_and_see_each_other(open_slide, alice, root):
     first, second = open_slide(alice, allow=("409",)), open_slide(root, allow=("409",))
     first.keyboard.press("j")

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Density, colour } from "../../static/viewer/density.js";
+import { duration } from "../../static/viewer/duration.js";
 import * as geometry from "../../static/viewer/geometry.js";
 import { countBins } from "../../static/viewer/histogram.js";
 import { nameOf } from "../../static/viewer/keys.js";
@@ -80,4 +81,8 @@ test("steps are taken back from the newest on; one that fails stays", async () =
   await assert.rejects(undo.back(), /away/);
   fails = false;
   assert.deepEqual([await undo.back(), await undo.back(), await undo.back(), done], ["two", "one", "", [2, 1]]);
+});
+
+test("a time that is left is said in what one waits in, rounded up", () => {
+  assert.deepEqual([0.2, 40, 119.5, 121, 7199, 7500].map(duration), ["1 s", "40 s", "2 min", "3 min", "2 h 0 min", "2 h 5 min"]);
 });

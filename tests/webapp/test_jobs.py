@@ -31,6 +31,7 @@ from webapp.jobs.services import (
     shard_progress,
 )
 from webapp.jobs.states import ENDED, MOVES, OPEN, State
+from webapp.jobs.templatetags.durations import duration
 
 
 @pytest.fixture
@@ -323,3 +324,8 @@ def test_queue_positions_count_what_came_before(make_slide):
     assert [job.queue_position for job in jobs] == [1, 2, 3]
     shard_claim(shard_pk=jobs[0].shards.get().pk, worker="a")
     assert [Job.objects.get(pk=job.pk).queue_position for job in jobs] == [None, 1, 2]
+
+
+def test_a_time_that_is_left_is_said_in_what_one_waits_in_rounded_up():
+    said = [duration(seconds) for seconds in (0.2, 40, 119.5, 121, 7199, 7500)]
+    assert said == ["1 s", "40 s", "2 min", "3 min", "2 h 0 min", "2 h 5 min"]

@@ -18,7 +18,7 @@ from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.annotations.models import Run
 from webapp.errors import InvalidInput
 from webapp.jobs.health import health_of_jobs, parts_of_server
-from webapp.jobs.selectors import jobs_shown
+from webapp.jobs.selectors import jobs_as_a_list
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, scanners_of, slides_filtered
@@ -228,5 +228,5 @@ def _run(runs: QuerySet[Run], asked: str) -> Run:
 
 
 def _jobs(request: HttpRequest) -> dict[str, Any]:
-    page = Paginator(jobs_shown(user=request.user), _ROWS).get_page(request.GET.get("page"))
+    page = Paginator(jobs_as_a_list(user=request.user), _ROWS).get_page(request.GET.get("page"))
     return {"page": page, "busy": any(job.state in OPEN for job in page.object_list)}
