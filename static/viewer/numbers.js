@@ -63,6 +63,7 @@ export class Numbers {
   #count({ ai, reviewed, mitotic, non_mitotic, unsure, added, unseen }) {
     this.#put("reviewed-count", reviewed);
     this.#put("ai-count", ai);
+    this.at["reviewed-count"].dataset.count = reviewed; // for who reads it by program: no thousands marked
     this.at["reviewed-count"].classList.toggle("long", reviewed >= 1000);
     const said = mitotic + non_mitotic + unsure;
     this.judged.textContent = said
