@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PORT = 8590
 SIDE = 100_000  # the candidates lie as on a slide of this many px; the picture behind them is smaller
 PICTURE = 8192  # px
-MOST_OVERLAYS = 1_000  # of OpenSeadragon's own and of Annotorious: with more a picture takes seconds, or never comes
+MOST_OVERLAYS = 1_000  # of OpenSeadragon's own: with more a picture takes seconds
+MOST_ANNOTATIONS = 20_000  # of Annotorious: 200,000 were not there after minutes
 _PAN = """async (seconds) => {
   const viewer = OpenSeadragon.getViewer("viewer");
   const view = viewer.viewport, steps = [];
@@ -154,7 +155,7 @@ def beside(open_page: _Opener, path: str, points: Any, seconds: float, annotorio
         say("OpenSeadragon overlays, ms to add", page.evaluate(_OVERLAYS, points.T.tolist()))
         pan("OpenSeadragon overlays", page, seconds)
     page.context.close()
-    if annotorious:
+    if annotorious and len(points) <= MOST_ANNOTATIONS:
         page = open_page(path)
         page.wait_for_selector("#viewer canvas")
         page.add_script_tag(path=annotorious)

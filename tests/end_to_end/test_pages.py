@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from tests.browser import offences, shoot
@@ -77,19 +78,28 @@ def test_a_slide_is_taken_to_read_given_on_and_found_under_mine(slides, open_as,
     assert Slide.objects.get(name="unread.tif").reader is None
 
 
-def test_every_page_is_accessible_in_both_lights(slides, model, open_as, alice):
-    page = open_as(alice, "/?show=asking")
+def test_every_page_is_accessible_in_both_lights(slides, model, open_as, root):
+    page = open_as(root, "/?show=asking", allow=("404", "500"))
+    page.route("**/broken/", lambda route: route.fulfill(status=500, body=render_to_string("500.html")))
+    server = page.url.split("/?")[0]
     for name, path in {
         "worklist-asking": "/?show=asking", "slides": "/slides/", "cases": "/cases/", "jobs": "/jobs/",
         "case": f"/cases/{slides['unread'].case_id}/", "models": "/models/", "model": f"/models/{model.pk}/",
-        "slide-refused": f"/slides/{slides['refused'].pk}/",
+        "slide-refused": f"/slides/{slides['refused'].pk}/", "slide-unscaled": f"/slides/{slides['unscaled'].pk}/",
+        "slide-waiting": f"/slides/{slides['waiting'].pk}/", "report": f"/slides/{slides['read'].pk}/report/",
+        "report-check": "/reports/check/?hash=0", "tokens": "/tokens/", "health": "/health/",
+        "retraining": "/models/retraining/", "removal": "/models/removal/", "nothing": "/nothing/",
+        "broken": "/broken/",
     }.items():  # fmt: skip
-        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + path)
+        page.goto(server + path)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            if scheme == "light" or name in {"jobs", "model", "worklist-asking"}:
-                assert offences(page) == [], (name, scheme)
+            assert offences(page) == [], (name, scheme)
             shoot(page, f"page-{name}-{scheme}")
+    page.context.clear_cookies()
+    page.goto(server)
+    assert offences(page) == []
+    shoot(page, "page-login-dark")
 
 
 def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):
@@ -103,6 +113,13 @@ def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):
     order = page.locator("#rows tbody td:nth-child(2)").all_inner_texts()
     assert order == ["waiting.tif", "queued-1.tif", "queued-2.tif", "failed.tif"]
     shoot(page, "jobs")
+
+
+def test_a_forbidden_page_says_so(open_as, alice):
+    page = open_as(alice, "/models/retraining/", allow=("403",))
+    page.wait_for_selector("h1:has-text('This is not yours to do')")
+    assert offences(page) == []
+    shoot(page, "forbidden")
 
 
 def test_empty_pages_say_what_to_do_and_forbidden_ones_what_is_so(run, open_as, bob):

@@ -82,8 +82,18 @@ def test_the_gallery_is_sorted_and_filtered_and_context_is_one_key_away(open_sli
     assert page.inner_text("#gallery li:first-child .score") == "0.50"
     page.select_option("#order", "score")
     assert page.inner_text("#gallery li:first-child .score") == "0.98"
+    page.select_option("#order", "place")  # all lie in one band of 0.5 mm, which is read from the left
     page.keyboard.press("j")
+    for _ in range(8):
+        page.keyboard.press("j")
+    page.wait_for_selector("#card [data-say]:has-text('Score 0.78')")
+    page.select_option("#order", "score")
+    page.click("#gallery li:first-child")
     picture = page.locator("#card img")
+    page.wait_for_function(  # the crops of the next ones are here before they are asked for
+        """() => [...document.querySelectorAll("#gallery li")].slice(1, 5).every((item) =>
+          performance.getEntriesByName(item.querySelector("img").src).length)"""
+    )
     assert "size=128" in picture.get_attribute("src")
     page.keyboard.press("c")
     assert "size=512" in picture.get_attribute("src")

@@ -28,6 +28,17 @@ def inked(page, colour=None):
     )
 
 
+def on_screen(page, x, y):
+    """Where a level-0 pixel is."""
+    return page.evaluate(
+        """([x, y]) => { const viewer = OpenSeadragon.getViewer("viewer"), item = viewer.world.getItemAt(0);
+        const place = item.imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
+        const frame = viewer.element.getBoundingClientRect();
+        return [place.x + frame.left, place.y + frame.top]; }""",
+        [x, y],
+    )
+
+
 def settled(page):
     page.wait_for_timeout(600)
 
@@ -111,6 +122,10 @@ def test_light_is_changed_in_the_view_alone_and_all_keys_are_told(page):
     shoot(page, "viewer-keys")
     assert offences(page) == []
     page.keyboard.press("Escape")
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.fullscreenElement?.id === 'work'")
+    page.keyboard.press("f")
+    page.wait_for_function("() => !document.fullscreenElement")
     page.keyboard.press("o")
     page.wait_for_selector("#view-note:has-text('hidden')")
     assert inked(page) == 0
@@ -125,6 +140,14 @@ def test_a_field_of_known_area_is_moved_over_the_slide_and_counts(page):
         page.keyboard.press("Shift+ArrowUp")
     page.wait_for_selector("#hpf-say:not(:has-text('25 reviewed'))")
     shoot(page, "viewer-field")
+    # By hand, at its lower rim: 0.549 mm are 2,197 px, and its centre went up by four tenths of that.
+    x, y = on_screen(page, 1024, 1024 - 0.4 * 2197.2 + 2197.2 / 2)
+    before = page.inner_text("#hpf-say")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 130, steps=4)
+    page.mouse.up()
+    page.wait_for_function("(before) => document.getElementById('hpf-say').textContent !== before", arg=before)
     page.keyboard.press("h")
     assert page.locator("#hpf-box").is_hidden()
 
