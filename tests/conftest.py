@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,10 +101,36 @@ def picture() -> np.ndarray:
     return np.clip(np.array([225, 160, 190]) + noise, 0, 255).astype(np.uint8)
 
 
-@pytest.fixture
-def make_slide(study: Study, picture: np.ndarray) -> Callable[..., Slide]:
-    """Slides that are ready, with a real pyramid on disk."""
+@pytest.fixture(scope="session")
+def pyramid_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[np.ndarray, float | None], Path]:
+    """A folder with the pyramid and the thumbnail of a picture; each is made once, and copied by who wants it."""
     from detector.slide.pyramid import write_pyramid
+
+    made: dict[tuple[bytes, float | None], Path] = {}
+
+    def pyramid_of(image: np.ndarray, mpp: float | None) -> Path:
+        key = hashlib.sha256(image.tobytes()).digest(), mpp
+        if key not in made:
+            folder = tmp_path_factory.mktemp("pyramid")
+            height, width = image.shape[:2]
+            pair = (mpp, mpp) if mpp else None
+            write_pyramid(
+                folder / "pyramid.tif",
+                lambda top, bottom: image[top:bottom],
+                (width, height),
+                pair,
+                compression="deflate",
+            )
+            Image.fromarray(image).save(folder / "thumbnail.jpeg")
+            made[key] = folder
+        return made[key]
+
+    return pyramid_of
+
+
+@pytest.fixture
+def make_slide(study: Study, picture: np.ndarray, pyramid_of: Callable[..., Path]) -> Callable[..., Slide]:
+    """Slides that are ready, with a real pyramid on disk."""
 
     def make(name: str = "s.tif", mpp: float | None = 0.25, image: np.ndarray = picture, **fields: Any) -> Slide:
         case = fields.pop("case", None) or Case.objects.create(study=study, identifier=f"case-{next(_numbers)}")
@@ -120,10 +148,9 @@ def make_slide(study: Study, picture: np.ndarray) -> Callable[..., Slide]:
             **fields,
         }
         slide = Slide.objects.create(case=case, name=name, **values)
-        slide.folder.mkdir(parents=True)
-        pair = (mpp, mpp) if mpp else None
-        write_pyramid(slide.file, lambda top, bottom: image[top:bottom], (width, height), pair, compression="deflate")
-        Image.fromarray(image).save(slide.thumbnail)
+        shutil.copytree(pyramid_of(image, mpp), slide.folder)
+        if slide.path != "pyramid.tif":
+            (slide.folder / "pyramid.tif").rename(slide.file)
         return slide
 
     return make
