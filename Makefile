@@ -21,7 +21,7 @@ install-tests:
 	@$(PYTHON) webapp/bootstrap.py tests
 
 test: install-tests  ## set everything up and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: install-tests  ## ruff, ruff format, mypy, import contracts
 	$(BIN)/ruff check .

@@ -257,9 +257,10 @@ def test_killed_workers_come_back_and_the_detection_is_done(running):
     slide = next(s for s in running.get("slides/")["results"] if s["drawn"])
     job = running.get(f"slides/{slide['id']}/detections/", "POST")
     wait_for(lambda: running.get(f"jobs/{job['id']}/")["state"] != "pending")
-    for process in processes_of(running.data):
-        if "detect,mine,train" in " ".join(process.cmdline()):
-            process.kill()
+    workers = [process for process in processes_of(running.data) if "-Q detect" in " ".join(process.cmdline())]
+    assert workers
+    for process in workers:
+        process.kill()
     assert wait_for(lambda: running.get(f"jobs/{job['id']}/")["state"] == "succeeded", 240)
     runs = running.get(f"slides/{slide['id']}/runs/")
     assert len({run["candidate_count"] for run in runs}) == 1
