@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 COLUMNS = ("iteration", "loss", "learning_rate", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
+
+
+_SHARE = 0.1  # of the time of a training that drawing may take
+_FIRST = 10.0  # seconds before the first picture
 
 
 class Curve:
@@ -21,20 +26,25 @@ class Curve:
             writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(row for row in rows if int(row["iteration"]) <= begin_at)
+        self._next = time.monotonic() + _FIRST
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row and draw the picture anew. Columns that a row does not have stay empty."""
+        """Append a row, and draw the picture anew where that was long enough ago. Missing columns stay empty."""
         with self._csv.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS, restval="").writerow(row)
-        self._draw()
+        if time.monotonic() >= self._next:
+            self.draw()
 
     def _rows(self) -> list[dict[str, str]]:
         with self._csv.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw the picture of all rows."""
+        began = time.monotonic()
         rows = self._rows()
-        figure = Figure(figsize=(8, 7), layout="constrained")
+        figure = Figure(figsize=(8, 7))
+        figure.subplots_adjust(left=0.1, right=0.97, top=0.97, bottom=0.07, hspace=0.1)
         above, middle, below = figure.subplots(3, 1, sharex=True)
         for axes, names, scale in (
             (above, ("loss",), "log"),
@@ -45,6 +55,7 @@ class Curve:
                 points = [(int(row["iteration"]), float(row[name])) for row in rows if row[name]]
                 axes.plot(*zip(*points, strict=True), marker=".", label=name) if points else None
             axes.set_yscale(scale)
+            axes.minorticks_off()  # they take most of the time that drawing takes
             axes.grid(alpha=0.3)
             if axes.has_data():
                 axes.legend(loc="best")
@@ -53,3 +64,4 @@ class Curve:
         partial = self._png.with_suffix(".partial")
         figure.savefig(partial, format="png")
         partial.replace(self._png)
+        self._next = time.monotonic() + (time.monotonic() - began) / _SHARE

@@ -117,6 +117,8 @@ class _Training:
         except (KeyboardInterrupt, Cancelled):
             self._save()
             raise
+        finally:
+            self.curve.draw()
         self._save()
         return self._finish()
 
