@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from datetime import timedelta
 
 import pytest
 import torch
-from django.utils import timezone
 from PIL import Image
 
 import worker.run_training
@@ -16,7 +14,6 @@ from detector.network import ResNet12
 from tests.drawing import DarkScorer, draw_hpf, draw_tissue
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
-from webapp.jobs.models import Shard
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import State
 from webapp.retraining.models import Judgement, MinedSample
@@ -160,10 +157,6 @@ def test_the_loop_from_files_and_verdicts_to_a_judgement(drawn_set, root, active
     assert len(list(judgement.folder.glob("*.jpeg"))) == len(judgement.result["differences"])
 
 
-class Killed(BaseException):
-    """What a process does not survive."""
-
-
 def strike(monkeypatch, at, what):
     """Does something once the network has seen the batch of the `at`-th iteration from now."""
     seen, forward = [], ResNet12.forward
@@ -176,37 +169,6 @@ def strike(monkeypatch, at, what):
         return logits
 
     monkeypatch.setattr(ResNet12, "forward", struck)
-
-
-def test_a_killed_training_goes_on_to_the_weights_of_an_uninterrupted_one_whatever_runs_beside_it(
-    drawn_set, root, active_model, monkeypatch
-):
-    whole, killed = (training_request(by=root, name=n, sets=[drawn_set], plan=TINY) for n in ("whole", "killed"))
-    assert do(train, whole.job).state == State.SUCCEEDED, whole.job.traceback
-    assert killed.manifest_sha256 == whole.manifest_sha256
-    forward = ResNet12.forward
-    other = []
-
-    def run_another_and_die():
-        with monkeypatch.context() as patch:
-            patch.setattr(ResNet12, "forward", forward)
-            other.append(training_request(by=root, name="other", sets=[drawn_set], plan={**TINY, "seed": 7}))
-            do(train, other[0].job)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        strike(patch, 8, run_another_and_die)
-        with pytest.raises(Killed):
-            do(train, killed.job)
-    assert do(train, killed.job).state == State.RUNNING, "the lease of the dead one still holds"
-    Shard.objects.filter(job=killed.job).update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert do(train, killed.job).state == State.SUCCEEDED, killed.job.traceback
-    killed.refresh_from_db()
-    assert any("checkpoint" in line["said"] for line in killed.log)
-    assert weights_of(killed) == weights_of(whole)
-    assert [row["iteration"] for row in killed.curve] == [row["iteration"] for row in whole.curve]
-    assert other[0].job.state == State.SUCCEEDED, other[0].job.traceback
-    assert weights_of(other[0]) != weights_of(whole)
 
 
 def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(drawn_set, root, active_model, monkeypatch):
