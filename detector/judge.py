@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector import paper
 from detector.augment import cut_plain
@@ -19,6 +21,8 @@ from detector.detect import Detections, Scorer, detect
 from detector.evaluate import curve, summary
 from detector.hpf import Case, Hpf, Rgb
 from detector.metrics import Evaluation, Judged, match, paired_intervals
+from detector.mine import around
+from detector.slide import WorkingFrame
 
 FEWEST_CASES = 5  # With fewer, all of them may agree by chance: of four fair coins, all fall alike in one of eight.
 RULE = (
@@ -56,6 +60,16 @@ class _Side:
             self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
+    def look_at_free(self, frame: WorkingFrame, mm2: float, progress: Progress) -> Detections:
+        """A slide without mitoses, on which every detection is false."""
+        began = time.monotonic()
+        found = detect(self.scorer, frame, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
+        self.seconds += time.monotonic() - began
+        self.mm2 += mm2
+        self.free_mm2 += mm2
+        self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
+        return found
+
     def measured(self) -> dict[str, Any]:
         everything = Evaluation(self.frames)
         points = curve(everything)
@@ -77,10 +91,20 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A detection at 0.5 or more that the other side does not have. x, y: px of the frame. other: its best score there.
+class FreeSlide:
+    """A slide that a person says is without mitoses. mm2: of its tissue. opened: its frame, while it is looked at."""
 
-    by: "candidate" or "active". right: it matches a label.
+    name: str
+    case: str
+    mm2: float
+    opened: Callable[[], AbstractContextManager[WorkingFrame]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A detection at 0.5 or more that the other side does not have. x, y: px of the frame, level-0 px of a slide.
+
+    other: the best score of the other side there. by: "candidate" or "active". right: it matches a label.
     """
 
     case: str
@@ -95,22 +119,25 @@ class Difference:
 
 
 def judge(
-    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, progress: Progress | None = None
-) -> tuple[dict[str, Any], list[Difference]]:
-    """Both on all exhaustively labelled frames: what was measured, ready for JSON, with verdict and reason; and the
-    detections on which they differ, the clearest first.
+    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[FreeSlide] = (),
+    progress: Progress = lambda done: None,
+) -> tuple[dict[str, Any], list[Difference]]:  # fmt: skip
+    """Both on all exhaustively labelled frames, and on slides without mitoses: what was measured, ready for JSON, with
+    verdict and reason; and the detections on which they differ, the clearest first.
 
-    progress: called with the number of frames done; may raise `Cancelled`.
+    progress: called with the number of frames and slides done, and between the windows of a slide; may raise.
     """
     sides = {"candidate": _Side(candidate), "active": _Side(active)}
     differences: list[Difference] = []
     hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
     for done, hpf in enumerate(hpfs):
-        if progress is not None:
-            progress(done)
+        progress(done)
         found = {name: side.look_at(hpf) for name, side in sides.items()}
-        for name, other in (("candidate", "active"), ("active", "candidate")):
-            differences += _only(hpf, name, found[name], found[other], sides[name].frames[-1])
+        for name, other in _BOTH_WAYS:
+            hits = sides[name].frames[-1].hits
+            differences += _only(_place_of(hpf), name, found[name], found[other], hits)
+    for done, slide in enumerate(free, start=len(hpfs)):
+        differences += _on_free_slide(sides, slide, lambda _, done=done: progress(done))  # type: ignore[misc]
     differences.sort(key=lambda one: (one.other - one.score, one.case, one.frame, one.x))
     paired = paired_intervals(Evaluation(sides["candidate"].frames), Evaluation(sides["active"].frames))
     count = len({hpf.case for hpf in hpfs})
@@ -141,19 +168,48 @@ def verdict(paired: dict[str, tuple[float, float, float]], cases: int) -> tuple[
     return "cannot tell", f"max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which holds 0."
 
 
-def _only(hpf: Hpf, by: str, own: Detections, others: Detections, judged: Judged) -> list[Difference]:
-    """Detections of one side that the other does not have within the matching radius at 0.5 or more."""
+@dataclass(frozen=True)
+class _Place:
+    """Where two sides are compared. radius: of a match. crop: 128 px of 0.25 um around (x, y)."""
+
+    case: str
+    name: str
+    radius: float
+    crop: Callable[[float, float], Rgb]
+
+
+_BOTH_WAYS = (("candidate", "active"), ("active", "candidate"))
+
+
+def _place_of(hpf: Hpf) -> _Place:
+    return _Place(hpf.case, hpf.name, _radius(hpf), lambda x, y: cut_plain(hpf.image, x, y))
+
+
+def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress) -> list[Difference]:
+    with slide.opened() as frame:
+        found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
+        radius = paper.MATCH_RADIUS * float(np.mean(frame.scale)) * paper.WORKING_MPP / float(np.mean(frame.mpp))
+        place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
+        nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
+        return [
+            difference
+            for name, other in _BOTH_WAYS
+            for difference in _only(place, name, found[name], found[other], nothing)
+        ]
+
+
+def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDArray[np.bool_]) -> list[Difference]:
+    """Detections of one side that the other does not have within the radius at 0.5 or more. hits: of `own`."""
     strong = others.at_least(paper.SCORE_THRESHOLD)
     mine = own.at_least(paper.SCORE_THRESHOLD)
-    shared = match(mine.xy, mine.scores, strong.xy, _radius(hpf))
+    shared = match(mine.xy, mine.scores, strong.xy, place.radius)
     rows = []
-    for (x, y), score, both, right in zip(mine.xy, mine.scores, shared, judged.hits, strict=False):
+    for (x, y), score, both, right in zip(mine.xy.tolist(), mine.scores.tolist(), shared, hits, strict=False):
         if both:
             continue
-        near = np.hypot(*(others.xy - (x, y)).T) <= _radius(hpf)
+        near = np.hypot(*(others.xy - (x, y)).T) <= place.radius
         other = float(others.scores[near].max(initial=0.0))
-        crop = cut_plain(hpf.image, float(x), float(y))
-        rows.append(Difference(hpf.case, hpf.name, float(x), float(y), float(score), other, by, bool(right), crop))
+        rows.append(Difference(place.case, place.name, x, y, score, other, by, bool(right), place.crop(x, y)))
     return rows
 
 

@@ -100,7 +100,7 @@ def mine_slide(
 
 def transformed_scores(scorer: Scorer, frame: Frame, xy: Sequence[float] | Points) -> tuple[float, ...]:
     """The score at (x, y), level-0 px, under each of `TRANSFORMATIONS`: the highest within two map cells (16 px)."""
-    image = _around(frame, xy, _LOOK, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
+    image = around(frame, xy, _LOOK, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
     highest = np.array([scorer.logits(turned).max() for turned in flips_and_rotations(image)], dtype=np.float64)
     return tuple(sigmoid(highest).tolist())
 
@@ -123,11 +123,11 @@ def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
     return Hpf(
         name=f"{slide}_{sample.x:.0f}_{sample.y:.0f}",
         case=slide,
-        image=_around(frame, xy, _PATCH),
+        image=around(frame, xy, _PATCH),
         mitoses=points([(_PATCH / 2, _PATCH / 2)]),
         non_mitoses=points(),
         mpp=frame.mpp[0],
-        stain=lab_statistics([_around(frame, xy, _STAIN)]),
+        stain=lab_statistics([around(frame, xy, _STAIN)]),
         source="FG-WSI",
         exhaustive=False,
     )
@@ -200,7 +200,7 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
     return first, second, third
 
 
-def _around(frame: Frame, xy: Sequence[float] | Points, size: int, *, grid: int = 1) -> Rgb:
+def around(frame: Frame, xy: Sequence[float] | Points, size: int, *, grid: int = 1) -> Rgb:
     """The square of `size` working px around the point of a grid that is nearest to a level-0 position.
 
     What lies beyond the edge of the slide is mirrored.

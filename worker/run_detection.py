@@ -12,14 +12,13 @@ from django.db import connection, transaction
 
 from detector import paper
 from detector.detect import Cells, place, scan
-from detector.slide import WorkingFrame, open_slide
 from detector.version import code_version
 from detector.windows import plan_windows
 from webapp.annotations.services import run_save
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, job_is_complete, shard_begin, shard_finish, shard_progress
 from webapp.registry.models import ModelVersion
-from webapp.slides.storage import slide_held
+from worker.frames import working_frame
 from worker.memory import peak_memory_mb
 from worker.patience import AWAY, patiently
 from worker.weights import readers, scorer_of
@@ -34,13 +33,11 @@ def run_detection(shard: Shard) -> None:
     job, slide, began = shard.job, shard.job.slide, time.monotonic()
     model = ModelVersion.objects.get(pk=job.parameters["model"])
     assert slide is not None, "a detection is of a slide"
-    assert slide.mpp is not None, "a detection is only queued when um/px is known"
     shard_progress(shard=shard)
     scorer = scorer_of(model)
     facts: dict[str, Any] = {"device": scorer.device_name, "precision": scorer.precision}
     shard_begin(shard=shard, facts=facts)
-    with slide_held(slide) as path, open_slide(path) as file:
-        frame = WorkingFrame(file, slide.mpp)
+    with working_frame(slide) as frame:
         plan = plan_windows(frame).part(shard.index, job.shards.count())
         said = 0.0
 
@@ -77,8 +74,7 @@ def merge_detection(shard_pk: int) -> None:
     assert slide is not None
     assert slide.mpp is not None
     cells = Cells.joined([_unpacked(shard.result) for shard in shards if shard.result])
-    with slide_held(slide) as path, open_slide(path) as file:
-        frame = WorkingFrame(file, slide.mpp)
+    with working_frame(slide) as frame:
         found = place(cells, frame).at_least(job.parameters["floor"])
     stamp: dict[str, Any] = {
         "model": model,

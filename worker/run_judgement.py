@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import cv2
@@ -11,17 +12,20 @@ from django.db import transaction
 
 from detector.errors import DataSetError
 from detector.hpf import Hpf, cases_of
-from detector.judge import judge
+from detector.judge import FreeSlide, judge
 from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.retraining.models import Judgement, LabelledSet
 from webapp.retraining.provenance import removed_now
 from webapp.retraining.services import judgement_save
+from webapp.slides.models import Slide
+from worker.frames import working_frame
 from worker.patience import patiently
 from worker.training_data import read_set
 from worker.weights import scorer_of
 
 MOST_CROPS = 60  # differing figures that are kept as pictures; all are counted
+_PROGRESS_SECONDS = 1.0
 
 
 def run_judgement(shard: Shard) -> None:
@@ -29,21 +33,24 @@ def run_judgement(shard: Shard) -> None:
     judgement = Judgement.objects.select_related("version", "active").get(job=shard.job_id)
     candidate, active = scorer_of(judgement.version), scorer_of(judgement.active)
     shard_begin(shard=shard, facts={"device": candidate.device_name, "precision": candidate.precision})
-    hpfs = _locked_frames(judgement)
-    total = len(hpfs)
+    hpfs, free = _locked_frames(judgement), _free_slides(judgement)
+    total, said = len(hpfs) + len(free), 0.0
 
     def progress(done: int) -> None:
-        shard_progress(shard=shard, done=done, total=total)
+        nonlocal said
+        if time.monotonic() - said > _PROGRESS_SECONDS:
+            said = time.monotonic()
+            shard_progress(shard=shard, done=done, total=total)
 
-    result, differences = judge(candidate, active, cases_of(hpfs), progress=progress)
+    result, differences = judge(candidate, active, cases_of(hpfs), free=free, progress=progress)
     judgement.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(differences[:MOST_CROPS]):
         _, data = cv2.imencode(".jpeg", one.crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         (judgement.folder / f"{number}.jpeg").write_bytes(data.tobytes())
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items() if k != "crop"})
-    result |= {"differences": rows, "differences_total": len(differences), "device": candidate.device_name,
-               "at": time.time()}  # fmt: skip
+    result |= {"free_slides": len(free), "differences": rows, "differences_total": len(differences),
+               "device": candidate.device_name, "at": time.time()}  # fmt: skip
 
     def finish() -> None:
         with transaction.atomic():
@@ -61,3 +68,12 @@ def _locked_frames(judgement: Judgement) -> list[Hpf]:
     if not hpfs:
         raise DataSetError("the labelled sets with the locked cases are not there any more; import them again")
     return hpfs
+
+
+def _free_slides(judgement: Judgement) -> list[FreeSlide]:
+    """Those of the judgement that are still there."""
+    slides = Slide.objects.filter(pk__in=judgement.slides, state=Slide.State.READY).select_related("case")
+    return [
+        FreeSlide(slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide))
+        for slide in slides.order_by("name")
+    ]

@@ -8,13 +8,12 @@ from dataclasses import asdict
 from django.db import transaction
 
 from detector.mine import mine_slide
-from detector.slide import WorkingFrame, open_slide
 from detector.windows import plan_windows
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_is_complete, job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.retraining.models import MinedSlide
 from webapp.retraining.services import mined_slide_save
-from webapp.slides.storage import slide_held
+from worker.frames import working_frame
 from worker.memory import peak_memory_mb
 from worker.patience import patiently
 from worker.weights import scorer_of
@@ -30,12 +29,10 @@ def run_mining(shard: Shard) -> None:
     if mined is None:
         patiently(lambda: shard_finish(shard=shard))
         return
-    assert mined.slide.mpp is not None, "a mining is only queued when um/px is known"
     scorer = scorer_of(run.model)
     facts: dict[str, object] = {"device": scorer.device_name, "precision": scorer.precision}
     shard_begin(shard=shard, facts=facts)
-    with slide_held(mined.slide) as path, open_slide(path) as file:
-        frame = WorkingFrame(file, mined.slide.mpp)
+    with working_frame(mined.slide) as frame:
         plan = plan_windows(frame)
         total, skipped = plan.windows_total, plan.windows_skipped
         said = 0.0

@@ -10,11 +10,11 @@ from detector.datasets import read_dataset
 from detector.errors import DataSetError
 from detector.hpf import Case, Hpf, cases_of, points
 from detector.mine import MinedSample, judged_hpf, mined_hpf
-from detector.slide import WorkingFrame, open_slide
+from detector.slide import WorkingFrame
 from webapp.retraining.models import LabelledSet
 from webapp.retraining.services import folder_hash
 from webapp.slides.models import Slide
-from webapp.slides.storage import slide_held
+from worker.frames import working_frame
 
 
 def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], list[Hpf]]:
@@ -77,5 +77,5 @@ def _opened(manifest: dict[str, Any], pk: str) -> Iterator[WorkingFrame]:
         raise DataSetError(f"the slide {known.get('name', pk)} is not there any more; ask for the training anew")
     if slide.sha256 != known.get("sha256"):
         raise DataSetError(f"the slide {slide} is not the file that the training was asked for with; ask for it anew")
-    with slide_held(slide) as path, open_slide(path) as file:
-        yield WorkingFrame(file, slide.mpp)
+    with working_frame(slide) as frame:
+        yield frame

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from detector.hpf import cases_of
-from detector.judge import FEWEST_CASES, judge, verdict
+from detector.judge import FEWEST_CASES, FreeSlide, judge, verdict
 from detector.metrics import Evaluation, Judged, paired_intervals
-from tests.drawing import DarkScorer, draw_hpf
+from detector.slide import WorkingFrame, open_slide
+from detector.slide.pyramid import write_pyramid
+from tests.drawing import DarkScorer, draw_hpf, draw_tissue
 
 CASES = cases_of(
     [
@@ -56,6 +60,29 @@ def test_frames_without_mitoses_give_detections_per_mm2_and_sources_are_told_apa
     assert result["candidate"]["free_mm2"] == pytest.approx(320 * 300 * 0.0625 / 1e6, abs=1e-4)
     assert result["active"]["free_per_mm2"] == 0
     assert list(result["candidate"]["by_source"]) == ["drawn"]
+
+
+def test_on_a_slide_without_mitoses_every_detection_is_false_and_shown(tmp_path):
+    path = tmp_path / "slide.tif"
+    image = draw_tissue(700, 600, mitoses=[(200, 200), (450, 380)], seed=4)
+    write_pyramid(path, lambda top, bottom: image[top:bottom], (700, 600), (0.5, 0.5), compression="deflate")
+
+    @contextmanager
+    def opened():
+        with open_slide(path) as file:
+            yield WorkingFrame(file, (0.25, 0.25))
+
+    heard = []
+    slide = FreeSlide("S-1", "free", 2.0, opened)
+    result, differences = judge(DarkScorer(), Blind(), CASES[:1], free=[slide], progress=heard.append)
+    assert (result["candidate"]["free_detections"], result["active"]["free_detections"]) == (2, 0)
+    frames = 320 * 300 * 0.0625 / 1e6  # the frame of the case that has no mitosis
+    assert result["candidate"]["free_per_mm2"] == pytest.approx(2 / (2 + frames), abs=1e-3)
+    false = [one for one in differences if one.frame == "S-1"]
+    assert sorted((round(one.x, -1), round(one.y, -1)) for one in false) == [(200, 200), (450, 380)]
+    assert {one.right for one in false} == {False}
+    assert np.mean(false[0].crop[56:72, 56:72]) < 130
+    assert len(CASES[0].hpfs) in heard, "said between the windows of the slide"
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 
 from detector.checkpoint import SHIPPED_WEIGHTS
-from tests.worker.test_retraining import LOCKED, TINY, do, zipped  # noqa: F401  a fixture
+from detector.datasets import read_dataset
+from detector.semi_supervised import write_tiled
+from tests.worker.conftest import LOCKED, zipped  # noqa: F401  a fixture
+from tests.worker.test_retraining import TINY, do
 from webapp.annotations.models import Run
 from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_register
-from webapp.retraining.models import Judgement, LabelledSet, MiningRun, TrainingRun
+from webapp.retraining.models import Judgement, LabelledSet, LockedCase, MiningRun, TrainingRun
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_create
 from worker.tasks import detect, ingest, judge, mine, train
 
 
@@ -35,47 +46,90 @@ def finished(task, job: Job) -> None:
     assert job.state == State.SUCCEEDED, job.traceback
 
 
-def test_the_whole_loop_by_clicks(shipped, slide, root, open_as, zipped):  # noqa: F811
+@dataclass(frozen=True)
+class Given:
+    """What the loop begins with. samples: as many as are mined at least."""
+
+    labelled: Path
+    locked: list[str]
+    unlabelled: Slide
+    samples: int
+
+
+@pytest.fixture
+def drawn_frames(slide, zipped) -> Given:  # noqa: F811
+    return Given(zipped, LOCKED, slide, 5)
+
+
+@pytest.fixture
+def real_frames(real_data, tmp_path, study, root) -> Given:
+    """MITOS 2012: one frame each of A00, A01 and of A04, which the shipped weights have not seen; two frames of A02 are
+    tiled into a slide, and their labels are not told to anybody."""
+    labelled = tmp_path / "mitos12.zip"
+    with zipfile.ZipFile(labelled, "w") as archive:
+        for name in ("A00_01", "A01_01", "A04_01"):
+            for path in (f"frames/{name}.jpg", f"labels/{name}.csv"):
+                archive.write(real_data / "mitos12" / path, path)
+    for name in ("A02_02", "A02_04"):
+        for path in (f"frames/{name}.jpg", f"labels/{name}.csv"):
+            (tmp_path / "hidden" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(real_data / "mitos12" / path, tmp_path / "hidden" / path)
+    (case,) = read_dataset(tmp_path / "hidden")
+    write_tiled(tmp_path / "A02.tif", case)
+    tiled = slide_create(
+        study=study, case_identifier="A02", name="A02.tif", file=tmp_path / "A02.tif", user=root, detect=False
+    )
+    finished(ingest, job_create(kind=Job.Kind.INGEST, slide=tiled, by=root))
+    return Given(labelled, ["A04"], Slide.objects.get(pk=tiled.pk), 1)
+
+
+@pytest.mark.parametrize("frames", ["drawn_frames", "real_frames"])
+def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
+    given: Given = request.getfixturevalue(frames)
+    slide = given.unlabelled
     page = open_as(root, "/models/")
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("a.button:text-is('Retraining')")
 
-    page.fill("#known [name=name]", "drawn")
-    page.set_input_files("#known [name=file]", str(zipped))
+    page.fill("#known [name=name]", "labelled")
+    page.set_input_files("#known [name=file]", str(given.labelled))
     with page.expect_navigation():
         page.click("#known button:text-is('Import')")
     finished(ingest, LabelledSet.objects.get().job)
     page.reload()
-    for name in LOCKED:
+    for name in given.locked:
         with page.expect_navigation():
             page.click(f"[aria-label='Lock {name}']")
-    assert page.locator("#known .tag.good").count() == len(LOCKED)
+    assert page.locator("#known .tag.good").count() == len(given.locked)
 
+    page.click("#mine a:has-text('Choose slides')")
+    page.fill("[name=search]", slide.case.identifier)
+    page.click("button:text-is('Show')")
+    page.wait_for_selector("text=Showing 1 of 1 unlabelled")
     page.click("#mine button:has-text('cost')")
     page.wait_for_selector("#cost:has-text('1 slides')")
     page.click("#mine button.primary")
-    page.wait_for_url("**/models/mining/**")
+    page.wait_for_url(re.compile(r"/models/mining/[0-9a-f-]{36}/$"))
     run = MiningRun.objects.get()
     finished(mine, run.job)
-    assert run.samples.count() > 5
+    assert run.samples.count() >= given.samples
     page.reload()
-    for number in (1, 2):
-        with page.expect_navigation():
-            page.click(f"[aria-label='Sample {number} is mitotic']")
+    with page.expect_navigation():
+        page.click("[aria-label='Sample 1 is mitotic']")
     assert page.locator("#precision .count").inner_text() == "1.00"
     assert "not known yet" in page.locator("#precision").inner_text()
 
-    page.goto(page.url.split("/models/")[0] + "/models/retraining/")
+    page.click("a:has-text('Retrain with these')")
+    assert page.is_checked("#retrain [name=mining]")
     page.fill("#retrain [name=name]", "second")
     page.fill("[name='plan.iterations']", str(TINY["iterations"]))
-    page.check("#retrain [name=mining]")
     page.click("text=Other fields of the plan")
     page.fill("[name='plan.changes']", json.dumps(TINY["changes"]))
     page.click("#retrain button.primary")
     page.wait_for_url("**/models/training/**")
     training = TrainingRun.objects.get()
     assert len(training.manifest["mined"]) == run.samples.count()
-    assert not set(training.manifest["train"]) & set(LOCKED)
+    assert not set(training.manifest["train"]) & set(given.locked)
     finished(train, training.job)
     page.wait_for_selector("#loss svg polyline")
     page.wait_for_selector("#log li:has-text('Done')")
@@ -104,14 +158,35 @@ def test_the_whole_loop_by_clicks(shipped, slide, root, open_as, zipped):  # noq
     finished(detect, Job.objects.get(kind="detect"))
     assert slide.runs.order_by("-created_at").first().model == training.version
 
-    page.goto(page.url.split("/jobs/")[0] + "/models/retraining/")
+    page.goto(page.url.split("/jobs/")[0] + f"/slides/{slide.pk}/")
+    page.click("#tab-stamp")
+    page.click("#stamp a:has-text('samples')")
+    assert page.locator(".sample").count() == min(run.samples.count(), 60)
+    assert "confirmed by root" in page.inner_text("main")
+    page.click(".sample a >> nth=0")
+    page.wait_for_url(f"**/slides/{slide.pk}/#x=*")
+
+    page.goto(page.url.split("/slides/")[0] + "/models/retraining/")
     with page.expect_navigation():
         page.click("button:has-text('Roll back')")
     assert ModelVersion.objects.get(state="active") == shipped
+    locked = LockedCase.objects.create(name=slide.case.identifier, by=root)
+    page.goto(page.url.split("/models/")[0] + f"/models/retraining/?mining={run.pk}")
+    page.fill("#retrain [name=name]", "third")
+    page.click("#retrain button.primary")
+    page.wait_for_selector("#problem:has-text('Locked for judging')")
+    assert TrainingRun.objects.count() == 1, "a case of the test split that is offered is refused"
+    locked.delete()
+
     page.goto(page.url.split("/models/")[0] + "/models/removal/")
     page.click("form:has([name=slide]) button")
     assert "second" in page.locator("#affected").inner_text()
     page.fill("#affected [name=reason]", "consent withdrawn")
-    page.click("#affected button.primary")
-    page.wait_for_url("**/models/retraining/")
-    assert "consent withdrawn" in page.content()
+    with page.expect_navigation():
+        page.click("#affected button.primary")
+    assert "consent withdrawn" in page.inner_text("#affected")
+    page.click("#affected button:has-text('Make the next set')")
+    page.wait_for_url("**/models/training/**")
+    again = TrainingRun.objects.order_by("-at").first()
+    assert again.name == "second, without"
+    assert (len(again.manifest["mined"]), again.manifest["sets"]) == (0, training.manifest["sets"])

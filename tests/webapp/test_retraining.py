@@ -33,12 +33,14 @@ from webapp.retraining.selectors import estimate_of, model_card, precision_of, s
 from webapp.retraining.services import (
     case_lock,
     case_unlock,
+    free_slide_add,
     judgement_request,
     mined_sample_judge,
     mined_samples_reject,
     mining_request,
     removal_make,
     set_import,
+    training_again,
     training_request,
 )
 from webapp.retraining.wilson import wilson_interval
@@ -140,6 +142,29 @@ def test_a_version_is_not_judged_on_what_it_learnt_from(root, labelled_set, mode
     candidate.save()
     with pytest.raises(DomainError, match="has learnt from A01"):
         judgement_request(version=candidate, by=root)
+
+
+def test_a_slide_without_mitoses_is_said_so_by_a_person_and_locks_its_case(
+    root, alice, labelled_set, model, candidate, make_slide
+):
+    free, other, gone = make_slide("free.tif"), make_slide("other.tif"), make_slide("gone.tif")
+    figure_judge(slide=other, by=alice, label=Label.MITOTIC, x=5, y=5)
+    with pytest.raises(DomainError, match="called a figure mitotic"):
+        free_slide_add(slide=other, by=root)
+    with pytest.raises(DomainError, match="not ready"):
+        free_slide_add(slide=make_slide(mpp=None), by=root)
+    for slide in (free, gone):
+        free_slide_add(slide=slide, by=root)
+    with pytest.raises(DomainError, match=free.case.identifier):
+        mining_request(slides=[free], by=root)
+    removal_make(slide=gone, by=root, reason="consent withdrawn")
+    case_lock(name="A01", by=root)
+    assert judgement_request(version=candidate, by=root).slides == [str(free.pk)]
+    learner = ModelVersion.objects.create(
+        name="l", path="l.safetensors", sha256="9" * 64, card={"data": [{"case_names": [free.case.identifier]}]}
+    )
+    with pytest.raises(DomainError, match="has learnt from"):
+        judgement_request(version=learner, by=root)
 
 
 # ---- mining -------------------------------------------------------------------------------------------------
@@ -296,6 +321,29 @@ def test_removal_reaches_what_was_made_from_what_was_made(root, alice, labelled_
         training_request(by=root, name="t", sets=[labelled_set], parent=grandchild)
 
 
+def test_the_next_set_is_that_of_a_training_less_what_was_removed(root, alice, labelled_set, mined, make_slide, model):
+    slide, other = make_slide(), make_slide()
+    for one in (slide, other):
+        figure_judge(slide=one, by=alice, label=Label.MITOTIC, x=50, y=50)
+    own = LabelledSet.objects.create(name="hers", sha256="b" * 64, by=alice)
+    LabelledFrame.objects.create(
+        labelled_set=own, name="H_00", case="H", source="lab", mpp=0.25, width=300, height=300, mitoses=[[10, 10]],
+        non_mitoses=[], exhaustive=True,
+    )  # fmt: skip
+    plan = {"seed": 5, "iterations": 9}
+    ask = {"sets": [labelled_set, own], "mining": [mined], "plan": plan, "cases": ["A00", "A02", "H"]}
+    first = training_request(by=root, name="first", **ask)
+    child = training_request(by=root, name="child", parent=trained(first), **ask)
+    removal_make(slide=slide, by=root, reason="consent withdrawn")
+    removal_make(labelled_set=own, by=root, reason="wrong scanner")
+    case_lock(name="A02", by=root)
+    again = training_again(training=child, by=root, name="again")
+    assert (again.parent, again.plan) == (None, child.plan)
+    assert again.manifest["sets"][0]["cases"] == ["A00"]
+    assert [row["slide"] for row in again.manifest["figures"]] == [str(other.pk)]
+    assert len(again.manifest["mined"]) == len(first.manifest["mined"]) > 0
+
+
 def test_removing_a_person_takes_out_their_verdicts_their_sets_and_samples_they_confirmed(
     root, alice, labelled_set, mined, make_slide
 ):
@@ -310,6 +358,28 @@ def test_removing_a_person_takes_out_their_verdicts_their_sets_and_samples_they_
     assert len(manifest["mined"]) == 99
     with pytest.raises(DomainError, match="hers has been removed"):
         training_request(by=root, name="t", sets=[own])
+
+
+def test_from_a_detection_back_to_sample_slide_and_person(
+    root, alice, labelled_set, mined, make_slide, make_run, client_of
+):
+    slide, seen = make_slide("source.tif"), make_slide("seen.tif")
+    figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=50, y=60)
+    sample = mined.samples.first()
+    mined_sample_judge(sample=sample, label=Label.MITOTIC, by=root)
+    version = trained(training_request(by=root, name="t", sets=[labelled_set], mining=[mined]))
+    run = make_run(seen, [(10, 10, 0.9)])
+    type(run).objects.filter(pk=run.pk).update(model=version)
+    client = client_of(root)
+    page = client.get(f"/slides/{seen.pk}/").content.decode()
+    address = f"/models/{version.pk}/samples/"
+    assert address in page
+    learnt = client.get(f"{address}?page=1").content.decode() + client.get(f"{address}?page=2").content.decode()
+    assert f"/slides/{slide.pk}/#x=50&amp;y=60" in learnt
+    assert "judged by alice" in learnt
+    assert "confirmed by root" in learnt
+    assert f"/models/mining/{mined.pk}/" in learnt
+    assert "Not trained here" in client.get(f"/models/{run.model_id}/samples/").content.decode()
 
 
 def test_from_a_version_back_to_slides_people_and_sets_and_its_card_says_so(root, alice, labelled_set, make_slide):
@@ -380,6 +450,17 @@ def test_the_loop_by_rest(client_of, root, labelled_set, mined, candidate, study
     assert training["inputs"]["test"] == ["A01"]
     refused = client.post(f"{api}/trainings/", {**wanted, "cases": ["A01"]}, format="json")
     assert (refused.status_code, "A01" in refused.json()["detail"]) == (409, True)
+    locked = make_slide(case=Case.objects.create(study=study, identifier="A01"))
+    refused = client.post(f"{api}/mining-runs/", {"slides": [str(locked.pk)]}, format="json")
+    assert (refused.status_code, "A01" in refused.json()["detail"]) == (409, True)
+    matching = {"matching": {"search": "nothing is called so"}}
+    assert client.post(f"{api}/mining-runs/estimate/", matching, format="json").json()["slides"] == 0
+    again = client.post(f"{api}/trainings/{training['id']}/again/", {"name": "again"}, format="json")
+    assert again.json()["inputs"]["mined"] == 100
+    free = make_slide("free.tif")
+    answer = client.post(f"{api}/mitosis-free-slides/", {"slide": str(free.pk)}, format="json")
+    assert answer.status_code == 201
+    assert client.delete(f"{api}/mitosis-free-slides/{answer.json()['id']}/").status_code == 204
     assert client.post(f"{api}/models/{candidate.pk}/judge/").status_code == 202
     answer = client.post(f"{api}/models/{candidate.pk}/promote/", {"reason": "trial"}, format="json")
     assert answer.json()["state"] == "active"
@@ -389,7 +470,7 @@ def test_the_loop_by_rest(client_of, root, labelled_set, mined, candidate, study
     rerun = client.post(f"{api}/models/{candidate.pk}/rerun/", {"slides": [str(slide.pk)]}, format="json").json()
     assert len(rerun["jobs"]) == 1
     affected = client.get(f"{api}/removals/affected/?slide={slide.pk}").json()
-    assert (affected["mined_samples"], affected["trainings"]) == (100, ["t"])
+    assert (affected["mined_samples"], affected["trainings"]) == (100, ["again", "t"])
     body = {"slide": str(slide.pk), "reason": "consent withdrawn"}
     assert client.post(f"{api}/removals/", body, format="json").status_code == 201
 
@@ -430,7 +511,8 @@ def test_the_pages_open_for_administrators_alone(client_of, root, charlie, label
     version_promote(version=candidate, by=root, reason="trial")
     slide = mined.slides.get().slide
     addresses = [
-        "/models/retraining/", f"/models/mining/{mined.pk}/", f"/models/training/{training.pk}/",
+        "/models/retraining/", "/models/mining/", "/models/mining/?search=s&most=1&min_count=x",
+        f"/models/retraining/?mining={mined.pk}", f"/models/mining/{mined.pk}/", f"/models/training/{training.pk}/",
         f"/models/judgement/{judgement.pk}/", "/models/removal/", f"/models/removal/?slide={slide.pk}",
         "/models/removal/?person=root", f"/models/removal/?labelled_set={labelled_set.pk}",
     ]  # fmt: skip
@@ -440,4 +522,5 @@ def test_the_pages_open_for_administrators_alone(client_of, root, charlie, label
         assert client_of(charlie).get(address).status_code == 403, address
     version = trained(training)
     assert client_of(root).get(f"/models/{version.pk}/").status_code == 200
+    assert client_of(charlie).get(f"/models/{version.pk}/samples/").status_code == 403
     assert "Where it comes from" in client_of(charlie).get(f"/models/{version.pk}/").content.decode()

@@ -1,15 +1,25 @@
-"""Shards as a worker finds them, and a model version with real (small, untrained) weights."""
+"""Model versions with real (small, untrained) weights, and a drawn labelled set."""
 
 from __future__ import annotations
+
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from detector.checkpoint import save_weights
 from detector.network import ResNet12, mitosis_logit
+from tests.drawing import draw_hpf
+from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_register
+from webapp.retraining.services import set_import
+from worker.tasks import ingest
+
+LOCKED = [f"B0{i}" for i in range(2, 7)]
+CASES = ["B00", "B01", *LOCKED]
 
 
 @pytest.fixture
@@ -39,3 +49,35 @@ def large():
         block = image[200:2400, x0:x1]
         block[:] = np.clip(np.array([205, 140, 180]) + rng.normal(0, 30, block.shape), 0, 255)
     return image
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """So small a network computes faster in one thread, the more so where other tests run beside it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory):
+    """A set of seven cases in the layout of MITOS 2012, as a zip."""
+    folder = tmp_path_factory.mktemp("set")
+    path = folder / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, case in enumerate(CASES):
+            hpf = draw_hpf(f"{case}_00", seed=number)
+            Image.fromarray(hpf.image).save(folder / "frame.png")
+            archive.write(folder / "frame.png", f"frames/{case}_00.png")
+            archive.writestr(f"labels/{case}_00.csv", "".join(f"{x},{y}\n" for x, y in hpf.mitoses - 0.5))
+    return path
+
+
+@pytest.fixture
+def drawn_set(zipped, root):
+    made = set_import(name="drawn", source=zipped, by=root)
+    ingest(shard_pk=made.job.shards.get().pk)
+    made.job.refresh_from_db()
+    assert made.job.state == State.SUCCEEDED, made.job.traceback
+    return made

@@ -5,19 +5,26 @@ from __future__ import annotations
 import zipfile
 
 import pytest
-import torch
-from PIL import Image
 
 import worker.run_training
 from detector.checkpoint import load_weights
 from detector.network import ResNet12
-from tests.drawing import DarkScorer, draw_hpf, draw_tissue
+from tests.drawing import DarkScorer, draw_tissue
+from tests.worker.conftest import CASES, LOCKED
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import State
+from webapp.registry.models import ModelVersion
 from webapp.retraining.models import Judgement, MinedSample
-from webapp.retraining.services import case_lock, mining_request, set_import, training_request
+from webapp.retraining.services import (
+    case_lock,
+    free_slide_add,
+    judgement_request,
+    mining_request,
+    set_import,
+    training_request,
+)
 from worker.tasks import ingest, judge, mine, train
 
 TINY = {
@@ -28,40 +35,6 @@ TINY = {
         "hard_negatives_at": [1200], "evaluate_every": 2000, "checkpoint_every": 1000,
     },
 }  # fmt: skip
-LOCKED = [f"B0{i}" for i in range(2, 7)]
-CASES = ["B00", "B01", *LOCKED]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """So small a network computes faster in one thread, the more so where other tests run beside it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def zipped(tmp_path_factory):
-    """A set of seven cases in the layout of MITOS 2012, as a zip."""
-    folder = tmp_path_factory.mktemp("set")
-    path = folder / "set.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, case in enumerate(CASES):
-            hpf = draw_hpf(f"{case}_00", seed=number)
-            Image.fromarray(hpf.image).save(folder / "frame.png")
-            archive.write(folder / "frame.png", f"frames/{case}_00.png")
-            archive.writestr(f"labels/{case}_00.csv", "".join(f"{x},{y}\n" for x, y in hpf.mitoses - 0.5))
-    return path
-
-
-@pytest.fixture
-def drawn_set(zipped, root):
-    made = set_import(name="drawn", source=zipped, by=root)
-    ingest(shard_pk=made.job.shards.get().pk)
-    made.job.refresh_from_db()
-    assert made.job.state == State.SUCCEEDED, made.job.traceback
-    return made
 
 
 @pytest.fixture
@@ -120,6 +93,13 @@ class DarkWorker(DarkScorer):
     device_name, precision = "cpu", "fp32"
 
 
+class BlindWorker(DarkWorker):
+    """Finds nothing anywhere."""
+
+    def logits(self, image):
+        return super().logits(image) * 0 - 9
+
+
 def test_the_loop_from_files_and_verdicts_to_a_judgement(drawn_set, root, active_model, figure_slide, make_slide):
     for name in LOCKED:
         case_lock(name=name, by=root)
@@ -155,6 +135,32 @@ def test_the_loop_from_files_and_verdicts_to_a_judgement(drawn_set, root, active
     version.refresh_from_db()
     assert version.card["judgement"]["verdict"] == judgement.verdict
     assert len(list(judgement.folder.glob("*.jpeg"))) == len(judgement.result["differences"])
+
+
+def test_a_worse_candidate_is_called_worse_and_false_alarms_are_counted(
+    drawn_set, root, active_model, make_slide, monkeypatch, client_of
+):
+    for name in LOCKED:
+        case_lock(name=name, by=root)
+    free = make_slide(image=draw_tissue(700, 600, mitoses=[(200, 200)], seed=4))
+    free_slide_add(slide=free, by=root)
+    blind = ModelVersion.objects.create(name="blind", path="b.safetensors", sha256="b" * 64, card={})
+    (active_model.file.parent / "b.safetensors").write_bytes(b"")
+    monkeypatch.setattr(
+        "worker.run_judgement.scorer_of", lambda model: BlindWorker() if model == blind else DarkWorker()
+    )
+    judgement = judgement_request(version=blind, by=root)
+    job = do(judge, judgement.job)
+    assert job.state == State.SUCCEEDED, job.traceback
+    assert job.progress["done"] == len(LOCKED) + 1
+    judgement.refresh_from_db()
+    assert (judgement.verdict, judgement.result["free_slides"]) == ("worse", 1)
+    assert judgement.result["active"]["free_detections"] == 1
+    page = client_of(root).get(f"/models/judgement/{judgement.pk}/").content.decode()
+    assert '<span class="count">worse</span>' in page
+    assert "It was judged worse than" in page, "asked before it is promoted all the same"
+    blind.refresh_from_db()
+    assert (blind.state, blind.card["judgement"]["verdict"]) == ("candidate", "worse")
 
 
 def strike(monkeypatch, at, what):

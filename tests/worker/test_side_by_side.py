@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from detector.checkpoint import load_weights
 from detector.train import CHECKPOINT
-from tests.worker.test_retraining import do, drawn_set, one_thread, zipped  # noqa: F401  fixtures
+from tests.worker.test_retraining import do
 from webapp.annotations.services import detection_request
 from webapp.jobs.models import Shard
 from webapp.jobs.states import State
@@ -28,7 +28,7 @@ from webapp.retraining.services import training_request
 from worker.tasks import detect, train
 
 PLAN = {
-    "iterations": 90,
+    "iterations": 60,
     "device": "cpu",
     "changes": {
         "widths": [4, 4, 4, 4, 4, 4], "foreground_per_batch": 1, "background_per_batch": 2, "average": 0.8,
@@ -92,11 +92,11 @@ def test_two_trainings_do_not_mix_a_killed_one_loses_nothing_and_no_reader_waits
     alice,
     active_model,
     make_slide,
-    trainers,  # noqa: F811
+    trainers,
 ):
     if connection.vendor != "postgresql":
         pytest.skip("the tests run on SQLite alone, in the memory of this process")
-    ask = {"by": root, "sets": [drawn_set]}
+    ask = {"by": root, "sets": [drawn_set], "cases": ["B00", "B01"]}
     killed = training_request(name="killed", plan=PLAN, **ask)
     other = training_request(name="other", plan={**PLAN, "seed": 7}, **ask)
     both = trainers()

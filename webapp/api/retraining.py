@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -27,12 +28,14 @@ from webapp.api.serializers import JobSerializer, ModelVersionSerializer
 from webapp.errors import DomainError
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_promote, version_roll_back
+from webapp.results.filters import Filters, slides_filtered
 from webapp.retraining.models import (
     Judgement,
     LabelledSet,
     LockedCase,
     MinedSample,
     MiningRun,
+    MitosisFreeSlide,
     Removal,
     TrainingRun,
 )
@@ -41,6 +44,7 @@ from webapp.retraining.selectors import estimate_of, model_card, precision_of, s
 from webapp.retraining.services import (
     case_lock,
     case_unlock,
+    free_slide_add,
     judgement_request,
     mined_sample_judge,
     mined_samples_reject,
@@ -48,6 +52,7 @@ from webapp.retraining.services import (
     mining_request,
     removal_make,
     set_import,
+    training_again,
     training_request,
 )
 from webapp.slides.models import Slide, Study
@@ -144,12 +149,47 @@ class LockedCaseViewSet(
         case_unlock(case=instance)
 
 
+class FreeSlideSerializer(serializers.ModelSerializer[MitosisFreeSlide]):
+    """A slide that a person says is without mitoses."""
+
+    class Meta:
+        model = MitosisFreeSlide
+        fields = ["id", "slide", "at"]
+
+
+class SlideIdSerializer(serializers.Serializer[Any]):
+    """Which slide."""
+
+    slide = serializers.UUIDField()
+
+
+class FreeSlideViewSet(
+    _ForAdministrators, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[MitosisFreeSlide]
+):
+    """Slides without mitoses: versions are judged by what they detect on them, too."""
+
+    serializer_class = FreeSlideSerializer
+    queryset = MitosisFreeSlide.objects.all()
+
+    @extend_schema(request=SlideIdSerializer, responses={201: FreeSlideSerializer})
+    def create(self, request: Request) -> Response:
+        """Say that a slide is without mitoses; its case is locked."""
+        slide = get_object_or_404(Slide, pk=checked(SlideIdSerializer, request.data)["slide"])
+        made = free_slide_add(slide=slide, by=self.person)
+        return Response(FreeSlideSerializer(made).data, status=status.HTTP_201_CREATED)
+
+
 class MiningRequestSerializer(serializers.Serializer[Any]):
-    """Slides by id, or all unlabelled ones of a study."""
+    """Slides by id; or those that are unlabelled, of a study, that match, at most so many."""
 
     slides = serializers.ListField(child=serializers.UUIDField(), required=False)
     study = serializers.IntegerField(required=False)
-    most = serializers.IntegerField(min_value=1, required=False, help_text="At most so many slides of the study.")
+    matching = serializers.DictField(
+        child=serializers.CharField(allow_blank=True),
+        required=False,
+        help_text="As in the list of slides: search, case, scanner, since, until, min_count, max_count.",
+    )
+    most = serializers.IntegerField(min_value=1, required=False, help_text="At most so many of them.")
     model = serializers.UUIDField(required=False, help_text="The active version by default.")
     first_look = serializers.FloatField(default=0.5)
     agreement = serializers.FloatField(default=0.8)
@@ -235,7 +275,7 @@ class MiningRunViewSet(
         sent = checked(MiningRequestSerializer, request.data)
         model = get_object_or_404(ModelVersion, pk=sent["model"]) if sent.get("model") else None
         run = mining_request(
-            slides=_slides(sent), by=self.person, model=model, first_look=sent["first_look"],
+            slides=_slides(sent, self.person), by=self.person, model=model, first_look=sent["first_look"],
             agreement=sent["agreement"],
         )  # fmt: skip
         return Response(MiningRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
@@ -244,7 +284,7 @@ class MiningRunViewSet(
     @action(detail=False, methods=["post"])
     def estimate(self, request: Request) -> Response:
         """What it would cost; nothing is begun."""
-        slides = _slides(checked(MiningRequestSerializer, request.data))
+        slides = _slides(checked(MiningRequestSerializer, request.data), self.person)
         return Response(EstimateSerializer(estimate_of(slides=slides)).data)
 
     @extend_schema(responses=MinedSampleSerializer(many=True))
@@ -299,6 +339,12 @@ class TrainingRequestSerializer(serializers.Serializer[Any]):
     plan = serializers.DictField(default=dict)
 
 
+class AgainSerializer(serializers.Serializer[Any]):
+    """What the new training is called."""
+
+    name = serializers.CharField(max_length=100)
+
+
 class TrainingSerializer(serializers.ModelSerializer[TrainingRun]):
     """A training with curve and log; its inputs are in the manifest."""
 
@@ -337,6 +383,14 @@ class TrainingViewSet(
             mining=mining, samples=MinedSample.objects.filter(pk__in=sent["samples"]), plan=sent["plan"], parent=parent,
         )  # fmt: skip
         return Response(TrainingSerializer(training).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=AgainSerializer, responses={202: TrainingSerializer})
+    @action(detail=True, methods=["post"])
+    def again(self, request: Request, pk: str) -> Response:
+        """The same training on the same inputs, without what has been removed since."""
+        name = checked(AgainSerializer, request.data)["name"]
+        made = training_again(training=self.get_object(), by=self.person, name=name)
+        return Response(TrainingSerializer(made).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     @action(detail=True)
@@ -415,7 +469,7 @@ class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVer
     def rerun(self, request: Request, pk: str) -> Response:
         """Detect on slides again with this version; earlier runs stay."""
         version, jobs, refused = self.get_object(), [], {}
-        for slide in _slides(checked(RerunSerializer, request.data)):
+        for slide in _slides(checked(RerunSerializer, request.data), self.person):
             try:
                 jobs.append(detection_request(slide=slide, by=self.person, model=version).pk)
             except DomainError as error:
@@ -490,8 +544,13 @@ def _page(view: viewsets.GenericViewSet[Any], rows: QuerySet[Any], serializer: t
     return view.get_paginated_response(serializer(page, many=True).data)
 
 
-def _slides(sent: dict[str, Any]) -> list[Slide]:
-    if sent.get("study"):
-        rows: QuerySet[Slide] = slides_unlabelled(study=get_object_or_404(Study, pk=sent["study"]))
-        return list(rows[: sent["most"]] if sent.get("most") else rows)
-    return list(Slide.objects.filter(pk__in=sent.get("slides", [])).select_related("case").order_by("name", "pk"))
+def _slides(sent: dict[str, Any], by: User) -> list[Slide]:
+    """Those that are named, else the unlabelled ones that are asked for."""
+    if "slides" in sent or not ("study" in sent or "matching" in sent):
+        return list(Slide.objects.filter(pk__in=sent.get("slides", [])).select_related("case").order_by("name", "pk"))
+    study = get_object_or_404(Study, pk=sent["study"]) if "study" in sent else None
+    filters = Filters.of(sent.get("matching", {}))
+    rows = slides_filtered(
+        slides=slides_unlabelled(study=study), user=by, filters=filters, min_score=settings.DEFAULT_MIN_SCORE
+    )
+    return list(rows[: sent["most"]] if "most" in sent else rows)

@@ -13,6 +13,7 @@ from webapp.api.reports import ReportPdfView, ReportsView
 from webapp.api.retraining import (
     AffectedView,
     CardView,
+    FreeSlideViewSet,
     LabelledSetViewSet,
     LockedCaseViewSet,
     MiningRunViewSet,
@@ -43,6 +44,7 @@ router.register("models", VersionActionsViewSet, basename="version")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("labelled-sets", LabelledSetViewSet, basename="set")
 router.register("locked-cases", LockedCaseViewSet, basename="locked-case")
+router.register("mitosis-free-slides", FreeSlideViewSet, basename="free-slide")
 router.register("mining-runs", MiningRunViewSet, basename="mining")
 router.register("trainings", TrainingViewSet, basename="training")
 

@@ -81,6 +81,20 @@ class LockedCase(models.Model):
         return self.name
 
 
+class MitosisFreeSlide(models.Model):
+    """A slide that a person says is without mitoses: what a version detects on it is false. Its case is locked."""
+
+    slide = models.OneToOneField(Slide, on_delete=models.CASCADE, related_name="+")
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slide__name"]
+
+    def __str__(self) -> str:
+        return str(self.slide)
+
+
 class MiningRun(models.Model):
     """One model version looking for mitoses in unlabelled slides (3.2)."""
 
@@ -199,6 +213,7 @@ class Judgement(models.Model):
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="judgements")
     active = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
     cases = models.JSONField(help_text="Names of the locked cases.")
+    slides = models.JSONField(default=list, help_text="Ids of the slides without mitoses.")
     verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     why = models.TextField(blank=True)
     result = models.JSONField(null=True)

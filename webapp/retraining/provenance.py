@@ -99,6 +99,42 @@ def affected_in_words(*, removal: Removal) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """One sample that a training learnt from. x, y: level-0 px. there: the slide is still here. by: whose word it is.
+
+    least: the lowest of the eight scores of a mined sample, None of a figure that a person judged.
+    """
+
+    slide: str
+    slide_name: str
+    case: str
+    there: bool
+    x: float
+    y: float
+    label: str
+    least: float | None
+    run: str | None
+    by: str
+    at: str
+
+
+def samples_of(*, training: TrainingRun) -> list[Learnt]:
+    """Figures and mined samples of a training's manifest, by slide; what its sets hold is in their files."""
+    manifest = training.manifest
+    rows = [*manifest["figures"], *manifest["mined"]]
+    there = set(map(str, Slide.objects.filter(pk__in={row["slide"] for row in rows}).values_list("pk", flat=True)))
+    people = dict(User.objects.filter(pk__in={row["by"] for row in rows}).values_list("pk", "username"))
+    return [
+        Learnt(
+            slide=row["slide"], slide_name=manifest["slides"].get(row["slide"], {}).get("name", ""), case=row["case"],
+            there=row["slide"] in there, x=row["x"], y=row["y"], label=row.get("label", "mitotic"),
+            least=row.get("least"), run=row.get("run"), by=people.get(row["by"], ""), at=row.get("at") or "",
+        )
+        for row in sorted(rows, key=lambda row: (row["case"], row["slide"], row["y"], row["x"]))
+    ]  # fmt: skip
+
+
 def sources_of(*, version: ModelVersion) -> dict[str, Any]:
     """Where a version comes from: its training, and of that sets, slides with samples and people, and its parent."""
     training = TrainingRun.objects.filter(version=version).select_related("parent", "job__requested_by").first()

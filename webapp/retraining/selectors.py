@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from webapp.annotations.models import Figure, Label
+from webapp.annotations.models import Figure, Label, Verdict
 from webapp.jobs.models import Shard
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun, TrainingRun
 from webapp.retraining.provenance import sources_of
 from webapp.retraining.wilson import wilson_interval
-from webapp.slides.models import Slide, Study
+from webapp.slides.models import Slide, SlideQuerySet, Study
 
 TO_JUDGE = 50  # mined samples drawn by chance, of which a person says what they are
 FIT_PRECISION = 0.8  # fit to learn from where the whole interval lies above it, unfit where it lies below
@@ -46,16 +46,38 @@ class Estimate:
     rests_on: str
 
 
-def slides_unlabelled(*, study: Study) -> QuerySet[Slide]:
-    """Slides of a study that can be mined: ready, nobody has judged a figure on them, and their case is not locked."""
+def slides_unlabelled(*, study: Study | None = None) -> SlideQuerySet:
+    """Slides that can be mined, of a study or of all: ready, nobody has judged a figure on them, case not locked."""
     judged = Figure.objects.filter(slide=OuterRef("pk")).exclude(label=Label.OPEN)
-    ready = Slide.objects.filter(case__study=study, state=Slide.State.READY, mpp_x__isnull=False)
+    ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
+    if study is not None:
+        ready = ready.filter(case__study=study)
     return (
         ready.exclude(Exists(judged))
         .exclude(case__identifier__in=LockedCase.objects.values("name"))
-        .select_related("case")
+        .select_related("case__study")
         .order_by("name", "pk")
     )
+
+
+@dataclass(frozen=True)
+class MadeHere:
+    """What people have said of figures on slides, which a training may learn from."""
+
+    mitotic: int
+    non_mitotic: int
+    slides: int
+    people: int
+
+
+def labels_made_here() -> MadeHere:
+    """Counts of the verdicts that hold."""
+    figures = Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC])
+    counts = figures.aggregate(
+        mitotic=Count("pk", filter=Q(label=Label.MITOTIC)), slides=Count("slide", distinct=True), all=Count("pk")
+    )
+    people = Verdict.objects.filter(figure__in=figures).values("by").distinct().count()
+    return MadeHere(counts["mitotic"], counts["all"] - counts["mitotic"], counts["slides"], people)
 
 
 def estimate_of(*, slides: Sequence[Slide]) -> Estimate:

@@ -34,6 +34,7 @@ from webapp.retraining.models import (
     MinedSample,
     MinedSlide,
     MiningRun,
+    MitosisFreeSlide,
     Removal,
     TrainingRun,
 )
@@ -104,6 +105,26 @@ def case_unlock(*, case: LockedCase) -> None:
     """Give a case back to training; not after a judgement, which would no longer be fair to what comes."""
     if not LockedCase.objects.filter(pk=case.pk, used_at=None).delete()[0]:
         raise DomainError(f"Versions have been judged on the case {case}; it stays locked.")
+
+
+def free_slide_add(*, slide: Slide, by: User) -> MitosisFreeSlide:
+    """Take a person's word that a slide is without mitoses, to judge versions on; its case is locked for that.
+
+    Refuses a slide that is not ready, one with a figure that somebody called mitotic, and what `case_lock` refuses.
+    """
+    if slide.state != Slide.State.READY or slide.mpp is None:
+        raise DomainError(f"{slide} is not ready to be looked at; say so when it is.")
+    if slide.figures.filter(label=Label.MITOTIC).exists():
+        raise DomainError(f"On {slide} somebody has called a figure mitotic, so it is not without mitoses.")
+    with transaction.atomic():
+        case_lock(name=slide.case.identifier, by=by)
+        made, _ = MitosisFreeSlide.objects.get_or_create(slide=slide, defaults={"by": by})
+    return made
+
+
+def free_slide_remove(*, free: MitosisFreeSlide) -> None:
+    """Judge versions without this slide from now on; its case stays locked until it is unlocked."""
+    free.delete()
 
 
 def cases_learnt_by(version: ModelVersion) -> set[str]:
@@ -229,6 +250,24 @@ def training_request(
     return training
 
 
+def training_again(*, training: TrainingRun, by: User, name: str) -> TrainingRun:
+    """Ask for a training on what another one was asked for with, less what has been removed since.
+
+    Verdicts are those that hold now, and cases those that are not locked now. Where its parent was made from something
+    that has been removed it begins from scratch.
+    """
+    manifest, removed = training.manifest, removed_now()
+    sets = LabelledSet.objects.filter(pk__in=[part["id"] for part in manifest["sets"]]).exclude(pk__in=removed.sets)
+    locked = set(LockedCase.objects.values_list("name", flat=True))
+    kept = {name for part in manifest["sets"] if UUID(part["id"]) not in removed.sets for name in part["cases"]}
+    samples = MinedSample.objects.filter(pk__in=[row["id"] for row in manifest["mined"]])
+    return training_request(
+        by=by, name=name, sets=list(sets), cases=sorted(kept - locked), verdicts=bool(manifest["figures"]),
+        samples=samples.exclude(slide__case__identifier__in=locked), plan=training.plan,
+        parent=None if training.parent_id in removed.versions else training.parent,
+    )  # fmt: skip
+
+
 def manifest_of(
     *, sets: Sequence[LabelledSet], cases: Sequence[str] | None, verdicts: bool, samples: QuerySet[MinedSample],
     seed: int,
@@ -303,7 +342,8 @@ def training_finish(*, training: TrainingRun) -> ModelVersion:
 
 
 def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
-    """Have a version judged against the active one on the locked cases, which stay locked from now on."""
+    """Have a version judged against the active one, on the locked cases, which stay locked from now on, and on the
+    slides without mitoses."""
     active = version_active()
     if active.pk == version.pk:
         raise DomainError(f"{version} is the active version; there is nothing to judge it against.")
@@ -316,12 +356,15 @@ def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
     )
     if not names:
         raise DomainError("No exhaustively labelled case is locked for judging; lock some on the page Models first.")
-    if learnt := sorted(set(names) & cases_learnt_by(version)):
+    free = MitosisFreeSlide.objects.exclude(slide__in=removed_now().slides).select_related("slide__case")
+    if learnt := sorted({*names, *(one.slide.case.identifier for one in free)} & cases_learnt_by(version)):
         raise DomainError(f"{version} has learnt from {', '.join(learnt)}; it cannot be judged there.")
     with transaction.atomic():
         LockedCase.objects.filter(name__in=names, used_at=None).update(used_at=timezone.now())
         job = job_create(kind=Job.Kind.JUDGE, by=by)
-        judgement: Judgement = Judgement.objects.create(job=job, version=version, active=active, cases=names)
+        judgement: Judgement = Judgement.objects.create(
+            job=job, version=version, active=active, cases=names, slides=[str(one.slide_id) for one in free]
+        )
     return judgement
 
 
@@ -399,12 +442,13 @@ def _mined(removed: Affected, samples: QuerySet[MinedSample]) -> list[dict[str, 
         samples.filter(rejected=MinedSample.Rejected.NO, verdict__in=[Label.OPEN, Label.MITOTIC])
         .exclude(Q(slide__in=removed.slides) | Q(run__in=removed.mining_runs))
         .order_by("run", "slide", "y", "x")
-        .values_list("pk", "run", "slide", "slide__case__identifier", "x", "y", "least", "verdict", "verdict_by")
-    )
+        .values_list("pk", "run", "slide", "slide__case__identifier", "x", "y", "least", "verdict", "verdict_by",
+                     "verdict_at")
+    )  # fmt: skip
     return [
         {"id": pk, "run": str(run), "slide": str(slide), "case": case, "x": x, "y": y, "least": least,
-         "verdict": verdict, "by": by}
-        for pk, run, slide, case, x, y, least, verdict, by in rows
+         "verdict": verdict, "by": by, "at": at.isoformat() if at else None}
+        for pk, run, slide, case, x, y, least, verdict, by, at in rows
         if by not in removed.people
     ]  # fmt: skip
 

@@ -7,15 +7,19 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 
+from webapp.annotations.models import Figure, Label
+from webapp.errors import InvalidInput
 from webapp.registry.models import ModelVersion, Promotion
+from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.retraining.models import (
     Judgement,
     LabelledFrame,
@@ -23,15 +27,17 @@ from webapp.retraining.models import (
     LockedCase,
     MinedSample,
     MiningRun,
+    MitosisFreeSlide,
     Removal,
     TrainingRun,
 )
 from webapp.retraining.plans import DEVICES, plan_names
-from webapp.retraining.provenance import affected_in_words
-from webapp.retraining.selectors import precision_of, samples_to_judge
+from webapp.retraining.provenance import affected_in_words, samples_of
+from webapp.retraining.selectors import labels_made_here, precision_of, samples_to_judge, slides_unlabelled
 from webapp.slides.models import Slide, Study
 
 _ROWS = 60
+_MOST_CHOICES = 200  # slides that a page lets choose from at once, unless more are asked for
 
 
 def _for_administrators(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -53,18 +59,56 @@ def loop(request: HttpRequest) -> HttpResponse:
     context = {
         "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
         "cases": [{**row, "locked": row["case"] in locked} for row in cases],
-        "locked": LockedCase.objects.all(),
-        "studies": Study.objects.all(),
+        "made_here": labels_made_here(),
+        "free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
+        "may_be_free": _may_be_free(),
+        "unlabelled": slides_unlabelled().count(),
         "versions": ModelVersion.objects.all(),
         "mining": [(run, precision_of(run=run)) for run in MiningRun.objects.select_related("job", "model")],
         "trainings": TrainingRun.objects.select_related("job", "version").defer("manifest", "curve"),
         "judgements": Judgement.objects.select_related("job", "version", "active").defer("result"),
         "promotions": Promotion.objects.select_related("version", "replaced", "by"),
         "removals": Removal.objects.select_related("slide", "person", "labelled_set", "by"),
+        "chosen_mining": request.GET.get("mining", ""),
         "plans": plan_names(),
         "devices": DEVICES,
     }
     return render(request, "loop.html", context)
+
+
+@_for_administrators
+def choose(request: HttpRequest) -> HttpResponse:
+    """Which unlabelled slides to mine: filtered as the list of slides is, and single ones left out."""
+    studies, problem = Study.objects.order_by("name"), ""
+    study = studies.filter(pk=request.GET["study"]).first() if request.GET.get("study", "").isdigit() else None
+    every = slides_unlabelled(study=study)
+    try:
+        filters = Filters.of({name: str(value) for name, value in request.GET.items() if name != "study"})
+    except InvalidInput as error:
+        filters, problem = Filters(), str(error)
+    found = slides_filtered(slides=every, user=request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE)
+    most = int(asked) if (asked := request.GET.get("most", "")).isdigit() and int(asked) else _MOST_CHOICES
+    context = {
+        "studies": studies,
+        "study": study,
+        "filters": filters,
+        "problem": problem,
+        "scanners": scanners_of(every),
+        "most": most,
+        "count": found.count(),
+        "slides": found[:most],
+        "versions": ModelVersion.objects.all(),
+    }
+    return render(request, "choose.html", context)
+
+
+@_for_administrators
+def samples(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Every sample that a version learnt from: what it is, of which slide, and whose word it is."""
+    version: ModelVersion = get_object_or_404(ModelVersion.objects.select_related("parent"), pk=pk)
+    training = TrainingRun.objects.filter(version=version).select_related("parent", "job__requested_by").first()
+    page = Paginator(samples_of(training=training) if training else [], _ROWS).get_page(request.GET.get("page"))
+    return render(request, "samples.html", {"version": version, "training": training, "page": page})
 
 
 @_for_administrators
@@ -102,11 +146,20 @@ def judgement(request: HttpRequest, pk: UUID) -> HttpResponse:
         "judgement": found,
         "result": result,
         "curves": curves,
-        "at_half": {side: result[side]["f1_at_0.5"] for side in curves},
+        "at_half": {
+            side: {"value": result[side]["f1_at_0.5"], "interval": result[side]["f1_at_0.5_interval"]}
+            for side in curves
+        },
         "sources": [
             (source, result["candidate"]["by_source"][source], result["active"]["by_source"].get(source))
             for source in (result["candidate"]["by_source"] if result else ())
         ],
+        "differences": [
+            (version, [(number, one) for number, one in enumerate(result["differences"]) if one["by"] == side])
+            for side, version in (("candidate", found.version), ("active", found.active))
+        ]
+        if result
+        else [],
         "slides": Slide.objects.filter(runs__isnull=False, state=Slide.State.READY).distinct().order_by("name"),
     }
     return render(request, "judgement.html", context)
@@ -135,9 +188,23 @@ def removal(request: HttpRequest) -> HttpResponse:
         subject["labelled_set"] = get_object_or_404(LabelledSet, pk=asked["labelled_set"])
     context = {
         "asked": asked,
-        "affected": affected_in_words(removal=Removal(**subject)) if subject else None,
+        "affected": _affected(subject) if subject else None,
         "slides": Slide.objects.filter(Q(figures__isnull=False) | Q(mined__isnull=False)).distinct().order_by("name"),
         "people": User.objects.order_by("username"),
         "sets": LabelledSet.objects.all(),
     }
     return render(request, "removal.html", context)
+
+
+def _may_be_free() -> QuerySet[Slide]:
+    """Slides that could be said to be without mitoses."""
+    ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
+    marked = MitosisFreeSlide.objects.values("slide")
+    with_mitoses = Figure.objects.filter(label=Label.MITOTIC).values("slide")
+    return ready.exclude(Q(pk__in=with_mitoses) | Q(pk__in=marked)).order_by("name")[:_MOST_CHOICES]
+
+
+def _affected(subject: dict[str, Any]) -> dict[str, Any]:
+    """What a removal affects, and the removal where it has been made."""
+    removal = Removal.objects.filter(ended_at=None, **subject).select_related("by").first()
+    return {**affected_in_words(removal=removal or Removal(**subject)), "removed": removal}

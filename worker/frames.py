@@ -1,0 +1,18 @@
+"""A slide opened for the detector, wherever its file lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from detector.slide import WorkingFrame, open_slide
+from webapp.slides.models import Slide
+from webapp.slides.storage import slide_held
+
+
+@contextmanager
+def working_frame(slide: Slide) -> Iterator[WorkingFrame]:
+    """The slide at 0.25 um/px, its file kept here for as long as it is open."""
+    assert slide.mpp is not None, "work on a slide is only queued when um/px is known"
+    with slide_held(slide) as path, open_slide(path) as file:
+        yield WorkingFrame(file, slide.mpp)
