@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PORT = 8590
 SIDE = 100_000  # the candidates lie as on a slide of this many px; the picture behind them is smaller
 PICTURE = 8192  # px
+WARM = 3  # s of panning that are not counted: the first frames of a page wait for tiles to be decoded
 MOST_OVERLAYS = 1_000  # of OpenSeadragon's own: with more a picture takes seconds
 MOST_ANNOTATIONS = 20_000  # of Annotorious: 200,000 were not there after minutes
 _PAN = """async (seconds) => {
@@ -140,6 +141,7 @@ def measured(open_page: _Opener, path: str, count: int, seconds: float) -> None:
     say("recount by the slider, ms", page.evaluate(_RECOUNT))
     page.fill("#score", "0.2")
     page.wait_for_load_state("networkidle")  # a count under way would take a core from the browser
+    page.evaluate(_PAN, WARM)
     pan("heatmap", page, seconds)
     page.keyboard.press("d")
     pan("points", page, seconds)
@@ -150,6 +152,7 @@ def beside(open_page: _Opener, path: str, points: Any, seconds: float, annotorio
     """OpenSeadragon on the same slide: alone, with its own overlays, and with Annotorious."""
     page = open_page(path)
     page.wait_for_selector("#viewer canvas")
+    page.evaluate(_PAN, WARM)
     pan("OpenSeadragon alone", page, seconds)
     if len(points) <= MOST_OVERLAYS:
         say("OpenSeadragon overlays, ms to add", page.evaluate(_OVERLAYS, points.T.tolist()))
