@@ -46,7 +46,11 @@ bench-tiles: install  ## measure tiles beside other tile servers (SLIDE=..., LAR
 	PYTHONPATH=. $(BIN)/python tests/bench_tiles.py $(SLIDE) $(if $(LARGE_IMAGE_PYTHON),--large-image $(LARGE_IMAGE_PYTHON))
 
 reproduce: install  ## the semi-supervised experiment of Table 1 (hours on a CPU; goes on where it stopped); needs MITOSCOPE_DATA
-	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" --out runs/reproduce
+	test -e runs/reproduce-parent/weights.safetensors || $(BIN)/python -m detector train "$(MITOSCOPE_DATA)/ami_br" \
+		--plan reproduce-parent --out runs/reproduce-parent --resume \
+		--mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" --out runs/reproduce \
+		--parent runs/reproduce-parent/weights.safetensors
 
 weights: install  ## train weights as the shipped ones were (most of a day on a CPU); needs MITOSCOPE_DATA
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan first --held-out A04 --out runs/first --resume --compile

@@ -119,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     six.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
     six.add_argument("--tests", help="cases to judge on, one split each, e.g. A01,A03,A04; default: the three richest")
     six.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    six.add_argument(
+        "--parent", type=Path, metavar="WEIGHTS", help="both begin with these weights, which know none of the cases"
+    )
     six.add_argument("--device", default="auto")
     six.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
@@ -211,7 +214,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     with _training_bar(plan.iterations) as report:
         rows = compare(
             cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write,
-            resume=True, device=options.device, precision=options.precision, report=report,
+            parent=options.parent, resume=True, device=options.device, precision=options.precision, report=report,
         )  # fmt: skip
     print(table(rows))
 

@@ -67,9 +67,12 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Train T, mine U, train T + U and judge both, for every split; `out/table.json` and `out/table.md` grow by rows.
 
-    agreement: least score of a mined sample under every flip and rotation. course: options of `train_initial_model`.
-    What is there from an earlier call is not done again.
+    agreement: least score of a mined sample under every flip and rotation. course: options of `train_initial_model`; a
+    `parent` is what both begin with. What is there from an earlier call is not done again. Raises ValueError where the
+    parent has learnt from one of the cases.
     """
+    if course.get("parent") is not None:
+        _refuse_acquaintance(course["parent"], {case.name for case in cases})
     rows = []
     for split in splits:
         say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
@@ -141,6 +144,14 @@ def right_among(samples: Sequence[MinedSample], truths: Points, mpp: float) -> i
     xy = points([(sample.x, sample.y) for sample in samples])
     scores = np.array([min(sample.scores) for sample in samples])
     return int(match(xy, scores, truths, paper.MATCH_RADIUS * paper.WORKING_MPP / mpp).sum())
+
+
+def _refuse_acquaintance(parent: Path, names: set[str]) -> None:
+    """Weights that have learnt from a case know what is hidden of it."""
+    _, card = load_weights(parent)
+    learnt = [*card.get("data", []), *(card.get("parent", {}).get("data") or [])]
+    if known := sorted(names & {name for source in learnt for name in source["case_names"]}):
+        raise ValueError(f"{parent} has learnt from {', '.join(known)}, so no labels of it can be hidden")
 
 
 def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.__main__ import main
+from detector.checkpoint import save_weights
 from detector.hpf import cases_of
 from detector.mine import MinedSample
+from detector.network import ResNet12
 from detector.semi_supervised import compare, right_among, splits_of, write_tiled
 from detector.slide import open_slide
 from detector.train import WEIGHTS
@@ -77,6 +79,13 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     again = compare(CASES, splits, plan, tmp_path, say=said.append, **course)
     assert (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns == before
     assert json.dumps(again) == json.dumps(rows)
+
+
+def test_a_parent_that_knows_a_case_is_refused(tmp_path):
+    save_weights(ResNet12(PLAN.widths), tmp_path / "p.safetensors", {"data": [{"source": "s", "case_names": ["A01"]}]})
+    course = {"agreement": 0.5, "parent": tmp_path / "p.safetensors"}
+    with pytest.raises(ValueError, match="has learnt from A01"):
+        compare(CASES, splits_of(NAMES, ["A02"]), PLAN, tmp_path, say=print, **course)
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
