@@ -132,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     four.add_argument("--slide", type=Path, help="a slide to measure on, instead of one that is drawn")
     four.add_argument("--size", type=_side, default=5000, help="side in px of the slide that is drawn")
+    four.add_argument(
+        "--tiatoolbox", type=Path, metavar="PYTHON", help="a Python that has tiatoolbox, to be measured beside ours"
+    )
     four.add_argument("--rounds", type=_rounds, default=5, help="of which the median is taken; default 5")
     four.add_argument("--out", type=Path, help="JSON file to write as well")
     _add_network_options(four)
@@ -303,7 +306,9 @@ def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
 
 def _benchmark(options: argparse.Namespace) -> None:
     network, _ = load_weights(options.weights)
-    bench = Bench(network, options.slide, options.size, options.rounds, options.device)
+    bench = Bench(
+        network, options.slide, options.size, options.rounds, options.device, options.weights, options.tiatoolbox
+    )
     figures = bench.run(options.parts or list(PARTS))
     for name, figure in figures.items():
         print(figure.line(name))

@@ -7,10 +7,14 @@ a machine that slows down slows both sides.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import resource
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +75,18 @@ Figures = dict[str, Figure]
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and on what. size: side in px of the slide that is drawn where `slide` is none."""
+    """What is measured, and on what. size: side in px of the slide that is drawn where `slide` is none.
+
+    tiatoolbox: a Python that has it, to be measured beside ours with the same `weights`; both or neither.
+    """
 
     network: ResNet12
     slide: Path | None = None
     size: int = 5000
     rounds: int = 5
     device: str = "auto"
+    weights: Path | None = None
+    tiatoolbox: Path | None = None
 
     def run(self, parts: Sequence[str]) -> Figures:
         """The figures of some of `PARTS`, in this order."""
@@ -119,7 +128,10 @@ def _slide(bench: Bench, path: Path) -> Figures:
         }
         if fast.precision != "fp32":
             calls["forward_fp32"] = lambda: [exact.logits(image) for image in images]
-        times, results = _interleaved(bench.rounds, **calls)
+        with _tiatoolbox(bench, path, mpp) as segment:
+            if segment is not None:
+                calls["tiatoolbox"] = segment
+            times, results = _interleaved(bench.rounds, **calls)
         reference = place(scan(exact, frame, plan, floor=floor), frame)
         seen = plan.windows_total - plan.windows_skipped
         mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
@@ -146,6 +158,11 @@ def _slide(bench: Bench, path: Path) -> Figures:
         if "forward_fp32" in times:
             figures["forward_fp32_over_forward"] = _ratio(
                 times["forward_fp32"], times["forward"], "fp32, same rectangles", at_least=2.2
+            )
+        if "tiatoolbox" in times:
+            theirs = results["tiatoolbox"]["windows"] / times["tiatoolbox"]
+            figures["mm2_per_second_over_tiatoolbox"] = _ratio(
+                seen / times["ours"], theirs, "its SemanticSegmentor, same network, fp32", at_least=3
             )
         figures["peak_memory_mib"] = Figure(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return figures
@@ -311,6 +328,37 @@ def _by_openslide_alone(path: Path) -> Slide:
     if isinstance(slide, OpenSlideFile):
         slide.jpeg = (None,) * len(slide.level_sizes)
     return slide
+
+
+@contextlib.contextmanager
+def _tiatoolbox(bench: Bench, path: Path, mpp: tuple[float, float]) -> Iterator[Callable[[], dict[str, Any]] | None]:
+    """Something that segments the slide by tiatoolbox; None where that is not there."""
+    if bench.tiatoolbox is None or bench.weights is None:
+        yield None
+        return
+    script = Path(__file__).with_name("benchmark_tiatoolbox.py")
+    command = [bench.tiatoolbox, script, path, bench.weights, *mpp]
+    environment = {**os.environ, "PYTHONPATH": str(script.parent.parent)}
+    with subprocess.Popen(
+        [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        asked, answers = process.stdin, process.stdout
+        assert asked is not None
+        assert answers is not None
+
+        def segment() -> dict[str, Any]:
+            with contextlib.suppress(BrokenPipeError):
+                asked.write("\n")
+                asked.flush()
+            if not (answer := answers.readline()):
+                raise ValueError(f"{bench.tiatoolbox} could not run tiatoolbox; what it said stands above")
+            result: dict[str, Any] = json.loads(answer)
+            return result
+
+        try:
+            yield segment
+        finally:
+            process.kill()
 
 
 def _noise(name: str) -> Hpf:

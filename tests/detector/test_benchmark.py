@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from detector.__main__ import main
 from detector.benchmark import Figure, greedy_loop, plain_recipe
+from detector.checkpoint import save_weights
 from detector.detect import Scorer, detect
+from detector.network import ResNet12
 from detector.nms import suppress
 from detector.slide import ArrayFrame
+from detector.slide.drawn import draw_slide
 from tests.drawing import draw_tissue
 
 
@@ -62,3 +66,12 @@ def test_a_part_that_is_none_is_refused(capsys):
         main(["benchmark", "speed"])
     assert stopped.value.code == 2
     assert "speed" in capsys.readouterr().err
+
+
+def test_a_python_without_tiatoolbox_is_said(tmp_path, capfd):
+    draw_slide(tmp_path / "slide.tif", size=1024, figures=1)
+    weights = tmp_path / "w.safetensors"
+    save_weights(ResNet12((2, 2, 2, 2, 2, 2)), weights, {"name": "w"})
+    options = ["--slide", str(tmp_path / "slide.tif"), "--rounds", "1", "--tiatoolbox", sys.executable]
+    assert main(["benchmark", "slide", "--weights", str(weights), *options]) == 2
+    assert "could not run tiatoolbox" in capfd.readouterr().err
