@@ -4,12 +4,15 @@ Clients walk the slide as a person does: from the overview down into it, along i
 Each asks for the tiles that come into its view, one after the other, and never twice for the same on one visit. All
 servers run at once, as gunicorn with the same workers and threads; rounds alternate between them, so that what else the
 machine does hits all of them. Ours checks session and permission for every tile; the others check nothing.
+
+Before that, what one tile costs in one process, in processor time: rounds alternate, no tile is asked for twice.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import io
 import os
 import random
 import shutil
@@ -23,6 +26,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
 
 ROOT = Path(__file__).resolve().parent.parent
 VIEW = (1280, 800)  # px of the screen
@@ -197,6 +204,82 @@ def servers(
     return found, size
 
 
+def in_process(slide: Path, folder: Path, large_image: str | None, rounds: int, tiles: int = 40) -> None:
+    """What a tile costs: sent as it is, decoded and encoded, and of a level that the file does not have."""
+    from openslide import OpenSlide
+    from openslide.deepzoom import DeepZoomGenerator
+
+    from detector.slide.tiles import TileSource
+
+    fours = folder / "fours.tif"
+    write_fours(slide, fours)
+    native, sparse = TileSource(slide), TileSource(fours)
+    side, top = native.tile_size - native.overlap, native.levels - 1
+    peer = DeepZoomGenerator(OpenSlide(str(slide)), side, 0)
+    sparse_peer = DeepZoomGenerator(OpenSlide(str(fours)), sparse.tile_size, 0)
+
+    def deepzoom(generator: DeepZoomGenerator, level: int) -> Callable[[int, int], object]:
+        return lambda column, row: generator.get_tile(level, (column, row)).save(io.BytesIO(), "JPEG", quality=85)
+
+    def cost(ask: Callable[[int, int], object], where: list[tuple[int, int]]) -> float:
+        began = time.process_time()
+        for column, row in where:
+            ask(column, row)
+        return (time.process_time() - began) / len(where)
+
+    def grid(generator: DeepZoomGenerator, level: int, seed: int) -> list[tuple[int, int]]:
+        columns, rows = generator.level_tiles[level]
+        inside = [(column, row) for column in range(columns - 1) for row in range(rows - 1)]
+        return random.Random(seed).sample(inside, min((rounds + 1) * tiles, len(inside)))
+
+    full, half = grid(peer, top, 1), grid(sparse_peer, sparse.levels - 2, 2)
+    took: dict[str, list[float]] = {}
+    for number in range(rounds):
+        here, there = full[number :: rounds + 1][:tiles], half[number :: rounds + 1][:tiles]
+        for name, seconds in (
+            ("passed", cost(lambda c, r: native.tile(top, c, r), here)),
+            ("made", cost(lambda c, r: native._made(1, c, r), here)),
+            ("deepzoom", cost(deepzoom(peer, top), here)),
+            ("half", cost(lambda c, r: sparse.tile(sparse.levels - 2, c, r), there)),
+            ("deepzoom half", cost(deepzoom(sparse_peer, sparse.levels - 2), there)),
+        ):
+            took.setdefault(name, []).append(seconds)
+        if large_image and side == 256:
+            level = max(max(-(-length // 256) for length in native._slide.size) - 1, 0).bit_length()
+            command = [large_image, "-m", "tests.bench_tile_peers", str(slide), str(level)]
+            asked = "".join(f"{column} {row}\n" for column, row in [*here, full[-1]])
+            done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, cwd=ROOT)
+            took.setdefault("large_image", []).append(float(done.stdout))
+    print("in one process, processor time of a tile     ms      times as fast as")
+    for what, ours, other, target in (
+        ("sent as it is in the file", "passed", "deepzoom", 100),
+        ("sent as it is in the file", "passed", "large_image", 30),
+        ("decoded and encoded", "made", "deepzoom", 3),
+        ("of a level that the file does not have", "half", "deepzoom half", 6),
+    ):
+        if other not in took or (ours == "passed" and native.overlap):
+            continue
+        ratio = statistics.median(b / a for a, b in zip(took[ours], took[other], strict=True))
+        peer_name = f"{other.split()[0]} ({1000 * statistics.median(took[other]):.2f} ms)"
+        print(f"{what:40} {1000 * statistics.median(took[ours]):8.4f} {ratio:10.1f}  {peer_name}, target {target}")
+
+
+def write_fours(slide: Path, path: Path) -> None:
+    """The same picture with every second level alone, so that Deep Zoom has to make the others."""
+    from openslide import OpenSlide
+
+    with OpenSlide(str(slide)) as file:
+        width, height = (min(side, 12_000) for side in file.dimensions)
+        image = np.asarray(file.read_region((0, 0), 0, (width, height)).convert("RGB"))
+    with tifffile.TiffWriter(path) as tiff:
+        for level in range(3):
+            tiff.write(
+                image, tile=(256, 256), photometric="rgb", compression="jpeg", compressionargs={"level": 88},
+                subfiletype=1 if level else 0, metadata=None,
+            )  # fmt: skip
+            image = cv2.resize(image, (image.shape[1] // 4, image.shape[0] // 4), interpolation=cv2.INTER_AREA)
+
+
 def report(results: dict[tuple[str, int], Measured], names: list[str], clients: list[int]) -> None:
     """One table; ratios are medians over the rounds."""
     print("clients  server               tiles/s  p50 ms  p95 ms  p99 ms  kB/tile  times ours")
@@ -232,6 +315,7 @@ def main() -> None:
 
             slide = Path(folder) / "drawn.tif"
             draw_slide(slide, size=8192, figures=50)
+        in_process(slide.resolve(), Path(folder), options.large_image, options.rounds + 2)
         try:
             found, size = servers(slide.resolve(), options.large_image, started)
             results = {(server.name, count): Measured() for server in found for count in clients}

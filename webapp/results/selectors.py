@@ -41,7 +41,7 @@ ShapeName = Literal["circle", "square"]
 SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square": Square}
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
-_CALCULATION = 1  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
+_CALCULATION = 2  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
 
 
 @dataclass(frozen=True)
