@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices, Value, When
 
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.jobs.models import Job
@@ -27,37 +27,42 @@ _UNREADABLE = (Slide.State.NEEDS_MPP, Slide.State.REFUSED)
 
 
 def in_group(slides: QuerySet[Slide], group: Group, *, user: Viewer, min_score: float) -> QuerySet[Slide]:
-    """The slides of a group.
+    """The slides of a group."""
+    wanted = {Group.MINE: Q(group=Group.TO_READ, reader=user.pk), Group.OPEN_ONES: ~Q(group=Group.READ)}
+    return slides.alias(group=_group(min_score)).filter(wanted.get(group, Q(group=group)))
+
+
+def groups(slides: QuerySet[Slide], *, user: Viewer, min_score: float) -> dict[Group, int]:
+    """How many slides are in each group."""
+    grouped = slides.order_by().annotate(group=_group(min_score)).values_list("group")
+    counts = dict.fromkeys(Group, 0)
+    for name, number, mine in grouped.annotate(n=Count("pk"), mine=Count("pk", filter=Q(reader=user.pk))):
+        counts[Group(name)] = number
+        counts[Group.MINE] += mine if name == Group.TO_READ else 0
+        counts[Group.OPEN_ONES] += number if name != Group.READ else 0
+    return counts
+
+
+def _group(min_score: float) -> Case:
+    """Which of the last four groups a slide is in.
 
     To read: detected, and nobody has judged some candidate at or above the threshold, or anything at all. Read:
     detected, and all are judged. Waiting: being prepared, or with a job that has not ended. Asking: nothing will happen
     without a person, as um/px is missing, the file was refused, detection failed or nobody asked for it.
     """
-    newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-    slides = slides.alias(
-        newest=Subquery(newest), at_work=Exists(Job.objects.filter(slide=OuterRef("pk"), state__in=OPEN))
+    slide = OuterRef("pk")
+    undetected = ~Exists(Run.objects.filter(slide=slide))
+    at_work = Exists(Job.objects.filter(slide=slide, state__in=OPEN))
+    judged = Exists(Figure.objects.filter(slide=slide).exclude(label=Label.OPEN))
+    newest = Run.objects.filter(slide=OuterRef(slide)).order_by("-created_at").values("pk")[:1]
+    unjudged = Candidate.objects.filter(Q(figure=None) | Q(figure__label=Label.OPEN), score__gte=min_score)
+    return Case(
+        When(Q(state=Slide.State.PREPARING) | Q(undetected & at_work), then=Value(Group.WAITING)),
+        When(Q(state__in=_UNREADABLE) | Q(undetected), then=Value(Group.ASKING)),
+        When(~judged | Exists(unjudged.filter(run=Subquery(newest))), then=Value(Group.TO_READ)),
+        default=Value(Group.READ),
+        output_field=CharField(),
     )
-    open_ones = Candidate.objects.filter(Q(figure=None) | Q(figure__label=Label.OPEN), score__gte=min_score)
-    judged = Figure.objects.filter(slide=OuterRef("pk")).exclude(label=Label.OPEN)
-    slides = slides.alias(unread=Exists(open_ones.filter(run=OuterRef("newest"))) | ~Exists(judged))
-    waiting = Q(state=Slide.State.PREPARING) | Q(at_work=True, newest=None)
-    asking = ~waiting & (Q(state__in=_UNREADABLE) | Q(newest=None))
-    read = ~waiting & ~asking & Q(unread=False)
-    to_read = ~waiting & ~asking & Q(unread=True)
-    wanted = {
-        Group.MINE: to_read & Q(reader=user.pk),
-        Group.OPEN_ONES: ~read,
-        Group.WAITING: waiting,
-        Group.ASKING: asking,
-        Group.TO_READ: to_read,
-        Group.READ: read,
-    }
-    return slides.filter(wanted[group])
-
-
-def groups(slides: QuerySet[Slide], *, user: Viewer, min_score: float) -> dict[Group, int]:
-    """How many slides are in each group."""
-    return {group: in_group(slides, group, user=user, min_score=min_score).count() for group in Group}
 
 
 def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tuple[int, int]]:

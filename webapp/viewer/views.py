@@ -181,7 +181,7 @@ def _worklist(request: HttpRequest) -> dict[str, Any]:
     show = request.GET.get("show", "")
     group = Group(show) if show in Group.values else Group.OPEN_ONES
     shown = in_group(found, group, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
-    rows = _rows(request, shown)
+    rows = _rows(request, shown, counts[group])
     tabs = [{"group": one, "count": counts[one]} for one in Group]
     return {**rows, **asked, "busy": rows["busy"] or counts[Group.WAITING] > 0, "group": group, "tabs": tabs}
 
@@ -207,8 +207,12 @@ def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
     return found, asked
 
 
-def _rows(request: HttpRequest, found: QuerySet[Slide]) -> dict[str, Any]:
-    page = Paginator(found.order_by("-uploaded_at"), _ROWS).get_page(request.GET.get("page"))
+def _rows(request: HttpRequest, found: QuerySet[Slide], count: int | None = None) -> dict[str, Any]:
+    """A page of slides. count: how many there are, where that is known already."""
+    paginator = Paginator(found.order_by("-uploaded_at"), _ROWS)
+    if count is not None:
+        paginator.count = count
+    page = paginator.get_page(request.GET.get("page"))
     shown = list(page.object_list)
     rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
     readers = readers_by_study(slides=shown, user=request.user)
