@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import QuerySet
 
 Value = int | str | UUID | datetime
@@ -33,10 +33,16 @@ class Prepared:
         if form not in self._built:
             self._built[form] = self._compiled(variant, values)
         sql, parameters = self._built[form]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [_adapted(values[name]) if name else constant for name, constant in parameters])
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows
+        given = [_adapted(values[name]) if name else constant for name, constant in parameters]
+        # Django asks PostgreSQL once a request whether the connection still works; this query shows it as well.
+        connection.health_check_done = True
+        try:
+            return _rows(sql, given)
+        except OperationalError:
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            return _rows(sql, given)
 
     def _compiled(self, variant: tuple[Hashable, ...], values: dict[str, Value]) -> tuple[str, list[tuple[str, Any]]]:
         """SQL, and of each of its parameters the name of the value, or "" and a constant."""
@@ -46,6 +52,13 @@ class Prepared:
         built = [(names.get(parameter, ""), parameter) for parameter in parameters]
         assert set(names.values()) <= {name for name, _ in built}, "a value does not reach the SQL as it is"
         return sql, built
+
+
+def _rows(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _stand_in(number: int, value: Value) -> Value:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.utils import timezone
 from knox.models import AuthToken
 
@@ -37,6 +39,19 @@ def test_it_asks_with_the_values_of_each_call_and_keeps_the_sql(make_slide, djan
         assert asked(("name",), pk=second.pk, since=tomorrow) == []
     assert asked(("name", "width"), pk=second.pk, since=yesterday) == [("b", 560)]
     assert built == [("name",), ("name", "width")]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection to lose")
+def test_a_connection_that_was_lost_is_opened_again(make_slide, client_of, alice):
+    address, client = f"/api/v1/slides/{make_slide().pk}/tiles_files/9/0_0.jpeg", client_of(alice)
+    assert client.get(address).status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    assert client.get(address).status_code == 200
 
 
 def test_a_slide_is_shown_to_whom_it_is_visible_and_to_nobody_else(make_slide, alice, bob, charlie, root, study):
