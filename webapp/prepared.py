@@ -35,7 +35,7 @@ class Prepared:
         sql, parameters = self._built[form]
         given = [_adapted(values[name]) if name else constant for name, constant in parameters]
         # Django asks PostgreSQL once a request whether the connection still works; this query shows it as well.
-        connection.health_check_done = True
+        connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs do not know it
         try:
             return _rows(sql, given)
         except OperationalError:

@@ -190,13 +190,13 @@ def test_what_is_no_slide_is_refused_with_a_sentence_and_leaves_nothing(
 
 
 def test_changed_headers_end_as_facts_or_as_a_reason_and_leave_nothing(picture, tmp_path):
-    """Sixty here, a thousand in `make hostile`; each in a confined process of its own."""
+    """Thirty here, a thousand in `make hostile`; each in a confined process of its own."""
     (tmp_path / "whole.tif").write_bytes(pyramid(picture, tmp_path))
-    files = mutations(tmp_path / "whole.tif", 60)
+    files = mutations(tmp_path / "whole.tif", 30)
     ends = Counter(prepared(data, ".tif", tmp_path / str(number)) for number, data in enumerate(files))
     assert ends["an error of ours"] == 0, ends
-    assert ends["refused"] > 10, ends
-    assert ends["opened"] > 5, ends
+    assert ends["refused"] > 5, ends
+    assert ends["opened"] > 2, ends
     assert not any(path.is_dir() for path in tmp_path.iterdir())
 
 
