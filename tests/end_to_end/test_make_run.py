@@ -18,7 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from static.mitoscope import Mitoscope
 from tests.browser import sign_in
+from tests.drawing import draw_tissue
+from tests.worker.test_ingest import hostile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -251,6 +254,23 @@ def test_a_file_that_is_no_slide_is_refused_on_the_page_with_the_reason(running,
     row = page.locator("tr:has-text('notes.svs')")
     row.locator("text=neither a slide").wait_for(timeout=60_000)
     assert running.get("health/")["ok"]
+
+
+def test_the_server_answers_while_hostile_files_are_prepared_and_nothing_of_them_stays(running, tmp_path):
+    files = hostile(draw_tissue(900, 700), tmp_path)
+    client = Mitoscope(running.address, running.token)
+    for name, (data, _) in files.items():
+        (tmp_path / name).write_bytes(data)
+    slides = [client.upload(tmp_path / name) for name in files]  # none waits for the one before
+
+    def refused() -> bool:
+        with urllib.request.urlopen(f"{running.address}/api/v1/health/", timeout=5) as answer:
+            assert answer.status == 200
+        return all(slide.info()["state"] == "refused" for slide in slides)
+
+    wait_for(refused)
+    assert not [slide.id for slide in slides if (running.data / "slides" / slide.id).exists()]
+    assert not list((running.data / "uploads").iterdir())
 
 
 def test_killed_workers_come_back_and_the_detection_is_done(running):
