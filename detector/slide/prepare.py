@@ -7,26 +7,22 @@ down nothing else.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import stat
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import openslide
 import tifffile
 
 from detector.errors import SlideError
+from detector.slide.archive import unpack
 from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.tiles import jpeg
 from detector.slide.tissue import tissue_mask
 
-MAX_ZIP_FILES = 20_000
-MAX_ZIP_BYTES = 200 << 30
-MAX_ZIP_RATIO = 50  # slides are compressed already; a zip that grows more than this is a bomb
 MAX_SIDE = 2_000_000  # px: half a metre at 0.25 um/px
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
 THUMBNAIL_SIZE = 512
@@ -74,7 +70,8 @@ def prepare(file: Path, folder: Path) -> Facts:
     size, sha256 = file.stat().st_size, _sha256(file)
     remarks = []
     if zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None:
-        file = _unpack(file, folder / "unpacked")
+        unpack(file, folder / "unpacked")
+        file = _slide_in(folder / "unpacked")
     try:
         slide = open_slide(file)
     except SlideError as error:
@@ -162,40 +159,6 @@ def _thumbnail(slide: Slide) -> Rgb:
     out_width, out_height = max(1, round(width * scale)), max(1, round(height * scale))
     level = level_for(slide, out_width, out_height)
     return read_scaled(slide, level, (0, 0, *slide.level_sizes[level]), out_width, out_height)
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a zip with all due mistrust and return the slide in it."""
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            _check_zip(zipped, archive.stat().st_size, archive.parent)
-            for info in zipped.infolist():
-                if info.is_dir():
-                    continue
-                target = folder / PurePosixPath(info.filename.replace("\\", "/"))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with zipped.open(info) as source, target.open("wb") as out:
-                    shutil.copyfileobj(source, out, 1 << 20)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise SlideError(f"This zip cannot be unpacked: {error}.") from error
-    return _slide_in(folder)
-
-
-def _check_zip(zipped: zipfile.ZipFile, archive_bytes: int, folder: Path) -> None:
-    infos = zipped.infolist()
-    total = sum(info.file_size for info in infos)
-    if len(infos) > MAX_ZIP_FILES:
-        raise SlideError(f"This zip holds {len(infos)} files; a slide has at most {MAX_ZIP_FILES}.")
-    if total > MAX_ZIP_BYTES or total > MAX_ZIP_RATIO * max(archive_bytes, 1):
-        raise SlideError(f"This zip would grow from {archive_bytes} to {total} bytes; slides do not.")
-    if total > shutil.disk_usage(folder).free - (1 << 30):
-        raise SlideError("There is not enough room on the server to unpack this zip.")
-    for info in infos:
-        path = PurePosixPath(info.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in info.filename or "\0" in info.filename:
-            raise SlideError("This zip holds a file whose path leads out of it; it is not unpacked.")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise SlideError("This zip holds a symbolic link; it is not unpacked.")
 
 
 def _slide_in(folder: Path) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from detector.errors import SlideError
+from detector.slide.archive import unpack
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
@@ -43,7 +44,6 @@ from webapp.retraining.provenance import Affected, removed_now
 from webapp.retraining.selectors import precision_of
 from webapp.slides.models import Slide
 
-MAX_UNPACKED_BYTES = 200 * 1024**3
 _LOG_LINES = 500
 
 
@@ -475,13 +475,8 @@ def _unpack(source: Path, folder: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, folder)
         return
+    folder.mkdir(parents=True)
     try:
-        with zipfile.ZipFile(source) as archive:
-            if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise InvalidInput(f"The zip unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GB.")
-            for part in archive.infolist():
-                if not (folder / part.filename).resolve().is_relative_to(folder.resolve()):
-                    raise InvalidInput(f"The name {part.filename} leads out of the zip.")
-            archive.extractall(folder)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InvalidInput(f"A labelled set comes as a zip; this file cannot be read as one: {error}") from error
+        unpack(source, folder)
+    except SlideError as error:
+        raise InvalidInput(f"A labelled set comes as a zip. {error.reason}") from error
