@@ -276,7 +276,7 @@ def _best(x: Floats, y: Floats, shape: Shape, ground: Ground) -> Place | None:
     first, number = 0, 256
     while len(cells := grid.cells(first, number)) and grid.most[cells[0]] > best:
         first += number
-        number = min(max(_PART // (int((grid.most - grid.sure)[cells].mean()) + 1), 256), 4096)
+        number = min(max(_PART // (int((grid.most[cells] - grid.sure[cells]).mean()) + 1), 256), 4096)
         cells = cells[grid.most[cells] > best]
         best, at, around = _narrow(x, y, shape, ground, best, at, grid, cells)
         best, at = _searched(x, y, shape, ground, best, at, around)

@@ -30,16 +30,8 @@ from webapp.slides.selectors import readers_by_study, readers_of
 from webapp.slides.services import may_set_mpp
 
 _ROWS = 25
-_AREAS_MM2 = (
-    "0.196",
-    "0.237",
-    "0.5",
-    "1",
-    "1.96",
-    "2",
-    "2.37",
-    "3",
-)  # one and ten fields of 0.5 and 0.55 mm, and round ones
+# Of one and of ten fields of 0.5 and 0.55 mm, and round ones.
+_AREAS_MM2 = ("0.196", "0.237", "0.5", "1", "1.96", "2", "2.37", "3")
 # Named in the page, so that the browser fetches them at once instead of finding them one after the other.
 _MODULES = sorted(path.name for path in (settings.BASE_DIR / "static" / "viewer").glob("*.js"))
 
