@@ -28,7 +28,7 @@ from detector.evaluate import curve, evaluate, summary
 from detector.hpf import cases_of, split_by_case
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
-from detector.semi_supervised import compare, splits_of, table
+from detector.semi_supervised import compare, splits_of
 from detector.slide import Slide, WorkingFrame, open_slide
 from detector.train import Report, train_final_model, train_initial_model
 from detector.version import code_version
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     six.add_argument(
         "--parent", type=Path, metavar="WEIGHTS", help="both begin with these weights, which know none of the cases"
     )
+    six.add_argument("--compile", action="store_true", help="faster on a CPU; needs a C++ compiler")
     six.add_argument("--device", default="auto")
     six.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
@@ -188,10 +189,7 @@ def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argpa
             "precision": scorer.precision,
             "code_version": code_version(),
         },
-        "detections": [
-            {"x": round(x, 2), "y": round(y, 2), "score": round(score, 5)}
-            for (x, y), score in zip(found.xy.tolist(), found.scores.tolist(), strict=True)
-        ],
+        "detections": found.rows(),
     }
 
 
@@ -215,11 +213,12 @@ def _reproduce(options: argparse.Namespace) -> None:
     tests = options.tests.split(",") if options.tests else sorted(case.name for case in richest)
     splits = splits_of([case.name for case in cases], tests)
     with _training_bar(plan.iterations) as report:
-        rows = compare(
+        compare(
             cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write,
-            parent=options.parent, resume=True, device=options.device, precision=options.precision, report=report,
+            parent=options.parent, resume=True, device=options.device, precision=options.precision,
+            compile=options.compile, report=report,
         )  # fmt: skip
-    print(table(rows))
+    tqdm.write(f"the table: {options.out / 'table.md'}")
 
 
 def _train(options: argparse.Namespace) -> None:

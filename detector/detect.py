@@ -62,6 +62,13 @@ class Detections:
         keep = self.scores >= score
         return Detections(self.xy[keep], self.scores[keep])
 
+    def rows(self) -> list[dict[str, float]]:
+        """Ready for JSON: x and y to a hundredth of a pixel, the score to five digits."""
+        return [
+            {"x": round(x, 2), "y": round(y, 2), "score": round(score, 5)}
+            for (x, y), score in zip(self.xy.tolist(), self.scores.tolist(), strict=True)
+        ]
+
 
 class Scorer:
     """A network ready to score: on its device, folded, in its precision.

@@ -97,7 +97,10 @@ class _Training:
             self.network, card = load_weights(self.parent)
             keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan")
             self.lineage = {"parent": {key: card.get(key) for key in keys}}
-        self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.
+        channels_first = self.device == "cpu" and self.precision == "fp32"
+        self.layout = torch.contiguous_format if channels_first else torch.channels_last
+        self.network.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if self.compile else self.network
         moving = get_ema_multi_avg_fn(self.plan.average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=moving, use_buffers=True)
@@ -193,7 +196,9 @@ class _Training:
     def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate(self.iteration)
-        x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128), channels last in memory
+        x = (
+            patches.to(self.device).permute(0, 3, 1, 2).float().contiguous(memory_format=self.layout)
+        )  # (n, 3, 128, 128)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.forward(x).flatten(1)  # (n, 2)
         loss = nn.functional.cross_entropy(logits.float(), labels.to(self.device))

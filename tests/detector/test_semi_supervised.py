@@ -64,9 +64,9 @@ def test_each_hidden_label_makes_one_sample_right():
 def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     plan = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
     splits = splits_of(NAMES, ["A02"])
-    said = []
+    heard = []
     course = {"agreement": 0.01, "device": "cpu", "precision": "fp32", "resume": True}
-    rows = compare(CASES, splits, plan, tmp_path, say=said.append, **course)
+    rows = compare(CASES, splits, plan, tmp_path, say=heard.append, **course)
     assert rows[0]["labelled"] == ("A00",)
     assert rows[0]["unlabelled"] == ("A01",)
     assert rows[0]["mined"]["hidden"] == sum(len(hpf.mitoses) for hpf in CASES[1].hpfs)
@@ -74,9 +74,16 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     cards = [json.loads((tmp_path / "A02" / part / "weights.json").read_text()) for part in ("T", "T+U")]
     assert [card["data"][0]["case_names"] for card in cards] == [["A00"], ["A00"]]
     assert cards[1]["fg_wsi"] == rows[0]["mined"]["mined"]
-    assert "| A02 | A00 | A01 |" in (tmp_path / "table.md").read_text()
+    said = (tmp_path / "table.md").read_text()
+    assert "| A02 | A00 | A01 |" in said
+    assert "all test cases together: cannot tell. There are 1 locked cases" in said
+    better = rows[0]["T+U"]["max_f1"] > rows[0]["T"]["max_f1"]
+    assert rows[0]["promoted"] == ("T+U" if better else "T")
+    new = json.loads((tmp_path / "A02" / "detections.json").read_text())
+    assert new["model"] == cards[better]["sha256"]
+    assert len(new["detections"]) == rows[0]["detections"]
     before = (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns
-    again = compare(CASES, splits, plan, tmp_path, say=said.append, **course)
+    again = compare(CASES, splits, plan, tmp_path, say=heard.append, **course)
     assert (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns == before
     assert json.dumps(again) == json.dumps(rows)
 
