@@ -45,7 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tune_allocator()
     try:
         options.run(options)
-    except (DetectorError, ValueError, OSError) as error:
+    except OSError as error:
+        print(
+            f"detector: {error.filename}: {error.strerror}" if error.filename else f"detector: {error}", file=sys.stderr
+        )
+        return 2
+    except (DetectorError, ValueError) as error:
         print(f"detector: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -35,10 +35,11 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mitoscope-bench-")))
         _start_services(folder, stack)
         slide, mm2 = _slide(options.mm2)
+        small, _ = _slide(0.3)
         worker, watch = (_start(folder, stack, *command) for command in (_WORKER, _WATCH))
         engine, whole, around = [], [], []
-        _whole(slide)  # both are warm
-        _engine(slide)
+        _whole(small)  # both are warm then
+        _engine(small)
         for _ in range(options.rounds):
             engine.append(_engine(slide))
             seconds, job = _whole(slide)
@@ -117,9 +118,8 @@ def _slide(mm2: float) -> tuple[Any, float]:
     from webapp.slides.models import Slide, Study
     from webapp.slides.services import slide_create, slide_prepared
 
-    slide = slide_create(
-        study=Study.objects.create(name="Laboratory"), case_identifier="", name="drawn", file=None, user=None
-    )
+    study, _ = Study.objects.get_or_create(name="Laboratory")
+    slide = slide_create(study=study, case_identifier="", name=f"drawn, {mm2} mm2", file=None, user=None)
     draw_slide(slide.file, size=int((mm2 / 0.55) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
     from dataclasses import asdict
 

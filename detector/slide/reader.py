@@ -170,7 +170,7 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
         raise SlideError("It is empty (0 bytes); the copy may have broken off.", path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # Pillow's, of large images and odd tags; what matters is raised
             image = Image.open(path, formats=FLAT_FORMATS)
             _check_flat(image, path)
             kind = str(image.format)

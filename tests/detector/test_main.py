@@ -201,3 +201,19 @@ def test_the_slide_part_needs_no_torch():
     root = Path(detector.__file__).parent.parent
     code = "import sys, detector.slide; assert not {'torch', 'django'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_bad_input_is_one_line_without_the_warnings_of_libraries(tmp_path):
+    Image.new("RGB", (300, 300)).save(tmp_path / "cut.tif")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:60])
+    command = [sys.executable, "-m", "detector", "detect", str(tmp_path / "cut.tif")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("detector: cut.tif: It ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_named(run, frame, tmp_path):
+    status, _, error = run("detect", frame, "--mpp", "0.25", "--out", tmp_path / "nowhere" / "x.json")
+    assert status == 2
+    assert error == f"detector: {tmp_path / 'nowhere' / 'x.json'}: No such file or directory\n"
