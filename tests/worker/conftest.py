@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from django.db import connection
 from PIL import Image
 
 from detector.checkpoint import save_weights
@@ -49,6 +51,22 @@ def large():
         block = image[200:2400, x0:x1]
         block[:] = np.clip(np.array([205, 140, 180]) + rng.normal(0, 30, block.shape), 0, 255)
     return image
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """The environment of a process of its own, on the database and files of this test."""
+    if connection.vendor != "postgresql":
+        pytest.skip("the tests run on SQLite alone, in the memory of this process")
+    path, _, query = os.environ["DATABASE_URL"].partition("?")
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "webapp.settings",
+        "DATABASE_URL": f"{path.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}?{query}",
+        "DATA_DIR": str(tmp_path),
+        "MODEL_DIR": str(tmp_path / "models"),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 @pytest.fixture(autouse=True)

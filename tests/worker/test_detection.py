@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-import threading
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
+import numpy as np
 import pytest
-from django.db import connection
+from django.conf import settings as django_settings
 from django.utils import timezone
 
 import worker.run_detection
 from detector.__main__ import main as detector_command
 from webapp.annotations.services import detection_request
+from webapp.celery_app import app
 from webapp.jobs.models import Job, Shard
+from webapp.jobs.presence import who_is_here
 from webapp.jobs.services import job_cancel, job_retry, shard_claim
-from webapp.jobs.states import State
+from webapp.jobs.states import ENDED, State
 from worker.tasks import detect
 
 
@@ -57,29 +65,73 @@ def test_the_run_is_stamped_with_everything(alice, make_slide, active_model):
     assert all(candidate.score >= 0.2 for candidate in run.candidates.all())
 
 
+ISLANDS = ("##.#.#.", "#.##.##", ".#.##..", "##.#.##", ".#.##.#", "#.#.##.")  # windows with tissue
+
+
+def islands() -> np.ndarray:
+    """Tissue in some windows of 392 px, so that a small slide is cut into many rectangles, some of them touching."""
+    side, middle, rng = 392, 96, np.random.default_rng(0)
+    image = np.full((len(ISLANDS) * side, len(ISLANDS[0]) * side, 3), 244, dtype=np.uint8)
+    kept = np.array([[letter == "#" for letter in row] for row in ISLANDS])
+    for row, column in np.argwhere(kept):
+        for down, right in ((0, 0), (1, 0), (0, 1)):  # the island itself, and the bridges to the next ones
+            if kept[row : row + down + 1, column : column + right + 1].sum() == down + right + 1:
+                y, x = row * side + middle, column * side + middle
+                block = image[y : y + 200 + down * side, x : x + 200 + right * side]
+                block[:] = np.clip(np.array([205, 140, 180]) + rng.normal(0, 30, block.shape), 0, 255)
+    return image
+
+
+@pytest.fixture
+def celery_worker(outside) -> Iterator[Callable[[int], None]]:
+    """A real worker of Celery for detections; called with a number, it has as many processes from then on."""
+    before, log = set(who_is_here() or ()), Path(outside["DATA_DIR"]) / "worker.log"
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1"]
+    command += ["-n", "table@test", "--without-gossip", "--without-mingle"]
+    worker = subprocess.Popen(
+        command, cwd=django_settings.BASE_DIR, env=outside, stdout=log.open("w"), stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+
+    def have(processes: int) -> None:
+        if processes > 1:
+            app.control.pool_grow(processes - 1, destination=["table@test"])
+        wait_for(lambda: len(set(who_is_here() or ()) - before) == processes or worker.poll() is not None, log)
+        assert worker.poll() is None, log.read_text()
+
+    yield have
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+
+
+def wait_for(condition: Callable[[], bool], log: Path, seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain\n{log.read_text()}"
+        time.sleep(0.1)
+
+
 @pytest.mark.django_db(transaction=True)
-def test_neither_the_number_of_shards_nor_of_workers_changes_anything(alice, make_slide, active_model, settings, large):
-    slide, results = make_slide(image=large), []
-
-    def work(job):
-        for shard in job.shards.all():  # as many messages as there are shards, for whoever is free
-            detect(shard_pk=shard.pk)
-        connection.close()
-
-    for shards, workers in ((1, 1), (4, 3), (16, 3)):
-        settings.DETECT_SHARDS = shards
-        job = detection_request(slide=slide, by=alice)
-        threads = [threading.Thread(target=work, args=(job,)) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        job.refresh_from_db()
-        assert (job.state, job.shards.count()) == (State.SUCCEEDED, shards), job.traceback
-        results.append((found(job), job.run.windows_total, job.run.windows_skipped))
-    assert all(result == results[0] for result in results)
-    assert results[0][2] > 0, "there was glass to skip"
-    assert len(results[0][0]) > 100
+def test_neither_the_number_of_shards_nor_of_workers_changes_anything(
+    alice, make_slide, active_model, settings, celery_worker, tmp_path
+):
+    slide, results, busy = make_slide(image=islands()), {}, set()
+    for workers in (1, 3):
+        celery_worker(workers)
+        for shards in (1, 4, 16):
+            settings.DETECT_SHARDS = shards
+            job = detection_request(slide=slide, by=alice)
+            wait_for(lambda job=job: Job.objects.get(pk=job.pk).state in ENDED, tmp_path / "worker.log")
+            job.refresh_from_db()
+            assert (job.state, job.shards.count()) == (State.SUCCEEDED, shards), job.traceback
+            done_by = set(job.shards.values_list("worker", flat=True))
+            assert len(done_by) == 1 if workers == 1 else len(done_by) <= 3
+            busy |= done_by
+            results[workers, shards] = (found(job), job.run.windows_total, job.run.windows_skipped)
+    assert len(busy) == 3, "each process did a part"
+    first = results[1, 1]
+    assert all(result == first for result in results.values())
+    assert (len(first[0]) > 50, first[2]) == (True, 31), "there was glass to skip"
 
 
 def test_progress_is_counted_in_windows_and_ends_at_all_of_them(alice, make_slide, active_model, large):

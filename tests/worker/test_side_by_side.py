@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from detector.checkpoint import load_weights
@@ -50,19 +48,13 @@ else:
 
 
 @pytest.fixture
-def trainers(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Two processes that each take the training whose turn it is, on the database and files of this test."""
-    path, _, query = os.environ["DATABASE_URL"].partition("?")
-    database = f"{path.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}?{query}"
-    environment = {
-        **os.environ, "DJANGO_SETTINGS_MODULE": "webapp.settings", "DATABASE_URL": database,
-        "DATA_DIR": str(tmp_path), "MODEL_DIR": str(tmp_path / "models"), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+def trainers(outside: dict[str, str]) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Two processes that each take the training whose turn it is."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", TRAINERS]
-        started.append(subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment, start_new_session=True))
+        started.append(subprocess.Popen(command, cwd=settings.BASE_DIR, env=outside, start_new_session=True))
         return started[-1]
 
     yield start
@@ -94,8 +86,6 @@ def test_two_trainings_do_not_mix_a_killed_one_loses_nothing_and_no_reader_waits
     make_slide,
     trainers,
 ):
-    if connection.vendor != "postgresql":
-        pytest.skip("the tests run on SQLite alone, in the memory of this process")
     ask = {"by": root, "sets": [drawn_set], "cases": ["B00", "B01"]}
     killed = training_request(name="killed", plan=PLAN, **ask)
     other = training_request(name="other", plan={**PLAN, "seed": 7}, **ask)
