@@ -2,6 +2,10 @@
 
 Both see the same frames, so their difference is judged in pairs: cases are drawn with replacement, both are measured
 on the drawn ones, and the interval is that of the difference. It is narrower than the two intervals beside each other.
+
+F1 is of frames that were chosen for their mitoses. Most tissue has none, so false alarms where there is none are
+counted as well, those that one of the two makes alone. They can only speak against a candidate: false alarms of one
+slide are alike, so that they are many proves less than it seems, and to make none is easy.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from detector import paper
 from detector.augment import cut_plain
@@ -26,10 +31,13 @@ from detector.slide import WorkingFrame
 
 FEWEST_CASES = 5  # With fewer, all of them may agree by chance: of four fair coins, all fall alike in one of eight.
 RULE = (
-    "On the locked cases, cases drawn with replacement 1,000 times: better where the 95 % interval of the difference "
-    "in max F1 lies above 0 and that of F1 at 0.5 not below; worse where either lies below 0; otherwise one cannot "
-    f"tell. With fewer than {FEWEST_CASES} cases one cannot tell."
+    "Better where the 95 % interval of the difference in max F1, of the locked cases drawn with replacement 1,000 "
+    "times, lies above 0 and that of F1 at 0.5 not below; worse where either lies below 0. False alarms where there is "
+    "no mitosis are more where those that the candidate makes alone outnumber those that the active version makes "
+    "alone by more than chance (sign test, 95 %): then a better one cannot be told, and one that is not better is "
+    f"worse. Otherwise, and with fewer than {FEWEST_CASES} cases, one cannot tell."
 )
+_ONE_SIDE = 0.025  # of a two-sided test at 95 %
 _FLOOR = 0.01
 _CURVE_POINTS = 200
 
@@ -45,6 +53,7 @@ class _Side:
     mm2: float = 0.0
     free_mm2: float = 0.0
     free_detections: int = 0
+    free_alone: int = 0
 
     def look_at(self, hpf: Hpf) -> Detections:
         began = time.monotonic()
@@ -85,6 +94,7 @@ class _Side:
             "by_source": {s: {k: summary(e)[k] for k in keys} for s, e in by_source.items()},
             "free_mm2": round(self.free_mm2, 4),
             "free_detections": self.free_detections,
+            "free_alone": self.free_alone,
             "free_per_mm2": round(self.free_detections / self.free_mm2, 3) if self.free_mm2 else None,
             "seconds_per_mm2": round(self.seconds / self.mm2, 3) if self.mm2 else None,
         }
@@ -135,14 +145,18 @@ def judge(
         found = {name: side.look_at(hpf) for name, side in sides.items()}
         for name, other in _BOTH_WAYS:
             hits = sides[name].frames[-1].hits
-            differences += _only(_place_of(hpf), name, found[name], found[other], hits)
+            own = _only(_place_of(hpf), name, found[name], found[other], hits)
+            differences += own
+            if not len(hpf.mitoses):
+                sides[name].free_alone += len(own)
     for done, slide in enumerate(free, start=len(hpfs)):
         differences += _on_free_slide(sides, slide, lambda _, done=done: progress(done))  # type: ignore[misc]
     differences.sort(key=lambda one: (one.other - one.score, one.case, one.frame, one.x))
     paired = paired_intervals(Evaluation(sides["candidate"].frames), Evaluation(sides["active"].frames))
     count = len({hpf.case for hpf in hpfs})
-    said, why = verdict(paired, count)
     result = {name: side.measured() for name, side in sides.items()}
+    alone = (sides["candidate"].free_alone, sides["active"].free_alone) if sides["active"].free_mm2 else None
+    said, why = verdict(paired, count, alone)
     return {
         **result,
         "difference": {key: [round(value, 4) for value in values] for key, values in paired.items()},
@@ -153,19 +167,45 @@ def judge(
     }, differences
 
 
-def verdict(paired: dict[str, tuple[float, float, float]], cases: int) -> tuple[str, str]:
-    """By `RULE`: "better", "worse" or "cannot tell", and a sentence. paired: as `paired_intervals` gives it."""
+def verdict(
+    paired: dict[str, tuple[float, float, float]], cases: int, alone: tuple[int, int] | None
+) -> tuple[str, str]:
+    """By `RULE`: "better", "worse" or "cannot tell", and why. paired: as `paired_intervals` gives it.
+
+    alone: false alarms where there is no mitosis that the candidate makes alone, and that the active version makes
+    alone; None where no such tissue was looked at.
+    """
     if cases < FEWEST_CASES:
         return "cannot tell", f"There are {cases} locked cases; fewer than {FEWEST_CASES} cannot tell."
+    more, alarms = more_alarms(alone)
     words = {"max_f1": "max F1", "f1": "F1 at 0.5"}
     for key, name in words.items():
         value, low, high = paired[key]
         if high < 0:
-            return "worse", f"{name} changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which is below 0."
+            return "worse", f"{name} changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which is below 0. {alarms}"
     value, low, high = paired["max_f1"]
+    change = f"max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which"
     if low > 0:
-        return "better", f"max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which is above 0."
-    return "cannot tell", f"max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which holds 0."
+        if more:
+            return "cannot tell", f"{change} is above 0, but: {alarms} A person has to weigh the one against the other."
+        return "better", f"{change} is above 0. {alarms}"
+    return "worse" if more else "cannot tell", f"{change} holds 0. {alarms}"
+
+
+def more_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
+    """Whether a candidate makes more false alarms where there is no mitosis, and a sentence. alone: see `verdict`."""
+    if alone is None:
+        return False, "No tissue without mitoses was looked at, so false alarms there are not known."
+    candidate, active = alone
+    more, fewer = (
+        total > 0 and bool(binomtest(count, total, alternative="greater").pvalue < _ONE_SIDE)
+        for count, total in ((candidate, candidate + active), (active, candidate + active))
+    )
+    said = "which is more" if more else "which is fewer" if fewer else "which may be chance"
+    return more, (
+        f"Of the false alarms where there is no mitosis, {candidate} are the candidate's alone and {active} the active "
+        f"version's alone, {said}."
+    )
 
 
 @dataclass(frozen=True)
@@ -191,11 +231,12 @@ def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress
         radius = paper.MATCH_RADIUS * float(np.mean(frame.scale)) * paper.WORKING_MPP / float(np.mean(frame.mpp))
         place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
-        return [
-            difference
-            for name, other in _BOTH_WAYS
-            for difference in _only(place, name, found[name], found[other], nothing)
-        ]
+        differences = []
+        for name, other in _BOTH_WAYS:
+            own = _only(place, name, found[name], found[other], nothing)
+            sides[name].free_alone += len(own)
+            differences += own
+        return differences
 
 
 def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDArray[np.bool_]) -> list[Difference]:

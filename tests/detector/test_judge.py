@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from detector.hpf import cases_of
-from detector.judge import FEWEST_CASES, FreeSlide, judge, verdict
+from detector.hpf import cases_of, points
+from detector.judge import FEWEST_CASES, FreeSlide, judge, more_alarms, verdict
 from detector.metrics import Evaluation, Judged, paired_intervals
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.pyramid import write_pyramid
@@ -55,9 +56,16 @@ def test_too_few_cases_cannot_tell_however_clear_it_looks():
     assert "fewer than" in result["why"]
 
 
-def test_frames_without_mitoses_give_detections_per_mm2_and_sources_are_told_apart():
-    result, _ = judge(DarkScorer(), Blind(), CASES)
-    assert result["candidate"]["free_mm2"] == pytest.approx(320 * 300 * 0.0625 / 1e6, abs=1e-4)
+def test_what_finds_more_mitoses_but_alarms_where_there_are_none_is_not_called_better():
+    """Six dark spots, of which no label speaks, on a frame without mitoses."""
+    spots = [(60 + 70 * (i % 3), 90 + 110 * (i // 3)) for i in range(6)]
+    frame = draw_hpf("A00_02", seed=11, mitoses=spots)
+    cases = cases_of([*(hpf for case in CASES for hpf in case.hpfs), replace(frame, mitoses=points())])
+    result, differences = judge(DarkScorer(), Blind(), cases)
+    assert (result["difference"]["max_f1"][1] > 0, result["verdict"]) == (True, "cannot tell")
+    assert "6 are the candidate's alone and 0 the active version's alone, which is more" in result["why"]
+    assert (result["candidate"]["free_alone"], sum(not one.right for one in differences)) == (6, 6)
+    assert result["candidate"]["free_mm2"] == pytest.approx(2 * 320 * 300 * 0.0625 / 1e6, abs=1e-4)
     assert result["active"]["free_per_mm2"] == 0
     assert list(result["candidate"]["by_source"]) == ["drawn"]
 
@@ -85,18 +93,39 @@ def test_on_a_slide_without_mitoses_every_detection_is_false_and_shown(tmp_path)
     assert len(CASES[0].hpfs) in heard, "said between the windows of the slide"
 
 
+UP, FLAT, DOWN = (0.1, 0.02, 0.2), (0.0, -0.1, 0.1), (-0.1, -0.2, -0.01)
+MORE, EVEN, FEWER = (6, 0), (7, 5), (0, 6)
+
+
 @pytest.mark.parametrize(
-    ("f1", "max_f1", "said"),
+    ("f1", "max_f1", "alone", "said"),
     [
-        ((0.1, 0.01, 0.2), (0.1, 0.02, 0.2), "better"),
-        ((0.0, -0.1, 0.1), (0.1, 0.02, 0.2), "better"),
-        ((-0.2, -0.3, -0.1), (0.1, 0.02, 0.2), "worse"),
-        ((0.1, 0.01, 0.2), (-0.1, -0.2, -0.01), "worse"),
-        ((0.1, 0.01, 0.2), (0.1, -0.01, 0.2), "cannot tell"),
+        (UP, UP, EVEN, "better"),
+        (FLAT, UP, None, "better"),
+        (UP, UP, FEWER, "better"),
+        (UP, UP, MORE, "cannot tell"),
+        (DOWN, UP, FEWER, "worse"),
+        (UP, DOWN, EVEN, "worse"),
+        (UP, FLAT, EVEN, "cannot tell"),
+        (UP, FLAT, FEWER, "cannot tell"),
+        (UP, FLAT, MORE, "worse"),
     ],
 )
-def test_the_rule(f1, max_f1, said):
-    assert verdict({"f1": f1, "max_f1": max_f1}, FEWEST_CASES)[0] == said
+def test_the_rule(f1, max_f1, alone, said):
+    assert verdict({"f1": f1, "max_f1": max_f1}, FEWEST_CASES, alone)[0] == said
+
+
+@pytest.mark.parametrize(
+    ("alone", "more", "words"),
+    [
+        (None, False, "not known"), ((0, 0), False, "chance"), ((5, 0), False, "chance"), ((6, 0), True, "more"),
+        ((12, 3), True, "more"), ((11, 4), False, "chance"), ((0, 6), False, "fewer"),
+    ],
+)  # fmt: skip
+def test_more_false_alarms_are_those_beyond_chance(alone, more, words):
+    said, sentence = more_alarms(alone)
+    assert said == more
+    assert words in sentence
 
 
 def test_pairs_tell_what_intervals_beside_each_other_cannot():

@@ -69,6 +69,12 @@ def test_jobs_are_cancelled_and_tried_again_from_the_admin(run, client_of, root,
     assert Job.objects.get().state == State.PENDING
 
 
+def test_slides_are_detected_on_again_from_the_admin(run, client_of, root):
+    assert "1 asked for" in act(client_of(root), "annotations_run", "again", run.pk)
+    assert "under way already" in act(client_of(root), "annotations_run", "again", run.pk)
+    assert (Job.objects.get().slide, Job.objects.get().requested_by) == (run.slide, root)
+
+
 def test_one_model_version_is_active_and_somebody_says_why(run, client_of, root, settings):
     other = ModelVersion.objects.create(name="other", path="o.safetensors", sha256="1" * 64, card={})
     settings.MODEL_DIR.mkdir(parents=True)

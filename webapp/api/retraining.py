@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -40,7 +38,14 @@ from webapp.retraining.models import (
     TrainingRun,
 )
 from webapp.retraining.provenance import affected_in_words
-from webapp.retraining.selectors import estimate_of, model_card, precision_of, samples_to_judge, slides_unlabelled
+from webapp.retraining.selectors import (
+    estimate_of,
+    labels_made_here,
+    model_card,
+    precision_of,
+    samples_to_judge,
+    slides_unlabelled,
+)
 from webapp.retraining.services import (
     case_lock,
     case_unlock,
@@ -50,8 +55,9 @@ from webapp.retraining.services import (
     mined_samples_reject,
     mined_samples_restore,
     mining_request,
+    removal_end,
     removal_make,
-    set_import,
+    set_import_upload,
     training_again,
     training_request,
 )
@@ -96,6 +102,15 @@ class LabelledSetSerializer(serializers.ModelSerializer[LabelledSet]):
         return list(labelled_set.frames.values_list("case", flat=True).distinct().order_by("case"))
 
 
+class MadeHereSerializer(serializers.Serializer[Any]):
+    """Figures that people have judged on slides, on how many slides, by how many people."""
+
+    mitotic = serializers.IntegerField()
+    non_mitotic = serializers.IntegerField()
+    slides = serializers.IntegerField()
+    people = serializers.IntegerField()
+
+
 class LabelledSetViewSet(
     _ForAdministrators, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[LabelledSet]
 ):
@@ -109,12 +124,14 @@ class LabelledSetViewSet(
     def create(self, request: Request) -> Response:
         """Take a zip; a worker reads it."""
         sent = checked(SetImportSerializer, request.data)
-        with tempfile.NamedTemporaryFile(suffix=".zip") as file:
-            for chunk in sent["file"].chunks():
-                file.write(chunk)
-            file.flush()
-            made = set_import(name=sent["name"], source=Path(file.name), by=self.person)
+        made = set_import_upload(name=sent["name"], file=sent["file"], by=self.person)
         return Response(LabelledSetSerializer(made).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=MadeHereSerializer)
+    @action(detail=False, url_path="made-here", pagination_class=None)
+    def made_here(self, request: Request) -> Response:
+        """What was labelled here: verdicts on slides, which a training learns from unless `verdicts` is false."""
+        return Response(MadeHereSerializer(labels_made_here()).data)
 
 
 class CaseNameSerializer(serializers.Serializer[Any]):
@@ -509,22 +526,46 @@ class AffectedSerializer(serializers.Serializer[Any]):
     runs = serializers.IntegerField()
 
 
-class RemovalsView(_ForAdministrators):
+class RemovedSerializer(AffectedSerializer):
+    """What was removed, and what that affects."""
+
+    id = serializers.IntegerField()
+
+
+class RemovalSerializer(serializers.ModelSerializer[Removal]):
+    """One slide, person or labelled set that no training uses; ended_at: when that was taken back."""
+
+    person = serializers.CharField(source="person.username", default=None)
+    by = serializers.CharField(source="by.username", default=None)
+
+    class Meta:
+        model = Removal
+        fields = ["id", "slide", "person", "labelled_set", "reason", "by", "at", "ended_at"]
+
+
+class RemovalViewSet(
+    _ForAdministrators, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Removal]
+):
     """Removing a slide, a person's work or a set, and everything made from it, from what is learnt from."""
 
-    @extend_schema(request=RemovalRequestSerializer, responses={201: AffectedSerializer})
-    def post(self, request: Request) -> Response:
+    serializer_class = RemovalSerializer
+    queryset = Removal.objects.select_related("person", "by")
+
+    @extend_schema(request=RemovalRequestSerializer, responses={201: RemovedSerializer})
+    def create(self, request: Request) -> Response:
         """Remove it; the answer is what is affected."""
         subject, reason = _subject(checked(RemovalRequestSerializer, request.data))
         removal = removal_make(by=self.person, reason=reason, **subject)
-        return Response(AffectedSerializer(affected_in_words(removal=removal)).data, status=status.HTTP_201_CREATED)
+        answer = {"id": removal.pk, **affected_in_words(removal=removal)}
+        return Response(RemovedSerializer(answer).data, status=status.HTTP_201_CREATED)
 
+    def perform_destroy(self, instance: Removal) -> None:
+        """Take it back: the next training may use it again. The record of it stays."""
+        removal_end(removal=instance)
 
-class AffectedView(_ForAdministrators):
-    """Looking before one removes."""
-
-    @extend_schema(parameters=[RemovalRequestSerializer], responses=AffectedSerializer)
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[RemovalRequestSerializer], responses=AffectedSerializer, filters=False)
+    @action(detail=False, pagination_class=None)
+    def affected(self, request: Request) -> Response:
         """What a removal would affect; nothing is changed."""
         subject, _ = _subject(checked(RemovalRequestSerializer, request.query_params))
         return Response(AffectedSerializer(affected_in_words(removal=Removal(**subject))).data)

@@ -11,13 +11,12 @@ from webapp.api.jobs import JobViewSet
 from webapp.api.models import ModelVersionViewSet
 from webapp.api.reports import ReportPdfView, ReportsView
 from webapp.api.retraining import (
-    AffectedView,
     CardView,
     FreeSlideViewSet,
     LabelledSetViewSet,
     LockedCaseViewSet,
     MiningRunViewSet,
-    RemovalsView,
+    RemovalViewSet,
     TrainingViewSet,
     VersionActionsViewSet,
 )
@@ -46,6 +45,7 @@ router.register("labelled-sets", LabelledSetViewSet, basename="set")
 router.register("locked-cases", LockedCaseViewSet, basename="locked-case")
 router.register("mitosis-free-slides", FreeSlideViewSet, basename="free-slide")
 router.register("mining-runs", MiningRunViewSet, basename="mining")
+router.register("removals", RemovalViewSet, basename="removal")
 router.register("trainings", TrainingViewSet, basename="training")
 
 urlpatterns = [
@@ -70,8 +70,6 @@ urlpatterns = [
     path("slides/<uuid:pk>/regions/<uuid:region>/", RegionView.as_view(), name="region"),
     path("slides/<uuid:pk>/compare/", CompareView.as_view(), name="compare"),
     path("models/<uuid:pk>/card/", CardView.as_view(), name="card"),
-    path("removals/", RemovalsView.as_view(), name="removals"),
-    path("removals/affected/", AffectedView.as_view(), name="affected"),
     path("uploads/", UploadsView.as_view(), name="uploads"),
     path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),
     path("health/", HealthView.as_view(), name="health"),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -11,6 +11,22 @@ from webapp.errors import DomainError
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import OPEN, State
+
+_T = TypeVar("_T")
+
+
+def for_each(
+    page: admin.ModelAdmin[Any], request: HttpRequest, rows: Iterable[_T], service: Callable[[_T], object], done: str
+) -> None:
+    """What an action does: call a service for each row, and say how many were done and why others were not."""
+    count = 0
+    for row in rows:
+        try:
+            service(row)
+            count += 1
+        except DomainError as error:
+            page.message_user(request, f"{row}: {error}", messages.ERROR)
+    page.message_user(request, f"{count} {done}.")
 
 
 class ShardInline(admin.TabularInline[Shard, Job]):
@@ -45,19 +61,10 @@ class JobAdmin(admin.ModelAdmin[Job]):
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Those that have not ended."""
-        self._each(request, queryset.filter(state__in=OPEN), job_cancel, "cancelled")
+        for_each(self, request, queryset.filter(state__in=OPEN), lambda job: job_cancel(job=job), "cancelled")
 
     @admin.action(description="Try again", permissions=["change"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Those that failed or were cancelled."""
-        self._each(request, queryset.filter(state__in=[State.FAILED, State.CANCELLED]), job_retry, "sent again")
-
-    def _each(self, request: HttpRequest, jobs: QuerySet[Job], service: Callable[..., Any], done: str) -> None:
-        count = 0
-        for job in jobs:
-            try:
-                service(job=job)
-                count += 1
-            except DomainError as error:
-                self.message_user(request, f"{job}: {error}", messages.ERROR)
-        self.message_user(request, f"{count} {done}.")
+        ended = queryset.filter(state__in=[State.FAILED, State.CANCELLED])
+        for_each(self, request, ended, lambda job: job_retry(job=job), "sent again")

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from webapp.errors import DomainError
 from webapp.registry.models import ModelVersion, Promotion
-from webapp.registry.services import version_promote
+from webapp.registry.services import version_promote, version_roll_back
 
 
 class ReasonForm(ActionForm):
@@ -48,14 +48,28 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
 
 @admin.register(Promotion)
 class PromotionAdmin(admin.ModelAdmin[Promotion]):
-    """Who made which version the active one, and why; never edited."""
+    """Who made which version the active one, and why; never edited. The newest can be rolled back."""
 
     list_display = ["version", "replaced", "by", "at", "reason"]
     list_select_related = ["version", "replaced", "by"]
     fields = readonly_fields = ("version", "replaced", "by", "at", "reason")
+    actions = ["roll_back"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+    @admin.action(description="Roll back: the version that it replaced is active again", permissions=["change"])
+    def roll_back(self, request: HttpRequest, queryset: QuerySet[Promotion]) -> None:
+        """One step, so of the newest promotion alone."""
+        if list(queryset) != list(Promotion.objects.all()[:1]):
+            self.message_user(request, "Choose the newest promotion: one goes back by one step.", messages.ERROR)
+            return
+        try:
+            promotion = version_roll_back(by=cast(User, request.user))
+        except DomainError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        self.message_user(request, f"{promotion.version} detects again.")

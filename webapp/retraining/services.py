@@ -10,11 +10,13 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files import File
 from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -72,6 +74,15 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return made
+
+
+def set_import_upload(*, name: str, file: File[bytes], by: User) -> LabelledSet:
+    """`set_import` of a zip that comes with a request."""
+    with NamedTemporaryFile(suffix=".zip") as source:
+        for chunk in file.chunks():
+            source.write(chunk)
+        source.flush()
+        return set_import(name=name, source=Path(source.name), by=by)
 
 
 def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[dict[str, Any]]) -> None:

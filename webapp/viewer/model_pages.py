@@ -54,11 +54,11 @@ def _for_administrators(view: Callable[..., HttpResponseBase]) -> Callable[..., 
 @_for_administrators
 def loop(request: HttpRequest) -> HttpResponse:
     """The whole loop on one page: sets, locked cases, mining runs, trainings, judgements, removals."""
-    locked = set(LockedCase.objects.values_list("name", flat=True))
+    locked = {case.name: case for case in LockedCase.objects.all()}
     cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
     context = {
         "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
-        "cases": [{**row, "locked": row["case"] in locked} for row in cases],
+        "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
         "made_here": labels_made_here(),
         "free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
         "may_be_free": _may_be_free(),
