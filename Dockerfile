@@ -23,4 +23,4 @@ USER root
 COPY detector/requirements.txt detector/
 RUN pip install --no-cache-dir torch -c constraints.txt && pip install --no-cache-dir -r detector/requirements.txt
 USER mitoscope
-CMD ["celery", "-A", "worker.app", "worker", "-Q", "ingest,detect,mine,train", "-c", "1", "--loglevel", "INFO"]
+CMD ["celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1", "--loglevel", "INFO"]

@@ -178,13 +178,13 @@ def verdict(
     if cases < FEWEST_CASES:
         return "cannot tell", f"There are {cases} locked cases; fewer than {FEWEST_CASES} cannot tell."
     more, alarms = more_alarms(alone)
-    words = {"max_f1": "max F1", "f1": "F1 at 0.5"}
+    words = {"max_f1": "Max F1", "f1": "F1 at 0.5"}
     for key, name in words.items():
         value, low, high = paired[key]
         if high < 0:
             return "worse", f"{name} changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which is below 0. {alarms}"
     value, low, high = paired["max_f1"]
-    change = f"max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which"
+    change = f"Max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which"
     if low > 0:
         if more:
             return "cannot tell", f"{change} is above 0, but: {alarms} A person has to weigh the one against the other."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -42,8 +43,12 @@ def test_compose_is_complete_as_far_as_it_can_be_read():
     services = compose["services"]
     assert set(services) == {
         "proxy", "web", "watch", "ingest", "worker", "trainer", "gpu-worker", "gpu-trainer", "postgres", "redis", "s3",
+        "bucket",
     }  # fmt: skip
-    assert (services["gpu-worker"]["profiles"], services["s3"]["profiles"]) == (["gpu"], ["s3"])
+    of_profile = {
+        profile: {n for n, s in services.items() if profile in s.get("profiles", [])} for profile in ("gpu", "s3")
+    }
+    assert of_profile == {"gpu": {"gpu-worker", "gpu-trainer"}, "s3": {"s3", "bucket"}}
     settings = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     volumes = set(compose["volumes"])
     for name, service in services.items():
@@ -130,6 +135,10 @@ def test_no_worker_takes_both_detections_and_trainings():
     commands = [" ".join(service.get("command", [])) for service in compose]
     launched = _configuration("127.0.0.1", 8000, Path("/data"), Path("/data/redis.sock"), None)
     commands += re.findall(r"^command=(.*)$", launched, re.MULTILINE)
+    commands += [
+        " ".join(json.loads(found))
+        for found in re.findall(r"^CMD (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    ]
     found = {command: re.search(r"-Q (\S+)", command) for command in commands}
     taken = {command: set(match.group(1).split(",")) for command, match in found.items() if match}
     slow = {"mine", "train", "judge"}

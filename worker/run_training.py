@@ -15,6 +15,7 @@ from detector.train import CHECKPOINT, train_final_model
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.jobs.states import State
+from webapp.registry.services import version_weights
 from webapp.retraining.models import TrainingRun
 from webapp.retraining.services import training_finish, training_report
 from worker import weights
@@ -41,7 +42,7 @@ def run_training(shard: Shard) -> None:
     try:
         train_final_model(
             train, validation, mined, plan, training.folder,
-            parent=training.parent.file if training.parent else None,
+            parent=version_weights(version=training.parent) if training.parent else None,
             resume=True, device=device, precision=weights.PRECISION, report=reporter,
         )  # fmt: skip
     except Cancelled as stop:

@@ -11,6 +11,7 @@ from detector.detect import Scorer, device_called
 from detector.errors import WeightsError
 from webapp import environment
 from webapp.registry.models import ModelVersion
+from webapp.registry.services import version_weights
 
 DEVICE = environment.text("DEVICE", "auto")
 PRECISION = environment.choice("PRECISION", "auto", of=("auto", "fp32", "bf16"))
@@ -20,7 +21,7 @@ READERS = environment.integer("READERS", 0, low=0, high=256)  # 0: one for a CPU
 
 def scorer_of(model: ModelVersion) -> Scorer:
     """The scorer of a version, kept warm. Raises WeightsError where the file is not the one that was registered."""
-    return _load(model.file, model.sha256)
+    return _load(version_weights(version=model), model.sha256)
 
 
 def readers() -> int:

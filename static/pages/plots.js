@@ -12,7 +12,7 @@ function node(name, attributes, text) {
 
 /**
  * @param {Element} place is emptied and filled
- * @param {{name: string, points: [number, number][]}[]} lines
+ * @param {{name: string, points: [number, number][], ring?: [number, number]}[]} lines ring: a point to be marked
  * @param {{x: string, y: string, log?: boolean, yRange?: [number, number], xRange?: [number, number]}} axes
  */
 export function plot(place, lines, { x, y, log = false, yRange, xRange }) {
@@ -36,10 +36,13 @@ export function plot(place, lines, { x, y, log = false, yRange, xRange }) {
     svg.append(node("text", { x: toX(x0 + part * (x1 - x0)), y: HEIGHT - BOTTOM + 16, "text-anchor": part === 1 ? "end" : "middle" }, short(x0 + part * (x1 - x0))));
   }
   svg.append(node("text", { x: (LEFT + WIDTH) / 2, y: HEIGHT - 1, "text-anchor": "middle", class: "axis" }, x));
+  const middle = (TOP + HEIGHT - BOTTOM) / 2;
+  svg.append(node("text", { x: 10, y: middle, "text-anchor": "middle", transform: `rotate(-90 10 ${middle})` }, y));
   shown.forEach((line, number) => {
     const path = line.points.map((p) => `${toX(p[0]).toFixed(1)},${toY(p[1]).toFixed(1)}`).join(" ");
     svg.append(node("polyline", { points: path, class: `line line-${number}` }));
     for (const p of line.points.length < 30 ? line.points : []) svg.append(node("circle", { cx: toX(p[0]), cy: toY(p[1]), r: 2.5, class: `dot line-${number}` }));
+    if (line.ring) svg.append(node("circle", { cx: toX(line.ring[0]), cy: toY(line.ring[1]), r: 6, class: `line line-${number}` }));
   });
   const legend = document.createElement("p");
   legend.className = "legend small";

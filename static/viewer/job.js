@@ -40,7 +40,7 @@ export async function followJob(slide, { ended, failed }) {
 }
 
 function show(job) {
-  const { done, total, skipped } = job.progress;
+  const { done, total, skipped, shards_done: partsDone, shards_total: parts } = job.progress;
   const what = job.kind === "detect" ? "Finding mitoses" : "Preparing the slide";
   const bar = document.getElementById("job-bar");
   if (total) {
@@ -51,8 +51,9 @@ function show(job) {
   }
   document.getElementById("job-text").textContent =
     job.state === "pending" ? `${what}: number ${job.queue_position} in the queue`
-    : total ? `${what}: ${done} of ${total} windows, ${skipped} skipped as glass`
+    : total ? `${what}: ${done} of ${total} windows, ${skipped} skipped as glass${parts > 1 ? `, ${partsDone} of ${parts} parts` : ""}`
     : `${what} …`;
   document.getElementById("job-left").textContent =
     job.seconds_left === null ? "" : `about ${duration(job.seconds_left)} left`;
+  document.getElementById("job-workers").textContent = job.workers.join("; ");
 }

@@ -115,7 +115,7 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     assert run.samples.count() >= given.samples
     page.reload()
     with page.expect_navigation():
-        page.click("[aria-label='Sample 1 is mitotic']")
+        page.click("[aria-label='Yes, sample 1 is mitotic']")
     assert page.locator("#precision .count").inner_text() == "1.00"
     assert "not known yet" in page.locator("#precision").inner_text()
 

@@ -8,12 +8,24 @@ from datetime import timedelta
 import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone
+from PIL import Image
 
+from detector.judge import RULE, verdict
 from tests.browser import offences, shoot
 from webapp.annotations.models import Label
 from webapp.annotations.services import detection_request, figure_judge
 from webapp.jobs.models import Job
 from webapp.jobs.states import State
+from webapp.registry.models import ModelVersion
+from webapp.retraining.models import LabelledFrame, LabelledSet, MinedSample, TrainingRun
+from webapp.retraining.services import (
+    case_lock,
+    judgement_request,
+    judgement_save,
+    mining_request,
+    removal_make,
+    training_request,
+)
 from webapp.slides.models import Slide
 
 
@@ -100,6 +112,89 @@ def test_every_page_is_accessible_in_both_lights(slides, model, open_as, root):
     page.goto(server)
     assert offences(page) == []
     shoot(page, "page-login-dark")
+
+
+@pytest.fixture
+def loop(transactional_db, drawn, make_slide, model, root):
+    """Something on every page of the loop; returns their addresses by name."""
+    slide = make_slide(name="mined.tif", image=drawn)
+    make_slide(name="unlabelled.tif")
+    labelled = LabelledSet.objects.create(name="Two laboratories", sha256="a" * 64, by=root)
+    LabelledFrame.objects.bulk_create(
+        LabelledFrame(
+            labelled_set=labelled, name=f"L{i}_00", case=f"L{i}", source="North" if i % 2 else "South", mpp=0.25,
+            width=300, height=300, mitoses=[[10, 10]], non_mitoses=[], exhaustive=True,
+        )
+        for i in range(8)
+    )  # fmt: skip
+    for name in ("L3", "L4", "L5", "L6", "L7"):
+        case_lock(name=name, by=root)
+    run = mining_request(slides=[slide], by=root)
+    MinedSample.objects.bulk_create(
+        MinedSample(
+            run=run, slide=slide, x=300 + 250 * (i % 6), y=350 + 300 * (i // 6), scores=[0.99 - i / 80] * 8,
+            least=0.99 - i / 80, draw=i / 12, verdict="mitotic" if i < 8 else "non_mitotic" if i < 9 else "",
+        )
+        for i in range(12)
+    )  # fmt: skip
+    training = training_request(by=root, name="North and South", sets=[labelled], mining=[run])
+    rows = [
+        {"iteration": i, "learning_rate": 1e-4 / 10 ** (i // 40), "loss": 0.7 / (1 + i / 9), "bg_hard": 4 * (i // 20)}
+        for i in range(1, 101, 3)
+    ]
+    rows[-1] |= {"max_f1": 0.71, "f1_at_0.5": 0.66}
+    version = ModelVersion.objects.create(name="North and South", path="n.safetensors", sha256="1" * 64, card={})
+    log = [{"at": timezone.now().isoformat(), "said": "Iteration 60: 12 new hard negatives, 12 in all."}]
+    TrainingRun.objects.filter(pk=training.pk).update(curve=rows, log=log, version=version)
+    judgement = judgement_request(version=version, by=root)
+    differences = [
+        {"case": "L3", "frame": f"L3_{i:02}", "x": 10.0, "y": 10.0, "score": 0.9, "other": 0.1 + i / 40,
+         "by": "candidate" if i % 3 else "active", "right": i % 2 == 0}
+        for i in range(9)
+    ]  # fmt: skip
+    result = {
+        "candidate": side(0.78, 9), "active": side(0.7, 1), "difference": {"max_f1": [0.08, 0.02, 0.14],
+        "f1": [0.06, -0.01, 0.12]}, "cases": 5, "verdict": "cannot tell", "rule": RULE, "free_slides": 1,
+        "differences": differences, "differences_total": 24, "device": "cpu",
+        "why": verdict({"max_f1": (0.08, 0.02, 0.14), "f1": (0.06, -0.01, 0.12)}, 5, (9, 1))[1],
+    }  # fmt: skip
+    judgement_save(judgement=judgement, result=result)
+    judgement.folder.mkdir(parents=True)
+    for i in range(len(differences)):
+        place = drawn[180 : 180 + 128, 90 * i : 90 * i + 128]
+        Image.fromarray(place).save(judgement.folder / f"{i}.jpeg")
+    removal_make(slide=slide, by=root, reason="Consent withdrawn")
+    return {
+        "retraining": "/models/retraining/", "choose": "/models/mining/", "mining": f"/models/mining/{run.pk}/",
+        "training": f"/models/training/{training.pk}/", "judgement": f"/models/judgement/{judgement.pk}/",
+        "samples": f"/models/{version.pk}/samples/", "removal": f"/models/removal/?slide={slide.pk}",
+    }  # fmt: skip
+
+
+def side(best, alone):
+    """What a judgement says of one version."""
+    points = [
+        {"threshold": 1 - i / 20, "recall": i / 20, "precision": best**0.2 * (1 - (i / 20) ** 4)} for i in range(20)
+    ]
+    source = {"cases": 3, "mitoses": 40, "max_f1": best - 0.02}
+    return {
+        "max_f1": best, "max_f1_interval": [best - 0.1, best + 0.1], "f1_at_0.5": best - 0.05,
+        "f1_at_0.5_interval": [best - 0.14, best + 0.05], "precision": best**0.2 * 0.76, "recall": 0.7,
+        "curve": points,
+        "by_source": {"North": source, "South": source}, "free_mm2": 41.2, "free_detections": 9 + alone,
+        "free_alone": alone, "free_per_mm2": round((9 + alone) / 41.2, 3), "seconds_per_mm2": 2.9,
+    }  # fmt: skip
+
+
+def test_every_page_of_the_loop_is_accessible_in_both_lights(loop, open_as, root):
+    page = open_as(root, "/models/")
+    for name, path in loop.items():
+        page.goto(page.url.split("/models/")[0] + path)
+        page.wait_for_load_state("networkidle")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert offences(page, contrast_alone=scheme == "dark") == [], (name, scheme)
+            shoot(page, f"loop-{name}-{scheme}")
 
 
 def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):

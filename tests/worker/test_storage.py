@@ -17,15 +17,19 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import BotoCoreError
+from django.core.management import CommandError, call_command
 
 from detector.errors import SlideError
 from detector.slide.pyramid import write_pyramid
+from webapp.annotations.services import detection_request
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
+from webapp.registry.services import version_activate, version_register
 from webapp.slides import storage
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_create
 from webapp.slides.storage import slide_fetched, slide_forget, slide_held, slide_keep
+from worker import weights
 from worker.tasks import detect, ingest
 
 KEYS = {"access_key": "mitoscope", "secret_key": "not-a-secret"}
@@ -79,6 +83,18 @@ def size(slide: Slide) -> int:
     return sum(path.stat().st_size for path in slide.folder.rglob("*") if path.is_file())
 
 
+def test_a_bucket_is_made_once_and_what_is_in_the_way_is_said(bucket, settings, capsys):
+    storages = copy.deepcopy(settings.STORAGES)
+    storages["slides"]["OPTIONS"]["bucket_name"] = settings.S3_BUCKET = "new-slides"
+    settings.STORAGES = storages
+    for words in ("has been made", "is there already"):
+        call_command("make_bucket")
+        assert words in capsys.readouterr().out
+    settings.S3_BUCKET = ""
+    with pytest.raises(CommandError, match="S3_BUCKET is empty"):
+        call_command("make_bucket")
+
+
 def test_without_a_bucket_the_file_is_where_it_is(make_slide):
     slide = make_slide()
     slide_keep(slide)
@@ -116,6 +132,25 @@ def test_preparing_puts_the_slide_into_the_bucket_and_a_worker_elsewhere_detects
     job.refresh_from_db()
     assert job.state == "succeeded", job.traceback
     assert job.run.candidate_count > 0
+
+
+def test_weights_that_were_trained_here_are_had_by_a_worker_elsewhere(
+    bucket, active_model, make_slide, alice, settings
+):
+    trained = settings.TRAINING_DIR / "one" / "weights.safetensors"
+    trained.parent.mkdir(parents=True)
+    shutil.copyfile(active_model.file, trained)
+    shutil.copyfile(active_model.file.with_suffix(".json"), trained.with_suffix(".json"))
+    active_model.delete()
+    version = version_register(weights=trained)
+    version_activate(version=version)
+    shutil.rmtree(trained.parent)
+    weights._load.cache_clear()
+    job = detection_request(slide=make_slide(), by=alice)
+    detect(shard_pk=job.shards.get().pk)
+    job.refresh_from_db()
+    assert job.state == "succeeded", job.traceback
+    assert (job.run.model, trained.exists()) == (version, True)
 
 
 def test_the_cache_keeps_what_was_used_last_and_what_is_in_use(bucket, make_slide, settings):

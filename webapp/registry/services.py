@@ -13,6 +13,7 @@ from django.db import transaction
 
 from webapp.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
+from webapp.slides.storage import weights_fetched, weights_keep
 
 
 def version_register(*, weights: Path, name: str = "", parent: ModelVersion | None = None) -> ModelVersion:
@@ -28,11 +29,18 @@ def version_register(*, weights: Path, name: str = "", parent: ModelVersion | No
         raise DomainError(f"The weights {weights.name} or their card cannot be read: {error}") from error
     if card.get("sha256") != sha256:
         raise DomainError(f"The weights {weights.name} are not those that their card describes (SHA-256 differs).")
+    if weights.is_relative_to(settings.TRAINING_DIR):
+        weights_keep(weights, sha256)
     version, _ = ModelVersion.objects.get_or_create(
         sha256=sha256,
         defaults={"name": name or card["name"], "path": _path(weights), "card": card, "parent": parent},
     )
     return version
+
+
+def version_weights(*, version: ModelVersion) -> Path:
+    """The weights of a version, on this machine now."""
+    return weights_fetched(version.file, version.sha256)
 
 
 def version_activate(*, version: ModelVersion) -> None:
@@ -53,7 +61,7 @@ def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotio
         replaced = next((one for one in versions.values() if one.state == ModelVersion.State.ACTIVE), None)
         if replaced is not None and replaced.pk == version.pk:
             raise DomainError(f"{version} is the active version already.")
-        if not version.file.is_file():
+        if not version_weights(version=version).is_file():
             raise DomainError(f"The weights of {version} are not there any more; it cannot be used.")
         promotion: Promotion = Promotion.objects.create(
             version=version, replaced=replaced, by=by, reason=reason.strip()

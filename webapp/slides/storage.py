@@ -4,7 +4,8 @@ Whoever opens a slide asks `slide_held` or `slide_fetched` for its file. Without
 one, the slide's folder is brought here first, and the folders used longest ago make room for it.
 
 Uploads and preparing happen in SLIDE_DIR, so the ingest workers share it with the web; `slide_keep` then puts the
-result into the bucket. Detection workers and tile servers elsewhere need the bucket alone.
+result into the bucket. Detection workers and tile servers elsewhere need the bucket alone; weights that were trained
+here are in it, too.
 """
 
 from __future__ import annotations
@@ -62,6 +63,31 @@ def thumbnail_read(slide: Slide) -> bytes:
     return data
 
 
+def weights_keep(path: Path, sha256: str) -> None:
+    """Put weights that were trained here, and the card beside them, into the bucket, for workers elsewhere."""
+    if (bucket := _bucket()) is not None:
+        for one in (path, path.with_suffix(".json")):
+            bucket.upload_file(str(one), f"weights/{sha256}{one.suffix}")
+
+
+def weights_fetched(path: Path, sha256: str) -> Path:
+    """The weights on this machine, fetched with their card where they are missing; a few MB, so they stay.
+
+    Where the bucket has none either nothing is done: who opens the file says so.
+    """
+    if path.exists() or (bucket := _bucket()) is None:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for one in (path.with_suffix(".json"), path):  # the weights last: they say that both are there
+        partial = one.with_name(f"{one.name}.{os.getpid()}")
+        try:
+            bucket.download_file(f"weights/{sha256}{one.suffix}", str(partial))
+        except ClientError:
+            return path
+        partial.replace(one)
+    return path
+
+
 def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
     """Put the folder of a prepared slide into the bucket, but for one file. Doing so twice is doing it once."""
     if (bucket := _bucket()) is None:
@@ -78,6 +104,19 @@ def slide_forget(slide: Slide) -> None:
     if (bucket := _bucket()) is not None:
         bucket.objects.filter(Prefix=f"{slide.pk}/").delete()
     shutil.rmtree(slide.folder, ignore_errors=True)
+
+
+def bucket_make() -> bool:
+    """Make the bucket of the settings; False where it is there already. Raises what boto3 raises."""
+    bucket = _bucket()
+    try:
+        bucket.meta.client.head_bucket(Bucket=bucket.name)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        bucket.create()
+        return True
+    return False
 
 
 def _bucket() -> Any:

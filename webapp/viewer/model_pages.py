@@ -141,19 +141,23 @@ def judgement(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A candidate and the active version side by side, with verdict and reason."""
     found: Judgement = get_object_or_404(Judgement.objects.select_related("job", "version", "active"), pk=pk)
     result = found.result or {}
-    curves = {side: result[side]["curve"] for side in ("candidate", "active")} if result else {}
+    names = {"candidate": str(found.version), "active": str(found.active)} if result else {}
+    curves = [
+        {
+            "name": name,
+            "points": result[side]["curve"],
+            "at_half": {k: result[side][k] for k in ("recall", "precision")},
+        }
+        for side, name in names.items()
+    ]
     context = {
         "judgement": found,
         "result": result,
         "curves": curves,
         "at_half": {
-            side: {"value": result[side]["f1_at_0.5"], "interval": result[side]["f1_at_0.5_interval"]}
-            for side in curves
+            side: {"value": result[side]["f1_at_0.5"], "interval": result[side]["f1_at_0.5_interval"]} for side in names
         },
-        "sources": [
-            (source, result["candidate"]["by_source"][source], result["active"]["by_source"].get(source))
-            for source in (result["candidate"]["by_source"] if result else ())
-        ],
+        "sources": _by_source(result),
         "differences": [
             (version, [(number, one) for number, one in enumerate(result["differences"]) if one["by"] == side])
             for side, version in (("candidate", found.version), ("active", found.active))
@@ -194,6 +198,16 @@ def removal(request: HttpRequest) -> HttpResponse:
         "sets": LabelledSet.objects.all(),
     }
     return render(request, "removal.html", context)
+
+
+def _by_source(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each laboratory or scanner of the locked cases both sides, and by how much max F1 differs."""
+    rows = []
+    for source, candidate in result["candidate"]["by_source"].items() if result else ():
+        active = result["active"]["by_source"][source]
+        difference = candidate["max_f1"] - active["max_f1"]
+        rows.append({"source": source, "candidate": candidate, "active": active, "difference": difference})
+    return rows
 
 
 def _may_be_free() -> QuerySet[Slide]:
