@@ -168,7 +168,7 @@ def judge(
 
 
 def verdict(
-    paired: dict[str, tuple[float, float, float]], cases: int, alone: tuple[int, int] | None
+    paired: dict[str, tuple[float, float, float]], cases: int, alone: tuple[int, int] | None = None
 ) -> tuple[str, str]:
     """By `RULE`: "better", "worse" or "cannot tell", and why. paired: as `paired_intervals` gives it.
 
@@ -187,7 +187,7 @@ def verdict(
     change = f"Max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which"
     if low > 0:
         if more:
-            return "cannot tell", f"{change} is above 0, but: {alarms} A person has to weigh the one against the other."
+            return "cannot tell", f"{change} is above 0. {alarms} A person has to weigh the one against the other."
         return "better", f"{change} is above 0. {alarms}"
     return "worse" if more else "cannot tell", f"{change} holds 0. {alarms}"
 
