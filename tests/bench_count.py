@@ -8,23 +8,27 @@ the figures and the plans of the queries. Not a test: what it measures depends o
 from __future__ import annotations
 
 import argparse
-import http.client
+import contextlib
+import json
 import os
-import queue
 import random
+import re
+import selectors
 import signal
 import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
+from collections import deque
 from pathlib import Path
+from typing import Any, cast
+from unittest import mock
 from uuid import UUID
 
 import psutil
 
-import tests.services  # noqa: F401  # PostgreSQL and Redis of its own
+import tests.services  # PostgreSQL and Redis of its own
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
@@ -43,7 +47,7 @@ def main() -> None:
     arguments.add_argument("--each", type=int, default=2000, help="candidates a slide")
     arguments.add_argument("--rate", type=float, default=200, help="requests a second")
     arguments.add_argument("--seconds", type=float, default=20)
-    arguments.add_argument("--asked", type=int, default=1000, help="slides that are asked for")
+    arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--port", type=int, default=8690)
     given = arguments.parse_args()
 
@@ -58,20 +62,41 @@ def main() -> None:
     print(f"{given.slides} slides with {given.each} candidates each, filled in {time.monotonic() - began:.0f} s")
     show_plans(slides[0])
     show_hotspots()
+    postgres = int((tests.services.folder / "postgres" / "postmaster.pid").read_text().split()[0])
     server = start(given.port)
+    client = Client(given.port, token)
+    gets = [client.question(f"/api/v1/slides/{pk}/mitosis-count/") for pk in slides]
     try:
-        addresses = [f"/api/v1/slides/{pk}/mitosis-count/" for pk in slides[: given.asked]]
         began = time.monotonic()
-        drive(given.port, token, addresses, rate=1e6, seconds=1)
-        print(f"every slide for the first time: {len(addresses) / (time.monotonic() - began):.1f} a second")
-        drive(given.port, token, addresses * 2, rate=1e6, seconds=1)  # until both processes know all
-        for _ in range(3):
-            asked = random.choices(addresses, k=int(given.rate * given.seconds))
-            before = cpu_seconds(server.pid)
-            took = drive(given.port, token, asked, given.rate, given.seconds)
-            used = 1000 * (cpu_seconds(server.pid) - before) / len(took)
-            report(f"{given.rate:g} a second, any slide", took)
-            print(f"    CPU of the web server for each: {used:.1f} ms", flush=True)
+        client.drive(gets, rate=1e6, connections=4)
+        print(f"every slide for the first time: {len(gets) / (time.monotonic() - began):.1f} a second", flush=True)
+
+        def measure(name: str, writes: float = 0, fresh: float = 0) -> None:
+            """A round. writes: verdicts a second besides; fresh: share that asks for a threshold of its own."""
+            questions: list[bytes] = []
+            while len(questions) < given.rate * given.seconds:
+                if random.random() < writes / given.rate:
+                    place = {"label": "mitotic", "x": random.uniform(0, 80_000), "y": random.uniform(0, 60_000)}
+                    questions.append(client.question(f"/api/v1/slides/{random.choice(slides)}/figures/", place))
+                elif random.random() < fresh:
+                    threshold = f"?min_score={random.uniform(0.4, 0.9):.6f}"
+                    questions.append(
+                        client.question(f"/api/v1/slides/{random.choice(slides)}/mitosis-count/{threshold}")
+                    )
+                else:
+                    questions.append(random.choice(gets))
+            before = cpu_seconds(server.pid), time.process_time(), cpu_seconds(postgres)
+            took = client.drive(questions, given.rate)
+            after = cpu_seconds(server.pid), time.process_time(), cpu_seconds(postgres)
+            report(f"{given.rate:g} a second, {name}", took)
+            parts = zip(("web server", "client", "PostgreSQL"), before, after, strict=True)
+            used = ", ".join(f"{part} {1000 * (end - begin) / len(took):.2f}" for part, begin, end in parts)
+            print(f"    CPU for each, in ms: {used}", flush=True)
+
+        for number in range(given.rounds):
+            measure("any slide, " + ("in Redis, half in each process" if number == 0 else "in memory"))
+        measure("any slide, 5 verdicts a second besides", writes=5)
+        measure("any slide, 1 % with a threshold that nobody has asked for", fresh=0.01)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
@@ -136,7 +161,8 @@ def show_plans(slide: str) -> None:
     from webapp.results.selectors import mitosis_count_seen, question
 
     reader = User.objects.get()
-    with CaptureQueriesContext(connection) as queries:
+    # With the values in the SQL, so that each can be explained by itself.
+    with mock.patch("webapp.prepared._cursor", connection.cursor), CaptureQueriesContext(connection) as queries:
         mitosis_count_seen(user=reader, slide=UUID(slide), run=None, asked=question())
     for query in queries:
         with connection.cursor() as cursor:
@@ -177,49 +203,88 @@ def start(port: int) -> subprocess.Popen[bytes]:
     raise SystemExit("the server does not start")
 
 
-def drive(port: int, token: str, addresses: list[str], rate: float, seconds: float) -> list[float]:
-    """Ask for the addresses, one every 1 / rate s; returns how long each took from when it was due, in s."""
-    due: queue.Queue[tuple[float, str] | None] = queue.Queue()
-    took: list[float] = []
-    failed: list[str] = []
+class Client:
+    """Connections that are kept open, and what is sent on them: in one thread, which takes little of the machine."""
 
-    def work() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while (job := due.get()) is not None:
-            try:
-                connection.request("GET", job[1], headers={"Authorization": f"Token {token}"})
-                answer = connection.getresponse()
-            except http.client.RemoteDisconnected:  # the server closes connections that were idle for 2 s
-                connection.close()
-                connection.request("GET", job[1], headers={"Authorization": f"Token {token}"})
-                answer = connection.getresponse()
-            body = answer.read()
-            took.append(time.monotonic() - job[0])
-            if answer.status != 200:
-                failed.append(f"{answer.status} {body[:200]!r}")
-        connection.close()
+    def __init__(self, port: int, token: str) -> None:
+        self._port = port
+        self._head = f"Host: 127.0.0.1:{port}\r\nAuthorization: Token {token}\r\n"
+        self._ready: deque[socket.socket] = deque()
+        self._waiting = selectors.DefaultSelector()
 
-    workers = [threading.Thread(target=work) for _ in range(16)]
-    for worker in workers:
-        worker.start()
-    began = time.monotonic()
-    for number, address in enumerate(addresses[: int(rate * seconds)]):
-        at = began + number / rate
-        time.sleep(max(at - time.monotonic(), 0))
-        due.put((at, address))
-    for _ in workers:
-        due.put(None)
-    for worker in workers:
-        worker.join()
-    if failed:
-        raise SystemExit(f"{len(failed)} of {len(took)} failed: {failed[0]}")
-    return took
+    def question(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+        """The bytes of a request; a POST where there is a body."""
+        if body is None:
+            return f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode()
+        data = json.dumps(body)
+        kind = f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+        return f"POST {path} HTTP/1.1\r\n{self._head}{kind}\r\n{data}".encode()
+
+    def drive(self, questions: list[bytes], rate: float, connections: int = 32) -> list[float]:
+        """Ask, one every 1 / rate s, on as many connections; returns how long each took from when it was due, in s."""
+        took: list[float] = []
+        began, sent = time.monotonic(), 0
+        while len(took) < len(questions):
+            now = time.monotonic()
+            while sent < len(questions) and began + sent / rate <= now and len(self._waiting.get_map()) < connections:
+                self._send(questions[sent], began + sent / rate)
+                sent += 1
+            full = sent == len(questions) or len(self._waiting.get_map()) == connections
+            until = None if full else max(began + sent / rate - time.monotonic(), 0)
+            for key, _ in self._waiting.select(until):
+                if self._received(key):
+                    took.append(time.monotonic() - key.data[1])
+        return took
+
+    def _send(self, question: bytes, due: float) -> None:
+        link = self._ready.popleft() if self._ready else self._opened()
+        try:
+            link.sendall(question)
+        except OSError:  # the server closes connections that were idle for 2 s
+            link = self._opened()
+            link.sendall(question)
+        self._waiting.register(link, selectors.EVENT_READ, (question, due, bytearray()))
+
+    def _opened(self) -> socket.socket:
+        link = socket.create_connection(("127.0.0.1", self._port))
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return link
+
+    def _received(self, key: selectors.SelectorKey) -> bool:
+        """Whether the answer is whole."""
+        link, (question, due, answer) = cast(socket.socket, key.fileobj), key.data
+        piece = link.recv(1 << 16)
+        answer += piece
+        head, found, body = bytes(answer).partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        whole = bool(found) and length is not None and len(body) >= int(length[1])
+        if piece and not whole:
+            return False
+        self._waiting.unregister(link)
+        if not whole:
+            link.close()
+            if answer:
+                raise SystemExit(f"half an answer: {bytes(answer)[:300]!r}")
+            self._send(question, due)  # the connection had ended before
+            return False
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"refused: {bytes(answer)[:400]!r}")
+        if b"connection: close" in head.lower():
+            link.close()
+        else:
+            self._ready.append(link)
+        return True
 
 
-def cpu_seconds(web: int) -> float:
-    """What the web server has used so far."""
-    processes = [psutil.Process(web), *psutil.Process(web).children(recursive=True)]
-    return sum(process.cpu_times().user + process.cpu_times().system for process in processes)
+def cpu_seconds(pid: int) -> float:
+    """What a process and those that it started have used so far."""
+    own = psutil.Process(pid)
+    total = own.cpu_times().children_user + own.cpu_times().children_system  # those that have ended
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def report(name: str, took: list[float]) -> None:

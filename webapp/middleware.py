@@ -16,7 +16,8 @@ from webapp.logs import log_about
 _POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 _POLICY_DOCS = _POLICY + "; script-src 'self' 'unsafe-inline'"
 _SLOW_SECONDS = 1.0
-_MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/tiles_files)/)")  # logged only when slow or wrong
+# Logged only when slow or wrong.
+_MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
 
 _View = Callable[[HttpRequest], HttpResponse]
 _log = logging.getLogger(__name__)

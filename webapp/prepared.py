@@ -1,17 +1,20 @@
 """Queries that are asked thousands of times a minute: built by the ORM once, then asked with other values.
 
-Building a query and its SQL costs Django several times what the database needs to answer it. What is kept is the SQL
-of an ordinary queryset, so that the rules in it (who sees which slide) stay where they are.
+Building a query and its SQL costs Django several times what the database needs to answer it, and so does planning it
+cost PostgreSQL. What is kept is the SQL of an ordinary queryset, so that the rules in it (who sees which slide) stay
+where they are, and on each connection to PostgreSQL its plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+import psycopg
 from django.db import OperationalError, connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 Value = int | str | UUID | datetime
@@ -55,10 +58,19 @@ class Prepared:
 
 
 def _rows(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
+
+
+def _cursor() -> CursorWrapper:
+    """Django's, but on PostgreSQL one whose statements are prepared; its own puts the values into the SQL."""
+    if connection.vendor != "postgresql":
+        return connection.cursor()
+    connection.ensure_connection()
+    cursor = cast(CursorWrapper, psycopg.Cursor(connection.connection))  # the stubs take a wrapper for what it wraps
+    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
 
 
 def _stand_in(number: int, value: Value) -> Value:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from webapp.api.direct import DirectView
 from webapp.api.lookup import checked, run_or_newest
 from webapp.results.selectors import mitosis_count_seen, question
 from webapp.slides.models import Slide
@@ -145,7 +144,7 @@ _EXAMPLE = {
 }  # fmt: skip
 
 
-class CountView(APIView):
+class CountView(DirectView):
     """The number."""
 
     @extend_schema(
@@ -153,13 +152,20 @@ class CountView(APIView):
         responses=CountSerializer,
         examples=[OpenApiExample("a slide that was reviewed in part", value=_EXAMPLE, response_only=True)],
     )
-    def get(self, request: Request, pk: UUID) -> Response:
-        """The mitotic count of a slide with its hotspots and score, and what they rest on."""
-        query = checked(CountQuerySerializer, request.query_params)
+    def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
+        """The mitotic count of a slide with its hotspots and score, and what they rest on.
+
+        Whoever asks again with the ETag as `If-None-Match` is answered 304 where nothing has changed.
+        """
+        query = checked(CountQuerySerializer, request.GET) if request.GET else {}
         run = query.pop("run", None)
-        count = mitosis_count_seen(user=request.user, slide=pk, run=run, asked=question(**query))
+        count = mitosis_count_seen(user=user, slide=pk, run=run, asked=question(**query))
         if count is None:  # say which of the reasons it is
-            slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+            slide: Slide = get_object_or_404(Slide.objects.visible_to(user), pk=pk)
             run_or_newest(slide, run)
             raise Http404
-        return Response(count)
+        same = request.headers.get("If-None-Match") == count.tag
+        response = HttpResponse(status=304) if same else HttpResponse(count.body, content_type="application/json")
+        response["ETag"] = count.tag
+        response["Cache-Control"] = "private, no-cache"
+        return response

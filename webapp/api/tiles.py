@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -11,14 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
-from rest_framework.views import APIView
+from rest_framework.response import Response
 
 from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
-from webapp.access.authentication import person_asking
-from webapp.api.errors import NOT_FOUND, bare_problem
-from webapp.errors import DomainError
+from webapp.api.direct import DirectView
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
 from webapp.slides.services import slide_identity_seen
@@ -27,29 +22,13 @@ from webapp.slides.storage import slide_fetched, thumbnail_read
 _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
 
-class _PictureView(APIView):
-    """Pictures are asked for by the thousand, so they go past what DRF does around a call (negotiating the form of the
-    answer, a request object of its own, counting calls): it would cost several times what the picture does.
-    """
+class _PictureView(DirectView):
+    """Pictures are not counted: who moves over a slide asks for hundreds. A file that cannot be read has none."""
 
-    get: Callable[..., HttpResponse]
+    throttle_classes = ()
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"}:
-            return cast(HttpResponse, super().dispatch(request, *args, **kwargs))
-        try:
-            user = person_asking(request)
-            if not user.is_authenticated:
-                raise NotAuthenticated
-            return self.get(request, user, *args, **kwargs)
-        except (AuthenticationFailed, NotAuthenticated) as error:
-            response = bare_problem(401, str(error.detail))
-            response["WWW-Authenticate"] = "Token"
-            return response
-        except DomainError as error:
-            return bare_problem(error.status, str(error))
-        except (Http404, SlideError):
-            return bare_problem(404, NOT_FOUND)
+    def handle_exception(self, exc: Exception) -> Response:
+        return super().handle_exception(Http404() if isinstance(exc, SlideError) else exc)
 
 
 def _slide(user: User, pk: UUID) -> Slide:

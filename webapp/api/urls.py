@@ -49,10 +49,10 @@ router.register("removals", RemovalViewSet, basename="removal")
 router.register("trainings", TrainingViewSet, basename="training")
 
 urlpatterns = [
-    # First, as nothing is asked for more often.
+    # First, as these are asked for by the thousand.
     path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
-    path("", include(router.urls)),
     path("slides/<uuid:pk>/mitosis-count/", CountView.as_view(), name="mitosis-count"),
+    path("", include(router.urls)),
     path("slides/<uuid:pk>/export/", SlideExportView.as_view(), name="export"),
     path("slides/<uuid:pk>/import/", SlideImportView.as_view(), name="import"),
     path("slides/<uuid:pk>/reports/", ReportsView.as_view(), name="reports"),

@@ -12,6 +12,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any, Literal
 from uuid import UUID
@@ -19,6 +20,7 @@ from uuid import UUID
 import numpy as np
 import shapely
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -150,24 +152,41 @@ def _visible_bases(sees_all: bool, *, user: int | None = None, **asked: UUID) ->
 _newest_or_asked = Prepared(_visible_bases)
 
 
+@dataclass(frozen=True)
+class CountAnswer:
+    """The count of a run with everything that it rests on. It is remembered, so nobody may change it."""
+
+    values: dict[str, Any]
+
+    @cached_property
+    def body(self) -> bytes:
+        """As JSON."""
+        return json.dumps(self.values, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @cached_property
+    def tag(self) -> str:
+        """Names these bytes and no others, in every process (an ETag)."""
+        return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+
+
 def mitosis_count(*, run: Run, asked: Question) -> dict[str, Any]:
     """The count of a run, with hotspots and score. Without um/px there is no area and no score; `reason` says so.
 
     The answer is remembered, so nobody may change it.
     """
-    return _count(Basis.of(_bases(Run.objects.filter(pk=run.pk)).get()), asked)
+    return _count(Basis.of(_bases(Run.objects.filter(pk=run.pk)).get()), asked).values
 
 
-def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, asked: Question) -> dict[str, Any] | None:
+def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, asked: Question) -> CountAnswer | None:
     """The same of a slide's newest run, or of the one that is asked for; None where the person sees no such run."""
     sees_all, values = viewer_values(user)
     rows = _newest_or_asked(sees_all, **values, slide=slide, **({"pk": run} if run else {}))
     return _count(Basis.of(rows[0]), asked) if rows else None
 
 
-def _count(basis: Basis, asked: Question) -> dict[str, Any]:
+def _count(basis: Basis, asked: Question) -> CountAnswer:
     stale = _stale(basis, asked)
-    return _remembered.get((basis, asked, *stale), lambda: _answer(basis, asked, stale))
+    return _remembered.get((basis, asked, *stale), lambda: CountAnswer(_answer(basis, asked, stale)))
 
 
 def _answer(basis: Basis, asked: Question, stale: list[str]) -> dict[str, Any]:
@@ -361,10 +380,10 @@ class _Remembered:
     """The last results of this process by everything that they follow from, so that none can be out of date."""
 
     def __init__(self) -> None:
-        self._results: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
+        self._results: OrderedDict[Hashable, CountAnswer] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def get(self, key: Hashable, make: Callable[[], CountAnswer]) -> CountAnswer:
         """The result of this key, made where it is not there."""
         with self._lock:
             if key in self._results:
