@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -14,6 +15,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from webapp.access.models import Answer
+from webapp.access.throttle import _Stock
 from webapp.jobs.models import Job
 from webapp.shared_memory import ask_again, ask_redis
 
@@ -161,3 +163,17 @@ def test_what_is_no_token_is_answered(db, client_of, header):
     client.credentials(HTTP_AUTHORIZATION=header.encode("utf-8", "surrogateescape").decode("latin-1"))
     answer = client.get("/api/v1/slides/")
     assert answer.status_code == 401 and answer["Content-Type"] == "application/problem+json"
+
+
+def test_handfuls_of_calls_are_never_more_than_the_limit(settings):
+    settings.CALLS_PER_MINUTE = 5000  # handfuls of five
+    processes = [_Stock(), _Stock()]
+    name = uuid4().hex
+    made = sum(processes[number % 2].take(name, 5000, 77) for number in range(5200))
+    assert made == 5000
+    alone = [processes[0].take(f"{name} too", 5000, 77) for _ in range(12)]
+    assert all(alone)
+    assert int(ask_redis(lambda redis: redis.get(f"calls:{name} too:77"))) == 15
+    others = sum(processes[1].take(f"{name} too", 5000, 77) for _ in range(6000))
+    assert others == 5000 - 15
+    assert processes[0].take(f"{name} too", 5000, 78)  # the next minute

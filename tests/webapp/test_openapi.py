@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jsonschema
 import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
@@ -92,6 +93,40 @@ def _fault(operation, headers, ids):
             raise
         return f"{error}"[:1500]
     return None
+
+
+def test_every_call_has_an_example_of_what_is_sent_and_answered_and_it_fits(client_of):
+    described = client_of(None).get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
+    missing = []
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+            for status, body in bodies.items():
+                for kind, media in body.get("content", {}).items():
+                    if media["schema"].get("format") == "binary" or status == "default":  # pictures; problem details
+                        continue
+                    examples = [one["value"] for one in media.get("examples", {}).values()]
+                    examples += [media["example"]] if "example" in media else []
+                    if not examples:
+                        missing.append(f"{method.upper()} {path}: {status} {kind}")
+                    whole = {**media["schema"], "components": described["components"]}
+                    schema = _as_json_schema(whole, sent=status == "request")
+                    for example in examples:
+                        jsonschema.validate(example, schema, format_checker=jsonschema.FormatChecker())
+    assert not missing, "\n".join(missing)
+
+
+def _as_json_schema(schema, sent):
+    """OpenAPI 3.0 says `nullable` where JSON Schema has null, and what is read only need not be sent."""
+    if isinstance(schema, list):
+        return [_as_json_schema(one, sent) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _as_json_schema(value, sent) for name, value in schema.items()}
+    if sent and "properties" in schema:
+        read_only = {name for name, one in schema["properties"].items() if one.get("readOnly")}
+        plain["required"] = [name for name in schema.get("required", []) if name not in read_only]
+    return {"anyOf": [plain, {"type": "null"}]} if plain.pop("nullable", False) is True else plain
 
 
 def test_errors_outside_of_the_views_have_the_same_form(client_of, alice, settings):

@@ -33,5 +33,5 @@ class DirectView(APIView):
             return self.get(request, user, *args, **kwargs)
         except Exception as error:
             answer = self.handle_exception(error)
-            body = JSONRenderer().render(answer.data)
-            return HttpResponse(body, status=answer.status_code, headers=dict(answer.items()))
+            headers = {**dict(answer.items()), "Content-Type": "application/problem+json"}
+            return HttpResponse(JSONRenderer().render(answer.data), status=answer.status_code, headers=headers)

@@ -1,8 +1,10 @@
-"""What every operation of the OpenAPI description has in common: one form of errors, and keys of calls sent twice."""
+"""What every operation of the OpenAPI description has: one form of errors, keys of calls sent twice, and examples."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from webapp.api.examples import example_of
 
 _PROBLEM = {
     "type": "object",
@@ -40,7 +42,18 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for path in result["paths"].values():
         for method, operation in path.items():
             if method in _METHODS:
+                _add_examples(operation)
                 operation["responses"].setdefault("default", refused)
             if method == "post":
                 operation.setdefault("parameters", []).append(_KEY)
     return result
+
+
+def _add_examples(operation: dict[str, Any]) -> None:
+    """To every body that has none of its own."""
+    bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+    for status, body in bodies.items():
+        for content_type, media in body.get("content", {}).items():
+            example = example_of(operation["operationId"], status, content_type, media["schema"])
+            if example is not None and "examples" not in media:
+                media["example"] = example
