@@ -65,11 +65,13 @@ _GEOJSON = {
     ],
 }
 
+_AFFECTED = {
+    "what": "the slide case-17, slide 1", "verdicts": 12, "mined_samples": 31, "sets": [], "trainings": ["autumn"],
+    "versions": ["autumn"], "active": "autumn", "mining_runs": [_MINING], "runs": 8,
+}  # fmt: skip
+
 SCHEMAS: dict[str, Any] = {
-    "Affected": {
-        "what": "the slide case-17, slide 1", "verdicts": 12, "mined_samples": 31, "sets": [], "trainings": ["autumn"],
-        "versions": ["autumn"], "active": "autumn", "mining_runs": [_MINING], "runs": 8,
-    },
+    "Affected": _AFFECTED,
     "Again": {"name": "autumn, without slide 1"},
     "CaseName": {"name": "case-17"},
     "Changed": {"changed": 31},
@@ -93,6 +95,7 @@ SCHEMAS: dict[str, Any] = {
         "cases": ["A00", "A01"], "frames": 20,
     },
     "LockedCase": {"id": 5, "name": "case-3", "at": _AT, "used_at": None},
+    "MadeHere": {"mitotic": 212, "non_mitotic": 418, "slides": 14, "people": 3},
     "MinedSample": {
         "id": 918, "slide": _SLIDE, "x": 24180.5, "y": 30977.25,
         "scores": [0.97, 0.95, 0.99, 0.96, 0.94, 0.98, 0.97, 0.95], "least": 0.94, "verdict": "", "verdict_at": None,
@@ -112,6 +115,11 @@ SCHEMAS: dict[str, Any] = {
     "Region": _REGION_EXAMPLE,
     "Reject": {"below": 0.9},
     "RemovalRequest": {"slide": _SLIDE, "reason": "consent withdrawn"},
+    "Removal": {
+        "id": 4, "slide": _SLIDE, "person": None, "labelled_set": None, "reason": "consent withdrawn", "by": "root",
+        "at": _AT, "ended_at": None,
+    },
+    "Removed": {**_AFFECTED, "id": 4},
     "Report": _REPORT_EXAMPLE,
     "Rerun": {"slides": [_SLIDE]},
     "RerunAnswer": {"jobs": [_JOB_ID], "refused": {}},

@@ -535,8 +535,8 @@ class RemovedSerializer(AffectedSerializer):
 class RemovalSerializer(serializers.ModelSerializer[Removal]):
     """One slide, person or labelled set that no training uses; ended_at: when that was taken back."""
 
-    person = serializers.CharField(source="person.username", default=None)
-    by = serializers.CharField(source="by.username", default=None)
+    person = serializers.CharField(source="person.username", default=None, allow_null=True)
+    by = serializers.CharField(source="by.username", default=None, allow_null=True)
 
     class Meta:
         model = Removal
