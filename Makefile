@@ -49,7 +49,7 @@ reproduce: install  ## the semi-supervised experiment of Table 1 (hours on a CPU
 	test -e runs/reproduce-parent/weights.safetensors || $(BIN)/python -m detector train "$(MITOSCOPE_DATA)/ami_br" \
 		--plan reproduce-parent --out runs/reproduce-parent --resume \
 		--mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
-	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" --out runs/reproduce \
+	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" --out runs/reproduce --agreement 0.95 \
 		--parent runs/reproduce-parent/weights.safetensors
 
 weights: install  ## train weights as the shipped ones were (most of a day on a CPU); needs MITOSCOPE_DATA
@@ -58,6 +58,8 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 		--parent runs/first/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
 	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-2 --held-out A04 --out runs/refine-2 --resume --compile \
 		--parent runs/refine/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-3 --held-out A04 --out runs/refine-3 --resume --compile \
+		--parent runs/refine-2/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.chaos $(ARGS)
