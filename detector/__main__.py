@@ -1,4 +1,4 @@
-"""`python -m detector`: detect, evaluate, train, mine, reproduce, benchmark.
+"""`python -m detector`: detect, evaluate, train, average, mine, reproduce, benchmark.
 
 Bad input ends in one sentence and exit status 2.
 """
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from detector import paper
 from detector.allocator import tune_allocator
+from detector.average import average_weights
 from detector.benchmark import PARTS, Bench
 from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
 from detector.datasets import read_dataset
@@ -107,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
     three.add_argument("--device", default="auto")
     three.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+    seven = commands.add_parser("average", help="the mean of several weights of one course")
+    seven.set_defaults(run=_average)
+    seven.add_argument("weights", nargs="+", type=Path, metavar="WEIGHTS", help="each the --parent of the next")
+    seven.add_argument("--dataset", type=Path, required=True, help="with the cases that none has learnt from")
+    seven.add_argument("--held-out", required=True, help="cases to judge on, e.g. A04")
+    seven.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors), with their card")
 
     five = commands.add_parser("mine", help="mine mitoses from unlabelled slides (section 3.2)")
     five.set_defaults(run=_mine)
@@ -246,6 +254,12 @@ def _train(options: argparse.Namespace) -> None:
             path = train_initial_model(train, validation, plan, options.out, **course)
         else:
             path = train_final_model(train, validation, read_mined(options.mined), plan, options.out, **course)
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _average(options: argparse.Namespace) -> None:
+    _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
+    path = average_weights(options.weights, held_out, options.out)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 

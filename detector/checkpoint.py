@@ -75,5 +75,13 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
+def refuse_learnt_from(path: Path, names: set[str]) -> None:
+    """ValueError where weights have learnt from one of these cases: they know what is hidden or held out of it."""
+    card = read_card(path)
+    learnt = [*card.get("data", []), *((card.get("parent") or {}).get("data") or [])]
+    if known := sorted(names & {name for source in learnt for name in source["case_names"]}):
+        raise ValueError(f"{path} has learnt from {', '.join(known)}, so it cannot be judged on them")
+
+
 def _floats(network: ResNet12) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from detector import paper
-from detector.checkpoint import load_weights
+from detector.checkpoint import load_weights, refuse_learnt_from
 from detector.detect import Scorer, detect
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Points, points, split_by_case
@@ -74,7 +74,7 @@ def compare(
     parent has learnt from one of the cases.
     """
     if course.get("parent") is not None:
-        _refuse_acquaintance(course["parent"], {case.name for case in cases})
+        refuse_learnt_from(course["parent"], {case.name for case in cases})
     rows, before, after = [], Evaluation([]), Evaluation([])
     for split in splits:
         say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
@@ -163,14 +163,6 @@ def right_among(samples: Sequence[MinedSample], truths: Points, mpp: float) -> i
     xy = points([(sample.x, sample.y) for sample in samples])
     scores = np.array([min(sample.scores) for sample in samples])
     return int(match(xy, scores, truths, paper.MATCH_RADIUS * paper.WORKING_MPP / mpp).sum())
-
-
-def _refuse_acquaintance(parent: Path, names: set[str]) -> None:
-    """Weights that have learnt from a case know what is hidden of it."""
-    _, card = load_weights(parent)
-    learnt = [*card.get("data", []), *(card.get("parent", {}).get("data") or [])]
-    if known := sorted(names & {name for source in learnt for name in source["case_names"]}):
-        raise ValueError(f"{parent} has learnt from {', '.join(known)}, so no labels of it can be hidden")
 
 
 def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float) -> dict[str, Any]:

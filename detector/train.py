@@ -304,10 +304,10 @@ class _Training:
             "iterations": self.iteration,
             "precision": self.precision,
             **self.lineage,
-            "data": _describe(self.train),
+            "data": describe(self.train),
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
-            "held_out": _describe(self.validation),
+            "held_out": describe(self.validation),
             "calibration": calibration,
         }
         if self.validation:
@@ -332,7 +332,7 @@ def _whole_iteration() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
+def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
     """Sources of some cases with their counts, for a card."""
     described = []
     for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):

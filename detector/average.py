@@ -1,0 +1,53 @@
+"""The mean of several weights of one course, which finds as much as the best of them and depends less on chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detector.checkpoint import load_weights, refuse_learnt_from, save_weights
+from detector.detect import Scorer
+from detector.errors import WeightsError
+from detector.evaluate import evaluate, summary
+from detector.hpf import Case
+from detector.train import describe
+from detector.version import code_version
+
+_OF_ONE = ("name", "sha256", "iterations", "calibration")  # what the card keeps of each
+
+
+@torch.no_grad()
+def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) -> Path:
+    """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
+
+    Each must have begun with the one before it (`--parent`), as the mean of strangers detects nothing; data and plan on
+    the card are those of the last. Raises WeightsError for networks of different widths or weights that are no such
+    course, ValueError where one has learnt from a case that is held out.
+    """
+    loaded = [load_weights(path) for path in paths]
+    for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
+        if (after.get("parent") or {}).get("sha256") != before["sha256"]:
+            raise WeightsError(f"{path} did not begin with the weights named before it; give a course in its order")
+    for path in paths:
+        refuse_learnt_from(path, {case.name for case in held_out})
+    network, last = loaded[-1]
+    if any(one.widths != network.widths or one.padded != network.padded for one, _ in loaded):
+        raise WeightsError("the weights are of networks of different widths; their mean is of none of them")
+    states = [one.state_dict() for one, _ in loaded]
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
+    card: dict[str, Any] = {
+        **last,
+        "name": out.stem,
+        "code_version": code_version(),
+        "average_of": [{key: one.get(key) for key in _OF_ONE} | {"plan": one["plan"]["name"]} for _, one in loaded],
+        "held_out": describe(held_out),
+        "calibration": None,
+        "metrics": summary(evaluate(Scorer(network, precision="fp32"), held_out)),
+    }
+    save_weights(network, out, card)
+    return out
