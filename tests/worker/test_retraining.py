@@ -114,6 +114,7 @@ def test_the_loop_from_files_and_verdicts_to_a_judgement(drawn_set, root, active
     assert len(training.manifest["mined"]) == 1
     assert {row["label"] for row in training.manifest["figures"]} == {"mitotic", "non_mitotic"}
     assert "nobody has judged" in training.warnings[0]
+    assert training.warnings[1].startswith("Few mined samples take part: 1.")
 
     job = do(train, training.job)
     assert job.state == State.SUCCEEDED, job.traceback

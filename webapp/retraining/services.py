@@ -47,6 +47,7 @@ from webapp.retraining.selectors import precision_of
 from webapp.slides.models import Slide
 
 _LOG_LINES = 500
+FEWEST_MINED = 20  # with fewer mined samples a training is warned of: what that brings is chance (docs/training.md)
 
 
 # ---- what is known ----------------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ def training_request(
         job = job_create(kind=Job.Kind.TRAIN, by=by)
         training: TrainingRun = TrainingRun.objects.create(
             name=name, job=job, parent=parent, plan=chosen, manifest=manifest, manifest_sha256=json_hash(manifest),
-            warnings=_warnings(wanted),
+            warnings=_warnings(wanted, len(manifest["mined"])),
         )  # fmt: skip
     return training
 
@@ -472,10 +473,17 @@ def _validation(names: Sequence[str], seed: int) -> list[str]:
     return sorted(drawn[: max(1, round(len(names) / 5))])
 
 
-def _warnings(samples: QuerySet[MinedSample]) -> list[str]:
+def _warnings(samples: QuerySet[MinedSample], mined: int) -> list[str]:
     runs = MiningRun.objects.filter(pk__in=samples.values("run"))
     known = {run: precision_of(run=run) for run in runs}
-    return [f"{run}: {said.sentence}" for run, said in known.items() if said.fit is not True]
+    said = [f"{run}: {precision.sentence}" for run, precision in known.items() if precision.fit is not True]
+    if 0 < mined < FEWEST_MINED:
+        said.append(
+            f"Few mined samples take part: {mined}. FG-WSI has a fixed share of the mitoses, so each is seen again and "
+            f"again; so few made a detector worse as often as better. Mine more slides first ({FEWEST_MINED} samples "
+            "or more), or give FG-WSI a smaller part of the ratio."
+        )
+    return said
 
 
 def _draw(key: str) -> float:
