@@ -112,7 +112,7 @@ def _start(folder: Path, stack: ExitStack, *command: str) -> subprocess.Popen[by
 
 
 def _slide(mm2: float) -> tuple[Any, float]:
-    """A prepared slide with about so much tissue, which is a half of what the drawing covers; what there really is."""
+    """A prepared slide with about so much tissue, which is a third of what the drawing covers; what there really is."""
     from detector.slide.drawn import draw_slide
     from detector.slide.prepare import prepare
     from webapp.slides.models import Slide, Study
@@ -120,7 +120,7 @@ def _slide(mm2: float) -> tuple[Any, float]:
 
     study, _ = Study.objects.get_or_create(name="Laboratory")
     slide = slide_create(study=study, case_identifier="", name=f"drawn, {mm2} mm2", file=None, user=None)
-    draw_slide(slide.file, size=int((mm2 / 0.55) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
+    draw_slide(slide.file, size=int((mm2 / 0.37) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
     from dataclasses import asdict
 
     slide = slide_prepared(slide=slide, facts=asdict(prepare(slide.file, slide.folder)))
