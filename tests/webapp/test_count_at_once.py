@@ -26,6 +26,7 @@ from webapp.registry.services import version_activate, version_promote, version_
 from webapp.results import selectors
 from webapp.results.imports import Review
 from webapp.results.services import review_import
+from webapp.shared_memory import ask_again
 from webapp.slides.models import Case, Membership, Study
 from webapp.slides.services import slide_delete, slide_set_mpp
 
@@ -191,6 +192,7 @@ def test_what_goes_past_drf_is_refused_in_the_same_form(client_of, alice, bob, m
         400: [client_of(alice).get(address + "?rule=none"), client_of(alice).get(address + "?min_score=x")],
     }
     settings.CALLS_PER_MINUTE = 1
+    ask_again()  # a busy machine may have kept Redis from answering in time a moment ago
     answers[429] = [[client_of(alice).get(address) for _ in range(3)][-1]]
     for status, refused in answers.items():
         for answer in refused:
