@@ -47,17 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except OSError as error:
-        print(
-            f"detector: {error.filename}: {error.strerror}" if error.filename else f"detector: {error}", file=sys.stderr
-        )
-        return 2
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except (DetectorError, ValueError) as error:
-        print(f"detector: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except KeyboardInterrupt:
         print("detector: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"detector: {sentence}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The mean of several weights of one course, which finds as much as the best of them and depends less on chance."""
+"""The mean of the weights after several stages of one course; what it brought is in docs/training.md."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from detector import paper
-from detector.checkpoint import load_weights, refuse_learnt_from
+from detector.checkpoint import load_weights, refuse_learnt_from, sha256_of
 from detector.detect import Scorer, detect
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Points, points, split_by_case
@@ -104,17 +104,18 @@ def _row(
     final = folder / "T+U" / WEIGHTS
     if not final.exists():
         train_final_model(labelled, test, read_mined(folder / "U"), plan, final.parent, **course)
-    of_t, of_both = (evaluate(Scorer(load_weights(weights)[0]), test) for weights in (initial, final))
-    better = of_both.max_f1()[0] > of_t.max_f1()[0]
+    of_t, of_both = Scorer(load_weights(initial)[0]), Scorer(load_weights(final)[0])
+    before, after = evaluate(of_t, test), evaluate(of_both, test)
+    better = after.max_f1()[0] > before.max_f1()[0]
     row = {
         **asdict(split),
         "mined": mined,
-        "T": summary(of_t),
-        "T+U": summary(of_both),
+        "T": summary(before),
+        "T+U": summary(after),
         "promoted": "T+U" if better else "T",
-        "detections": _detected(test[0], final if better else initial, folder),
+        "detections": _detected(test[0], of_both if better else of_t, sha256_of(final if better else initial), folder),
     }
-    return row, of_t, of_both
+    return row, before, after
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -193,14 +194,13 @@ def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float)
     return result
 
 
-def _detected(case: Case, weights: Path, folder: Path) -> int:
+def _detected(case: Case, scorer: Scorer, sha256: str, folder: Path) -> int:
     """Detect in the tiled slide of a case; `detections.json` has them in its px. Returns how many."""
-    network, card = load_weights(weights)
     path = folder / f"{case.name}.tif"
     write_tiled(path, case)
     with open_slide(path) as slide:
         assert slide.mpp is not None
-        found = detect(Scorer(network), WorkingFrame(slide, slide.mpp), min_score=paper.SCORE_THRESHOLD)
-    content = {"slide": path.name, "model": card["sha256"], "detections": found.rows()}
+        found = detect(scorer, WorkingFrame(slide, slide.mpp), min_score=paper.SCORE_THRESHOLD)
+    content = {"slide": path.name, "model": sha256, "detections": found.rows()}
     (folder / "detections.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     return len(found.scores)

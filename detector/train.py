@@ -196,9 +196,8 @@ class _Training:
     def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate(self.iteration)
-        x = (
-            patches.to(self.device).permute(0, 3, 1, 2).float().contiguous(memory_format=self.layout)
-        )  # (n, 3, 128, 128)
+        x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128)
+        x = x.contiguous(memory_format=self.layout)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.forward(x).flatten(1)  # (n, 2)
         loss = nn.functional.cross_entropy(logits.float(), labels.to(self.device))
