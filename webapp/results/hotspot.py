@@ -35,7 +35,7 @@ Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _SLACK = 1e-9  # of the reach: what counts as on the rim
-_WORK = 200_000  # pairs of figures (and edges of the ground): rims are searched when there are no more
+_WORK = 50_000  # pairs of figures (and edges of the ground): rims are searched when there are no more
 _PART = 500_000  # pairs that are looked at together
 _BINS = 8  # about, for each figure
 _FINEST = 1e-5  # of the reach: cells are not halved further
@@ -130,12 +130,14 @@ class Circle:
 
     def rims(self, x: Floats, y: Floats, around: Indices, ground: Ground) -> _Rims:
         radius = self.reach * (1 + _SLACK)
-        dx, dy = x - x[around, None], y - y[around, None]  # (rows, figures)
+        row, other = _between(x, x[around] - 2 * radius, x[around] + 2 * radius)
+        dx, dy = x[other] - x[around][row], y[other] - y[around][row]
         d = np.hypot(dx, dy)
-        always = (d == 0).sum(1)  # itself, and figures at the same place
-        row, other = np.nonzero((d > 0) & (d <= 2 * radius))
-        middle = np.arctan2(dy[row, other], dx[row, other])
-        half = np.arccos(d[row, other] / (2 * radius))
+        always = np.bincount(row[d == 0], minlength=len(around))  # itself, and figures at the same place
+        meet = np.flatnonzero((d > 0) & (d <= 2 * radius))
+        row, dx, dy, d = row[meet], dx[meet], dy[meet], d[meet]
+        middle = np.arctan2(dy, dx)
+        half = np.arccos(d / (2 * radius))
         start = (middle - half) % (2 * math.pi)
         end = start + 2 * half
         wraps = end >= 2 * math.pi
@@ -213,7 +215,7 @@ class Square:
         half, keep = self.reach * (1 + _SLACK), self.reach * (1 - _SLACK / 2)
         side_x = np.concatenate([x[around] - half, x[around] + half])
         low = np.concatenate([y[around], y[around]]) - half
-        row, other = np.nonzero(np.abs(x - side_x[:, None]) <= half * (1 + _SLACK))
+        row, other = _between(x, side_x - half * (1 + _SLACK), side_x + half * (1 + _SLACK))
         start, end = y[other] - half, y[other] + half
         rows, at = [row, np.arange(len(side_x))], [np.maximum(start, low[row]), low]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -287,7 +289,7 @@ def _searched(
     x: Floats, y: Floats, shape: Shape, ground: Ground, best: int, at: tuple[float, float], around: Indices
 ) -> tuple[int, tuple[float, float]]:
     """The best place on the rims of the shape around these figures, or the one that is known where none is better."""
-    rows = max(1, _PART // (len(x) + 6 * len(ground.edges_from)))
+    rows = max(1, int(_PART / _pairs(x, shape, ground)))
     for first in range(0, len(around), rows):
         rims = shape.rims(x, y, around[first : first + rows], ground)
         better = np.flatnonzero(rims.count > best)
@@ -355,11 +357,9 @@ class _Grid:
         high = np.concatenate([row - self._must - 1, row + self._may], axis=1)
         low, high = np.maximum(low, 0), np.minimum(high, self._rows - 1)
         use = (there >= 0) & (there < self._columns) & (low <= high)
-        begin = self._before[(there * self._rows + low)[use]]
-        length = self._before[(there * self._rows + high + 1)[use]] - begin
-        cell = np.repeat(np.nonzero(use)[0], length)
-        within = np.arange(len(cell)) - np.repeat(np.cumsum(length) - length, length)
-        return cell, self._by_bin[np.repeat(begin, length) + within]
+        begin, end = self._before[(there * self._rows + low)[use]], self._before[(there * self._rows + high + 1)[use]]
+        stretch, position = _unrolled(begin, end)
+        return np.nonzero(use)[0][stretch], self._by_bin[position]
 
 
 def _narrow(
@@ -370,7 +370,7 @@ def _narrow(
     Cells of positions are halved. `sure`: figures that every position in a cell holds; `near`: those that some do.
     """
     reach = shape.reach * (1 + _SLACK)
-    weight = len(x) + 6 * len(ground.edges_from)
+    weight = _pairs(x, shape, ground)
     half = grid.half
     cells = cells[_possible(shape, ground, *grid.middles(cells), half)]
     cell_x, cell_y = grid.middles(cells)
@@ -415,6 +415,27 @@ def _possible(shape: Shape, ground: Ground, x: Floats, y: Floats, half: float) -
         return np.ones(len(x), bool)
     # A smaller shape in the middle of the cell lies in every shape of the cell.
     return _allowed(shape, ground, x, y, shape.reach * (1 - _SLACK) - slack, slack)
+
+
+def _pairs(x: Floats, shape: Shape, ground: Ground) -> float:
+    """How many figures (and edges of the ground) have to be looked at around each figure, about."""
+    reached = np.searchsorted(x, x + 2 * shape.reach) - np.searchsorted(x, x - 2 * shape.reach)
+    return float(reached.mean()) + 6 * len(ground.edges_from)
+
+
+def _between(values: Floats, low: Floats, high: Floats) -> tuple[Indices, Indices]:
+    """All pairs of a row and the index of a value with low[row] <= value <= high[row]."""
+    order = np.argsort(values, kind="stable")
+    begin = np.searchsorted(values, low, "left", order)
+    row, position = _unrolled(begin, np.searchsorted(values, high, "right", order))
+    return row, order[position]
+
+
+def _unrolled(begin: Indices, end: Indices) -> tuple[Indices, Indices]:
+    """All pairs of a row and a number from begin[row] up to, and without, end[row]."""
+    length = end - begin
+    row = np.repeat(np.arange(len(begin)), length)
+    return row, np.arange(len(row)) + np.repeat(begin - (np.cumsum(length) - length), length)
 
 
 def _distinct(indices: Indices, below: int) -> Indices:
