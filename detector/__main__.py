@@ -29,7 +29,7 @@ from detector.evaluate import curve, evaluate, summary
 from detector.hpf import cases_of, split_by_case
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
-from detector.semi_supervised import compare, splits_of
+from detector.semi_supervised import compare, split_called, splits_of
 from detector.slide import Slide, WorkingFrame, open_slide
 from detector.train import Report, train_final_model, train_initial_model
 from detector.version import code_version
@@ -132,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     six.add_argument("--out", type=Path, required=True, help="folder for weights, mined samples and the table")
     six.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
     six.add_argument("--tests", help="cases to judge on, one split each, e.g. A01,A03,A04; default: the three richest")
+    six.add_argument(
+        "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
+    )
     six.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
     six.add_argument(
         "--parent", type=Path, metavar="WEIGHTS", help="both begin with these weights, which know none of the cases"
@@ -225,7 +228,8 @@ def _reproduce(options: argparse.Namespace) -> None:
     cases = read_dataset(options.dataset)
     richest = sorted(cases, key=lambda case: -sum(len(hpf.mitoses) for hpf in case.hpfs))[:3]
     tests = options.tests.split(",") if options.tests else sorted(case.name for case in richest)
-    splits = splits_of([case.name for case in cases], tests)
+    names = [case.name for case in cases]
+    splits = [split_called(text, names) for text in options.split] if options.split else splits_of(names, tests)
     with _training_bar(plan.iterations) as report:
         compare(
             cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write,

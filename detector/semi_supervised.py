@@ -64,6 +64,19 @@ def splits_of(names: Sequence[str], tests: Sequence[str]) -> list[Split]:
     return splits
 
 
+def split_called(text: str, names: Sequence[str]) -> Split:
+    """The split written as labelled:unlabelled:test, e.g. A02,A03:A00,A04:A01. Raises ValueError where it is none."""
+    parts = [tuple(part.split(",")) for part in text.split(":")]
+    if len(parts) != 3 or len(parts[2]) != 1:
+        raise ValueError(f"a split is written as labelled:unlabelled:test, e.g. A02,A03:A00,A04:A01, not {text}")
+    mentioned = [name for part in parts for name in part]
+    if unknown := sorted(set(mentioned) - set(names)):
+        raise ValueError(f"no case is called {', '.join(unknown)}; there are {', '.join(sorted(names))}")
+    if twice := sorted({name for name in mentioned if mentioned.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} cannot be on two sides of {text}")
+    return Split(parts[0], parts[1], parts[2][0])
+
+
 def compare(
     cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, agreement: float, say: Say, **course: Any
 ) -> list[dict[str, Any]]:
@@ -78,7 +91,7 @@ def compare(
     rows, before, after = [], Evaluation([]), Evaluation([])
     for split in splits:
         say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
-        row, of_t, of_both = _row(cases, split, plan, out / split.test, agreement, course)
+        row, of_t, of_both = _row(cases, split, plan, out, agreement, course)
         rows.append(row)
         before, after = Evaluation([*before.frames, *of_t.frames]), Evaluation([*after.frames, *of_both.frames])
         said, why = verdict(paired_intervals(after, before), len(rows))
@@ -92,18 +105,19 @@ def compare(
 
 
 def _row(
-    cases: Sequence[Case], split: Split, plan: Plan, folder: Path, agreement: float, course: dict[str, Any]
+    cases: Sequence[Case], split: Split, plan: Plan, out: Path, agreement: float, course: dict[str, Any]
 ) -> tuple[dict[str, Any], Evaluation, Evaluation]:
+    folder = out / split.test
     labelled, unlabelled, test = (
         split_by_case(cases, names)[1] for names in (split.labelled, split.unlabelled, (split.test,))
     )
-    initial = folder / "T" / WEIGHTS
+    initial = out / f"T {','.join(split.labelled)}" / WEIGHTS  # the same of every split that learns from these
     if not initial.exists():
-        train_initial_model(labelled, test, plan, initial.parent, **course)
+        train_initial_model(labelled, (), plan, initial.parent, **course)
     mined = _mined(unlabelled, initial, folder / "U", agreement)
     final = folder / "T+U" / WEIGHTS
     if not final.exists():
-        train_final_model(labelled, test, read_mined(folder / "U"), plan, final.parent, **course)
+        train_final_model(labelled, (), read_mined(folder / "U"), plan, final.parent, **course)
     of_t, of_both = Scorer(load_weights(initial)[0]), Scorer(load_weights(final)[0])
     before, after = evaluate(of_t, test), evaluate(of_both, test)
     better = after.max_f1()[0] > before.max_f1()[0]

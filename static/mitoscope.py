@@ -232,7 +232,7 @@ class Slide:
         )
 
     def export(self, form: str, **query: Any) -> bytes:
-        """geojson, csv, summary, midog ... as bytes; query as for the count."""
+        """geojson, csv, summary, midog or dicom, as bytes; query as for the count."""
         return self.server.download(f"slides/{self.id}/export/", format=form, **{k: str(v) for k, v in query.items()})
 
 

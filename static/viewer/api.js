@@ -13,7 +13,7 @@ export class ApiError extends Error {
 
 /**
  * @param {string} path below /api/v1/ or absolute
- * @param {{method?: string, body?: object, tag?: string}} [options] tag: what is known already (If-None-Match)
+ * @param {{method?: string, body?: object | Blob, type?: string, tag?: string}} [options] type: of a Blob; tag: what is known already (If-None-Match)
  * @returns {Promise<any>} the JSON answer, null where nothing has changed since `tag`; throws ApiError
  */
 export async function call(path, options = {}) {
@@ -24,13 +24,13 @@ export async function call(path, options = {}) {
   return data;
 }
 
-async function ask(path, { method = "GET", body, tag } = {}) {
+async function ask(path, { method = "GET", body, type = "application/json", tag } = {}) {
   const headers = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (body !== undefined) headers["Content-Type"] = type;
   if (tag) headers["If-None-Match"] = tag;
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   try {
-    return await fetch(new URL(path, root), { method, headers, body: body && JSON.stringify(body) });
+    return await fetch(new URL(path, root), { method, headers, body: body instanceof Blob ? body : body && JSON.stringify(body) });
   } catch {
     throw new ApiError("The server does not answer. Nothing is lost; try again in a moment.", 0);
   }
@@ -45,11 +45,11 @@ export async function candidates(slide, run) {
   return answer.arrayBuffer();
 }
 
-/** @param {{min_score: number, area_mm2?: string, shape?: string, rule?: string}} asked how to count; what is empty is left to the server */
-export const count = (slide, run, asked) => {
-  const given = Object.entries(asked).filter(([, value]) => value !== "");
-  return call(`slides/${slide}/mitosis-count/?${new URLSearchParams([["run", run], ...given])}`);
-};
+/** @param {URLSearchParams} asked the run, and how to count */
+export const count = (slide, asked) => call(`slides/${slide}/mitosis-count/?${asked}`);
+export const exportUrl = (slide, format, asked) => new URL(`slides/${slide}/export/?format=${format}&${asked}`, root).href;
+export const importFile = (slide, file) =>
+  call(`slides/${slide}/import/`, { method: "POST", body: file, type: /\.csv$/i.test(file.name) ? "text/csv" : "application/geo+json" });
 export const figures = (slide, run, version) =>
   call(`slides/${slide}/figures/?run=${run}`, { tag: version === null ? undefined : `"${run}-${version}"` });
 export const history = (slide, figure) => call(`slides/${slide}/figures/${figure}/`);

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { unpack } from "./columns.js";
+import { startFiles } from "./files.js";
 import { Histogram } from "./histogram.js";
 import { HpfTool } from "./hpf.js";
 import { followJob } from "./job.js";
@@ -86,6 +87,13 @@ async function open() {
     review.list();
     numbers.update();
   };
+  startFiles(at("files"), config.slide, {
+    asked: () => numbers.question(),
+    taken: async () => {
+      await Promise.all([regions.load(), review.refreshFigures()]);
+      numbers.update();
+    },
+  });
   const runs = new Runs(config, store, scene, {
     changed: () => overlay.update(),
     say,

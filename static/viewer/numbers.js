@@ -6,6 +6,8 @@ import { outlineOf } from "./geometry.js";
 const PAUSE = 150; // ms that the hand must rest before the server is asked
 const inWords = ({ interval: [low, high], unseen }) =>
   `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}, ${unseen} in it not looked at`;
+const ruleInWords = ({ value, to_next: more, rule: { id, version, cut_offs: [two, three], area_mm2: area, source } }) =>
+  `Score ${value}${more === null ? "" : `, ${more} more would be ${value + 1}`} · ${id} version ${version}: 2 from ${two}, 3 from ${three} in ${Number(area.toPrecision(3))} mm² · ${source}`;
 const whole = (value) => value.toLocaleString("en");
 
 export class Numbers {
@@ -17,15 +19,17 @@ export class Numbers {
   #again = false;
   #answer = null;
   #counted = -1;
+  #asked;
 
   /** @param {object} config of the page @param {import("./store.js").Store} store @param {import("./overlay.js").Scene} scene */
   constructor(config, store, scene) {
     [this.#config, this.#store, this.#scene] = [config, store, scene];
     this.at = Object.fromEntries([...document.querySelectorAll("[data-number]")].map((cell) => [cell.dataset.number, cell]));
     this.rests = document.getElementById("density");
+    this.rule = document.getElementById("rule-said");
     this.judged = document.getElementById("judged");
-    this.asked = Object.fromEntries(["area", "shape", "rule"].map((name) => [name, document.getElementById(`count-${name}`)]));
-    for (const choice of Object.values(this.asked)) choice.addEventListener("change", () => this.update());
+    this.#asked = Object.fromEntries(["area", "shape", "rule"].map((name) => [name, document.getElementById(`count-${name}`)]));
+    for (const choice of Object.values(this.#asked)) choice.addEventListener("change", () => this.update());
   }
 
   /** Show what the page counts, where that has changed. */
@@ -33,6 +37,13 @@ export class Numbers {
     if (!this.#store.loaded || this.#counted === this.#store.revision) return;
     this.#counted = this.#store.revision;
     this.#count(this.#store.numbers());
+  }
+
+  /** How the page counts, as the server is asked; what is not chosen is left to the server. */
+  question() {
+    const { area, shape, rule } = this.#asked;
+    const asked = { run: this.#config.run, min_score: this.#store.minScore, area_mm2: area.value, shape: shape.value, rule: rule.value };
+    return new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
   }
 
   /** Show what the page counts, and ask the server. */
@@ -49,9 +60,7 @@ export class Numbers {
     this.#asking = true;
     try {
       const { revision } = this.#store;
-      const { area, shape, rule } = this.asked;
-      const asked = { min_score: this.#store.minScore, area_mm2: area.value, shape: shape.value, rule: rule.value };
-      const answer = await api.count(this.#config.slide, this.#config.run, asked);
+      const answer = await api.count(this.#config.slide, this.question());
       if (revision === this.#store.revision) this.#show((this.#answer = answer));
       else this.#again = true; // it counts what holds no more
     } finally {
@@ -94,15 +103,14 @@ export class Numbers {
     }
     const area = answer.area_mm2;
     document.getElementById("hotspot-area").textContent = area ? `${Number(area.toPrecision(3))} mm²` : "";
-    const rule = reviewed.score?.rule;
     this.rests.textContent = [
       ...(tissue ? [`per mm² of ${tissue.toFixed(2)} mm² tissue`] : []),
       answer.model.name,
       ...(answer.reason ? [answer.reason] : []),
       ...(reviewed.hotspots?.[0] ? [inWords(reviewed.hotspots[0])] : []),
-      ...(rule ? [`score by ${rule.id}, version ${rule.version}`] : []),
       ...(answer.stale ?? []),
     ].join(" · ");
+    this.rule.textContent = reviewed.score ? ruleInWords(reviewed.score) : "";
   }
 
   #put(name, value) {

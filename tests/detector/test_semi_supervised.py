@@ -15,7 +15,7 @@ from detector.checkpoint import save_weights
 from detector.hpf import cases_of
 from detector.mine import MinedSample
 from detector.network import ResNet12
-from detector.semi_supervised import compare, right_among, splits_of, write_tiled
+from detector.semi_supervised import Split, compare, right_among, split_called, splits_of, write_tiled
 from detector.slide import open_slide
 from detector.train import WEIGHTS
 from tests.detector.test_train import PLAN
@@ -38,6 +38,16 @@ def test_a_test_case_that_is_not_there_and_too_few_cases_are_refused():
         splits_of(NAMES, ["B"])
     with pytest.raises(ValueError, match="three cases"):
         splits_of(NAMES[:2], ["A00"])
+
+
+def test_a_split_is_written_out_or_refused():
+    assert split_called("A00:A01:A02", NAMES) == Split(("A00",), ("A01",), "A02")
+    for text, why in [
+        ("A00:A01", "is written as"), ("A00:A01:A02,A01", "is written as"), ("A00:B:A02", "no case is called B"),
+        ("A00,A01:A01:A02", "A01 cannot be on two sides"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=why):
+            split_called(text, NAMES)
 
 
 def test_a_tiled_slide_has_every_mitosis_where_it_says(tmp_path):
@@ -71,7 +81,7 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     assert rows[0]["unlabelled"] == ("A01",)
     assert rows[0]["mined"]["hidden"] == sum(len(hpf.mitoses) for hpf in CASES[1].hpfs)
     assert rows[0]["T"]["mitoses"] == sum(len(hpf.mitoses) for hpf in CASES[2].hpfs)
-    cards = [json.loads((tmp_path / "A02" / part / "weights.json").read_text()) for part in ("T", "T+U")]
+    cards = [json.loads((tmp_path / part / "weights.json").read_text()) for part in ("T A00", "A02/T+U")]
     assert [card["data"][0]["case_names"] for card in cards] == [["A00"], ["A00"]]
     assert cards[1]["fg_wsi"] == rows[0]["mined"]["mined"]
     said = (tmp_path / "table.md").read_text()
@@ -82,9 +92,9 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     new = json.loads((tmp_path / "A02" / "detections.json").read_text())
     assert new["model"] == cards[better]["sha256"]
     assert len(new["detections"]) == rows[0]["detections"]
-    before = (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns
+    before = (tmp_path / "T A00" / WEIGHTS).stat().st_mtime_ns
     again = compare(CASES, splits, plan, tmp_path, say=heard.append, **course)
-    assert (tmp_path / "A02" / "T" / WEIGHTS).stat().st_mtime_ns == before
+    assert (tmp_path / "T A00" / WEIGHTS).stat().st_mtime_ns == before
     assert json.dumps(again) == json.dumps(rows)
 
 

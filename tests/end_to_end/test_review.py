@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import time
 
 import pytest
 
-from tests.browser import shoot
+from tests.browser import offences, shoot
 from webapp.annotations.models import Figure, Region, Verdict
 
 
@@ -268,3 +269,34 @@ def test_area_shape_and_rule_of_the_hotspot_are_chosen_on_the_page(slide, make_r
     page.keyboard.press("n")
     page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('11')")
     shoot(page, "review-rule")
+
+
+def test_findings_are_taken_away_as_the_page_counts_them_and_come_back(run, open_slide, alice, root, tmp_path):
+    page = open_slide(alice)
+    page.keyboard.press("j")
+    page.keyboard.press("n")
+    saved(page)
+    page.fill("#score", "0.6")
+    page.wait_for_selector("[data-number='ai-count']:has-text('20')")
+    page.click("#tab-files")
+    with page.expect_download() as download:
+        page.click("a[data-format='summary']")
+    row = next(csv.DictReader(download.value.path().open(encoding="utf-8")))
+    assert (row["min_score"], row["ai_count"], row["count"], row["run"]) == ("0.6", "20", "19", str(run.pk))
+    with page.expect_download() as download:
+        page.click("a[data-format='geojson']")
+    findings = tmp_path / "findings.geojson"
+    download.value.save_as(findings)
+
+    Figure.objects.all().delete()
+    page = open_slide(root, allow=("400",))
+    page.click("#tab-files")
+    page.set_input_files("#files [type=file]", findings)
+    page.wait_for_selector("#files [role=status]:has-text('1 verdict and 0 regions taken in.')")
+    page.wait_for_selector("#judged:has-text('1 judged: 0 mitotic, 1 not')")
+    shoot(page, "review-files")
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("a,b\\n", "utf-8")
+    page.set_input_files("#files [type=file]", damaged)
+    page.wait_for_selector("#files [role=status]:has-text('The CSV has no column')")
+    assert offences(page) == []

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from highdicom.ann import annread
 
 from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import figure_judge, region_draw
@@ -179,9 +180,10 @@ def test_a_study_comes_as_a_streamed_zip_of_what_one_may_see(client_of, alice, b
 
 @pytest.mark.parametrize(
     ("kind", "body"),
-    [("text/csv", b"a,b\n1,2\n"), ("text/csv", b"x,y,label\n1,2,perhaps\n"),
+    [("text/csv", b"a,b\n1,2\n"), ("text/csv", b"a,b\n"), ("text/csv", b""), ("text/csv", b"x,y,label\n1,2,perhaps\n"),
      ("text/csv", b"x,y,label\nnan,2,mitotic\n"),
-     ("text/csv", b"\xff\xfe"), ("text/csv", b"x,y,label\n99999,2,mitotic\n"), ("application/geo+json", b"{"),
+     ("text/csv", b"\xff\xfe"), ("application/geo+json", b""),
+     ("text/csv", b"x,y,label\n99999,2,mitotic\n"), ("application/geo+json", b"{"),
      ("application/geo+json", b'{"features": [3]}'), ("application/geo+json", b"7"), ("text/plain", b"x"),
      ("application/geo+json", b'[{"properties": {"classification": {"name": "Mitosis"}}, "geometry": {}}]'),
      ("application/geo+json", b'{"mitoscope": {"bounds_offset": [9, 9]}, "features": []}')],
@@ -191,3 +193,55 @@ def test_files_that_are_none_change_nothing_and_are_answered(client_of, alice, s
     answer = client_of(alice).post(f"/api/v1/slides/{slide.pk}/import/", body, content_type=kind)
     assert answer.status_code == 400
     assert reviewed(slide) == before
+
+
+def test_dicom_annotations_say_the_same(slide, get):
+    stored = annread(io.BytesIO(get(slide, "dicom").content))
+    assert (stored.AnnotationCoordinateType, stored.PixelOriginInterpretation) == ("2D", "VOLUME")
+    assert (str(stored.PatientID), stored.Modality) == (slide.case.identifier, "ANN")
+    points, areas = {}, []
+    for group in stored.get_annotation_groups():
+        xy = group.get_graphic_data(coordinate_type="2D")
+        if group.graphic_type.value == "POLYGON":
+            areas.append((group.AnnotationGroupLabel, np.asarray(xy[0])))
+            continue
+        _, scores, _ = group.get_measurements()
+        points[group.AnnotationGroupLabel] = [
+            (*map(float, at[0]), *map(float, said)) for at, said in zip(xy, scores, strict=True)
+        ]
+    assert points == {
+        "candidate, automatic": [(500.25, 500, pytest.approx(0.95)), (1200, 500, pytest.approx(0.6))],
+        "non-mitotic figure, semiautomatic": [(800, 500, pytest.approx(0.9))],
+        "unsure, semiautomatic": [(300, 900, pytest.approx(0.4))],
+        "mitotic figure, manual": [(1500.125, 1100)],
+    }
+    assert [name for name, _ in areas][:3] == ["Tumor", "Exclusion", "Hotspot 1"]
+    assert areas[0][1].tolist() == TUMOUR
+
+
+def test_dicom_annotations_point_at_the_image_where_it_is_dicom_and_always_at_the_same(slide, get, make, monkeypatch):
+    first, again, other = (annread(io.BytesIO(get(one, "dicom").content)) for one in (slide, slide, make("two.tif")))
+    named = [one.ReferencedImageSequence[0].ReferencedSOPInstanceUID for one in (first, again, other)]
+    assert named[0] == named[1] != named[2]
+    assert first.SOPInstanceUID != again.SOPInstanceUID and first.SeriesInstanceUID == again.SeriesInstanceUID
+    own = {"dicom.StudyInstanceUID": "1.2.3", "dicom.SeriesInstanceUID": "1.2.4", "dicom.SOPInstanceUID": "1.2.5"}
+    monkeypatch.setattr(exports, "_properties", lambda slide: own | {"dicom.PatientName": "Doe^Jane"})
+    stored = annread(io.BytesIO(get(slide, "dicom").content))
+    assert stored.StudyInstanceUID == "1.2.3"
+    assert stored.ReferencedSeriesSequence[0].SeriesInstanceUID == "1.2.4"
+    assert stored.ReferencedImageSequence[0].ReferencedSOPInstanceUID == "1.2.5"
+    assert "Doe" not in str(stored)
+
+
+def test_dicom_annotations_keep_a_case_of_any_name(alice, slide, get):
+    slide.case.identifier = "Fall\\Ä^1=" + "x" * 80
+    slide.case.save()
+    stored = annread(io.BytesIO(get(slide, "dicom").content))
+    assert str(stored.PatientID) == "Fall/Ä^1=" + "x" * 54
+
+
+def test_nothing_found_is_no_annotation_object_and_says_so(client_of, alice, make_slide, make_run):
+    slide = make_slide("empty.tif", mpp=1.0)
+    make_run(slide, [])
+    answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/export/?format=dicom")
+    assert answer.status_code == 409 and "needs a figure or a region" in answer.json()["detail"]

@@ -35,7 +35,7 @@ class ExportQuerySerializer(CountQuerySerializer):
 
     format = serializers.ChoiceField(
         choices=list(FORMATS),
-        help_text="geojson: for QuPath. csv: one line a figure. summary: the numbers in one line. midog: JSON in mm.",
+        help_text=" ".join(f"{key}: {form.name}. {form.holds}" for key, form in FORMATS.items()),
     )
 
 
@@ -69,6 +69,7 @@ class SlideExportView(APIView):
             (200, "application/geo+json"): OpenApiTypes.OBJECT,
             (200, "text/csv"): OpenApiTypes.STR,
             (200, "application/json"): OpenApiTypes.OBJECT,
+            (200, "application/dicom"): OpenApiTypes.BINARY,
         },
     )
     def get(self, request: Request, pk: UUID) -> HttpResponse:
@@ -143,10 +144,11 @@ class SlideImportView(Idempotent):
         """
         slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
         kind = (request.content_type or "").split(";")[0].strip()
+        body = cast(bytes, request.data or b"")  # of nothing no parser is asked
         if kind == "text/csv":
-            review = read_csv(cast(bytes, request.data))
+            review = read_csv(body)
         elif kind in {"application/geo+json", "application/json"}:
-            review = read_geojson(cast(bytes, request.data), bounds_offset(slide))
+            review = read_geojson(body, bounds_offset(slide))
         else:
             raise InvalidInput("Send text/csv or application/geo+json.")
         done = review_import(slide=slide, by=cast(User, request.user), review=review)

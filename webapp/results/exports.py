@@ -12,10 +12,11 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.core.serializers.json import DjangoJSONEncoder
 
 from detector.errors import SlideError
@@ -40,8 +41,10 @@ _CORNERS = 128  # of the polygon that stands for a circle
 
 @dataclass(frozen=True)
 class Format:
-    """A form of export. suffix: of its files."""
+    """A form of export. name, holds: for people. suffix: of its files."""
 
+    name: str
+    holds: str
     suffix: str
     content_type: str
     write: Callable[[Findings], bytes]
@@ -143,12 +146,26 @@ def midog(found: Findings) -> bytes:
     return json.dumps(body).encode()
 
 
+def dicom(found: Findings) -> bytes:
+    """A DICOM Microscopy Bulk Simple Annotations object: figures by label and origin, regions and hotspots."""
+    from webapp.results.dicom import annotation_object  # here, as highdicom takes half a second and few ask for it
+
+    areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
+    for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):
+        areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(_outline(found.slide, hotspot))))
+    return annotation_object(found, _properties(found.slide), CLASSES, areas)
+
+
 FORMATS = {
-    "geojson": Format("geojson", "application/geo+json", geojson),
-    "csv": Format("csv", "text/csv; charset=utf-8", figures_csv),
-    "summary": Format("summary.csv", "text/csv; charset=utf-8", summary_csv),
-    "midog": Format("midog.json", "application/json", midog),
-}
+    "geojson": Format(
+        "QuPath", "Figures, regions and hotspots as GeoJSON, moved to where QuPath crops the slide.",
+        "geojson", "application/geo+json", geojson,
+    ),
+    "csv": Format("Figures", "A line of CSV for each.", "csv", "text/csv; charset=utf-8", figures_csv),
+    "summary": Format("Numbers", "One line of CSV.", "summary.csv", "text/csv; charset=utf-8", summary_csv),
+    "midog": Format("MIDOG", "Points in mm, for grand-challenge.org.", "midog.json", "application/json", midog),
+    "dicom": Format("DICOM", "Microscopy Bulk Simple Annotations.", "dcm", "application/dicom", dicom),
+}  # fmt: skip
 
 
 def file_name(slide: Slide, form: Format) -> str:
@@ -179,14 +196,19 @@ def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]
 
 def bounds_offset(slide: Slide) -> tuple[int, int]:
     """Where the part of the slide that QuPath shows begins (openslide.bounds-x, -y), in level-0 px."""
+    properties = _properties(slide)
+    return int(properties.get("openslide.bounds-x", 0)), int(properties.get("openslide.bounds-y", 0))
+
+
+def _properties(slide: Slide) -> Mapping[str, str]:
+    """What the file says of itself. Raises DomainError where it cannot be opened."""
     try:
         with slide_held(slide) as path, open_slide(path) as file:
-            properties = file.properties
+            return file.properties
     except SlideError as error:
         raise DomainError(
-            "The file of this slide cannot be opened, so nobody can say where QuPath crops it."
+            "The file of this slide cannot be opened, so nobody can say what other programs take its corner for."
         ) from error
-    return int(properties.get("openslide.bounds-x", 0)), int(properties.get("openslide.bounds-y", 0))
 
 
 class _Pipe(io.RawIOBase):
@@ -240,20 +262,25 @@ def _region_feature(region: Region, shift: Callable[[float, float], list[float]]
 def _hotspot_feature(
     found: Findings, number: int, hotspot: dict[str, Any], shift: Callable[[float, float], list[float]]
 ) -> dict[str, Any]:
-    assert found.slide.mpp is not None, "without um/px there is no hotspot"
-    if hotspot["shape"] == "circle":
-        reach = math.sqrt(hotspot["area_mm2"] / math.pi)
-        angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
-        outline = [(reach * math.cos(angle), reach * math.sin(angle)) for angle in angles]
-    else:
-        half = math.sqrt(hotspot["area_mm2"]) / 2
-        outline = [(-half, -half), (half, -half), (half, half), (-half, half)]
-    mpp_x, mpp_y = found.slide.mpp
-    ring = [shift(hotspot["x"] + dx * 1000 / mpp_x, hotspot["y"] + dy * 1000 / mpp_y) for dx, dy in outline]
+    ring = [shift(x, y) for x, y in _outline(found.slide, hotspot)]
     measurements = {name: hotspot[name] for name in ("count", "count_per_mm2", "area_mm2")}
     feature = _area_feature(f"{found.run.pk}-hotspot-{number}", ring, HOTSPOT_CLASS, measurements)
     feature["properties"]["name"] = f"Hotspot {number}: {hotspot['count']} in {hotspot['area_mm2']:.4g} mm2"
     return feature
+
+
+def _outline(slide: Slide, hotspot: dict[str, Any]) -> list[tuple[float, float]]:
+    """Corners in level-0 px, of a circle many."""
+    assert slide.mpp is not None, "without um/px there is no hotspot"
+    if hotspot["shape"] == "circle":
+        reach = math.sqrt(hotspot["area_mm2"] / math.pi)
+        angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
+        corners = [(reach * math.cos(angle), reach * math.sin(angle)) for angle in angles]
+    else:
+        half = math.sqrt(hotspot["area_mm2"]) / 2
+        corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
+    mpp_x, mpp_y = slide.mpp
+    return [(hotspot["x"] + dx * 1000 / mpp_x, hotspot["y"] + dy * 1000 / mpp_y) for dx, dy in corners]
 
 
 def _area_feature(

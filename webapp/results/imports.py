@@ -36,10 +36,10 @@ def read_csv(data: bytes) -> Review:
     """Columns x, y, label; others are not read. Lines without a label are candidates that nobody judged."""
     try:
         rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+        if missing := {"x", "y", "label"} - set(rows.fieldnames or ()):
+            raise InvalidInput(f"The CSV has no column {', '.join(sorted(missing))}.")
         review = Review()
         for number, row in enumerate(rows, 2):
-            if missing := {"x", "y", "label"} - set(row):
-                raise InvalidInput(f"The CSV has no column {', '.join(sorted(missing))}.")
             if name := (row["label"] or "").strip().lower():
                 review.verdicts.append((*_point([row["x"], row["y"]], f"line {number}"), _label(name, number)))
             _check_number(review)

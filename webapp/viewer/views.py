@@ -21,6 +21,7 @@ from webapp.jobs.health import health_of_jobs, parts_of_server
 from webapp.jobs.selectors import jobs_as_a_list
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
+from webapp.results.exports import FORMATS
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.selectors import worklist_rows as select_worklist_rows
 from webapp.results.worklist import Group, groups, in_group, reading_progress
@@ -59,7 +60,10 @@ def worklist_rows(request: HttpRequest) -> HttpResponse:
 def slides(request: HttpRequest) -> HttpResponse:
     """Every slide, the newest first."""
     found, asked = _found(request)
-    return render(request, "slides.html", {**_rows(request, found), **asked})
+    studies = Study.objects.visible_to(request.user).order_by("name")
+    return render(
+        request, "slides.html", {**_rows(request, found), **asked, "studies": studies, "exports": FORMATS.items()}
+    )
 
 
 @login_required
@@ -106,6 +110,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "others": [other for other in runs if other != run],
         "config": config,
         "modules": _MODULES,
+        "exports": FORMATS.items(),
         "counting": {"rules": settings.SCORE_RULES.values(), "rule": settings.SCORE_RULE, "areas": _AREAS_MM2},
         "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
         "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
