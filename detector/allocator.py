@@ -22,8 +22,9 @@ def tune_allocator() -> bool:
 
 @contextmanager
 def untuned() -> Iterator[None]:
-    """The allocator as a program finds it, for a baseline to measure against."""
-    _set(_UNTUNED)
+    """The allocator as a program finds it, with what it has kept given back, for a baseline to measure against."""
+    if _set(_UNTUNED):
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         yield
     finally:
