@@ -148,7 +148,7 @@ def midog(found: Findings) -> bytes:
 
 def dicom(found: Findings) -> bytes:
     """A DICOM Microscopy Bulk Simple Annotations object: figures by label and origin, regions and hotspots."""
-    from webapp.results.dicom import annotation_object  # here, as highdicom takes half a second and few ask for it
+    from webapp.results.dicom import annotation_object  # here, as highdicom takes a second and few ask for it
 
     areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
     for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):
