@@ -52,11 +52,15 @@ class Hotspot:
 
 @dataclass(frozen=True)
 class Score:
-    """The mitotic score, 1 to 3, by a rule. to_next: figures that are missing to the next score."""
+    """The mitotic score, 1 to 3, by a rule. to_next: figures that are missing to the next score.
+
+    interval: 95 % Poisson interval of the count that was scored.
+    """
 
     value: int
     rule: Mapping[str, Any]
     to_next: int | None
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,7 @@ class Slide:
             count_per_mm2=raw["count_per_mm2"],
             tissue_mm2=raw["tissue_mm2"],
             hotspot=Hotspot(**{**hotspot, "interval": tuple(hotspot["interval"])}) if hotspot else None,
-            score=Score(**score) if score else None,
+            score=Score(**{**score, "interval": tuple(score["interval"])}) if score else None,
             reason=raw["reason"],
             stale=tuple(raw["stale"]),
             raw=raw,

@@ -5,7 +5,7 @@ import { outlineOf } from "./geometry.js";
 
 const PAUSE = 150; // ms that the hand must rest before the server is asked
 const inWords = ({ interval: [low, high], unseen }) =>
-  `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}, ${unseen} in it not looked at`;
+  `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}${unseen === undefined ? "" : `, ${unseen} in it not looked at`}`;
 const ruleInWords = ({ value, to_next: more, rule: { id, version, cut_offs: [two, three], area_mm2: area, source } }) =>
   `Score ${value}${more === null ? "" : `, ${more} more would be ${value + 1}`} · ${id} version ${version}: 2 from ${two}, 3 from ${three} in ${Number(area.toPrecision(3))} mm² · ${source}`;
 const whole = (value) => value.toLocaleString("en");
@@ -107,7 +107,7 @@ export class Numbers {
       ...(tissue ? [`per mm² of ${tissue.toFixed(2)} mm² tissue`] : []),
       answer.model.name,
       ...(answer.reason ? [answer.reason] : []),
-      ...(reviewed.hotspots?.[0] ? [inWords(reviewed.hotspots[0])] : []),
+      ...[reviewed.hotspots?.[0] ?? reviewed.score].filter(Boolean).map(inWords),
       ...(answer.stale ?? []),
     ].join(" · ");
     this.rule.textContent = reviewed.score ? ruleInWords(reviewed.score) : "";

@@ -35,12 +35,12 @@ def server(module, live_server, alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_it_reads_the_count(server, make_slide, make_run):
-    slide = make_slide(tissue_fraction=0.5)
+    slide = make_slide(mpp=2.0, tissue_fraction=0.5)
     make_run(slide, CANDIDATES)
-    count = server.slide(str(slide.pk)).wait(every=0.1).count(area_mm2=0.005)
-    assert (count.count, count.hotspot.count, count.score.value) == (2, 2, 3)
+    count = server.slide(str(slide.pk)).wait(every=0.1).count(area_mm2=0.5)
+    assert (count.count, count.hotspot.count, count.score.value) == (2, 2, 2)
     assert count.count_per_mm2 == 2 / count.tissue_mm2
-    assert count.hotspot.interval == pytest.approx((0.2422, 7.2247), abs=1e-4)
+    assert count.hotspot.interval == count.score.interval == pytest.approx((0.2422, 7.2247), abs=1e-4)
     assert [s.id for s in server.slides(state="ready")] == [str(slide.pk)]
     assert server.slide(str(slide.pk)).export("csv").count(b"\r\n") == 4
 

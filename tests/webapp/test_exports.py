@@ -58,6 +58,12 @@ def lines(content):
     return list(csv.DictReader(io.StringIO(content.decode())))
 
 
+def feature(name, kind, coordinates):
+    """A GeoJSON file with one feature of this class."""
+    geometry = {"type": kind, "coordinates": coordinates}
+    return json.dumps([{"properties": {"classification": {"name": name}}, "geometry": geometry}]).encode()
+
+
 def reviewed(slide):
     figures = sorted(Figure.objects.filter(slide=slide).values_list("x", "y", "label"))
     regions = sorted(map(str, Region.objects.current().filter(slide=slide).values_list("kind", "polygon")))
@@ -113,6 +119,41 @@ def test_what_was_exported_comes_back_the_same(client_of, alice, slide, make, ge
         ]
     again = send(copy)
     assert (again["verdicts"], again["regions"], again["unchanged"]) == (0, 0, done["verdicts"] + done["regions"])
+
+
+def test_figures_closer_than_the_matching_radius_and_lines_twice_come_back_too(client_of, alice, make, get):
+    rows = [
+        (300.0, 300.0, "mitotic"),
+        (304.5, 300.0, "non_mitotic"),
+        (803.0, 500.0, "mitotic"),
+        (800.0, 500.0, "unsure"),
+    ]
+    body = "x,y,label\n" + "".join(f"{x},{y},{label}\n" for x, y, label in [*rows, rows[0]])
+    slide = make()
+    done = client_of(alice).post(f"/api/v1/slides/{slide.pk}/import/", body, content_type="text/csv").json()
+    assert (done["verdicts"], done["unchanged"], done["left"]) == (4, 1, [])
+    assert reviewed(slide)[0] == sorted(rows)
+    assert Figure.objects.get(slide=slide, x=800).added is False  # what lies on the candidate has it
+    copy = make("copy.tif")
+    body = get(slide, "csv").content
+    client_of(alice).post(f"/api/v1/slides/{copy.pk}/import/", body, content_type="text/csv")
+    assert reviewed(copy) == reviewed(slide)
+    body = "x,y,label\n900,900,mitotic\n5,5,mitotic\n5,5,unsure\n"
+    answer = client_of(alice).post(f"/api/v1/slides/{slide.pk}/import/", body, content_type="text/csv")
+    assert answer.status_code == 400 and "both mitotic and unsure" in answer.json()["detail"]
+    assert not Figure.objects.filter(slide=slide, x=900).exists()
+
+
+def test_points_of_qupath_are_a_figure_each_and_a_ring_need_not_be_closed(client_of, alice, make):
+    slide = make()
+    ring = [[10, 10], [50, 10], [50, 50], [10, 50]]
+    done = [
+        client_of(alice).post(f"/api/v1/slides/{slide.pk}/import/", body, content_type="application/geo+json").json()
+        for body in (feature("Mitosis", "MultiPoint", [[100, 900], [1400, 900]]), feature("Tumor", "Polygon", [ring]))
+    ]
+    assert [(one["verdicts"], one["regions"]) for one in done] == [(2, 0), (0, 1)]
+    assert reviewed(slide)[0] == [(100, 900, "mitotic"), (1400, 900, "mitotic")]
+    assert Region.objects.get(slide=slide).polygon == ring
 
 
 def test_an_import_overwrites_nobody(client_of, alice, slide, get):
@@ -183,8 +224,11 @@ def test_a_study_comes_as_a_streamed_zip_of_what_one_may_see(client_of, alice, b
     [("text/csv", b"a,b\n1,2\n"), ("text/csv", b"a,b\n"), ("text/csv", b""), ("text/csv", b"x,y,label\n1,2,perhaps\n"),
      ("text/csv", b"x,y,label\nnan,2,mitotic\n"),
      ("text/csv", b"\xff\xfe"), ("application/geo+json", b""),
-     ("text/csv", b"x,y,label\n99999,2,mitotic\n"), ("application/geo+json", b"{"),
-     ("application/geo+json", b'{"features": [3]}'), ("application/geo+json", b"7"), ("text/plain", b"x"),
+     ("application/geo+json", b"{"), ("application/geo+json", b"[" * 100_000),
+     ("text/csv", b'x,y,label\n1,2,"mitotic\n'), ("application/geo+json", b'{"mitoscope": "x", "features": [1]}'),
+     ("application/geo+json", feature("Mitosis", "Point", [10**400, 1])),
+     ("application/geo+json", feature("Tumor", "Polygon", [[[5, 5], [5, 5], [5, 5]]])),
+     ("application/geo+json", b'{"features": [3]}'), ("application/geo+json", b"7"),
      ("application/geo+json", b'[{"properties": {"classification": {"name": "Mitosis"}}, "geometry": {}}]'),
      ("application/geo+json", b'{"mitoscope": {"bounds_offset": [9, 9]}, "features": []}')],
 )  # fmt: skip

@@ -13,6 +13,9 @@ from pypdf import PdfReader
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.reports.models import Report
+from webapp.reports.selectors import report_changes
+from webapp.results.rules import Rule
+from webapp.slides.services import slide_set_mpp
 
 # 3 x 2.4 mm at 2 um/px: a circle of 2 mm2 has a radius of 399 px. Eight figures in a row of 700 px, one far away.
 CANDIDATES = [(400.0 + 80 * i, 500.0, 0.95 - i / 100) for i in range(8)] + [(1400.0, 1100.0, 0.9), (100, 100, 0.3)]
@@ -57,8 +60,8 @@ def test_the_number_is_the_same_everywhere_and_one_rejection_changes_it_everywhe
             assert f'<a href="/slides/{slide.pk}/">{count}</a>' in worklist
             lines = pdf.splitlines()
             assert lines[lines.index("mitotic score (1 to 3)") - 1] == str(score)
-            assert "Reviewed by a person" in lines
-            reviewed = lines[lines.index("Reviewed by a person") :][1:5]
+            assert "Reviewed" in lines
+            reviewed = lines[lines.index("Reviewed") :][1:5]
             assert reviewed == [str(count), f"{density:.2f}", str(hotspot), str(score)]
         return count, hotspot, score, density
 
@@ -124,6 +127,37 @@ def test_reports_are_signed_on_the_page(client_of, alice, slide):
     assert "Version 1 is signed." in page and "holds" in page
     again = client_of(alice).post(f"/slides/{slide.pk}/report/", follow=True).content.decode()
     assert "nothing has changed since" in again
+
+
+def test_a_report_by_a_rule_that_is_gone_or_changed_is_read_all_the_same(client_of, alice, slide, settings):
+    def rule(version, counts):
+        ours = Rule("ours", version, "Ours", "SOP 12", area_mm2=2.0, counts=counts)
+        settings.SCORE_RULES = {**built_in, "ours": ours}
+
+    built_in = dict(settings.SCORE_RULES)
+    rule(1, (3, 6))
+    body = {"rule": "ours"}
+    assert client_of(alice).post(f"/api/v1/slides/{slide.pk}/reports/", body, format="json").status_code == 201
+    (report,) = Report.objects.all()
+    assert report_changes(report=report) == []
+    rule(2, (20, 30))
+    assert report_changes(report=report) == [
+        "The rule ours is in version 2 now; it was scored by version 1.", "Score: 3 when it was signed, 1 now.",
+    ]  # fmt: skip
+    settings.SCORE_RULES = built_in
+    assert report_changes(report=report) == ["The rule ours, by which it was scored, is not in use here any more."]
+    for address in (f"/slides/{slide.pk}/report/", f"/reports/check/?hash={report.sha256}"):
+        assert "not in use here any more" in client_of(alice).get(address).content.decode()
+
+
+def test_a_report_has_the_um_per_px_that_its_areas_follow_from(client_of, alice, root, slide):
+    slide.mpp_source = "entered"
+    slide.save()
+    slide_set_mpp(slide=slide, mpp=3.0, user=root)
+    answer = sign(client_of(alice), slide).json()
+    assert answer["facts"]["count"]["mpp"] == [3.0, 3.0]
+    text = text_of(client_of(alice).get(answer["pdf"]).content)
+    assert "3 x 3 µm/px (entered)" in text and "which was made at 2 x 2" in text
 
 
 def test_where_nothing_fits_the_report_says_so(client_of, alice, make_slide, make_run):

@@ -115,6 +115,13 @@ def test_no_mitoses_are_score_1_without_a_hotspot(count):
     body = count("min_score=0.99&area_mm2=0.5")
     assert body["hotspot"] is None
     assert (body["score"]["value"], body["score"]["to_next"]) == (1, 2)
+    assert body["score"]["interval"] == pytest.approx([0, 3.6889], abs=1e-4)
+
+
+def test_an_area_in_which_the_rule_cannot_tell_has_no_score(count):
+    body = count("area_mm2=0.1")
+    assert body["score"] is None and body["hotspot"] is not None
+    assert "cannot tell a score of 2 from 3" in body["reason"]
 
 
 def test_unknown_mpp_gives_no_area_no_score_and_the_reason(client_of, alice, make_slide, make_run):

@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from django.conf import settings
 
 from webapp.slides.models import Slide
+
+
+class Spot(Protocol):
+    """Something that lies at x, y: level-0 px."""
+
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
 
 
 class Place(NamedTuple):
@@ -26,7 +35,19 @@ def match_reach(slide: Slide) -> tuple[float, float]:
     return settings.MATCH_RADIUS_UM / mpp_x, settings.MATCH_RADIUS_UM / mpp_y
 
 
-def match_places(places: Sequence[Place], others: Sequence[Place], reach: tuple[float, float]) -> dict[int, int]:
+def match_places_exact_first(
+    places: Sequence[Spot], others: Sequence[Spot], reach: tuple[float, float]
+) -> dict[int, int]:
+    """As `match_places`, but those that lie on each other (to a thousandth of the reach) belong together first."""
+    pairs = match_places(places, others, (reach[0] / 1000, reach[1] / 1000))
+    left = [index for index in range(len(places)) if index not in pairs]
+    taken = set(pairs.values())
+    free = [index for index in range(len(others)) if index not in taken]
+    more = match_places([places[index] for index in left], [others[index] for index in free], reach)
+    return pairs | {left[index]: free[other] for index, other in more.items()}
+
+
+def match_places(places: Sequence[Spot], others: Sequence[Spot], reach: tuple[float, float]) -> dict[int, int]:
     """Index in `places` -> index in `others`: in the order given, each takes its nearest free one within reach.
 
     reach: (x, y) level-0 px, so that a radius in um holds where pixels are not square. Of two equally near ones the

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import shapely
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from webapp.annotations.matching import match_reach
+from webapp.annotations.matching import match_places_exact_first, match_reach
 from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates, Region, Run, Verdict
 from webapp.annotations.selectors import pack
 from webapp.errors import DomainError, InvalidInput
@@ -92,8 +93,7 @@ def figure_judge(
     """
     if label not in Label.values:
         raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
-    if not (0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0)):
-        raise InvalidInput("This place lies outside of the slide.")
+    _check_inside(slide, x, y)
     with transaction.atomic():
         Slide.objects.select_for_update().get(pk=slide.pk)  # one verdict at a time on a slide
         if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
@@ -116,6 +116,43 @@ def figure_judge(
     return figure
 
 
+def figures_judge(
+    *, slide: Slide, by: User, judged: Sequence[tuple[Figure, Label]], found: Sequence[tuple[float, float, Label]]
+) -> None:
+    """Give many verdicts at once: on figures that nobody holds a verdict on, and on places (x, y) without a figure.
+
+    Each place takes the nearest candidate within 7.5 um that no figure has, those that lie exactly on one first; where
+    there is none, the figure is one that the detector missed and is added.
+    """
+    for x, y, _ in found:
+        _check_inside(slide, x, y)
+    with transaction.atomic():
+        Slide.objects.select_for_update().get(pk=slide.pk)
+        for figure, label in judged:
+            figure.label = label
+            figure.version += 1
+        Figure.objects.bulk_update([figure for figure, _ in judged], ["label", "version"], batch_size=500)
+        new = [Figure(slide=slide, x=x, y=y, label=label, version=1, added=True) for x, y, label in found]
+        linked = []
+        for run in Run.objects.filter(slide=slide).order_by("-created_at"):  # the newest decides where a figure is
+            free = list(Candidate.objects.filter(run=run, figure=None))
+            for index, other in match_places_exact_first(new, free, match_reach(slide)).items():
+                figure, candidate = new[index], free[other]
+                if figure.added:
+                    figure.x, figure.y, figure.added = candidate.x, candidate.y, False
+                candidate.figure = figure
+                linked.append(candidate)
+        Figure.objects.bulk_create(new, batch_size=500)
+        Candidate.objects.bulk_update(linked, ["figure"], batch_size=500)
+        Verdict.objects.bulk_create(
+            [
+                Verdict(figure=figure, version=figure.version, label=figure.label, by=by)
+                for figure in [*(figure for figure, _ in judged), *new]
+            ],
+            batch_size=500,
+        )
+
+
 def region_draw(
     *, slide: Slide, by: User, kind: Region.Kind, polygon: list[list[float]], replaces: Region | None = None
 ) -> Region:
@@ -135,6 +172,11 @@ def region_remove(*, region: Region, by: User) -> None:
     """End a region; it stays in the history. Raises VerdictConflict where it had ended."""
     if not Region.objects.filter(pk=region.pk, ended_at=None).update(ended_at=timezone.now(), ended_by=by):
         raise VerdictConflict("Somebody has changed or removed this region in the meantime; reload to see it.")
+
+
+def _check_inside(slide: Slide, x: float, y: float) -> None:
+    if not (0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0)):
+        raise InvalidInput(f"The place ({x:g}, {y:g}) lies outside of the slide.")
 
 
 def _figure_at(slide: Slide, x: float, y: float) -> Figure:
@@ -177,6 +219,8 @@ def _checked_polygon(slide: Slide, polygon: Any) -> list[list[float]]:
         raise InvalidInput("A polygon is a list of corners [x, y] in level-0 pixels.") from None
     if not 3 <= len(corners) <= MAX_CORNERS:
         raise InvalidInput(f"A polygon has 3 to {MAX_CORNERS} corners.")
+    if not shapely.make_valid(shapely.Polygon(corners), method="structure").area:
+        raise InvalidInput("The polygon has no area.")
     width, height = slide.width or 0, slide.height or 0
     if not all(0 <= x <= width and 0 <= y <= height for x, y in corners):
         raise InvalidInput("The polygon leaves the slide.")

@@ -58,11 +58,15 @@ class RuleSerializer(serializers.Serializer[Any]):
 
 
 class ScoreSerializer(serializers.Serializer[Any]):
-    """The mitotic score of the hotspot. to_next: how many figures more would raise it, null at 3."""
+    """The mitotic score of the hotspot. to_next: how many figures more would raise it, null at 3.
+
+    interval: 95 % Poisson interval of the count that was scored.
+    """
 
     value = serializers.IntegerField(min_value=1, max_value=3)
     rule = RuleSerializer()
     to_next = serializers.IntegerField(allow_null=True)
+    interval = serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2)
 
 
 class ValueSerializer(serializers.Serializer[Any]):
@@ -111,7 +115,9 @@ class CountSerializer(serializers.Serializer[Any]):
     stale = serializers.ListField(child=serializers.CharField(), help_text="Why this may not be the last word.")
     model = CountModelSerializer()
     parameters = serializers.JSONField()
-    mpp = serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2)
+    mpp = serializers.ListField(
+        child=serializers.FloatField(), min_length=2, max_length=2, help_text="Of the slide; areas follow from it."
+    )
     code_version = serializers.CharField()
     detected_at = serializers.DateTimeField()
     use = serializers.CharField()
@@ -132,6 +138,7 @@ _SCORE = {
         "cut_offs": [7, 16],
     },
     "to_next": None,
+    "interval": [9.903, 27.219],
 }
 _VALUE = {"count": 96, "count_per_mm2": 1.02, "hotspots": [_HOTSPOT], "score": _SCORE}
 _EXAMPLE = {

@@ -23,7 +23,14 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(error, DomainError):
         return problem(error.status, str(error))
     if isinstance(error, RequestDataTooBig):
-        return problem(413, "This body is too large to be sent with an Idempotency-Key; send it without one.")
+        keyed = (
+            "with an Idempotency-Key; send it without one"
+            if "Idempotency-Key" in context["request"].headers
+            else "here"
+        )
+        return problem(413, f"This body is too large to be sent {keyed}.")
+    if isinstance(error, RecursionError):
+        return problem(400, "This JSON is nested too deeply.")
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -192,7 +192,7 @@ def example_of(operation: str, status: str, content_type: str, schema: dict[str,
     if (operation, status) in BODIES:
         return BODIES[operation, status]
     if operation == "slides_export_retrieve":
-        return EXPORTS[content_type]
+        return EXPORTS.get(content_type)  # None for what is not text
     if schema.get("type") == "array":
         one = example_of(operation, "", content_type, schema["items"])
         return None if one is None else [one]

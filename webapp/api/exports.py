@@ -10,7 +10,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import parsers, serializers
+from rest_framework import exceptions, parsers, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -150,7 +150,7 @@ class SlideImportView(Idempotent):
         elif kind in {"application/geo+json", "application/json"}:
             review = read_geojson(body, bounds_offset(slide))
         else:
-            raise InvalidInput("Send text/csv or application/geo+json.")
+            raise exceptions.UnsupportedMediaType(kind, "Send text/csv or application/geo+json.")
         done = review_import(slide=slide, by=cast(User, request.user), review=review)
         return Response(ImportedSerializer(done).data)
 

@@ -48,9 +48,9 @@ class SlideFilterSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(required=False, help_text="Uploaded at or after this time.")
     until = serializers.DateField(required=False, help_text="Uploaded on this day or earlier.")
     min_count = serializers.IntegerField(
-        required=False, min_value=0, help_text="Candidates at score 0.5 or more, by the newest run."
+        required=False, min_value=0, max_value=10**9, help_text="Candidates at score 0.5 or more, by the newest run."
     )
-    max_count = serializers.IntegerField(required=False, min_value=0)
+    max_count = serializers.IntegerField(required=False, min_value=0, max_value=10**9)
 
 
 @extend_schema_view(list=extend_schema(parameters=[SlideFilterSerializer]))

@@ -135,11 +135,11 @@ class _Page:
     def _sentences(self) -> list[str]:
         place, score = self.count["hotspot"], self.count["score"]
         lines = []
-        if place:
-            low, high = place["interval"]
-            unseen = (
-                f"; {place['unseen']} of {place['count']} were not looked at by a person" if place["unseen"] else ""
-            )
+        if place or score:
+            low, high = (place or score)["interval"]
+            unseen = ""
+            if place and place["unseen"]:
+                unseen = f"; {place['unseen']} of {place['count']} were not looked at by a person"
             lines.append(f"95 % Poisson interval of the count: {low:.1f} to {high:.1f}{unseen}.")
         if score:
             rule = score["rule"]
@@ -163,7 +163,7 @@ class _Page:
             value = self.count[name]
             first = next(iter(value["hotspots"]), None)
             rows.append([
-                {"reviewed": "Reviewed by a person", "ai": "AI alone"}[name], str(value["count"]),
+                {"reviewed": "Reviewed", "ai": "AI alone"}[name], str(value["count"]),
                 "-" if value["count_per_mm2"] is None else f"{value['count_per_mm2']:.2f}",
                 str(first["count"]) if first else "-", str(value["score"]["value"]) if value["score"] else "-",
             ])  # fmt: skip

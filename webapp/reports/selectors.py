@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 
+from django.conf import settings
 from django.db.models import Q
 
 from webapp.annotations.selectors import run_current
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
+from webapp.results.rules import Rule
 from webapp.results.selectors import mitosis_count, question
 from webapp.slides.models import Slide, Viewer
 
@@ -44,10 +46,23 @@ def report_changes(*, report: Report) -> list[str]:
     run = run_current(slide=slide)
     if run is None:
         return sentences
-    rule = ((then["score"] or {}).get("rule") or {}).get("id", "")
-    asked = question(min_score=then["min_score"], area_mm2=then["area_mm2"], shape=then["shape"], rule=rule)
+    signed = (then["score"] or {}).get("rule")
+    rule: Rule | None = settings.SCORE_RULES.get(signed["id"]) if signed else None
+    asked = question(
+        min_score=then["min_score"], area_mm2=then["area_mm2"], shape=then["shape"], rule=rule.id if rule else ""
+    )
     now = mitosis_count(run=run, asked=asked)
     sentences += now["stale"]
+    if signed and rule is None:
+        sentences.append(f"The rule {signed['id']}, by which it was scored, is not in use here any more.")
+    elif (
+        signed
+        and rule
+        and (rule.version != signed["version"] or list(now["score"]["rule"]["cut_offs"]) != signed["cut_offs"])
+    ):
+        sentences.append(
+            f"The rule {rule.id} is in version {rule.version} now; it was scored by version {signed['version']}."
+        )
     if str(run.pk) != then["run"]:
         sentences.append("A newer run was made after this report.")
     for name, words in (("count", "Figures on the slide"), ("hotspot", "Figures in the hotspot")):
@@ -56,4 +71,7 @@ def report_changes(*, report: Report) -> list[str]:
         )
         if before != after:
             sentences.append(f"{words}: {before} when it was signed, {after} now.")
+    before, after = ((value["score"] or {}).get("value") for value in (then, now))
+    if rule is not None and before != after:
+        sentences.append(f"Score: {before} when it was signed, {after or 'none'} now.")
     return sentences

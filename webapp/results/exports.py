@@ -92,6 +92,7 @@ def summary(found: Findings) -> dict[str, Any]:
     count, hotspot, slide = found.count, found.count["hotspot"] or {}, found.slide
     mark = count["score"] or {}
     rule = mark.get("rule") or {}
+    interval = hotspot.get("interval") or mark.get("interval") or [None, None]
     return {
         "slide": slide.pk,
         "name": slide.name,
@@ -111,8 +112,8 @@ def summary(found: Findings) -> dict[str, Any]:
         "hotspot_y": hotspot.get("y"),
         "hotspot_count": hotspot.get("count"),
         "hotspot_per_mm2": hotspot.get("count_per_mm2"),
-        "interval_low": (hotspot.get("interval") or [None, None])[0],
-        "interval_high": (hotspot.get("interval") or [None, None])[1],
+        "interval_low": interval[0],
+        "interval_high": interval[1],
         "hotspot_unseen": hotspot.get("unseen"),
         "score": mark.get("value"),
         "to_next": mark.get("to_next"),

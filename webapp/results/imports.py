@@ -35,7 +35,7 @@ class Review:
 def read_csv(data: bytes) -> Review:
     """Columns x, y, label; others are not read. Lines without a label are candidates that nobody judged."""
     try:
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")), strict=True)
         if missing := {"x", "y", "label"} - set(rows.fieldnames or ()):
             raise InvalidInput(f"The CSV has no column {', '.join(sorted(missing))}.")
         review = Review()
@@ -49,7 +49,7 @@ def read_csv(data: bytes) -> Review:
 
 
 def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
-    """Features whose class is a verdict (a Point; of other shapes the middle of their box) or a region (a Polygon).
+    """Features whose class is a verdict (points; of other shapes the middle of their box) or a region (a Polygon).
 
     offset: the slide's bounds in QuPath. A file written here says its own, which must be the same.
     """
@@ -60,7 +60,8 @@ def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
     features = content.get("features") if isinstance(content, dict) else content
     if not isinstance(features, list):
         raise InvalidInput("A FeatureCollection or a list of features is needed.")
-    said = (content.get("mitoscope") or {}).get("bounds_offset") if isinstance(content, dict) else None
+    stamp = content.get("mitoscope") if isinstance(content, dict) else None
+    said = stamp.get("bounds_offset") if isinstance(stamp, dict) else None
     if said is not None and said != list(offset):
         raise InvalidInput(
             f"This file was written with the bounds {said}, this slide has {list(offset)}: another slide."
@@ -70,12 +71,13 @@ def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
         try:
             name = str(((feature.get("properties") or {}).get("classification") or {}).get("name") or "").lower()
             if name in _LABELS:
-                x, y = _middle(feature["geometry"], f"features[{number}]")
-                review.verdicts.append((x + offset[0], y + offset[1], _LABELS[name]))
+                for x, y in _places(feature["geometry"], f"features[{number}]"):
+                    review.verdicts.append((x + offset[0], y + offset[1], _LABELS[name]))
             elif name in _KINDS:
                 for ring in _rings(feature["geometry"], number):
                     corners = [_point(corner, f"features[{number}]") for corner in ring]
-                    review.regions.append((_KINDS[name], [[x + offset[0], y + offset[1]] for x, y in corners[:-1]]))
+                    closed = corners[:-1] if corners[0] == corners[-1] else corners
+                    review.regions.append((_KINDS[name], [[x + offset[0], y + offset[1]] for x, y in closed]))
         except (AttributeError, KeyError, IndexError, TypeError) as error:
             raise InvalidInput(f"features[{number}] is no GeoJSON feature.") from error
         _check_number(review)
@@ -96,17 +98,19 @@ def _label(name: str, number: int) -> Label:
 def _point(pair: Any, where: str) -> tuple[float, float]:
     try:
         x, y = float(pair[0]), float(pair[1])
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
         raise InvalidInput(f"{where}: x and y are no numbers.")
     return x, y
 
 
-def _middle(geometry: dict[str, Any], where: str) -> tuple[float, float]:
+def _places(geometry: dict[str, Any], where: str) -> list[tuple[float, float]]:
     points = list(_positions(geometry["coordinates"], where))
+    if geometry["type"] == "MultiPoint":
+        return points
     xs, ys = zip(*points, strict=True)
-    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+    return [((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)]
 
 
 def _positions(coordinates: Any, where: str) -> Iterator[tuple[float, float]]:

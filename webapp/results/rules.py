@@ -24,9 +24,14 @@ class Rule:
     counts: tuple[int, int] | None = None
 
     def cut_offs(self, area_mm2: float) -> tuple[int, int] | None:
-        """The counts in this area from which the score is 2, and 3; None where the rule is for another area."""
+        """The counts in this area from which the score is 2, and 3.
+
+        None where the rule is for another area, or the area is so small that the two are the same.
+        """
         if self.per_mm2 is not None:
-            return math.floor(self.per_mm2[0] * area_mm2 + 1e-9) + 1, math.ceil(self.per_mm2[1] * area_mm2 - 1e-9)
+            second = math.floor(self.per_mm2[0] * area_mm2 + 1e-9) + 1
+            third = math.ceil(self.per_mm2[1] * area_mm2 - 1e-9)
+            return (second, third) if second < third else None
         assert self.area_mm2 is not None
         return self.counts if math.isclose(area_mm2, self.area_mm2, rel_tol=1e-3) else None
 

@@ -43,7 +43,7 @@ ShapeName = Literal["circle", "square"]
 SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square": Square}
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
-_CALCULATION = 2  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
+_CALCULATION = 3  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _answer(basis: Basis, asked: Question, stale: list[str]) -> dict[str, Any]:
         "stale": stale,
         "model": {"name": run.model.name, "sha256": run.model_sha256},
         "parameters": run.parameters,
-        "mpp": [run.mpp_x, run.mpp_y],
+        "mpp": list(run.slide.mpp or (run.mpp_x, run.mpp_y)),
         "code_version": run.code_version,
         "detected_at": run.created_at,
         "use": "research use only",
@@ -341,7 +341,7 @@ class _Valuer:
         value, to_next = score(count, self.cut_offs)
         stamp = {"id": rule.id, "name": rule.name, "version": rule.version, "source": rule.source}
         stamp.update(area_mm2=self.asked.area_mm2, cut_offs=list(self.cut_offs))
-        return {"value": value, "rule": stamp, "to_next": to_next}
+        return {"value": value, "rule": stamp, "to_next": to_next, "interval": list(poisson_interval(count))}
 
     def _reason(self) -> str:
         if self.ground is None:
@@ -350,8 +350,10 @@ class _Valuer:
             shape = f"{self.asked.shape} of {self.asked.area_mm2:.4g} mm2"
             return f"No {shape} fits where figures are counted, so there is no hotspot and no score."
         if self.cut_offs is None:
-            rule = f"The rule {self.asked.rule.id} is for {self.asked.rule.area_mm2:.4g} mm2"
-            return f"{rule}, so there is no score in {self.asked.area_mm2:.4g} mm2."
+            rule, area = self.asked.rule, f"{self.asked.area_mm2:.4g} mm2"
+            if rule.area_mm2 is None:
+                return f"In {area} the rule {rule.id} cannot tell a score of 2 from 3, so there is no score."
+            return f"The rule {rule.id} is for {rule.area_mm2:.4g} mm2, so there is no score in {area}."
         return "" if self.tissue_mm2 else "No tissue was found, so there is no density."
 
 
@@ -365,7 +367,8 @@ def _stale(basis: Basis, asked: Question) -> list[str]:
         if active is not None:
             sentences.append(f"The model {active.name} is active now; this run was made with {basis.model}.")
     if basis.mpp[0] is not None and basis.mpp != basis.run_mpp:
-        sentences.append("The um/px of this slide was changed after this run.")
+        made_at = " x ".join(f"{value:.4g}" for value in basis.run_mpp)
+        sentences.append(f"The um/px of this slide was changed after this run, which was made at {made_at}.")
     if asked.min_score != settings.DEFAULT_MIN_SCORE:
         threshold = f"the threshold in use is {settings.DEFAULT_MIN_SCORE:g}"
         sentences.append(f"Counted from score {asked.min_score:g}; {threshold}.")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from webapp.annotations.matching import Place, match_places, match_reach
+from webapp.annotations.matching import Place, match_places_exact_first, match_reach
 from webapp.annotations.models import Figure, Label, Region
-from webapp.annotations.services import figure_judge, region_draw
+from webapp.annotations.services import figures_judge, region_draw
+from webapp.errors import InvalidInput
 from webapp.results.imports import Review
 from webapp.slides.models import Slide
 
@@ -31,20 +32,30 @@ def review_import(*, slide: Slide, by: User, review: Review) -> Imported:
     file's verdict is left out and told.
     """
     done = Imported()
+    verdicts: dict[tuple[float, float], Label] = {}
+    for x, y, label in review.verdicts:
+        said = verdicts.setdefault((x, y), label)
+        if said != label:
+            raise InvalidInput(f"The file says of ({x:g}, {y:g}) both {said} and {label}; leave one out.")
+    done.unchanged = len(review.verdicts) - len(verdicts)  # said twice
     with transaction.atomic():
         Slide.objects.select_for_update().get(pk=slide.pk)
         figures = list(Figure.objects.filter(slide=slide))
-        places = [Place(x, y, 0) for x, y, _ in review.verdicts]
-        pairs = match_places(places, [Place(f.x, f.y, 0) for f in figures], match_reach(slide))
-        for index, (x, y, label) in enumerate(review.verdicts):
+        places = [Place(x, y, 0) for x, y in verdicts]
+        pairs = match_places_exact_first(places, figures, match_reach(slide))
+        judged, found = [], []
+        for index, ((x, y), label) in enumerate(verdicts.items()):
             figure = figures[pairs[index]] if index in pairs else None
-            if figure is None or figure.label == Label.OPEN:
-                figure_judge(slide=slide, by=by, label=label, x=x, y=y, expected=figure.version if figure else 0)
-                done.verdicts += 1
+            if figure is None:
+                found.append((x, y, label))
+            elif figure.label == Label.OPEN:
+                judged.append((figure, label))
             elif figure.label == label:
                 done.unchanged += 1
             else:
                 done.left.append({"x": x, "y": y, "label": label, "holds": figure.label})
+        figures_judge(slide=slide, by=by, judged=judged, found=found)
+        done.verdicts = len(judged) + len(found)
         held = [(region.kind, region.polygon) for region in Region.objects.current().filter(slide=slide)]
         for kind, corners in review.regions:
             if (kind, corners) in held:
