@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -24,9 +24,9 @@ from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.detect import Scorer, detect
-from detector.errors import DetectorError, ResolutionUnknown
+from detector.errors import DataSetError, DetectorError, ResolutionUnknown
 from detector.evaluate import curve, evaluate, summary
-from detector.hpf import cases_of, split_by_case
+from detector.hpf import Hpf, cases_of, split_by_case
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
 from detector.semi_supervised import compare, split_called, splits_of
@@ -61,8 +61,15 @@ def _refuse(sentence: str) -> int:
     return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what it cannot take."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_refuse(f"{message}; {self.prog} --help says more"))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m detector",
         description="Mitosis detection on H&E as in Akram et al. 2018. Research use only.",
     )
@@ -83,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     two.set_defaults(run=_evaluate)
     two.add_argument("dataset", type=Path, metavar="DATASET")
     two.add_argument("--cases", help="only these cases, e.g. A04 or A00,A04")
-    two.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    two.add_argument("--out", type=_new_file, required=True, help="JSON file to write")
     _add_network_options(two)
 
     three = commands.add_parser("train", help="train the initial model on labelled frames (section 3.1)")
@@ -145,16 +152,14 @@ def _parser() -> argparse.ArgumentParser:
 
     four = commands.add_parser("benchmark", help="measure the detector against plain baselines, as ratios in one run")
     four.set_defaults(run=_benchmark)
-    four.add_argument(
-        "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"{', '.join(PARTS)}; all by default"
-    )
+    four.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"{', '.join(PARTS)}; all by default")
     four.add_argument("--slide", type=Path, help="a slide to measure on, instead of one that is drawn")
     four.add_argument("--size", type=_side, default=5000, help="side in px of the slide that is drawn")
     four.add_argument(
         "--tiatoolbox", type=Path, metavar="PYTHON", help="a Python that has tiatoolbox, to be measured beside ours"
     )
     four.add_argument("--rounds", type=_rounds, default=5, help="of which the median is taken; default 5")
-    four.add_argument("--out", type=Path, help="JSON file to write as well")
+    four.add_argument("--out", type=_new_file, help="JSON file to write as well")
     _add_network_options(four)
     return parser
 
@@ -215,6 +220,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     cases = read_dataset(options.dataset)
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
+    if not any(hpf.exhaustive for case in cases for hpf in case.hpfs):
+        raise DataSetError("no frame of it has all its mitoses labelled, so nothing can be judged on it")
     scorer = Scorer(network, device=options.device, precision=options.precision)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
@@ -288,34 +295,35 @@ def _training_bar(iterations: int) -> Iterator[Report]:
 def _mine(options: argparse.Namespace) -> None:
     network, card = load_weights(options.weights)
     scorer = Scorer(network, device=options.device, precision=options.precision)
-    slides, hpfs = [], []
-    for path in options.slides:
-        with open_slide(path) as slide:
-            frame = WorkingFrame(slide, _mpp_of(slide, options.mpp))
-            with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
-                samples, counters = mine_slide(
-                    scorer,
-                    frame,
-                    first_look=options.first_look,
-                    agreement=options.agreement,
-                    progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
-                )
-            slides.append(mined_as_json(path.name, samples, counters))
-            hpfs += [mined_hpf(frame, sample, slide=path.stem) for sample in samples]
-        print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
-    path = write_mined(
-        options.out,
-        slides,
-        hpfs,
-        model={"name": card.get("name"), "sha256": card["sha256"]},
-        parameters={
-            "first_look": options.first_look,
-            "agreement": options.agreement,
-            "precision": scorer.precision,
-            "code_version": code_version(),
-        },
-    )
-    print(f"{len(hpfs)} samples: {path}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    model = {"name": card.get("name"), "sha256": card["sha256"]}
+    parameters = {
+        "first_look": options.first_look,
+        "agreement": options.agreement,
+        "precision": scorer.precision,
+        "code_version": code_version(),
+    }
+    slides: list[dict[str, Any]] = []
+    hpfs: list[Hpf] = []
+    try:
+        for path in options.slides:
+            with open_slide(path) as slide:
+                frame = WorkingFrame(slide, _mpp_of(slide, options.mpp))
+                with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
+                    samples, counters = mine_slide(
+                        scorer,
+                        frame,
+                        first_look=options.first_look,
+                        agreement=options.agreement,
+                        progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
+                    )
+                hpfs += [mined_hpf(frame, sample, slide=path.stem) for sample in samples]
+                slides.append(mined_as_json(path.name, samples, counters))
+            print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
+    finally:  # a bad slide does not lose what was mined before it
+        if slides:
+            written = write_mined(options.out, slides, hpfs, model=model, parameters=parameters)
+            print(f"{len(hpfs)} samples: {written}")
 
 
 def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
@@ -345,31 +353,52 @@ def void(_: object) -> None:
 
 
 def _score(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError("a score lies between 0 and 1")
     return value
 
 
 def _side(text: str) -> int:
-    value = int(text)
+    value = _number(text)
     if not 1024 <= value <= 100_000:
         raise argparse.ArgumentTypeError("a slide is drawn with 1,024 to 100,000 px a side")
-    return value
+    return int(value)
 
 
 def _rounds(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least one round is measured")
-    return value
+    value = _number(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError("1 to 1,000 rounds are measured")
+    return int(value)
 
 
 def _mpp(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0.05 <= value <= 5:
         raise argparse.ArgumentTypeError("um per pixel of a microscope lie between 0.05 and 5")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
+
+
+def _part(text: str) -> str:
+    if text not in PARTS:
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(PARTS)}")
+    return text
+
+
+def _new_file(text: str) -> Path:
+    """A file that can be written, which is better known before the work than after it."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: give a file in a folder that is there")
+    return path
 
 
 if __name__ == "__main__":

@@ -54,12 +54,14 @@ def load_weights(path: Path) -> tuple[ResNet12, dict[str, Any]]:
         widths = [len(state["stem.weight"]), *(len(state[f"blocks.{i}.conv1.weight"]) for i in range(5))]
         network = ResNet12(widths, padded=_PADDED[metadata["network"]])
         missing, unexpected = network.load_state_dict(state, strict=False)
-    except (KeyError, ValueError, RuntimeError) as error:  # the last for tensors of other shapes
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last for tensors of other shapes
         reason = ": ".join(str(error).split("\n\t")[:2])
         raise WeightsError(f"{path} does not fit ResNet12: {reason}") from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise WeightsError(f"{path} does not fit ResNet12: missing {missing}, unexpected {unexpected}")
+    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+        raise WeightsError(f"{path} holds weights that are no finite numbers; its training went wrong")
     return network.eval(), read_card(path)
 
 

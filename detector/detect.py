@@ -133,7 +133,9 @@ def device_called(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name}") from None
+        device = None
+    if device is None or device.type not in {"cpu", "cuda"}:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"there is no device {name} here: PyTorch sees {torch.cuda.device_count()} CUDA GPUs")
     return device

@@ -120,12 +120,16 @@ def _is_count(value: Any, low: int = 1) -> bool:
 
 
 def _is_amount(value: Any, high: float = math.inf) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= high
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= high and value < math.inf
 
 
 def _is_step(value: Any) -> bool:
     return (
-        isinstance(value, tuple) and len(value) == 2 and _is_count(value[0]) and _is_amount(value[1]) and value[1] > 0
+        isinstance(value, tuple)
+        and len(value) == 2
+        and _is_count(value[0])
+        and _is_amount(value[1], 1)
+        and value[1] > 0
     )
 
 
@@ -139,7 +143,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": ((lambda v: isinstance(v, str)), "a text"),
     "learning_rate_steps": (
         (lambda v: isinstance(v, tuple) and len(v) > 0 and all(map(_is_step, v))),
-        "pairs of iterations and learning rate, both above 0, e.g. [[20000, 1e-4], [10000, 1e-5]]",
+        "pairs of iterations and learning rate, both above 0, the rate at most 1, e.g. [[20000, 1e-4], [10000, 1e-5]]",
     ),
     "cosine": ((lambda v: isinstance(v, bool)), "true or false"),
     "hard_negatives_at": (
@@ -167,8 +171,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evaluate_every": _COUNT,
     "checkpoint_every": _COUNT,
     "contrast_transfer": _SHARE,
-    "shift": _AMOUNT,
-    "scale": _AMOUNT,
+    "shift": (lambda v: _is_amount(v, 64), "a number of px between 0 and 64"),
+    "scale": _SHARE,
     "colour": _SHARE,
     "blur": _SHARE,
     "jpeg": _SHARE,

@@ -7,7 +7,9 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import signal
 import threading
 import time
@@ -168,6 +170,10 @@ class _Training:
                 if self.iteration % 25 == 0 or self.iteration == stop:
                     seconds = time.monotonic() - started
                     loss, rate = float(torch.stack(losses[-25:]).mean()), (self.iteration - first) / seconds
+                    if not math.isfinite(loss):
+                        raise PlanError(
+                            f"the loss is {loss} at iteration {self.iteration}; take a smaller learning rate"
+                        )
                     state = {"iteration": self.iteration, "loss": loss, "per_second": rate, "waiting": waited / seconds}
                     self.report(state)
         row: dict[str, Any] = {
@@ -261,11 +267,11 @@ class _Training:
         path = self.out / CHECKPOINT
         try:
             with safe_open(path, framework="pt") as file:
-                metadata, names = file.metadata(), file.keys()
+                metadata, names = file.metadata() or {}, file.keys()
                 tensors = {name: file.get_tensor(name) for name in names}
         except SafetensorError as error:
             raise WeightsError(f"{path} is damaged ({error}); delete it to train from the beginning") from error
-        if metadata["inputs"] != self._fingerprint():
+        if metadata.get("inputs") != self._fingerprint():
             raise PlanError(
                 f"{path} was made with another plan or other data; "
                 "resume with the same ones, or train into another folder"
@@ -286,9 +292,12 @@ class _Training:
         self.iteration = int(metadata["iteration"])
 
     def _fingerprint(self) -> str:
-        """The plan and the frames, by name: what must be the same for a checkpoint to be gone on with."""
+        """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames, labels, parent."""
         course = {key: value for key, value in self.plan.as_dict().items() if key != "calibrate"}
-        return json.dumps([course, [hpf.name for hpf in self.hpfs], len(self.mined)], sort_keys=True)
+        hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
+        frames = [[hpf.name, hpf.mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs]
+        content = [course, frames, self.lineage.get("parent", {}).get("sha256")]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS

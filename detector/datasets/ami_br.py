@@ -30,19 +30,23 @@ def read(folder: Path) -> list[Hpf]:
     """One non-exhaustive Hpf per patch, with every listed mitosis in or just outside of it; stain
     statistics are per slide."""
     table = folder / "AMI-BR.csv"
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or _COLUMNS - set(rows[0]):
-        raise DataSetError(f"{table}: the columns {', '.join(sorted(_COLUMNS))} are needed in the first line")
     slides: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
-    for number, row in enumerate(rows, start=2):
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
         try:
-            x, y = float(row["x"]), float(row["y"])
-        except (TypeError, ValueError):  # TypeError where the line ends before them
-            raise DataSetError(f"{table}, line {number}: x and y must be numbers") from None
-        if not (math.isfinite(x) and math.isfinite(y)):
-            raise DataSetError(f"{table}, line {number}: x and y must be numbers")
-        slides.setdefault((row["dataset"], row["slide"]), []).append((row["uid"], x, y))
+            if _COLUMNS - set(rows.fieldnames or ()):
+                raise DataSetError(f"{table}: the columns {', '.join(sorted(_COLUMNS))} are needed in the first line")
+            for row in rows:
+                if any(row[name] is None for name in _COLUMNS):
+                    raise DataSetError(f"{table}, line {rows.line_num}: the line ends too early")
+                x, y = _number(row["x"]), _number(row["y"])
+                if not (math.isfinite(x) and math.isfinite(y)):
+                    raise DataSetError(f"{table}, line {rows.line_num}: x and y must be numbers")
+                slides.setdefault((row["dataset"], row["slide"]), []).append((row["uid"], x, y))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataSetError(f"{table}, after line {rows.line_num}: {error}") from error
+    if not slides:
+        raise DataSetError(f"{table} lists no patch")
 
     half = paper.PATCH_SIZE / 2
     hpfs = []
@@ -67,6 +71,13 @@ def read(folder: Path) -> list[Hpf]:
                 )
             )
     return hpfs
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _read_patch(path: Path) -> np.typing.NDArray[np.uint8]:

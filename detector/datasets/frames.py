@@ -13,8 +13,11 @@ from detector.slide.tissue import tissue_mask
 _FRAME = 2048  # px, about the size of a labelled frame
 
 
-def read_frame(path: Path, *, case: str, source: str, mpp: float, mitoses: Points, non_mitoses: Points) -> Hpf:
-    """One frame file as an Hpf. mpp: um/px of the file. mitoses, non_mitoses: (x, y) in pixels of the file.
+def read_frame(
+    path: Path, *, labels: Path, case: str, source: str, mpp: float, mitoses: Points, non_mitoses: Points
+) -> Hpf:
+    """One frame file as an Hpf. mpp: um/px of the file. mitoses, non_mitoses: (x, y) in pixels of the file, as in
+    the file `labels`.
 
     Raises DataSetError where the image cannot be read or a label lies outside of it.
     """
@@ -28,7 +31,7 @@ def read_frame(path: Path, *, case: str, source: str, mpp: float, mitoses: Point
     for x, y in [*mitoses, *non_mitoses]:
         if not (0 <= x <= width and 0 <= y <= height):
             raise DataSetError(
-                f"{path}: the label at ({x:g}, {y:g}) lies outside of the image of {width} x {height} px"
+                f"{labels}: the label at ({x:g}, {y:g}) lies outside of {path.name}, {width} x {height} px"
             )
     return Hpf(
         name=path.stem,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detector.datasets.rows import read_labelled_image
+from detector.datasets.rows import kind_of, read_labelled_image
 from detector.errors import DataSetError
 from detector.hpf import Hpf, points
 
@@ -46,6 +46,7 @@ def read(folder: Path) -> list[Hpf]:
             if image is not None:
                 hpf = read_labelled_image(
                     image,
+                    labels=table,
                     case=Path(name).stem,
                     source=f"MIDOG {of_image.tumour}".strip(),
                     mitoses=points(of_image.mitoses),
@@ -67,21 +68,39 @@ def read_labels(path: Path) -> dict[str, Labels]:
             images[image["id"]] = str(image["file_name"]), str(image.get("tumor_type", ""))
         except (KeyError, TypeError, AttributeError):
             raise DataSetError(f"{path}, images[{number}]: id and file_name are needed, not {image!r}") from None
+    categories = _categories(content, path)
     for number, row in enumerate(content["annotations"]):
         try:
-            (name, tumour), category = images[row["image_id"]], row["category_id"]
-            left, top, right, bottom = (float(value) for value in row["bbox"])
-            if category not in {MITOTIC_FIGURE, LOOK_ALIKE} or not all(map(math.isfinite, (left, top, right, bottom))):
+            (name, tumour), mitotic = images[row["image_id"]], categories[row["category_id"]]
+            left, top, right, bottom = (value + 0.0 for value in row["bbox"])  # numbers, not texts
+            if not all(map(math.isfinite, (left, top, right, bottom))):
                 raise ValueError
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             raise DataSetError(
-                f"{path}, annotations[{number}]: image_id of a listed image, category_id 1 or 2 and bbox "
-                f"[xmin, ymin, xmax, ymax] are needed, not {row!r}"
+                f"{path}, annotations[{number}]: image_id of a listed image, category_id of a category and bbox "
+                f"[xmin, ymin, xmax, ymax] are needed, not {str(row)[:200]}"
             ) from None
         of_image = labels.setdefault(name, Labels(tumour=tumour))
-        kind = of_image.mitoses if category == MITOTIC_FIGURE else of_image.non_mitoses
+        kind = of_image.mitoses if mitotic else of_image.non_mitoses
         kind.append(((left + right) / 2, (top + bottom) / 2))
     return labels
+
+
+def _categories(content: dict[str, Any], path: Path) -> dict[Any, bool]:
+    """By their id, whether it means a mitotic figure; by the numbers of MIDOG where the file does not say."""
+    categories = {}
+    for number, category in enumerate(content.get("categories") or []):
+        try:
+            kind = kind_of(str(category["name"]))
+            if kind is None:
+                raise ValueError
+            categories[category["id"]] = kind
+        except (KeyError, TypeError, ValueError):
+            raise DataSetError(
+                f"{path}, categories[{number}]: id and name of mitotic figures or of look-alikes are needed, "
+                f"not {category!r}"
+            ) from None
+    return categories or {MITOTIC_FIGURE: True, LOOK_ALIKE: False}
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -96,7 +115,7 @@ def _tables(folder: Path) -> list[Path]:
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataSetError(f"{path} is no json: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise DataSetError(f"{path}: lists of images and annotations are needed")

@@ -32,13 +32,15 @@ def read(folder: Path) -> list[Hpf]:
     return [
         read_frame(
             image,
+            labels=table,
             case=image.stem.split("_")[0],
             source="MITOS12",
             mpp=MPP,
-            mitoses=read_labels(_label_file(folder, image)),
+            mitoses=read_labels(table),
             non_mitoses=points(),
         )
         for image in _frames(folder)
+        for table in [_label_file(folder, image)]
     ]
 
 
@@ -50,8 +52,8 @@ def read_labels(path: Path) -> Points:
     except UnicodeDecodeError as error:
         raise DataSetError(f"{path} is no text: {error}") from error
     for number, line in enumerate(lines, start=1):
-        fields = [part for part in line.replace(";", ",").split(",") if part.strip()]
-        if not fields:
+        fields = line.replace(";", ",").rstrip(", \t").split(",")
+        if not any(part.strip() for part in fields):
             continue
         try:
             values = np.array([float(part) for part in fields])

@@ -36,6 +36,7 @@ def read(folder: Path) -> list[Hpf]:
         others = table.with_name(f"{frame}_not_mitosis.csv")
         hpf = read_frame(
             images[frame],
+            labels=table,
             case=case,
             source=f"MITOS14-{scanner}",
             mpp=MPP[scanner],

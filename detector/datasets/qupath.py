@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.datasets.midog import Labels
-from detector.datasets.rows import find_image, read_labelled_image
-from detector.datasets.slide_runner import kind_of
+from detector.datasets.rows import IMAGES, find_image, kind_of, read_labelled_image
 from detector.errors import DataSetError
 from detector.hpf import Hpf, points
 
@@ -32,13 +31,15 @@ def read(folder: Path) -> list[Hpf]:
     """All images with a GeoJSON file. Raises DataSetError where an image is missing or a feature is broken."""
     hpfs = []
     for table in _tables(folder):
-        stem = Path(table.stem)
-        image = find_image([folder, folder / "images", table.parent], stem.stem)
+        named = Path(table.stem)  # "x" of x.geojson, "x.tif" of x.tif.geojson
+        stem = named.stem if named.suffix.lower() in IMAGES else named.name
+        image = find_image([folder, folder / "images", table.parent], stem)
         if image is None:
-            raise DataSetError(f"{table} has no image; add {stem.stem}.tif (or .png, .jpg, .svs) beside it")
+            raise DataSetError(f"{table} has no image; add {stem}.tif (or .png, .jpg, .svs) beside it")
         labels = read_labels(table)
         hpf = read_labelled_image(
             image,
+            labels=table,
             case=image.stem,
             source="QuPath",
             mitoses=points(labels.mitoses),
@@ -52,7 +53,7 @@ def read_labels(path: Path) -> Labels:
     """Labels of one GeoJSON file. Raises DataSetError naming the feature."""
     try:
         content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataSetError(f"{path} is no json: {error}") from error
     features = content.get("features") if isinstance(content, dict) else content
     if not isinstance(features, list):
@@ -65,7 +66,7 @@ def read_labels(path: Path) -> Labels:
                 continue
             for x, y in _centres(feature["geometry"]):
                 (labels.mitoses if kind else labels.non_mitoses).append((x, y))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
             raise DataSetError(f"{path}, features[{number}]: no GeoJSON geometry with finite coordinates") from None
     return labels
 
@@ -89,6 +90,8 @@ def _positions(coordinates: Any) -> Iterator[tuple[float, float]]:
             raise ValueError("no finite position")
         yield x, y
         return
+    if not isinstance(coordinates, list):
+        raise TypeError("no list of positions")
     for part in coordinates:
         yield from _positions(part)
 

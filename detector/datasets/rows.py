@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,11 +24,11 @@ def read_rows(path: Path, layout: str) -> list[tuple[float, ...]]:
         raise DataSetError(f"{path} is no text: {error}") from error
     rows = []
     for number, line in enumerate(lines, start=1):
-        fields = [part.strip() for part in line.split(",")]
-        if not any(fields):
+        fields = line.rstrip(", \t").split(",")  # trailing blanks are part of some sets, gaps of none
+        if not any(part.strip() for part in fields):
             continue
         try:
-            row = tuple(float(part) for part in fields if part)
+            row = tuple(float(part) for part in fields)
         except ValueError:
             row = ()
         if len(row) not in {2, 3} or not all(math.isfinite(v) and v >= 0 for v in row):
@@ -45,11 +46,21 @@ def find_image(folders: Iterable[Path], stem: str) -> Path | None:
     return None
 
 
-def read_labelled_image(path: Path, *, case: str, source: str, mitoses: Points, non_mitoses: Points) -> Hpf:
+def kind_of(label: str) -> bool | None:
+    """Whether the name of a class means a mitotic figure (True), a look-alike (False) or something else (None)."""
+    text = label.lower()
+    if re.search(r"\bnon|\bnot\b|look.?alike|hard.?negative|imposter", text):
+        return False
+    return True if re.search(r"mitos|mitot", text) else None
+
+
+def read_labelled_image(
+    path: Path, *, labels: Path, case: str, source: str, mitoses: Points, non_mitoses: Points
+) -> Hpf:
     """`read_frame` at the um/px that the image says, or at 0.25 where it does not."""
     try:
         with open_slide(path) as slide:
             mpp = slide.mpp[0] if slide.mpp is not None else ASSUMED_MPP
     except SlideError as error:
         raise DataSetError(str(error)) from error
-    return read_frame(path, case=case, source=source, mpp=mpp, mitoses=mitoses, non_mitoses=non_mitoses)
+    return read_frame(path, labels=labels, case=case, source=source, mpp=mpp, mitoses=mitoses, non_mitoses=non_mitoses)

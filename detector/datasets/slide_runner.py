@@ -12,16 +12,18 @@ from contextlib import closing
 from pathlib import Path
 
 from detector.datasets.midog import Labels
-from detector.datasets.rows import read_labelled_image
+from detector.datasets.rows import kind_of, read_labelled_image
 from detector.errors import DataSetError
 from detector.hpf import Hpf, points
 
 LAYOUT = "SlideRunner (a .sqlite with the images that it names)"
 
 _ROWS = """
-SELECT Annotations.uid, Slides.filename, Classes.name, avg(coordinateX), avg(coordinateY)
-FROM Annotations JOIN Annotations_coordinates ON Annotations_coordinates.annoId = Annotations.uid
-JOIN Slides ON Slides.uid = Annotations.slide LEFT JOIN Classes ON Classes.uid = Annotations.agreedClass
+SELECT Annotations.uid, Annotations.slide, Slides.uid, Slides.filename, Classes.name,
+  avg(coordinateX), avg(coordinateY),
+  count(*) = sum(typeof(coordinateX) IN ('integer', 'real') AND typeof(coordinateY) IN ('integer', 'real'))
+FROM Annotations LEFT JOIN Annotations_coordinates ON Annotations_coordinates.annoId = Annotations.uid
+LEFT JOIN Slides ON Slides.uid = Annotations.slide LEFT JOIN Classes ON Classes.uid = Annotations.agreedClass
 WHERE Annotations.deleted = 0 GROUP BY Annotations.uid ORDER BY Annotations.uid
 """
 
@@ -42,6 +44,7 @@ def read(folder: Path) -> list[Hpf]:
             if image is not None:
                 hpf = read_labelled_image(
                     image,
+                    labels=database,
                     case=re.sub(r"_stitched\d*$", "", image.stem),
                     source=database.stem,
                     mitoses=points(of_slide.mitoses),
@@ -62,21 +65,16 @@ def read_labels(path: Path) -> dict[str, Labels]:
     except sqlite3.Error as error:
         raise DataSetError(f"{path} is no SlideRunner database: {error}") from error
     labels = {str(name): Labels() for (name,) in slides}
-    for uid, name, label, x, y in rows:
-        if not isinstance(x, int | float) or not isinstance(y, int | float):
+    for uid, slide, known, name, label, x, y, numbers in rows:
+        if known is None:
+            raise DataSetError(f"{path}, Annotations {uid}: there is no slide {slide}")
+        if not numbers:
             raise DataSetError(f"{path}, Annotations_coordinates of annotation {uid}: no numbers x and y")
         kind = kind_of(str(label or ""))
+        of_slide = labels[str(name)]
         if kind is not None:
-            (labels[name].mitoses if kind else labels[name].non_mitoses).append((float(x), float(y)))
+            (of_slide.mitoses if kind else of_slide.non_mitoses).append((float(x), float(y)))
     return labels
-
-
-def kind_of(label: str) -> bool | None:
-    """Whether the name of a class means a mitotic figure (True), a look-alike (False) or something else (None)."""
-    text = label.lower()
-    if re.search(r"\bnon|\bnot\b|look.?alike|hard.?negative|imposter", text):
-        return False
-    return True if re.search(r"mitos|mitot", text) else None
 
 
 def _databases(folder: Path) -> list[Path]:

@@ -37,7 +37,9 @@ def read(folder: Path) -> list[Hpf]:
         others = folder / "nonmitoses_ground_truth" / case / table.name
         non_mitoses = read_labels(others) if others.exists() else points()
         mitoses = read_labels(table)
-        hpf = read_frame(image, case=case, source="TUPAC16", mpp=MPP, mitoses=mitoses, non_mitoses=non_mitoses)
+        hpf = read_frame(
+            image, labels=table, case=case, source="TUPAC16", mpp=MPP, mitoses=mitoses, non_mitoses=non_mitoses
+        )
         hpfs.append(hpf)
     if not hpfs:
         raise DataSetError(f"{folder} has labels of {len(tables)} frames but none of their images (01/01.tif)")

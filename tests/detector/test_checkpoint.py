@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import pytest
@@ -94,7 +95,7 @@ def test_weights_of_another_network_are_refused(network, tmp_path, metadata, rea
         load_weights(tmp_path / "other.safetensors")
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "other shape"])
+@pytest.mark.parametrize("change", ["missing", "extra", "other shape", "a number"])
 def test_tensors_that_do_not_fit_are_named(network, tmp_path, change):
     state = {name: t for name, t in network.state_dict().items() if t.is_floating_point()}
     if change == "missing":
@@ -102,10 +103,18 @@ def test_tensors_that_do_not_fit_are_named(network, tmp_path, change):
     elif change == "extra":
         state["stem.bias"] = torch.zeros(4)
     else:
-        state["stem.weight"] = torch.zeros(4, 3, 5, 5)
+        state["stem.weight"] = torch.zeros(4, 3, 5, 5) if change == "other shape" else torch.tensor(1.0)
     save_file(state, tmp_path / "other.safetensors", metadata={"network": "ResNet12"})
-    with pytest.raises(WeightsError, match=r"stem\.(weight|bias)"):
+    with pytest.raises(WeightsError, match=r"does not fit ResNet12|stem\.(weight|bias)"):
         load_weights(tmp_path / "other.safetensors")
+
+
+def test_weights_that_are_no_numbers_are_refused(network, tmp_path):
+    with torch.no_grad():
+        network.stem.weight[0] = math.nan
+    save_weights(network, tmp_path / "nan.safetensors", {})
+    with pytest.raises(WeightsError, match="no finite numbers"):
+        load_weights(tmp_path / "nan.safetensors")
 
 
 class Trap:

@@ -89,7 +89,7 @@ def test_a_broken_row_of_mitos12_is_named_by_file_and_line(tmp_path, text, reaso
 def test_a_label_outside_of_its_frame_is_refused(tmp_path):
     read_dataset(mitos12(tmp_path, {"A00_01": "139,129"}))
     for text in ("140,20", "20,130"):
-        with pytest.raises(DataSetError, match=r"A00_01\.png: the label at \(\S+, \S+\) lies outside"):
+        with pytest.raises(DataSetError, match=r"A00_01\.csv: the label at \(\S+, \S+\) lies outside of A00_01\.png"):
             read_dataset(mitos12(tmp_path, {"A00_01": text}))
 
 
@@ -113,8 +113,9 @@ def test_a_frame_of_another_resolution_is_resampled_with_its_labels(tmp_path):
     Image.fromarray(draw_tissue(90, 70, mitoses=[(60, 30)])).save(tmp_path / "frame.png")
     mitoses, look_alikes = points([(60, 30)]), points([(10, 20)])
     hpf = read_frame(
-        tmp_path / "frame.png", case="A", source="drawn", mpp=0.5, mitoses=mitoses, non_mitoses=look_alikes
-    )
+        tmp_path / "frame.png", labels=tmp_path / "frame.csv", case="A", source="drawn", mpp=0.5,
+        mitoses=mitoses, non_mitoses=look_alikes,
+    )  # fmt: skip
     assert (hpf.image.shape, hpf.mpp) == ((140, 180, 3), 0.25)
     assert (hpf.mitoses.tolist(), hpf.non_mitoses.tolist()) == ([[120, 60]], [[20, 40]])
     assert hpf.image[58:62, 118:122].mean() < 90
@@ -141,7 +142,9 @@ def test_ami_br_has_one_patch_per_row_with_the_mitoses_around_it(tmp_path):
     ("row", "reason"),
     [
         ("1,002.tiff,MIDOG21,7,left,1583,AMF", "line 3: x and y must be numbers"),
-        ("1,002.tiff,MIDOG21,7", "line 3: x and y must be numbers"),
+        ("1,002.tiff,MIDOG21,7", "line 3: the line ends too early"),
+        ("\n\n1,002.tiff,MIDOG21,7,left,1583,AMF", "line 5: x and y must be numbers"),
+        (f"1,002.tiff,MIDOG21,7,{'9' * 200_000},1583,AMF", "after line 2: field larger"),
         ("1,002.tiff,MIDOG21,7,nan,1583,AMF", "line 3: x and y must be numbers"),
     ],
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,43 @@ def test_the_two_scanners_of_mitos_atypia_are_resampled_to_one_resolution(tmp_pa
     assert aperio.image.shape == (200, 300, 3) and hamamatsu.image.shape[1] == pytest.approx(300 * 0.2275 / 0.25, abs=1)
 
 
+def midog_of(bbox=(10, 10, 60, 60), **others):
+    """A MIDOG file with one annotation."""
+    annotation = {"image_id": 1, "category_id": 1, "bbox": bbox}
+    return json.dumps({"images": [{"id": 1, "file_name": "1.tiff"}], "annotations": [annotation], **others})
+
+
+def test_the_categories_of_midog_are_read_by_their_names(tmp_path):
+    swapped = [{"id": 1, "name": "hard negative"}, {"id": 2, "name": "mitotic figure"}]
+    for categories, kinds in (([], (1, 0)), (swapped, (0, 1))):
+        (tmp_path / "MIDOG.json").write_text(midog_of(categories=categories))
+        labels = midog.read_labels(tmp_path / "MIDOG.json")["1.tiff"]
+        assert (len(labels.mitoses), len(labels.non_mitoses)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("UPDATE Annotations_coordinates SET coordinateX = '7 px' WHERE annoId = 5", "annotation 5: no numbers"),
+        ("DELETE FROM Annotations_coordinates WHERE annoId = 5", "annotation 5: no numbers"),
+        ("UPDATE Annotations SET slide = 9 WHERE uid = 5", "Annotations 5: there is no slide 9"),
+    ],
+)
+def test_a_broken_row_of_a_slide_runner_database_is_named(tmp_path, change, why):
+    make_slide_runner(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "some.sqlite")) as database, database:
+        database.execute(change)
+    with pytest.raises(DataSetError, match=why):
+        read_dataset(tmp_path)
+
+
+def test_a_qupath_file_may_have_dots_in_its_name(tmp_path):
+    make_qupath(tmp_path)
+    for suffix in ("geojson", "png"):
+        (tmp_path / f"one.{suffix}").rename(tmp_path / f"case.01.{suffix}")
+    assert "case.01" in [case.name for case in read_dataset(tmp_path)]
+
+
 @pytest.mark.parametrize(
     ("make", "broken", "content", "named"),
     [
@@ -152,7 +190,15 @@ def test_the_two_scanners_of_mitos_atypia_are_resampled_to_one_resolution(tmp_pa
         (make_qupath, "one.geojson", '{"features": 3}', "one.geojson"),
         (make_qupath, "one.geojson", json.dumps([QUPATH[0], feature("Mitosis", "Point", [])]), r"features\[1\]"),
         (make_qupath, "one.geojson", json.dumps([feature("Mitosis", "Point", [float("nan"), 1])]), r"features\[0\]"),
-        (make_tupac16, "mitoses_ground_truth/01/01.csv", "500,500\n", "outside of the image"),
+        (make_tupac16, "mitoses_ground_truth/01/01.csv", "500,500\n", r"01\.csv: the label .* lies outside"),
+        (make_tupac16, "mitoses_ground_truth/01/01.csv", "10,,0.8\n", "line 1"),
+        (make_mitos_atypia14, "A03/mitosis/A03_00Aa_mitosis.csv", ",10,20\n", "line 1"),
+        (make_qupath, "one.geojson", json.dumps([feature("Mitosis", "Point", ["a", "b"])]), r"features\[0\]"),
+        (make_qupath, "one.geojson", json.dumps([feature("Mitosis", "Point", [10**400, 1])]), r"features\[0\]"),
+        (make_midog, "MIDOG.json", '{"images":' + "[" * 100_000, "no json"),
+        (make_midog, "MIDOG.json", midog_of(bbox="1234"), r"annotations\[0\]"),
+        (make_midog, "MIDOG.json", midog_of(bbox=[10**400, 1, 2, 3]), r"annotations\[0\]"),
+        (make_midog, "MIDOG.json", midog_of(categories=[{"id": 1, "name": "cell"}]), r"categories\[0\]"),
     ],
 )
 def test_what_is_broken_is_named(make, broken, content, named, tmp_path):

@@ -13,6 +13,7 @@ from detector.__main__ import main
 from detector.checkpoint import save_weights, sha256_of
 from detector.detect import Scorer, detect
 from detector.slide import ArrayFrame
+from tests.detector.test_datasets import ami_br
 from tests.drawing import draw_tissue, write_pyramid
 
 IMAGE = draw_tissue(300, 260, mitoses=[(100, 90), (220, 200)])
@@ -125,7 +126,7 @@ def test_bad_input_ends_with_one_sentence(run, frame, tmp_path):
     assert_one_sentence(run("evaluate", tmp_path, "--out", tmp_path / "out.json"), "holds no data set")
 
 
-@pytest.mark.parametrize("device", ["warp", "cuda:99"])
+@pytest.mark.parametrize("device", ["warp", "cuda:99", "mps", "meta"])
 def test_a_device_that_is_not_there_is_refused(weights, frame, capsys, device):
     status = main(["detect", str(frame), "--mpp", "0.25", "--weights", str(weights), "--device", device])
     assert_one_sentence((status, *capsys.readouterr()), device)
@@ -139,13 +140,12 @@ def test_weights_that_cannot_be_used_are_refused(frame, weights, capsys):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--mpp", "0"), ("--mpp", "353"), ("--mpp", "nan"), ("--min-score", "50"), ("--format", "csv")],
+    [("--mpp", "0"), ("--mpp", "353"), ("--mpp", "nan"), ("--mpp", "abc"), ("--min-score", "50"), ("--format", "csv")],
 )
 def test_an_option_out_of_range_is_refused(frame, capsys, option, value):
     with pytest.raises(SystemExit) as left:
         main(["detect", str(frame), option, value])
-    assert left.value.code == 2
-    assert option in capsys.readouterr().err
+    assert_one_sentence((left.value.code, *capsys.readouterr()), option)
 
 
 def test_evaluate_writes_the_figures_of_the_chosen_cases(run, tmp_path, weights):
@@ -159,6 +159,14 @@ def test_evaluate_writes_the_figures_of_the_chosen_cases(run, tmp_path, weights)
     assert run("evaluate", folder, "--cases", "A00,A01", "--out", out)[0] == 0
     assert json.loads(out.read_text())["frames"] == 3
     assert_one_sentence(run("evaluate", folder, "--cases", "A7", "--out", out), "no case is called A7")
+
+
+def test_evaluate_says_before_the_work_that_it_cannot_judge_or_write(run, tmp_path, capsys):
+    patches = ami_br(tmp_path / "patches", ["1,002.tiff,MIDOG21,7,64,64,AMF"])
+    assert_one_sentence(run("evaluate", patches, "--out", tmp_path / "out.json"), "nothing can be judged")
+    with pytest.raises(SystemExit) as left:
+        run("evaluate", patches, "--out", tmp_path / "none" / "out.json")
+    assert_one_sentence((left.value.code, *capsys.readouterr()), "none/out.json cannot be written")
 
 
 def test_train_writes_weights_that_detect_uses(tmp_path, frame, capsys):

@@ -151,3 +151,10 @@ def test_the_command_mines_a_slide(frame, tmp_path, capsys):
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert main(["mine", str(tmp_path / "none.svs"), "--out", str(tmp_path / "out")]) == 2
     assert "none.svs" in capsys.readouterr().err
+
+
+def test_a_bad_slide_does_not_lose_what_was_mined_before_it(frame, tmp_path, capsys):
+    slide = write_pyramid(tmp_path / "slide.tif", frame.read(0, 0, 512, 512), mpp=0.25)
+    assert main(["mine", str(slide), str(tmp_path / "none.svs"), "--out", str(tmp_path / "out")]) == 2
+    content = json.loads((tmp_path / "out" / "mined.json").read_text())
+    assert [one["slide"] for one in content["slides"]] == ["slide.tif"]

@@ -46,6 +46,12 @@ def test_a_long_chain_of_neighbours_is_decided_from_its_best():
     assert kept(chain, 10) == chain[::2]
 
 
+@pytest.mark.parametrize("slope", [0, 1])
+def test_what_rounds_do_not_decide_is_walked_to_the_same_end(slope):
+    plane = [(x, y, -slope * (40 * y + x)) for y in range(40) for x in range(40)]
+    assert kept(plane, 3) == greedy(plane, 3)
+
+
 @pytest.mark.parametrize(("distance", "survivors"), [(30, 1), (30.001, 2)])
 def test_a_point_at_exactly_the_radius_is_dropped(distance, survivors):
     assert len(kept([(0, 0, 1), (distance, 0, 0)], 30)) == survivors

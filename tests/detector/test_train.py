@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ import torch
 
 from detector.checkpoint import load_weights, sha256_of
 from detector.errors import DataSetError, PlanError, WeightsError
-from detector.hpf import cases_of
+from detector.hpf import Case, cases_of
 from detector.network import ResNet12
 from detector.plans import Plan
 from detector.train import train_final_model, train_initial_model
@@ -122,6 +123,10 @@ def test_resuming_with_another_plan_or_other_data_is_refused(tmp_path):
         train(tmp_path, replace(PLAN, weight_decay=0.1), resume=True)
     with pytest.raises(PlanError, match="another plan or other data"):
         train(tmp_path, cases=TRAIN[:1], resume=True)
+    first = TRAIN[0].hpfs[0]
+    relabelled = Case(TRAIN[0].name, (replace(first, mitoses=first.mitoses + 1), *TRAIN[0].hpfs[1:]))
+    with pytest.raises(PlanError, match="another plan or other data"):
+        train(tmp_path, cases=[relabelled, *TRAIN[1:]], resume=True)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
 
 
@@ -129,6 +134,17 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"\x10\0\0\0")
     with pytest.raises(WeightsError, match=r"is damaged .* delete it"):
         train(tmp_path, resume=True)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, uninterrupted):
+    shutil.copy(uninterrupted, tmp_path / "checkpoint.safetensors")
+    with pytest.raises(PlanError, match="another plan or other data"):
+        train(tmp_path, resume=True)
+
+
+def test_a_training_that_leaves_the_numbers_ends_with_what_to_do(tmp_path):
+    with pytest.raises(PlanError, match="smaller learning rate"):
+        train(tmp_path, replace(PLAN, learning_rate_steps=((60, 1.0),), weight_decay=1e6))
 
 
 def test_the_seed_decides_the_weights(tmp_path, uninterrupted):
