@@ -26,7 +26,7 @@ from detector.datasets.frames import read_mitosis_free
 from detector.detect import Scorer, detect
 from detector.errors import DataSetError, DetectorError, ResolutionUnknown
 from detector.evaluate import curve, evaluate, summary
-from detector.hpf import Hpf, cases_of, split_by_case
+from detector.hpf import Hpf, cases_of, split_by_case, validation_cases
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
 from detector.semi_supervised import compare, split_called, splits_of
@@ -98,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("dataset", type=Path, metavar="DATASET", help="folder of one data set, or of several")
     three.add_argument("--plan", required=True, help="paper, short, or a TOML file")
     three.add_argument("--out", type=Path, required=True, help="folder for weights, card, curve and checkpoint")
-    three.add_argument("--held-out", default="", help="cases to judge on and not to train on, e.g. A04")
+    three.add_argument(
+        "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
+    )
     three.add_argument(
         "--mitosis-free",
         nargs="+",
@@ -252,7 +254,11 @@ def _train(options: argparse.Namespace) -> None:
     cases = [*read_dataset(options.dataset), *free]
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
-    train, validation = split_by_case(cases, [name for name in options.held_out.split(",") if name])
+    held_out = [name for name in options.held_out.split(",") if name]
+    if options.held_out == "auto":
+        held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
+        print(f"held out: {', '.join(held_out)}")
+    train, validation = split_by_case(cases, held_out)
     with _training_bar(plan.iterations) as report:
         course: dict[str, Any] = {
             "parent": options.parent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector import paper
 from detector.slide import ArrayFrame
 
 Rgb = NDArray[np.uint8]
@@ -83,6 +85,15 @@ def cases_of(hpfs: Iterable[Hpf]) -> list[Case]:
     for hpf in hpfs:
         groups.setdefault(hpf.case, []).append(hpf)
     return [Case(name, tuple(groups[name])) for name in sorted(groups)]
+
+
+def validation_cases(names: Iterable[str], seed: int, share: float = paper.VALIDATION_SHARE) -> list[str]:
+    """The share of some cases that is drawn to judge on (section 4: 80 % train, 20 % validation, at case level).
+
+    Drawn by the seed, whatever the order of the names; at least one, but none of fewer than two.
+    """
+    drawn = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    return sorted(drawn[: max(1, round(share * len(drawn)))]) if len(drawn) > 1 else []
 
 
 def split_by_case(cases: Sequence[Case], held_out: Sequence[str]) -> tuple[list[Case], list[Case]]:

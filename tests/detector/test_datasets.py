@@ -9,7 +9,7 @@ from PIL import Image
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_frame, read_mitosis_free
 from detector.errors import DataSetError
-from detector.hpf import Case, points, split_by_case
+from detector.hpf import Case, points, split_by_case, validation_cases
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue, write_pyramid
 
 BLOB = "10,20,11,20,12,20,10,21,11,21,12,21,10,22,11,22,12,22"
@@ -136,6 +136,14 @@ def test_ami_br_has_one_patch_per_row_with_the_mitoses_around_it(tmp_path):
     assert alone.image.shape == (128, 128, 3)
     assert not alone.exhaustive
     assert alone.stain == seven.stain != cases[1].hpfs[0].stain
+
+
+def test_one_case_in_five_is_drawn_to_judge_on():
+    names = [f"case {i}" for i in range(73)]
+    drawn = validation_cases(names, 1)
+    assert len(drawn) == 15 and set(drawn) < set(names)
+    assert drawn == validation_cases(reversed(names), 1) != validation_cases(names, 2)
+    assert [len(validation_cases(names[:n], 1)) for n in (0, 1, 2, 5)] == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(

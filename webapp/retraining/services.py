@@ -22,6 +22,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from detector.errors import SlideError
+from detector.hpf import validation_cases
 from detector.slide.archive import unpack
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.errors import DomainError, InvalidInput
@@ -310,7 +311,7 @@ def manifest_of(
     judged = labelled | {row["case"] for row in figures}
     frames = LabelledFrame.objects.filter(labelled_set__in=sets, exhaustive=True)
     exhaustive = set(frames.values_list("case", flat=True))
-    validation = _validation(sorted(labelled & exhaustive), seed)
+    validation = validation_cases(labelled & exhaustive, seed)
     used = {row["slide"] for row in [*figures, *mined]}
     slides = Slide.objects.filter(pk__in=used).select_related("case")
     manifest = {
@@ -463,14 +464,6 @@ def _mined(removed: Affected, samples: QuerySet[MinedSample]) -> list[dict[str, 
         for pk, run, slide, case, x, y, least, verdict, by, at in rows
         if by not in removed.people
     ]  # fmt: skip
-
-
-def _validation(names: Sequence[str], seed: int) -> list[str]:
-    """One case in five, drawn by the seed, on which the curves are measured; none of fewer than two."""
-    if len(names) < 2:
-        return []
-    drawn = sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
-    return sorted(drawn[: max(1, round(len(names) / 5))])
 
 
 def _warnings(samples: QuerySet[MinedSample], mined: int) -> list[str]:
