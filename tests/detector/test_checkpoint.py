@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -110,9 +111,10 @@ def test_tensors_that_do_not_fit_are_named(network, tmp_path, change):
 
 
 def test_weights_that_are_no_numbers_are_refused(network, tmp_path):
+    broken = copy.deepcopy(network)
     with torch.no_grad():
-        network.stem.weight[0] = math.nan
-    save_weights(network, tmp_path / "nan.safetensors", {})
+        broken.stem.weight[0] = math.nan
+    save_weights(broken, tmp_path / "nan.safetensors", {})
     with pytest.raises(WeightsError, match="no finite numbers"):
         load_weights(tmp_path / "nan.safetensors")
 
