@@ -131,7 +131,8 @@ def test_an_edited_region_replaces_the_old_one_and_keeps_it(alice, make_slide):
 @pytest.mark.parametrize(
     ("polygon", "words"),
     [(SQUARE[:2], "corners"), ("abc", "list of corners"), ([[0, 0], [9e9, 0], [0, 9]], "leaves the slide"),
-     ([[0, 0], [float("nan"), 0], [0, 9]], "leaves the slide")],
+     ([[0, 0], [float("nan"), 0], [0, 9]], "leaves the slide"), ([[5, 5], [9, 9], [7, 7]], "no area"),
+     ([[0, 0], [10**400, 0], [0, 9]], "list of corners")],
 )  # fmt: skip
 def test_polygons_that_are_none_are_refused(alice, make_slide, polygon, words):
     with pytest.raises(InvalidInput, match=words):

@@ -215,13 +215,13 @@ def _nearest(places: QuerySet[_Place], x: float, y: float, reach: tuple[float, f
 def _checked_polygon(slide: Slide, polygon: Any) -> list[list[float]]:
     try:
         corners = [[float(x), float(y)] for x, y in polygon]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise InvalidInput("A polygon is a list of corners [x, y] in level-0 pixels.") from None
     if not 3 <= len(corners) <= MAX_CORNERS:
         raise InvalidInput(f"A polygon has 3 to {MAX_CORNERS} corners.")
-    if not shapely.make_valid(shapely.Polygon(corners), method="structure").area:
-        raise InvalidInput("The polygon has no area.")
     width, height = slide.width or 0, slide.height or 0
     if not all(0 <= x <= width and 0 <= y <= height for x, y in corners):
         raise InvalidInput("The polygon leaves the slide.")
+    if not shapely.make_valid(shapely.Polygon(corners), method="structure").area:
+        raise InvalidInput("The polygon has no area.")
     return corners
