@@ -92,3 +92,9 @@ def test_a_long_list_takes_no_more_queries_than_a_short_one(address, slides, stu
             assert client.get(address).status_code == 200
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("query", ["limit=-5", "limit=0", "limit=abc", "offset=-1", "offset=1e3", "limit=9999999999"])
+def test_a_page_that_is_none_is_refused(client_of, alice, study, query):
+    answer = client_of(alice).get(f"/api/v1/slides/?{query}")
+    assert answer.status_code == 400 and query.split("=")[0] in answer.json()["detail"]
