@@ -94,8 +94,8 @@ export class Review {
     this.#position = new Int32Array(this.#store.spots).fill(-1);
     for (let i = 0; i < this.#spots.length; i++) this.#position[this.#spots[i]] = i;
     this.gallery.show(this.#spots);
-    const all = this.#store.columns.n.toLocaleString("en");
-    this.showing.textContent = `Showing ${this.#spots.length.toLocaleString("en")} of ${all} candidates stored from score ${this.#config.floor}`;
+    const all = this.#store.spots.toLocaleString("en");
+    this.showing.textContent = `Showing ${this.#spots.length.toLocaleString("en")} of ${all} figures; candidates are stored from score ${this.#config.floor}`;
     this.update();
   }
 
