@@ -10,8 +10,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from pypdf import PdfReader
 
-from webapp.annotations.models import Label
-from webapp.annotations.services import figure_judge
+from webapp.annotations.models import Label, Region
+from webapp.annotations.services import figure_judge, region_draw
 from webapp.reports.models import Report
 from webapp.reports.selectors import report_changes
 from webapp.results.rules import Rule
@@ -148,6 +148,13 @@ def test_a_report_by_a_rule_that_is_gone_or_changed_is_read_all_the_same(client_
     assert report_changes(report=report) == ["The rule ours, by which it was scored, is not in use here any more."]
     for address in (f"/slides/{slide.pk}/report/", f"/reports/check/?hash={report.sha256}"):
         assert "not in use here any more" in client_of(alice).get(address).content.decode()
+
+
+def test_a_report_is_read_where_its_hotspot_fits_no_more(client_of, alice, slide):
+    sign(client_of(alice), slide)
+    region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=[[0, 0], [300, 0], [300, 300]])
+    (report,) = client_of(alice).get(f"/api/v1/slides/{slide.pk}/reports/").json()
+    assert report["changes"][-1] == "Score: 2 when it was signed, none now."
 
 
 def test_a_report_has_the_um_per_px_that_its_areas_follow_from(client_of, alice, root, slide):

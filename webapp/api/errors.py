@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from webapp.api.idempotency import HEADER
 from webapp.errors import DomainError
 
 NOT_FOUND = "There is no such thing, or it is not yours to see."
@@ -23,12 +24,9 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(error, DomainError):
         return problem(error.status, str(error))
     if isinstance(error, RequestDataTooBig):
-        keyed = (
-            "with an Idempotency-Key; send it without one"
-            if "Idempotency-Key" in context["request"].headers
-            else "here"
-        )
-        return problem(413, f"This body is too large to be sent {keyed}.")
+        keyed = HEADER in context["request"].headers
+        where = f"with an {HEADER}; send it without one" if keyed else "here"
+        return problem(413, f"This body is too large to be sent {where}.")
     if isinstance(error, RecursionError):
         return problem(400, "This JSON is nested too deeply.")
     response = exception_handler(error, context)

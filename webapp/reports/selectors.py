@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -55,11 +56,7 @@ def report_changes(*, report: Report) -> list[str]:
     sentences += now["stale"]
     if signed and rule is None:
         sentences.append(f"The rule {signed['id']}, by which it was scored, is not in use here any more.")
-    elif (
-        signed
-        and rule
-        and (rule.version != signed["version"] or list(now["score"]["rule"]["cut_offs"]) != signed["cut_offs"])
-    ):
+    elif signed and rule and _is_another(rule, signed, then["area_mm2"]):
         sentences.append(
             f"The rule {rule.id} is in version {rule.version} now; it was scored by version {signed['version']}."
         )
@@ -75,3 +72,8 @@ def report_changes(*, report: Report) -> list[str]:
     if rule is not None and before != after:
         sentences.append(f"Score: {before} when it was signed, {after or 'none'} now.")
     return sentences
+
+
+def _is_another(rule: Rule, signed: dict[str, Any], area_mm2: float) -> bool:
+    """Whether a rule is not the one of the same id that was signed by."""
+    return (rule.version, rule.cut_offs(area_mm2)) != (signed["version"], tuple(signed["cut_offs"]))
