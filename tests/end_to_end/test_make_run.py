@@ -181,7 +181,7 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     ]
     page.goto(f"{running.address}/slides/{slide['id']}/")
     page.wait_for_selector("#count[data-count]")
-    page.wait_for_selector("#showing:has-text('candidates stored')")
+    page.wait_for_selector("#showing:has-text('candidates are stored from score')")
 
     counts = []
     for score in (0.5, 0.25, 0.9):
