@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import textwrap
-from pathlib import Path
 from typing import Any
 
-import reportlab
+from django.conf import settings
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
@@ -17,9 +16,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 from webapp.reports.pictures import MAX_CROPS, Pictures
 
-_FONTS = Path(reportlab.__file__).parent / "fonts"
-for _name, _file in (("Vera", "Vera.ttf"), ("Vera-Bold", "VeraBd.ttf")):
-    pdfmetrics.registerFont(TTFont(_name, _FONTS / _file))
+# Reportlab's own fonts lack the letters of most of Europe.
+_FONTS = settings.BASE_DIR / "node_modules" / "dejavu-fonts-ttf" / "ttf"
+for _name in ("DejaVuSans", "DejaVuSans-Bold"):
+    pdfmetrics.registerFont(TTFont(_name, _FONTS / f"{_name}.ttf"))
 
 _WIDTH, _HEIGHT = A4  # points, origin bottom left
 _MARGIN = 42
@@ -208,7 +208,7 @@ class _Page:
 
     def _text(self, x: float, y: float, text: str, size: float, bold: bool = False, colour: Any = _INK) -> None:
         """One line, made smaller where it would leave the page."""
-        font = "Vera-Bold" if bold else "Vera"
+        font = "DejaVuSans-Bold" if bold else "DejaVuSans"
         room = _WIDTH - _MARGIN - x
         size = min(size, size * room / max(pdfmetrics.stringWidth(text, font, size), 1))
         self.canvas.setFillColor(colour)
