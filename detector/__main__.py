@@ -1,4 +1,4 @@
-"""`python -m detector`: detect, evaluate, train, average, mine, reproduce, benchmark.
+"""`python -m detector`: detect, evaluate, train, average, distil, mine, reproduce, benchmark.
 
 Bad input ends in one sentence and exit status 2.
 """
@@ -20,10 +20,11 @@ from detector import paper
 from detector.allocator import tune_allocator
 from detector.average import average_weights
 from detector.benchmark import PARTS, Bench
-from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
+from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
-from detector.detect import Scorer, detect
+from detector.detect import Scorer, detect, load_scorer
+from detector.distil import distil
 from detector.errors import DataSetError, DetectorError, ResolutionUnknown
 from detector.evaluate import curve, evaluate, summary
 from detector.hpf import Hpf, cases_of, split_by_case, validation_cases
@@ -126,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     seven.add_argument("--held-out", required=True, help="cases to judge on, e.g. A04")
     seven.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors), with their card")
 
+    eight = commands.add_parser("distil", help="put a coarse network before weights: faster on a CPU")
+    eight.set_defaults(run=_distil)
+    eight.add_argument("dataset", type=Path, metavar="DATASET", help="frames to learn from; labels are not looked at")
+    eight.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    eight.add_argument("--plan", default="distil", help="distil (default), or a TOML file")
+    eight.add_argument("--held-out", default="", help="cases on which both are compared only, e.g. A04")
+    eight.add_argument("--slides", nargs="+", type=Path, default=[], metavar="SLIDE", help="more tissue to learn from")
+    eight.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors), with their card")
+
     five = commands.add_parser("mine", help="mine mitoses from unlabelled slides (section 3.2)")
     five.set_defaults(run=_mine)
     five.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
@@ -156,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     four.set_defaults(run=_benchmark)
     four.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"{', '.join(PARTS)}; all by default")
     four.add_argument("--slide", type=Path, help="a slide to measure on, instead of one that is drawn")
+    four.add_argument("--dataset", type=Path, help="labelled frames on which the cascade is compared with the network")
     four.add_argument("--size", type=_side, default=5000, help="side in px of the slide that is drawn")
     four.add_argument(
         "--tiatoolbox", type=Path, metavar="PYTHON", help="a Python that has tiatoolbox, to be measured beside ours"
@@ -170,11 +181,18 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument(
+        "--no-cascade", dest="cascade", action="store_false", help="score every cell, without the coarse network"
+    )
+
+
+def _scorer(options: argparse.Namespace) -> tuple[Scorer, dict[str, Any]]:
+    """The scorer that the options of `_add_network_options` name, and the card of its weights."""
+    return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=options.cascade)
 
 
 def _detect(options: argparse.Namespace) -> None:
-    network, card = load_weights(options.weights)
-    scorer = Scorer(network, device=options.device, precision=options.precision)
+    scorer, card = _scorer(options)
     with nullcontext(sys.stdout) if options.out is None else options.out.open("w", encoding="utf-8") as out:
         for path in options.images:  # written one by one, so that a bad file does not lose what came before it
             out.write(json.dumps(_detect_one(path, scorer, card, options)) + "\n")
@@ -211,6 +229,7 @@ def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argpa
             "nms_radius_um": paper.NMS_RADIUS * paper.WORKING_MPP,
             "working_mpp": list(frame.mpp),
             "precision": scorer.precision,
+            "cascade": scorer.cascades(options.min_score),
             "code_version": code_version(),
         },
         "detections": found.rows(),
@@ -218,13 +237,12 @@ def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argpa
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    network, card = load_weights(options.weights)
+    scorer, card = _scorer(options)
     cases = read_dataset(options.dataset)
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
     if not any(hpf.exhaustive for case in cases for hpf in case.hpfs):
         raise DataSetError("no frame of it has all its mitoses labelled, so nothing can be judged on it")
-    scorer = Scorer(network, device=options.device, precision=options.precision)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
     result["precision_recall"] = curve(evaluation)
@@ -275,6 +293,18 @@ def _train(options: argparse.Namespace) -> None:
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 
+def _distil(options: argparse.Namespace) -> None:
+    plan = read_plan(options.plan)
+    slides = cases_of(hpf for path in options.slides for hpf in read_mitosis_free(path))
+    held_out = [name for name in options.held_out.split(",") if name]
+    train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
+    with _training_bar(plan.iterations) as report:
+        path = distil(options.weights, train, validation, plan, options.out, report=report)
+    card = read_card(path)
+    print(json.dumps(card["coarse"]["kept"], indent=1))
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
 def _average(options: argparse.Namespace) -> None:
     _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
     path = average_weights(options.weights, held_out, options.out)
@@ -291,7 +321,8 @@ def _training_bar(iterations: int) -> Iterator[Report]:
                 bar.reset()
             bar.update(state["iteration"] - bar.n)
             if "per_second" in state:
-                bar.set_postfix(loss=f"{state['loss']:.4f}", waiting=f"{state['waiting']:.0%}")
+                waiting = f", {state['waiting']:.0%} waiting" if "waiting" in state else ""
+                bar.set_postfix_str(f"loss {state['loss']:.4f}{waiting}")
             else:
                 bar.write(json.dumps(state))
 
@@ -299,14 +330,14 @@ def _training_bar(iterations: int) -> Iterator[Report]:
 
 
 def _mine(options: argparse.Namespace) -> None:
-    network, card = load_weights(options.weights)
-    scorer = Scorer(network, device=options.device, precision=options.precision)
+    scorer, card = _scorer(options)
     options.out.mkdir(parents=True, exist_ok=True)
     model = {"name": card.get("name"), "sha256": card["sha256"]}
     parameters = {
         "first_look": options.first_look,
         "agreement": options.agreement,
         "precision": scorer.precision,
+        "cascade": scorer.cascades(paper.STORED_SCORE_FLOOR),
         "code_version": code_version(),
     }
     slides: list[dict[str, Any]] = []
@@ -344,7 +375,15 @@ def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
 def _benchmark(options: argparse.Namespace) -> None:
     network, _ = load_weights(options.weights)
     bench = Bench(
-        network, options.slide, options.size, options.rounds, options.device, options.weights, options.tiatoolbox
+        network,
+        coarse=load_coarse(options.weights) if options.cascade else None,
+        dataset=options.dataset,
+        slide=options.slide,
+        size=options.size,
+        rounds=options.rounds,
+        device=options.device,
+        weights=options.weights,
+        tiatoolbox=options.tiatoolbox,
     )
     figures = bench.run(options.parts or list(PARTS))
     for name, figure in figures.items():

@@ -28,7 +28,7 @@ class Augmentation:
     scale: float = paper.JITTER_SCALE
     colour: float = paper.JITTER_COLOUR
     blur: float = 0.0  # probability; labels do not change under the blur of another scanner's focus
-    jpeg: float = 0.0  # probability of saving as JPEG of quality 50..95
+    jpeg: float = 0.0  # probability of saving as JPEG of a quality drawn from paper.JPEG_QUALITY
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Variations:
 
     matrices: (n, 2, 3), patch pixel (u, v) shows the image at matrix @ (u, v, 1). stain_scale, stain_shift: (n, 3), LAB
     (8 bit) becomes LAB * scale + shift where `restained`. gain, offset: (n, 3), RGB becomes RGB * gain + offset.
-    blur: (n,) deviation in px, 0 for none. jpeg: (n,) quality, 0 for none.
+    blur: (n,) deviation in px, 0 for none. jpeg: (n,) quality, 0 for none. size: side of a patch in px.
     """
 
     matrices: Floats
@@ -48,6 +48,7 @@ class Variations:
     offset: Floats
     blur: Floats
     jpeg: NDArray[np.int64]
+    size: int = paper.PATCH_SIZE
 
 
 def draw_variations(
@@ -56,6 +57,8 @@ def draw_variations(
     others: Sequence[LabStatistics],
     augmentation: Augmentation,
     rng: np.random.Generator,
+    *,
+    size: int = paper.PATCH_SIZE,
 ) -> Variations:
     """Draw what is done to n patches. xy: (n, 2), their centres. own: the stain of the HPF of each; others: all stains.
 
@@ -69,21 +72,22 @@ def draw_variations(
         scale=np.exp(rng.uniform(-augmentation.scale, augmentation.scale, n)),
         flip=rng.choice([-1.0, 1.0], n),
         shift=rng.uniform(-augmentation.shift, augmentation.shift, (n, 2)),
+        size=size,
     )
     restained = rng.random(n) < (augmentation.contrast_transfer if others else 0.0)
     chosen = rng.integers(max(len(others), 1), size=n)
     stain = [stain_change(own[i], others[chosen[i]]) if restained[i] else (np.ones(3), np.zeros(3)) for i in range(n)]
     gain = 1 + rng.uniform(-augmentation.colour, augmentation.colour, (n, 3))
     offset = 255 * rng.uniform(-augmentation.colour, augmentation.colour, (n, 3)) / 2
-    blur = np.where(rng.random(n) < augmentation.blur, rng.uniform(0.3, 1.2, n), 0.0)
-    jpeg = np.where(rng.random(n) < augmentation.jpeg, rng.integers(50, 96, n), 0)
+    blur = np.where(rng.random(n) < augmentation.blur, rng.uniform(*paper.BLUR_DEVIATION, n), 0.0)
+    jpeg = np.where(rng.random(n) < augmentation.jpeg, rng.integers(*paper.JPEG_QUALITY, n, endpoint=True), 0)
     scales, shifts = (np.array(part).reshape(n, 3) for part in zip(*stain, strict=True)) if n else (gain, offset)
-    return Variations(matrices, restained, scales, shifts, gain, offset, blur, jpeg)
+    return Variations(matrices, restained, scales, shifts, gain, offset, blur, jpeg, size)
 
 
 def vary(image: Rgb, variations: Variations, index: int) -> Rgb:
-    """Patch `index`, 128 x 128, cut from its image and varied. What lies outside of the image is mirrored."""
-    patch = warp(image, variations.matrices[index])
+    """Patch `index`, cut from its image and varied. What lies outside of the image is mirrored."""
+    patch = warp(image, variations.matrices[index], variations.size)
     if variations.restained[index]:
         patch = _restained(patch, variations.stain_scale[index], variations.stain_shift[index])
     patch = recoloured(patch, variations.gain[index], variations.offset[index])
@@ -94,12 +98,14 @@ def vary(image: Rgb, variations: Variations, index: int) -> Rgb:
     return patch
 
 
-def turned_about(xy: Floats, *, angle: Floats, scale: Floats, flip: Floats, shift: Floats) -> Floats:
+def turned_about(
+    xy: Floats, *, angle: Floats, scale: Floats, flip: Floats, shift: Floats, size: int = paper.PATCH_SIZE
+) -> Floats:
     """Matrices (n, 2, 3) of patches centred on xy, turned by any angle, scaled, mirrored (flip -1) and shifted (px)."""
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     turn = np.stack([np.stack([cos * flip, -sin], axis=-1), np.stack([sin * flip, cos], axis=-1)], axis=-2)  # (n, 2, 2)
     # OpenCV counts pixel centres, we count pixel corners: hence the halves.
-    middle = paper.PATCH_SIZE / 2 - 0.5
+    middle = size / 2 - 0.5
     offset = xy - 0.5 - np.einsum("nij,nj->ni", turn, middle + shift)
     return np.concatenate([turn, offset[..., None]], axis=2)
 
@@ -110,11 +116,11 @@ def cut_plain(image: Rgb, x: float, y: float) -> Rgb:
     return warp(image, np.array([[1.0, 0.0, round(x) - middle], [0.0, 1.0, round(y) - middle]]))
 
 
-def warp(image: Rgb, matrix: Floats) -> Rgb:
-    """Patch whose pixel (u, v) is the image at matrix @ (u, v, 1)."""
-    size = (paper.PATCH_SIZE, paper.PATCH_SIZE)
+def warp(image: Rgb, matrix: Floats, size: int = paper.PATCH_SIZE) -> Rgb:
+    """Square patch whose pixel (u, v) is the image at matrix @ (u, v, 1)."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT), dtype=np.uint8)
+    patch = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(patch, dtype=np.uint8)
 
 
 def stain_change(source: LabStatistics, target: LabStatistics) -> tuple[Floats, Floats]:

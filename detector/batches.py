@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detector import paper
 from detector.augment import Variations, draw_variations, vary
 from detector.hpf import LabStatistics
 from detector.patch_sets import Sample
@@ -53,21 +54,23 @@ class Batch:
     labels: NDArray[np.int64]
 
 
-def draw_batch(sets: SampleSets, plan: Plan, iteration: int) -> Batch:
-    """The batch of an iteration, of which no pixel is there yet."""
+def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = paper.PATCH_SIZE) -> Batch:
+    """The batch of an iteration, of which no pixel is there yet. size: side of its patches, px."""
     rng = np.random.default_rng([plan.seed, iteration])
     foreground = [_draw_foreground(sets, plan, rng) for _ in range(plan.foreground_per_batch)]
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
     samples = [*foreground, *background]
     xy = np.array([(sample.x, sample.y) for sample in samples])
     own = [sample.hpf.stain for sample in samples]
-    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng)
+    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size)
     return Batch(samples, variations, np.repeat([1, 0], [len(foreground), len(background)]))
 
 
-def compose_batch(sets: SampleSets, plan: Plan, iteration: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Patches uint8 (n, 128, 128, 3) and labels (n,), 1 = mitosis, of one iteration."""
-    batch = draw_batch(sets, plan, iteration)
+def compose_batch(
+    sets: SampleSets, plan: Plan, iteration: int, *, size: int = paper.PATCH_SIZE
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Patches uint8 (n, size, size, 3) and labels (n,), 1 = mitosis, of one iteration."""
+    batch = draw_batch(sets, plan, iteration, size=size)
     patches = [vary(sample.hpf.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
     return np.stack(patches), batch.labels
 
@@ -107,9 +110,14 @@ def stream(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made
 
 
 def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> Sample:
-    """FG-Lab and FG-WSI "with a fixed ratio"; within FG-Lab every source of data has the same weight."""
+    """FG-Lab and FG-WSI "with a fixed ratio"; within FG-Lab every source of data has the same weight.
+
+    But no mined sample comes more often than a labelled one on average: where a handful was mined, a fixed ratio would
+    show each of them hundreds of times (docs/training.md).
+    """
     lab, wsi = plan.fg_lab_per_fg_wsi
-    if sets.fg_wsi and rng.random() < wsi / (lab + wsi):
+    mined = len(sets.fg_wsi)
+    if mined and rng.random() < min(wsi / (lab + wsi), mined / (len(sets.fg_lab) + mined) if lab else 1.0):
         return sets.fg_wsi[int(rng.integers(len(sets.fg_wsi)))]
     source = sets.fg_lab_by_source[int(rng.integers(len(sets.fg_lab_by_source)))]
     return source[int(rng.integers(len(source)))]

@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 from detector import paper
 from detector.allocator import untuned
 from detector.batches import SampleSets, compose_batch
+from detector.datasets import read_dataset
 from detector.detect import Cells, Detections, Scorer, logit, place, scan
+from detector.distil import compare
 from detector.errors import SlideError
 from detector.hpf import Case, Hpf, lab_statistics, points
 from detector.network import ResNet12, mitosis_logit
@@ -77,10 +79,13 @@ Figures = dict[str, Figure]
 class Bench:
     """What is measured, and on what. size: side in px of the slide that is drawn where `slide` is none.
 
-    tiatoolbox: a Python that has it, to be measured beside ours with the same `weights`; both or neither.
+    tiatoolbox: a Python that has it, to be measured beside ours with the same `weights`; both or neither. coarse: what
+    looks before the network in a cascade. dataset: labelled frames on which the cascade is compared with the network.
     """
 
     network: ResNet12
+    coarse: ResNet12 | None = None
+    dataset: Path | None = None
     slide: Path | None = None
     size: int = 5000
     rounds: int = 5
@@ -107,14 +112,15 @@ def _slide(bench: Bench, path: Path) -> Figures:
     with open_slide(path) as slide, _by_openslide_alone(path) as plain_slide:
         mpp = slide.mpp or (paper.WORKING_MPP, paper.WORKING_MPP)
         frame, plain_frame = WorkingFrame(slide, mpp), WorkingFrame(plain_slide, mpp)
-        fast = Scorer(bench.network, device=bench.device)
+        fast = Scorer(bench.network, coarse=bench.coarse, device=bench.device)
+        every_cell = Scorer(bench.network, device=bench.device)
         exact = Scorer(bench.network, device=bench.device, precision="fp32")
         plan = plan_windows(frame)
         floor = paper.STORED_SCORE_FLOOR
         images = [frame.read(*rectangle.region) for rectangle in plan.rectangles]
 
-        def ours() -> Detections:
-            return place(scan(fast, frame, plan_windows(frame), floor=floor), frame)
+        def ours(scorer: Scorer = fast) -> Detections:
+            return place(scan(scorer, frame, plan_windows(frame), floor=floor), frame)
 
         def plain() -> Detections:
             with untuned():
@@ -123,16 +129,19 @@ def _slide(bench: Bench, path: Path) -> Figures:
         calls: dict[str, Callable[[], Any]] = {
             "plain": plain,
             "ours": ours,
-            "forward": lambda: [fast.logits(image) for image in images],
+            "forward": lambda: [fast.logits_from(image, floor) for image in images],
             "glass": lambda: glass_windows(frame),
         }
+        if fast.cascades(floor):
+            calls["every_cell"] = lambda: ours(every_cell)
         if fast.precision != "fp32":
+            calls["forward_every_cell"] = lambda: [every_cell.logits(image) for image in images]
             calls["forward_fp32"] = lambda: [exact.logits(image) for image in images]
         with _tiatoolbox(bench, path, mpp) as segment:
             if segment is not None:
                 calls["tiatoolbox"] = segment
             times, results = _interleaved(bench.rounds, **calls)
-        reference = place(scan(exact, frame, plan, floor=floor), frame)
+        reference = ours(exact)
         seen = plan.windows_total - plan.windows_skipped
         mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
         figures = {
@@ -152,12 +161,16 @@ def _slide(bench: Bench, path: Path) -> Figures:
                 int((glass_windows(frame) != _glass_at_full_resolution(frame)).sum()), "every pixel read", at_most=0
             ),
             "detections_plain": Figure(_count(results["plain"])),
-            "detections_ours_fp32": Figure(_count(reference)),
+            "detections_fp32": Figure(_count(reference), "every cell scored"),
             "detections_ours": Figure(_count(results["ours"])),
         }
+        if "every_cell" in times:
+            figures["every_cell_over_ours"] = _ratio(
+                times["every_cell"], times["ours"], "the same without the coarse network"
+            )
         if "forward_fp32" in times:
             figures["forward_fp32_over_forward"] = _ratio(
-                times["forward_fp32"], times["forward"], "fp32, same rectangles", at_least=2.2
+                times["forward_fp32"], times["forward_every_cell"], "fp32, same rectangles, every cell", at_least=2.2
             )
         if "tiatoolbox" in times:
             theirs = results["tiatoolbox"]["windows"] / times["tiatoolbox"]
@@ -259,8 +272,27 @@ def _training(bench: Bench, path: Path) -> Figures:
     }
 
 
+def _cascade(bench: Bench, path: Path) -> Figures:
+    """What the cascade keeps, in fp32, of what its fine network finds on labelled frames with every cell scored."""
+    if bench.dataset is None or bench.coarse is None:
+        return {}
+    cases = read_dataset(bench.dataset)
+    scorer = Scorer(bench.network, coarse=bench.coarse, device="cpu", precision="fp32")
+    found = compare(scorer, cases)
+    return {
+        "cascade_frames": Figure(found.frames),
+        "cascade_looks_closer_at": Figure(found.looked_at, "of all cells"),
+        "detections_at_0.5": Figure(found.at_half, "every cell scored"),
+        "detections_at_0.5_lost": Figure(found.lost_at_half, "every cell scored", at_most=0),
+        "detections_at_0.2": Figure(found.at_floor, "every cell scored"),
+        "detections_at_0.2_lost": Figure(found.lost_at_floor, "every cell scored"),
+        "detections_added": Figure(found.added, "every cell scored", at_most=0),
+    }
+
+
 PARTS: dict[str, Callable[[Bench, Path], Figures]] = {
     "slide": _slide,
+    "cascade": _cascade,
     "reading": _reading,
     "suppression": _suppression,
     "training": _training,

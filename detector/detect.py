@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from detector import paper
+from detector.cascade import look_closer
+from detector.checkpoint import load_coarse, load_weights
 from detector.hpf import Rgb
 from detector.network import ResNet12, folded, mitosis_logit
 from detector.nms import suppress
@@ -74,16 +78,27 @@ class Scorer:
     """A network ready to score: on its device, folded, in its precision.
 
     device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is for processors that
-    have it, twice as fast, scores within 0.05; "auto" takes it where it is in hardware.
+    have it, twice as fast, scores within 0.05; "auto" takes it where it is in hardware. coarse: the network that looks
+    first in a cascade; None to score every cell. A GPU scores every cell: it waits for the reader, not for the network.
     """
 
-    def __init__(self, network: ResNet12, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: ResNet12, *, coarse: ResNet12 | None = None, device: str = "auto", precision: str = "auto"
+    ) -> None:
         self.device = device_called(device)
         if precision not in {"auto", "fp32", "bf16"}:
             raise ValueError(f"precision must be auto, fp32 or bf16, not {precision}")
         self.precision = precision if precision != "auto" else "bf16" if has_bf16(self.device) else "fp32"
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        self._network = folded(network).to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = self._ready(network)
+        self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
+
+    def cascades(self, floor: float) -> bool:
+        """Whether a scan down to this score goes by the cascade.
+
+        Not below the score that is stored: the coarse network has not learnt what is there.
+        """
+        return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
 
     @property
     def device_name(self) -> str:
@@ -93,13 +108,23 @@ class Scorer:
         return f"{self.device.type}, {torch.get_num_threads()} threads"
 
     def logits(self, image: Rgb) -> NDArray[np.float32]:
-        """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px.
+        """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px."""
+        return self._map(self._network, image)
 
-        An image for which there is not enough memory is done in halves, and those in halves again: slower, but it goes
+    def logits_from(self, image: Rgb, floor: float) -> NDArray[np.float32]:
+        """As `logits`, for a scan down to the score `floor`: -inf where a cascade did not look closer."""
+        if self._coarse is None or not self.cascades(floor):
+            return self.logits(image)
+        return look_closer(image, self._map(self._coarse, image) >= 0, logit(floor), self.logits)
+
+    def _map(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
+        """What a network says of an image.
+
+        One for which there is not enough memory is done in halves, and those in halves again: slower, but it goes
         on. The same logits then, up to how kernels round for other shapes.
         """
         try:
-            return self._forward(image)
+            return self._forward(network, image)
         except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
             if not _out_of_memory(error) or max(image.shape[:2]) < paper.PATCH_SIZE + paper.OUTPUT_STRIDE:
                 raise
@@ -108,14 +133,28 @@ class Scorer:
             torch.cuda.empty_cache()
         axis = 0 if image.shape[0] >= image.shape[1] else 1
         first, second = halves(image, axis)
-        return np.concatenate([self.logits(first), self.logits(second)], axis=axis)
+        return np.concatenate([self._map(network, first), self._map(network, second)], axis=axis)
+
+    def _ready(self, network: ResNet12) -> ResNet12:
+        ready = folded(network).to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        assert isinstance(ready, ResNet12)
+        return ready
 
     @torch.inference_mode()
-    def _forward(self, image: Rgb) -> NDArray[np.float32]:
+    def _forward(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
         x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)  # (h, w, 3)
         x = x.permute(2, 0, 1).unsqueeze(0).to(self._dtype)  # (1, 3, h, w), channels last in memory
-        out = mitosis_logit(self._network(x).float())  # (1, r, q)
+        out = mitosis_logit(network(x).float())  # (1, r, q)
         return out[0].cpu().numpy()
+
+
+def load_scorer(
+    path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
+) -> tuple[Scorer, dict[str, Any]]:
+    """What is in a file of weights, ready to score, and its card. cascade: by its coarse network where it has one."""
+    network, card = load_weights(path)
+    coarse = load_coarse(path) if cascade else None
+    return Scorer(network, coarse=coarse, device=device, precision=precision), card
 
 
 def halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
@@ -166,7 +205,7 @@ def scan(
     if progress is not None and done:
         progress(done)
     for rectangle, image in _read_ahead(frame, plan.rectangles, readers):
-        logits = scorer.logits(image)
+        logits = scorer.logits_from(image, floor)
         rows, columns = np.nonzero(logits >= floor_logit)
         m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
         parts.append(Cells(m_xy, logits[rows, columns]))

@@ -13,7 +13,7 @@ from detector.hpf import Case
 from detector.metrics import Evaluation, Judged, match
 
 
-def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = 0.01) -> Evaluation:
+def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
     """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
     frames = []
     for case in cases:

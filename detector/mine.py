@@ -37,8 +37,6 @@ TRANSFORMATIONS = (
 )
 FILE = "mined.json"
 _LOOK = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
-_PATCH = 192  # px of a stored patch: a 128 px patch turned by any angle fits inside
-_STAIN = 1024  # px around a sample from which its stain is measured, about half an HPF
 
 
 @dataclass(frozen=True)
@@ -123,11 +121,11 @@ def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
     return Hpf(
         name=f"{slide}_{sample.x:.0f}_{sample.y:.0f}",
         case=slide,
-        image=around(frame, xy, _PATCH),
-        mitoses=points([(_PATCH / 2, _PATCH / 2)]),
+        image=around(frame, xy, paper.MINED_PATCH),
+        mitoses=points([(paper.MINED_PATCH / 2, paper.MINED_PATCH / 2)]),
         non_mitoses=points(),
         mpp=frame.mpp[0],
-        stain=lab_statistics([around(frame, xy, _STAIN)]),
+        stain=lab_statistics([around(frame, xy, paper.MINED_STAIN)]),
         source="FG-WSI",
         exhaustive=False,
     )
@@ -145,8 +143,8 @@ def judged_hpf(
     if mitotic:
         return replace(hpf, name=name, source=source)
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
-    inside = (mitoses - np.asarray(xy)) / scale + _PATCH / 2
-    inside = inside[((inside >= 0) & (inside <= _PATCH)).all(axis=1)]
+    inside = (mitoses - np.asarray(xy)) / scale + paper.MINED_PATCH / 2
+    inside = inside[((inside >= 0) & (inside <= paper.MINED_PATCH)).all(axis=1)]
     middle = hpf.mitoses
     return replace(hpf, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
 

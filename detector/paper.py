@@ -42,18 +42,31 @@ OUTPUT_STRIDE = 8  # The only stride for which 512-pixel windows overlapping by 
 BG_MIN_DISTANCE = 40  # px between a BG-Rand patch and every mitosis and chosen background patch: more than the 30 px
 # within which a detection counts as right, less than half a patch so that the surroundings of mitoses are learnt.
 BG_RAND_PER_HPF = 400  # As many as uniform sampling places at BG_MIN_DISTANCE in a frame before most draws are refused.
+BG_RAND_DRAWS = 20  # Draws for each patch of BG-Rand, after which a frame counts as full.
 BG_HARD_MIN_SCORE = 0.3  # A false positive a little below the decision threshold teaches as much as one above it.
 CONTRAST_TRANSFER_PROBABILITY = 0.5  # Half of the patches keep their own stain.
 JITTER_PIXELS = 4.0  # Shift of a patch, less than one cell of the map: the position of a mitosis stays learnable.
 JITTER_SCALE = 0.1  # Scanners differ by up to 10 % in um/px around 0.25.
 JITTER_COLOUR = 0.08  # Brightness and contrast of a patch, as a share of the range.
+BLUR_DEVIATION = (0.3, 1.2)  # px; from what nobody sees to a scanner a little out of focus, in plans that blur.
+JPEG_QUALITY = (50, 95)  # From what scanners rarely go below to what can hardly be seen, in plans that compress.
 STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that a reader can lower the threshold.
 GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A window is skipped here only if every
 # block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
 GLASS_BLOCK = 32
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
+LOWEST_THRESHOLD = 0.01  # The precision-recall curve begins here: no maximum of F1 was seen near it.
+CALIBRATED_F1 = 0.98  # Of the best F1. The thresholds with at least this much form a plateau, whose middle is moved to
+# 0.5; the best one alone jumps with each frame.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.
 BOOTSTRAP_DRAWS = 1000  # The ends of a 95 % interval then rest on 25 draws each.
 MINING_FIRST_LOOK = 0.5  # "if the maximum score in a window is below a threshold for the first transformation": the
 # threshold of 3.1, as what is no detection is no sample either.
 MINING_AGREEMENT = 0.8  # Least score under each of the eight flips and rotations: "very few false positives".
+MINED_PATCH = 192  # px of a stored patch: 128 px turned by any angle, and shifted, lie inside.
+MINED_STAIN = 1024  # px around a sample that stand for its HPF in contrast transfer: about half of one.
+COARSE_SUSPECT = 0.03  # Score of the fine network from which the coarse one learns from a place as from a mitosis.
+COARSE_RAISED = 2.0  # Added to the logits that the coarse network learns: a score of 0.12 is an even chance to it.
+COARSE_MARGIN = 0.5  # Of its logit, by which it looks closer than the frames that it was set on would need.
+COARSE_REACH = 5  # cells (40 px) that are looked at around one that the coarse network points at: a detection's own
+# cells and what it suppresses, where the pointing is off by one cell.

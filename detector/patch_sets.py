@@ -35,13 +35,13 @@ def sample_bg_rand(
     """BG-Rand: "sampled randomly with uniform probability ... such that their distance is greater than a fixed
     threshold from previously selected background patches and all mitotic cells in that HPF".
 
-    Up to `count` of them; fewer where the frame has no more room after 20 draws for each.
+    Up to `count` of them; fewer where the frame has no more room after `paper.BG_RAND_DRAWS` draws for each.
     """
     height, width = hpf.image.shape[:2]
     taken = np.concatenate([hpf.mitoses, np.full((count, 2), np.inf)])
     used = len(hpf.mitoses)
     chosen = []
-    for x, y in rng.uniform((0, 0), (width, height), (20 * count, 2)):
+    for x, y in rng.uniform((0, 0), (width, height), (paper.BG_RAND_DRAWS * count, 2)):
         if ((taken[:used] - (x, y)) ** 2).sum(axis=1).min(initial=np.inf) > min_distance**2:
             taken[used] = x, y
             used += 1

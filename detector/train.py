@@ -224,7 +224,7 @@ class _Training:
         before = evaluate(scorer, self.validation)
         curve = [(threshold, counts.f1) for threshold, counts in before.curve()]
         best = max((f1 for _, f1 in curve), default=0.0)
-        good = [logit(min(threshold, 0.999)) for threshold, f1 in curve if f1 >= 0.98 * best]
+        good = [logit(min(threshold, 0.999)) for threshold, f1 in curve if f1 >= paper.CALIBRATED_F1 * best]
         shift = -float(np.median(good)) if best else 0.0
         bias = network.classifier.bias
         assert bias is not None

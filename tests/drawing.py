@@ -200,6 +200,9 @@ class DarkScorer:
         mean = (sums[y + 16, x + 16] - sums[y, x + 16] - sums[y + 16, x] + sums[y, x]) / (16 * 16 * 3)
         return ((130 - mean) / 10).astype(np.float32)
 
+    def logits_from(self, image: Rgb, floor: float) -> NDArray[np.float32]:
+        return self.logits(image)
+
 
 def _ellipse(image: Rgb, x: float, y: float, a: float, b: float, angle: float, colour: Sequence[int]) -> None:
     # OpenCV counts from the middle of the first pixel, we from its corner.

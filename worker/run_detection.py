@@ -36,6 +36,7 @@ def run_detection(shard: Shard) -> None:
     shard_progress(shard=shard)
     scorer = scorer_of(model)
     facts: dict[str, Any] = {"device": scorer.device_name, "precision": scorer.precision}
+    facts["cascade"] = scorer.cascades(job.parameters["floor"])
     shard_begin(shard=shard, facts=facts)
     with working_frame(slide) as frame:
         plan = plan_windows(frame).part(shard.index, job.shards.count())
@@ -88,6 +89,8 @@ def merge_detection(shard_pk: int) -> None:
             "working_mpp": list(frame.mpp),
             "glass_mean_rgb": paper.GLASS_MEAN_RGB,
             "shards": len(shards),
+            # Of a job that began before there was one, its shards say nothing.
+            "cascade": any(shard.facts.get("cascade", False) for shard in shards),
         },
         "mpp_x": slide.mpp[0],
         "mpp_y": slide.mpp[1],

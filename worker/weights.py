@@ -6,8 +6,7 @@ import functools
 import os
 from pathlib import Path
 
-from detector.checkpoint import load_weights
-from detector.detect import Scorer, device_called
+from detector.detect import Scorer, device_called, load_scorer
 from detector.errors import WeightsError
 from webapp import environment
 from webapp.registry.models import ModelVersion
@@ -15,6 +14,7 @@ from webapp.registry.services import version_weights
 
 DEVICE = environment.text("DEVICE", "auto")
 PRECISION = environment.choice("PRECISION", "auto", of=("auto", "fp32", "bf16"))
+CASCADE = environment.choice("CASCADE", "auto", of=("auto", "off"))  # off: every cell is scored by the fine network
 MEMORY_GB = environment.integer("WORKER_MEMORY_GB", 8, low=2, high=10_000)  # of a process that detects on a CPU
 READERS = environment.integer("READERS", 0, low=0, high=256)  # 0: one for a CPU, up to eight for a GPU
 
@@ -33,7 +33,7 @@ def readers() -> int:
 
 @functools.lru_cache(maxsize=2)
 def _load(path: Path, sha256: str) -> Scorer:
-    network, card = load_weights(path)
+    scorer, card = load_scorer(path, device=DEVICE, precision=PRECISION, cascade=CASCADE == "auto")
     if card["sha256"] != sha256:
         raise WeightsError(f"the weights {path.name} have changed since they were registered; register them anew")
-    return Scorer(network, device=DEVICE, precision=PRECISION)
+    return scorer

@@ -70,9 +70,16 @@ def test_the_share_of_background_from_beside_single_patches():
 @pytest.mark.parametrize(("ratio", "share"), [((1, 1), 0.5), ((3, 1), 0.25), ((1, 0), 0.0), ((0, 1), 1.0)])
 def test_foreground_is_from_fg_lab_and_fg_wsi_in_a_fixed_ratio(ratio, share):
     plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=ratio)
-    foreground, _ = greys(replace(SETS, fg_wsi=[plain(WSI)]), plan, 20)
+    foreground, _ = greys(replace(SETS, fg_wsi=[plain(WSI)] * 30), plan, 20)
     assert foreground.count(WSI) / len(foreground) == pytest.approx(share, abs=0.06)
     assert greys(SETS, plan)[0] == [LAB] * 40
+
+
+def test_a_few_mined_samples_come_no_more_often_than_labelled_ones():
+    sets = replace(SETS, fg_lab=[plain(LAB)] * 90, fg_wsi=[plain(WSI)] * 10)
+    plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=(1, 1))
+    foreground, _ = greys(sets, plan, 20)
+    assert foreground.count(WSI) / len(foreground) == pytest.approx(0.1, abs=0.04)
 
 
 def test_every_source_of_data_has_the_same_weight_in_fg_lab():

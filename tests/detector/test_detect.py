@@ -192,18 +192,18 @@ def test_an_image_that_does_not_fit_the_memory_is_done_in_halves(network, monkey
     image = draw_tissue(900, 1300, seed=4)
     whole, forward, sizes = scorer.logits(image), scorer._forward, []
 
-    def small_device(part):
+    def small_device(network, part):
         sizes.append(part.shape[:2])
         if part.shape[0] * part.shape[1] > 400_000:
             raise error("CUDA out of memory")
-        return forward(part)
+        return forward(network, part)
 
     monkeypatch.setattr(scorer, "_forward", small_device)
     assert np.allclose(scorer.logits(image), whole, atol=1e-4)
     assert sizes[0] == (1300, 900)
     assert sum(height * width <= 400_000 for height, width in sizes) == 4
 
-    def no_device(part):
+    def no_device(network, part):
         raise error("CUDA out of memory")
 
     monkeypatch.setattr(scorer, "_forward", no_device)
@@ -214,7 +214,7 @@ def test_an_image_that_does_not_fit_the_memory_is_done_in_halves(network, monkey
 def test_a_fault_that_is_not_of_memory_is_not_tried_again(network, monkeypatch):
     scorer, calls = Scorer(network, device="cpu", precision="fp32"), []
 
-    def broken(part):
+    def broken(network, part):
         calls.append(part)
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 

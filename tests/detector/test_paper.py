@@ -11,10 +11,24 @@ from detector import paper
 CONSTANTS = [name for name in vars(paper) if name.isupper()]
 
 
+README = Path(detector.__file__).with_name("README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", CONSTANTS)
-def test_every_number_is_in_the_readme(name):
-    readme = Path(detector.__file__).with_name("README.md").read_text("utf-8")
-    assert re.search(rf"\b{name}\b", readme), f"{name} is not named in detector/README.md"
+def test_every_number_is_in_the_readme_with_its_value(name):
+    said = [paragraph for paragraph in re.split(r"\n\n|\n(?=\|)", README) if re.search(rf"\b{name}\b", paragraph)]
+    assert said, f"{name} is not named in detector/README.md"
+    missing = [value for value in numbers(getattr(paper, name)) if not any(written(value, where) for where in said)]
+    assert not missing, f"detector/README.md names {name} without {missing}"
+
+
+def numbers(value):
+    return [number for part in value for number in numbers(part)] if isinstance(value, tuple) else [value]
+
+
+def written(value, where):
+    forms = {f"{value:g}", f"{100 * value:g} %", f"{value / 1000:g}k", f"{value:.0e}".replace("e-0", "e-")}
+    return any(re.search(rf"(?<![\d.]){re.escape(form)}(?![\d.]\d|\d)", where) for form in forms)
 
 
 def test_the_numbers_that_are_printed_in_the_paper():

@@ -26,7 +26,7 @@ cells = [(0, 0), (500, 100), (1109, 234)]
 patches = [scorer.logits(image[r * 8 : r * 8 + 128, q * 8 : q * 8 + 128])[0, 0] for r, q in cells]
 limit_memory(1)
 sizes, forward = [], scorer._forward
-scorer._forward = lambda part: (sizes.append(part.shape[0]), forward(part))[1]
+scorer._forward = lambda network, part: (sizes.append(part.shape[0]), forward(network, part))[1]
 found = scorer.logits(image)
 assert found.shape == (1110, 235)
 assert np.allclose([found[cell] for cell in cells], patches, atol=1e-4)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector import paper
+from detector.cascade import look_closer
+from detector.checkpoint import load_coarse, load_weights, save_weights, sha256_of
+from detector.detect import Scorer, detect, load_scorer, logit
+from detector.slide import ArrayFrame
+from tests.drawing import DarkScorer, draw_tissue
+
+FLOOR = logit(paper.STORED_SCORE_FLOOR)
+REACH = 4  # cells of 8 px that lie within the 30 px of suppression, rounded up
+
+
+def neighbourhood(cells):
+    """Cells within `REACH` of the given ones, the slow way."""
+    wide = np.zeros_like(cells)
+    for row, column in np.argwhere(cells):
+        wide[max(row - REACH, 0) : row + REACH + 1, max(column - REACH, 0) : column + REACH + 1] = True
+    return wide
+
+
+@given(seed=st.integers(0, 10_000), width=st.integers(128, 700), height=st.integers(128, 700))
+@settings(max_examples=25)
+def test_what_is_found_is_looked_at_as_far_as_suppression_reaches(seed, width, height):
+    rng = np.random.default_rng(seed)
+    image = draw_tissue(width, height, mitoses=rng.uniform(0, (width, height), (rng.integers(0, 9), 2)), seed=seed)
+    every = DarkScorer().logits(image)
+    promising = (every >= FLOOR) & (rng.random(every.shape) < 0.3) | (rng.random(every.shape) < 0.001)
+    some = look_closer(image, promising, FLOOR, DarkScorer().logits)
+    looked = np.isfinite(some)
+    assert np.array_equal(some[looked], every[looked])
+    assert looked[neighbourhood(promising | (looked & (every >= FLOOR)))].all()
+
+
+def test_nothing_promising_costs_nothing():
+    def never(_):
+        raise AssertionError("looked closer for nothing")
+
+    assert not np.isfinite(look_closer(draw_tissue(300, 300), np.zeros((22, 22), bool), FLOOR, never)).any()
+
+
+def test_where_everything_is_promising_the_image_is_scored_once():
+    image, sizes = draw_tissue(400, 300), []
+
+    def score(part):
+        sizes.append(part.shape[:2])
+        return DarkScorer().logits(part)
+
+    promising = np.zeros((22, 35), bool)
+    promising[::6, ::6] = True
+    assert np.isfinite(look_closer(image, promising, FLOOR, score)).all()
+    assert sizes == [(296, 400)]  # all that lies under the 22 x 35 cells
+
+
+@pytest.fixture
+def pair(make_network):
+    """A fine and a coarse network that says yes to about one cell in ten."""
+    fine, coarse = make_network(), make_network((2,) * 6, seed=3)
+    logits = Scorer(coarse, device="cpu", precision="fp32").logits(draw_tissue(600, 600, seed=2))
+    coarse.classifier.bias.data[1] -= float(np.quantile(logits, 0.9))
+    return fine, coarse
+
+
+def test_the_cascade_scores_as_the_fine_network_where_it_looks(pair):
+    fine, coarse = pair
+    image = draw_tissue(600, 600, seed=2)
+    scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
+    every, some = scorer.logits(image), scorer.logits_from(image, 0.9)
+    looked = np.isfinite(some)
+    assert 0.1 < looked.mean() < 1
+    np.testing.assert_allclose(some[looked], every[looked], atol=1e-4)
+    assert scorer.cascades(0.2) and not scorer.cascades(0.19)
+    assert np.array_equal(scorer.logits_from(image, 0.19), every)
+
+
+def test_both_networks_travel_in_one_file(pair, tmp_path):
+    fine, coarse = pair
+    path, alone = tmp_path / "both.safetensors", tmp_path / "alone.safetensors"
+    save_weights(fine, path, {"name": "both"}, coarse=coarse)
+    save_weights(fine, alone, {"name": "alone"})
+    again = load_coarse(path)
+    assert again is not None and again.widths == coarse.widths and load_coarse(alone) is None
+    assert sha256_of(path) != sha256_of(alone)
+    image = draw_tissue(500, 400)
+    for one, other in ((again, coarse), (load_weights(path)[0], fine)):
+        logits = [Scorer(network, device="cpu", precision="fp32").logits(image) for network in (one, other)]
+        assert np.array_equal(*logits)
+    assert load_scorer(path, device="cpu")[0].cascades(0.5)
+    assert not load_scorer(path, device="cpu", cascade=False)[0].cascades(0.5)
+    assert not load_scorer(alone, device="cpu")[0].cascades(0.5)
+
+
+def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
+    fine, coarse = pair
+    frame = ArrayFrame(draw_tissue(500, 400))
+    with_it = detect(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), frame, min_score=0.01)
+    without = detect(Scorer(fine, device="cpu", precision="fp32"), frame, min_score=0.01)
+    assert np.array_equal(with_it.xy, without.xy) and np.array_equal(with_it.scores, without.scores)
