@@ -24,7 +24,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
     Each must have begun with the one before it (`--parent`), as the mean of strangers detects nothing; data and plan on
-    the card are those of the last. Raises WeightsError for networks of different widths or weights that are no such
+    the card are those of the last; a cascade's coarse network is not taken over. Raises WeightsError for networks of different widths or weights that are no such
     course, ValueError where one has learnt from a case that is held out.
     """
     loaded = [load_weights(path) for path in paths]
@@ -41,7 +41,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
     card: dict[str, Any] = {
-        **last,
+        **{key: value for key, value in last.items() if key != "coarse"},
         "name": out.stem,
         "code_version": code_version(),
         "average_of": [{key: one.get(key) for key in _OF_ONE} | {"plan": one["plan"]["name"]} for _, one in loaded],

@@ -30,13 +30,13 @@ from detector.allocator import untuned
 from detector.batches import SampleSets, compose_batch
 from detector.datasets import read_dataset
 from detector.detect import Cells, Detections, Scorer, logit, place, scan
-from detector.distil import compare
 from detector.errors import SlideError
 from detector.hpf import Case, Hpf, lab_statistics, points
 from detector.network import ResNet12, mitosis_logit
 from detector.nms import suppress
 from detector.patch_sets import fg_lab, sample_bg_rand
 from detector.plans import Plan
+from detector.pointing import compare
 from detector.slide import Frame, Slide, WorkingFrame, open_slide
 from detector.slide.drawn import draw_slide
 from detector.slide.reader import OpenSlideFile

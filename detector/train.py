@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from detector import paper
 from detector.augment_batch import FramesOnDevice
 from detector.batches import SampleSets, compose_batch, draw_batch, stream
-from detector.checkpoint import load_weights, save_weights
+from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.curve import Curve
 from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16, logit
 from detector.errors import DataSetError, PlanError, WeightsError
@@ -38,6 +38,7 @@ from detector.hpf import Case, Hpf
 from detector.network import ResNet12
 from detector.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
 from detector.plans import Plan
+from detector.pointing import compare, trust
 from detector.version import code_version
 
 Report = Callable[[dict[str, Any]], None]
@@ -320,7 +321,12 @@ class _Training:
         }
         if self.validation:
             card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))
-        save_weights(network, path, card)
+        coarse = load_coarse(self.parent) if self.parent is not None else None
+        if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
+            trust(coarse, network, self.train)
+            scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
+            card["coarse"] = {"of_parent": True, "kept": {"held_out": asdict(compare(scorer, self.validation))}}
+        save_weights(network, path, card, coarse=coarse)
         return path
 
 

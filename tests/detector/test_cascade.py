@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +11,10 @@ from hypothesis import strategies as st
 
 from detector import paper
 from detector.cascade import look_closer
-from detector.checkpoint import load_coarse, load_weights, save_weights, sha256_of
+from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights, sha256_of
+from detector.datasets import read_dataset
 from detector.detect import Scorer, detect, load_scorer, logit
+from detector.pointing import compare
 from detector.slide import ArrayFrame
 from tests.drawing import DarkScorer, draw_tissue
 
@@ -101,3 +107,16 @@ def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
     with_it = detect(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), frame, min_score=0.01)
     without = detect(Scorer(fine, device="cpu", precision="fp32"), frame, min_score=0.01)
     assert np.array_equal(with_it.xy, without.xy) and np.array_equal(with_it.scores, without.scores)
+
+
+@pytest.mark.skipif(not os.environ.get("MITOSCOPE_DATA"), reason="MITOSCOPE_DATA does not name the folder of real data")
+def test_on_real_frames_the_shipped_cascade_detects_what_its_fine_network_detects():
+    cases = read_dataset(Path(os.environ["MITOSCOPE_DATA"]) / "mitos12")
+    held_out = [replace(case, hpfs=case.hpfs[1:4]) for case in cases if case.name == "A04"]
+    scorer = Scorer(
+        load_weights(SHIPPED_WEIGHTS)[0], coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu", precision="fp32"
+    )
+    result = compare(scorer, held_out)
+    assert result.frames == 3 and result.at_half > 10
+    assert (result.lost_at_half, result.added) == (0, 0)
+    assert result.looked_at < 0.25

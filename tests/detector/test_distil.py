@@ -10,10 +10,11 @@ import torch
 from detector.__main__ import main
 from detector.checkpoint import load_coarse, save_weights
 from detector.detect import Scorer
-from detector.distil import compare, distil, teach, trust
+from detector.distil import distil, teach
 from detector.errors import DataSetError
 from detector.hpf import Case, Hpf, lab_statistics, points
 from detector.plans import Plan
+from detector.pointing import compare, trust
 from tests.detector.test_main import dataset
 from tests.drawing import draw_tissue
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from detector.checkpoint import load_weights, sha256_of
+from detector.checkpoint import load_coarse, load_weights, save_weights, sha256_of
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.hpf import Case, cases_of
 from detector.network import ResNet12
@@ -206,6 +206,15 @@ def test_the_weights_are_the_moving_average_where_the_plan_keeps_one(tmp_path):
     once = load_weights(train(tmp_path / "once", replace(still, learning_rate_steps=((1, 3e-3),), average=0.0)))[0]
     torch.testing.assert_close(seen[1], 0.8 * once.stem.weight + 0.2 * seen[0])
     assert not torch.equal(*seen)
+
+
+def test_the_coarse_network_of_a_parent_goes_on_with_what_was_trained_from_it(tmp_path, uninterrupted, make_network):
+    network, card = load_weights(uninterrupted)
+    save_weights(network, tmp_path / "parent.safetensors", card, coarse=make_network((2,) * 6))
+    path = train(tmp_path, PLAN, parent=tmp_path / "parent.safetensors")
+    coarse, card = load_coarse(path), load_weights(path)[1]
+    assert coarse is not None and coarse.widths == (2,) * 6
+    assert set(card["coarse"]["kept"]["held_out"]) >= {"at_half", "lost_at_half", "looked_at"}
 
 
 def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -83,7 +84,16 @@ def real_frames(real_data, tmp_path, study, root) -> Given:
     return Given(labelled, ["A04"], Slide.objects.get(pk=tiled.pk), 1)
 
 
-@pytest.mark.parametrize("frames", ["drawn_frames", "real_frames"])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param(
+            "drawn_frames",
+            marks=pytest.mark.skipif(bool(os.environ.get("MITOSCOPE_DATA")), reason="the loop is run on real frames"),
+        ),
+        "real_frames",
+    ],
+)
 def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     given: Given = request.getfixturevalue(frames)
     slide = given.unlabelled
