@@ -24,8 +24,9 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
     Each must have begun with the one before it (`--parent`), as the mean of strangers detects nothing; data and plan on
-    the card are those of the last; a cascade's coarse network is not taken over. Raises WeightsError for networks of different widths or weights that are no such
-    course, ValueError where one has learnt from a case that is held out.
+    the card are those of the last, and the coarse network of a cascade is not taken over. Raises WeightsError for
+    networks of different widths or weights that are no such course, ValueError where one has learnt from a case that is
+    held out.
     """
     loaded = [load_weights(path) for path in paths]
     for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
