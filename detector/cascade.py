@@ -8,7 +8,8 @@ same file of weights. What it costs and what it keeps is in docs/performance.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -20,45 +21,60 @@ from detector.hpf import Rgb
 
 Logits = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+Stack = NDArray[np.uint8]  # [n, h, w, 3]
 Box = tuple[slice, slice]  # rows and columns of map cells
 
+_RIM = 32  # px, so that a patch of 128 px costs what its arithmetic says: 0.38 GFLOP at 47,000 a pixel
+_TOGETHER = 1 << 20  # pixels of small boxes that are scored at once
 _SUPPRESSED = -(-paper.NMS_RADIUS // paper.OUTPUT_STRIDE)  # cells that a detection may suppress, to each side
 
 
-def look_closer(image: Rgb, promising: Flags, floor: float, score: Callable[[Rgb], Logits]) -> Logits:
-    """The map [r, q] of an image: logits around the promising cells, -inf where nobody has looked.
+def look_closer(image: Rgb, promising: Flags, floor: float, score: Callable[[Stack], Logits]) -> Logits:
+    """The map [r, q] of an image: logits at the promising cells and as far as they lead, -inf elsewhere.
 
-    promising: [r, q]. floor: a logit. score: the fine network. Wherever a cell reaches the floor, all that it could
-    suppress or be suppressed by is looked at too, however far that leads: what is found is then found as without the
-    cascade.
+    promising: [r, q]. floor: a logit. score: the fine network, of a stack of images. Wherever a cell reaches the floor,
+    all that it could suppress or be suppressed by is looked at too, however far that leads: what is found is then found
+    as without the cascade.
     """
     logits = np.full(promising.shape, -np.inf, dtype=np.float32)
     looked = np.zeros(promising.shape, dtype=bool)
-    wanted = _widened(promising, paper.COARSE_REACH)
+    wanted = promising
     while (missing := wanted & ~looked).any():
-        for rows, columns in _boxes(missing):
-            logits[rows, columns] = score(_pixels(image, rows, columns))
-            looked[rows, columns] = True
-        wanted = _widened(logits >= floor, _SUPPRESSED)
+        for boxes in _alike(_boxes(missing)):
+            scored = score(np.stack([_pixels(image, *box) for box in boxes]))
+            for box, cells in zip(boxes, scored, strict=True):
+                logits[box], looked[box] = cells, True
+        wanted = _neighbourhood(logits >= floor)
     return logits
 
 
-def _widened(cells: Flags, reach: int) -> Flags:
-    """The cells and those within `reach` of them in both directions."""
-    side = 2 * reach + 1
+def _neighbourhood(cells: Flags) -> Flags:
+    """The cells and those that a detection at one of them may suppress."""
+    side = 2 * _SUPPRESSED + 1
     return cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8)).astype(bool)
 
 
 def _boxes(cells: Flags) -> list[Box]:
-    """Boxes that hold all of some cells; one with everything where many would mean more pixels."""
+    """Boxes that hold all of some cells; one with everything where many would cost more."""
     boxes: list[Box] = ndimage.find_objects(ndimage.label(cells, structure=np.ones((3, 3)))[0])
     whole = slice(0, cells.shape[0]), slice(0, cells.shape[1])
     return boxes if sum(map(_cost, boxes)) < _cost(whole) else [whole]
 
 
+def _alike(boxes: list[Box]) -> Iterator[list[Box]]:
+    """The boxes in groups of one size: a network takes a quarter less time for many patches at once than one by one."""
+
+    def size(box: Box) -> tuple[int, int]:
+        return _length(box[0].stop - box[0].start), _length(box[1].stop - box[1].start)
+
+    for (height, width), group in groupby(sorted(boxes, key=size), size):
+        alike, most = list(group), max(1, _TOGETHER // (height * width))
+        yield from (alike[first : first + most] for first in range(0, len(alike), most))
+
+
 def _cost(box: Box) -> int:
-    """Pixels under a box."""
-    height, width = (_length(cells.stop - cells.start) for cells in box)
+    """The work for a box, in pixels of a large image: at its rim, where layers end one by one, there is half of it."""
+    height, width = (_length(cells.stop - cells.start) - _RIM for cells in box)
     return height * width
 
 

@@ -115,7 +115,7 @@ class Scorer:
         """As `logits`, for a scan down to the score `floor`: -inf where a cascade did not look closer."""
         if self._coarse is None or not self.cascades(floor):
             return self.logits(image)
-        return look_closer(image, self._map(self._coarse, image) >= 0, logit(floor), self.logits)
+        return look_closer(image, self._map(self._coarse, image) >= 0, logit(floor), self._stack)
 
     def _map(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
         """What a network says of an image.
@@ -124,7 +124,8 @@ class Scorer:
         on. The same logits then, up to how kernels round for other shapes.
         """
         try:
-            return self._forward(network, image)
+            (logits,) = self._forward(network, image[None])
+            return np.asarray(logits)
         except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
             if not _out_of_memory(error) or max(image.shape[:2]) < paper.PATCH_SIZE + paper.OUTPUT_STRIDE:
                 raise
@@ -135,17 +136,28 @@ class Scorer:
         first, second = halves(image, axis)
         return np.concatenate([self._map(network, first), self._map(network, second)], axis=axis)
 
+    def _stack(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits [n, r, q] of small images of one size, uint8 [n, h, w, 3]."""
+        if len(stack) == 1:
+            return self.logits(stack[0])[None]
+        try:
+            return self._forward(self._network, stack)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+        return np.concatenate([self._stack(half) for half in np.array_split(stack, 2)])
+
     def _ready(self, network: ResNet12) -> ResNet12:
         ready = folded(network).to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         assert isinstance(ready, ResNet12)
         return ready
 
     @torch.inference_mode()
-    def _forward(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
-        x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)  # (h, w, 3)
-        x = x.permute(2, 0, 1).unsqueeze(0).to(self._dtype)  # (1, 3, h, w), channels last in memory
-        out = mitosis_logit(network(x).float())  # (1, r, q)
-        return out[0].cpu().numpy()
+    def _forward(self, network: ResNet12, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+        x = torch.from_numpy(np.ascontiguousarray(stack)).to(self.device)  # (n, h, w, 3)
+        x = x.permute(0, 3, 1, 2).to(self._dtype)  # (n, 3, h, w), channels last in memory
+        out: NDArray[np.float32] = mitosis_logit(network(x).float()).cpu().numpy()  # (n, r, q)
+        return out
 
 
 def load_scorer(

@@ -67,6 +67,4 @@ MINED_PATCH = 192  # px of a stored patch: 128 px turned by any angle, and shift
 MINED_STAIN = 1024  # px around a sample that stand for its HPF in contrast transfer: about half of one.
 COARSE_SUSPECT = 0.03  # Score of the fine network from which the coarse one learns from a place as from a mitosis.
 COARSE_RAISED = 2.0  # Added to the logits that the coarse network learns: a score of 0.12 is an even chance to it.
-COARSE_MARGIN = 0.5  # Of its logit, by which it looks closer than the frames that it was set on would need.
-COARSE_REACH = 5  # cells (40 px) that are looked at around one that the coarse network points at: a detection's own
-# cells and what it suppresses, where the pointing is off by one cell.
+COARSE_MARGIN = 0.25  # Of its logit, by which it looks closer than the frames that it was set on would need.

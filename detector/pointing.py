@@ -41,13 +41,14 @@ def trust(coarse: ResNet12, fine: ResNet12, cases: Sequence[Case]) -> None:
     On the whole frames of these cases, with `paper.COARSE_MARGIN` to spare for frames that are not among them.
     """
     looks, knows = (Scorer(network, device="cpu", precision="fp32") for network in (coarse, fine))
-    reach = 2 * paper.COARSE_REACH + 1
     lowest = []
     for hpf in _whole_frames(cases):
         image = _under_the_map(hpf)
-        logits = knows.logits(image)
-        peaks = (logits >= logit(paper.SCORE_THRESHOLD)) & (logits == ndimage.maximum_filter(logits, reach))
-        lowest += ndimage.maximum_filter(looks.logits(image), reach)[peaks].tolist()
+        logits, pointing = knows.logits(image), looks.logits(image)
+        # One cell that is pointed at leads to all cells around it that reach the floor (`look_closer`).
+        spots, count = ndimage.label(logits >= logit(paper.STORED_SCORE_FLOOR), structure=np.ones((3, 3)))
+        best, highest = (ndimage.maximum(m, spots, np.arange(1, count + 1)) for m in (logits, pointing))
+        lowest += np.asarray(highest)[np.asarray(best) >= logit(paper.SCORE_THRESHOLD)].tolist()
     bias = coarse.classifier.bias
     assert bias is not None
     with torch.no_grad():

@@ -193,8 +193,8 @@ def test_an_image_that_does_not_fit_the_memory_is_done_in_halves(network, monkey
     whole, forward, sizes = scorer.logits(image), scorer._forward, []
 
     def small_device(network, part):
-        sizes.append(part.shape[:2])
-        if part.shape[0] * part.shape[1] > 400_000:
+        sizes.append(part.shape[1:3])
+        if part.shape[1] * part.shape[2] > 400_000:
             raise error("CUDA out of memory")
         return forward(network, part)
 
