@@ -295,7 +295,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _distil(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
-    slides = cases_of(hpf for path in options.slides for hpf in read_mitosis_free(path))
+    slides = cases_of(hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=0.1))
     held_out = [name for name in options.held_out.split(",") if name]
     train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
     with _training_bar(plan.iterations) as report:

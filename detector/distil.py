@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector import paper
 from detector.batches import SampleSets, compose_batch, stream
-from detector.checkpoint import load_weights, save_weights
+from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.detect import Scorer, detect
 from detector.errors import DataSetError
 from detector.hpf import Case, Hpf
@@ -39,16 +39,20 @@ def distil(
 ) -> Path:
     """Write the network in `weights` with a coarse one before it to `out`; its card says what the cascade keeps.
 
-    train: what the coarse one learns from. held_out: whole frames on which it is only measured. Labels are not looked
-    at. Raises DataSetError where there is no whole frame to learn from.
+    train: what the coarse one learns from, on from what it knows where the weights have one already. held_out: whole
+    frames on which it is only measured. Labels are not looked at. Raises DataSetError where there is no whole frame to
+    learn from.
     """
     fine, card = load_weights(weights)
-    coarse = teach(fine, [hpf for case in train for hpf in case.hpfs], plan, report=report)
+    hpfs = [hpf for case in train for hpf in case.hpfs]
+    before = load_coarse(weights)
+    coarse = teach(fine, hpfs, plan, before=before, report=report)
     trust(coarse, fine, train)
     scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
     card["coarse"] = {
         "code_version": code_version(),
         "plan": plan.as_dict(),
+        "before": card.get("coarse", {}).get("plan") if before is not None else None,
         "data": describe(train),
         "held_out": describe(held_out),
         "kept": {"data": asdict(compare(scorer, train)), "held_out": asdict(compare(scorer, held_out))},
@@ -57,15 +61,22 @@ def distil(
     return out
 
 
-def teach(fine: ResNet12, hpfs: Sequence[Hpf], plan: Plan, *, report: Report = lambda _: None) -> ResNet12:
-    """A network of the plan's widths that has learnt the scores of the fine one on varied pixels of these frames.
+def teach(
+    fine: ResNet12,
+    hpfs: Sequence[Hpf],
+    plan: Plan,
+    *,
+    before: ResNet12 | None = None,
+    report: Report = lambda _: None,
+) -> ResNet12:
+    """A network of the plan's widths, or `before`, that has learnt the scores of the fine one on varied pixels.
 
     A batch has `foreground_per_batch` crops of 8 x 8 cells around what the fine one could take for a mitosis (those of
     each source of data as often), and `background_per_batch` from anywhere. Raises DataSetError where there are none.
     """
     sets = _sample_sets(fine, hpfs, plan.seed)
     torch.manual_seed(plan.seed)
-    coarse, teacher = ResNet12(plan.widths).train(), folded(fine).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    coarse, teacher = (before or ResNet12(plan.widths)).train(), folded(fine).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     moving = get_ema_multi_avg_fn(plan.average)  # type: ignore[no-untyped-call]
     average = AveragedModel(coarse, multi_avg_fn=moving, use_buffers=True)
     optimizer = torch.optim.AdamW(coarse.parameters(), weight_decay=plan.weight_decay)

@@ -45,8 +45,8 @@ def read_frame(
     )
 
 
-def read_mitosis_free(path: Path) -> list[Hpf]:
-    """A slide that is known to hold no mitosis, cut into frames; those with more glass than tissue are left out.
+def read_mitosis_free(path: Path, *, least_tissue: float = 0.5) -> list[Hpf]:
+    """A slide that is known to hold no mitosis, cut into frames; those with a smaller share of tissue are left out.
 
     Raises DataSetError where it cannot be read or does not say its um/px.
     """
@@ -59,7 +59,7 @@ def read_mitosis_free(path: Path) -> list[Hpf]:
             for y in range(0, frame.size[1], _FRAME):
                 for x in range(0, frame.size[0], _FRAME):
                     image = frame.read(x, y, min(_FRAME, frame.size[0] - x), min(_FRAME, frame.size[1] - y))
-                    if min(image.shape[:2]) >= paper.WINDOW_SIZE and tissue_mask(image).mean() > 0.5:
+                    if min(image.shape[:2]) >= paper.WINDOW_SIZE and tissue_mask(image).mean() > least_tissue:
                         hpfs.append(_mitosis_free(f"{path.stem}_{x}_{y}", path.stem, image, frame.mpp[0]))
     except SlideError as error:
         raise DataSetError(str(error)) from error

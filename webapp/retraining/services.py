@@ -472,9 +472,8 @@ def _warnings(samples: QuerySet[MinedSample], mined: int) -> list[str]:
     said = [f"{run}: {precision.sentence}" for run, precision in known.items() if precision.fit is not True]
     if 0 < mined < FEWEST_MINED:
         said.append(
-            f"Few mined samples take part: {mined}. FG-WSI has a fixed share of the mitoses, so each is seen again and "
-            f"again; so few made a detector worse as often as better. Mine more slides first ({FEWEST_MINED} samples "
-            "or more), or give FG-WSI a smaller part of the ratio."
+            f"Few mined samples take part: {mined}. So few made a detector worse as often as better. Mine more slides "
+            f"first ({FEWEST_MINED} samples or more)."
         )
     return said
 
