@@ -14,7 +14,10 @@ from webapp.registry.services import version_activate, version_register
 
 
 class Command(BaseCommand):
-    """Registered weights are a candidate; the first ones ever become active."""
+    """Registered weights are a candidate; active become the first ones ever, and those that replace the active ones.
+
+    An upgrade puts other weights where the active version's were, which are then not there any more.
+    """
 
     help = "Register weights that lie in MODEL_DIR; the shipped ones by default."
 
@@ -26,6 +29,7 @@ class Command(BaseCommand):
             version = version_register(weights=Path(settings.MODEL_DIR) / weights)
         except DomainError as error:
             raise CommandError(str(error)) from error
-        if not ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).exists():
+        active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
+        if active is None or active.path == version.path:
             version_activate(version=version)
         self.stdout.write(f"{version} ({version.sha256[:12]}) is registered")
