@@ -23,11 +23,11 @@ CASES = cases_of(
 )
 
 
-class Blind:
+class Blind(DarkScorer):
     """Sees nothing anywhere."""
 
     def logits(self, image):
-        return DarkScorer().logits(image) * 0 - 9
+        return super().logits(image) * 0 - 9
 
 
 def test_what_finds_the_mitoses_is_better_than_what_finds_none_and_the_other_way_round_worse():

@@ -39,7 +39,7 @@ def test_shipped_plans_are_read_and_keep_the_batch_size_or_half_of_it(name):
     plan = read_plan(name)
     assert plan.name == name
     assert plan.foreground_per_batch + plan.background_per_batch in {paper.BATCH_SIZE, paper.BATCH_SIZE // 2}
-    assert max(plan.hard_negatives_at) < plan.iterations
+    assert max(plan.hard_negatives_at, default=0) < plan.iterations
 
 
 def test_a_cosine_falls_from_the_first_rate_to_the_last_after_a_warm_up():
