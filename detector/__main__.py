@@ -337,7 +337,7 @@ def _mine(options: argparse.Namespace) -> None:
         "first_look": options.first_look,
         "agreement": options.agreement,
         "precision": scorer.precision,
-        "cascade": scorer.cascades(paper.STORED_SCORE_FLOOR),
+        "cascade": scorer.cascades(options.first_look),
         "code_version": code_version(),
     }
     slides: list[dict[str, Any]] = []
@@ -373,6 +373,8 @@ def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
+    if "cascade" in options.parts and options.dataset is None:
+        raise ValueError("the cascade is compared on labelled frames; name them with --dataset")
     network, _ = load_weights(options.weights)
     bench = Bench(
         network,

@@ -39,13 +39,15 @@ def distil(
 ) -> Path:
     """Write the network in `weights` with a coarse one before it to `out`; its card says what the cascade keeps.
 
-    train: what the coarse one learns from, on from what it knows where the weights have one already. held_out: whole
-    frames on which it is only measured. Labels are not looked at. Raises DataSetError where there is no whole frame to
-    learn from.
+    train: what the coarse one learns from; where the weights have one of the plan's widths, it learns on. held_out:
+    whole frames on which it is only measured. Labels are not looked at. Raises DataSetError where there is no whole
+    frame to learn from.
     """
     fine, card = load_weights(weights)
     hpfs = [hpf for case in train for hpf in case.hpfs]
     before = load_coarse(weights)
+    if before is not None and before.widths != plan.widths:
+        before = None
     coarse = teach(fine, hpfs, plan, before=before, report=report)
     trust(coarse, fine, train)
     scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
@@ -76,7 +78,8 @@ def teach(
     """
     sets = _sample_sets(fine, hpfs, plan.seed)
     torch.manual_seed(plan.seed)
-    coarse, teacher = (before or ResNet12(plan.widths)).train(), folded(fine).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    coarse = (before or ResNet12(plan.widths, padded=fine.padded)).train()
+    teacher = folded(fine).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     moving = get_ema_multi_avg_fn(plan.average)  # type: ignore[no-untyped-call]
     average = AveragedModel(coarse, multi_avg_fn=moving, use_buffers=True)
     optimizer = torch.optim.AdamW(coarse.parameters(), weight_decay=plan.weight_decay)

@@ -98,3 +98,14 @@ def test_what_distil_cannot_take_is_said_in_one_sentence(arguments, sentence, tm
         == 2
     )
     assert sentence in capsys.readouterr().err
+
+
+def test_one_of_other_widths_begins_anew_and_one_of_the_same_learns_on(fine, cases, make_network, tmp_path):
+    plan = replace(PLAN, learning_rate_steps=((1, 1e-3),))
+    for widths, goes_on in (((2,) * 6, True), ((3,) * 6, False)):
+        weights = tmp_path / "both.safetensors"
+        save_weights(fine, weights, {"name": "b", "coarse": {"plan": {"name": "p"}}}, coarse=make_network(widths))
+        out = distil(weights, cases[:1], cases[1:], plan, tmp_path / "out.safetensors", report=print)
+        coarse, card = load_coarse(out), json.loads(out.with_suffix(".json").read_text())
+        assert coarse is not None and coarse.widths == PLAN.widths
+        assert card["coarse"]["before"] == ({"name": "p"} if goes_on else None)

@@ -225,3 +225,8 @@ def test_a_file_that_cannot_be_written_is_named(run, frame, tmp_path):
     status, _, error = run("detect", frame, "--mpp", "0.25", "--out", tmp_path / "nowhere" / "x.json")
     assert status == 2
     assert error == f"detector: {tmp_path / 'nowhere' / 'x.json'}: No such file or directory\n"
+
+
+def test_the_cascade_is_measured_on_frames_that_are_named(run):
+    status, _, said = run("benchmark", "cascade")
+    assert status == 2 and "--dataset" in said
