@@ -78,106 +78,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND")
 
-    one = commands.add_parser("detect", help="find mitoses in slides or frames, written as JSON")
-    one.set_defaults(run=_detect)
-    one.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_SLIDE")
-    one.add_argument("--out", type=Path, help="file to write; one JSON line per input; standard output by default")
-    one.add_argument("--min-score", type=_score, default=paper.SCORE_THRESHOLD, help="default 0.5")
-    one.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
-    one.add_argument("--format", choices=("mitoscope", "midog"), default="mitoscope")
-    _add_network_options(one)
-
-    two = commands.add_parser("evaluate", help="judge weights on a labelled data set (section 4)")
-    two.set_defaults(run=_evaluate)
-    two.add_argument("dataset", type=Path, metavar="DATASET")
-    two.add_argument("--cases", help="only these cases, e.g. A04 or A00,A04")
-    two.add_argument("--out", type=_new_file, required=True, help="JSON file to write")
-    _add_network_options(two)
-
-    three = commands.add_parser("train", help="train the initial model on labelled frames (section 3.1)")
-    three.set_defaults(run=_train)
-    three.add_argument("dataset", type=Path, metavar="DATASET", help="folder of one data set, or of several")
-    three.add_argument("--plan", required=True, help="paper, short, or a TOML file")
-    three.add_argument("--out", type=Path, required=True, help="folder for weights, card, curve and checkpoint")
-    three.add_argument(
-        "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
-    )
-    three.add_argument(
-        "--mitosis-free",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="SLIDE",
-        help="slides known to hold no mitosis: background and look-alikes are taken from them",
-    )
-    three.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
-    three.add_argument(
-        "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
-    )
-    three.add_argument("--parent", type=Path, metavar="WEIGHTS", help="begin with these weights, not with random ones")
-    three.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    three.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
-    three.add_argument("--device", default="auto")
-    three.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-
-    seven = commands.add_parser("average", help="the mean of several weights of one course")
-    seven.set_defaults(run=_average)
-    seven.add_argument("weights", nargs="+", type=Path, metavar="WEIGHTS", help="each the --parent of the next")
-    seven.add_argument("--dataset", type=Path, required=True, help="with the cases that none has learnt from")
-    seven.add_argument("--held-out", required=True, help="cases to judge on, e.g. A04")
-    seven.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors), with their card")
-
-    eight = commands.add_parser("distil", help="put a coarse network before weights: faster on a CPU")
-    eight.set_defaults(run=_distil)
-    eight.add_argument("dataset", type=Path, metavar="DATASET", help="frames to learn from; labels are not looked at")
-    eight.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
-    eight.add_argument("--plan", default="distil", help="distil (default), or a TOML file")
-    eight.add_argument("--held-out", default="", help="cases on which both are compared only, e.g. A04")
-    eight.add_argument("--slides", nargs="+", type=Path, default=[], metavar="SLIDE", help="more tissue to learn from")
-    eight.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors), with their card")
-
-    five = commands.add_parser("mine", help="mine mitoses from unlabelled slides (section 3.2)")
-    five.set_defaults(run=_mine)
-    five.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
-    five.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
-    five.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
-    five.add_argument("--first-look", type=_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
-    five.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
-    _add_network_options(five)
-
-    six = commands.add_parser("reproduce", help="labelled slides against labelled and mined ones (Table 1)")
-    six.set_defaults(run=_reproduce)
-    six.add_argument("dataset", type=Path, metavar="DATASET", help="a labelled set; labels of some cases are hidden")
-    six.add_argument("--out", type=Path, required=True, help="folder for weights, mined samples and the table")
-    six.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
-    six.add_argument("--tests", help="cases to judge on, one split each, e.g. A01,A03,A04; default: the three richest")
-    six.add_argument(
-        "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
-    )
-    six.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
-    six.add_argument(
-        "--parent", type=Path, metavar="WEIGHTS", help="both begin with these weights, which know none of the cases"
-    )
-    six.add_argument("--compile", action="store_true", help="faster on a CPU; needs a C++ compiler")
-    six.add_argument("--device", default="auto")
-    six.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-
-    four = commands.add_parser("benchmark", help="measure the detector against plain baselines, as ratios in one run")
-    four.set_defaults(run=_benchmark)
-    four.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"{', '.join(PARTS)}; all by default")
-    four.add_argument("--slide", type=Path, help="a slide to measure on, instead of one that is drawn")
-    four.add_argument("--dataset", type=Path, help="labelled frames on which the cascade is compared with the network")
-    four.add_argument("--size", type=_side, default=5000, help="side in px of the slide that is drawn")
-    four.add_argument(
-        "--tiatoolbox", type=Path, metavar="PYTHON", help="a Python that has tiatoolbox, to be measured beside ours"
-    )
-    four.add_argument("--rounds", type=_rounds, default=5, help="of which the median is taken; default 5")
-    four.add_argument("--out", type=_new_file, help="JSON file to write as well")
-    _add_network_options(four)
+    for name, what, add_options, run in (
+        ("detect", "find mitoses in slides or frames, written as JSON", _detect_options, _detect),
+        ("evaluate", "judge weights on a labelled data set (section 4)", _evaluate_options, _evaluate),
+        ("train", "train the initial model on labelled frames (section 3.1)", _train_options, _train),
+        ("average", "the mean of several weights of one course", _average_options, _average),
+        ("distil", "put a coarse network before weights: faster on a CPU", _distil_options, _distil),
+        ("mine", "mine mitoses from unlabelled slides (section 3.2)", _mine_options, _mine),
+        ("reproduce", "labelled slides against labelled and mined ones (Table 1)", _reproduce_options, _reproduce),
+        ("benchmark", "speed and memory as ratios to plain baselines, in one run", _benchmark_options, _benchmark),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.set_defaults(run=run)
+        add_options(command)
     return parser
 
 
-def _add_network_options(parser: argparse.ArgumentParser) -> None:
+def _network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
@@ -187,8 +104,17 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _scorer(options: argparse.Namespace) -> tuple[Scorer, dict[str, Any]]:
-    """The scorer that the options of `_add_network_options` name, and the card of its weights."""
+    """The scorer that the options of `_network_options` name, and the card of its weights."""
     return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=options.cascade)
+
+
+def _detect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_SLIDE")
+    parser.add_argument("--out", type=Path, help="file to write; one JSON line per input; standard output by default")
+    parser.add_argument("--min-score", type=_score, default=paper.SCORE_THRESHOLD, help="default 0.5")
+    parser.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
+    parser.add_argument("--format", choices=("mitoscope", "midog"), default="mitoscope")
+    _network_options(parser)
 
 
 def _detect(options: argparse.Namespace) -> None:
@@ -236,6 +162,13 @@ def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argpa
     }
 
 
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET")
+    parser.add_argument("--cases", help="only these cases, e.g. A04 or A00,A04")
+    parser.add_argument("--out", type=_new_file, required=True, help="JSON file to write")
+    _network_options(parser)
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     scorer, card = _scorer(options)
     cases = read_dataset(options.dataset)
@@ -248,6 +181,25 @@ def _evaluate(options: argparse.Namespace) -> None:
     result["precision_recall"] = curve(evaluation)
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")
+
+
+def _reproduce_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a labelled set; labels of some cases are hidden")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, mined samples and the table")
+    parser.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
+    parser.add_argument(
+        "--tests", help="cases to judge on, one split each, e.g. A01,A03,A04; default: the three richest"
+    )
+    parser.add_argument(
+        "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
+    )
+    parser.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    parser.add_argument(
+        "--parent", type=Path, metavar="WEIGHTS", help="both begin with these weights, which know none of the cases"
+    )
+    parser.add_argument("--compile", action="store_true", help="faster on a CPU; needs a C++ compiler")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -264,6 +216,32 @@ def _reproduce(options: argparse.Namespace) -> None:
             compile=options.compile, report=report,
         )  # fmt: skip
     tqdm.write(f"the table: {options.out / 'table.md'}")
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of one data set, or of several")
+    parser.add_argument("--plan", required=True, help="paper, short, or a TOML file")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, card, curve and checkpoint")
+    parser.add_argument(
+        "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
+    )
+    parser.add_argument(
+        "--mitosis-free",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="SLIDE",
+        help="slides known to hold no mitosis: background and look-alikes are taken from them",
+    )
+    parser.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
+    parser.add_argument(
+        "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
+    )
+    parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help="begin with these weights, not with random ones")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -293,16 +271,37 @@ def _train(options: argparse.Namespace) -> None:
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 
+def _distil_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="frames to learn from; labels are not looked at")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    parser.add_argument("--plan", default="distil", help="distil (default), or a TOML file")
+    parser.add_argument("--held-out", default="", help="cases on which both are compared only, e.g. A04")
+    parser.add_argument("--slides", nargs="+", type=Path, default=[], metavar="SLIDE", help="more tissue to learn from")
+    parser.add_argument(
+        "--out", type=_new_weights, required=True, help="weights to write (.safetensors), and their card"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside --out")
+
+
 def _distil(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
     slides = cases_of(hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=0.1))
     held_out = [name for name in options.held_out.split(",") if name]
     train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
     with _training_bar(plan.iterations) as report:
-        path = distil(options.weights, train, validation, plan, options.out, report=report)
+        path = distil(options.weights, train, validation, plan, options.out, resume=options.resume, report=report)
     card = read_card(path)
     print(json.dumps(card["coarse"]["kept"], indent=1))
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _average_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", nargs="+", type=Path, metavar="WEIGHTS", help="each the --parent of the next")
+    parser.add_argument("--dataset", type=Path, required=True, help="with the cases that none has learnt from")
+    parser.add_argument("--held-out", required=True, help="cases to judge on, e.g. A04")
+    parser.add_argument(
+        "--out", type=_new_weights, required=True, help="weights to write (.safetensors), and their card"
+    )
 
 
 def _average(options: argparse.Namespace) -> None:
@@ -327,6 +326,15 @@ def _training_bar(iterations: int) -> Iterator[Report]:
                 bar.write(json.dumps(state))
 
         yield report
+
+
+def _mine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
+    parser.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
+    parser.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
+    parser.add_argument("--first-look", type=_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
+    parser.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    _network_options(parser)
 
 
 def _mine(options: argparse.Namespace) -> None:
@@ -370,6 +378,21 @@ def _mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
     if given is None:
         raise ResolutionUnknown(f"{slide.path} does not say its um per pixel; give it with --mpp, e.g. --mpp 0.25")
     return given, given
+
+
+def _benchmark_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"{', '.join(PARTS)}; all by default")
+    parser.add_argument("--slide", type=Path, help="a slide to measure on, instead of one that is drawn")
+    parser.add_argument(
+        "--dataset", type=Path, help="labelled frames on which the cascade is compared with the network"
+    )
+    parser.add_argument("--size", type=_side, default=5000, help="side in px of the slide that is drawn")
+    parser.add_argument(
+        "--tiatoolbox", type=Path, metavar="PYTHON", help="a Python that has tiatoolbox, to be measured beside ours"
+    )
+    parser.add_argument("--rounds", type=_rounds, default=5, help="of which the median is taken; default 5")
+    parser.add_argument("--out", type=_new_file, help="JSON file to write as well")
+    _network_options(parser)
 
 
 def _benchmark(options: argparse.Namespace) -> None:
@@ -445,6 +468,14 @@ def _new_file(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path} cannot be written: give a file in a folder that is there")
+    return path
+
+
+def _new_weights(text: str) -> Path:
+    """A file of weights; its folder is made if need be."""
+    path = Path(text)
+    if path.suffix != ".safetensors" or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} must be a file that ends in .safetensors")
     return path
 
 

@@ -28,6 +28,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     networks of different widths or weights that are no such course, ValueError where one has learnt from a case that is
     held out.
     """
+    out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
     loaded = [load_weights(path) for path in paths]
     for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
         if (after.get("parent") or {}).get("sha256") != before["sha256"]:

@@ -36,7 +36,7 @@ from detector.network import ResNet12, mitosis_logit
 from detector.nms import suppress
 from detector.patch_sets import fg_lab, sample_bg_rand
 from detector.plans import Plan
-from detector.pointing import compare
+from detector.pointing import compare, known
 from detector.slide import Frame, Slide, WorkingFrame, open_slide
 from detector.slide.drawn import draw_slide
 from detector.slide.reader import OpenSlideFile
@@ -278,7 +278,7 @@ def _cascade(bench: Bench, path: Path) -> Figures:
         return {}
     cases = read_dataset(bench.dataset)
     scorer = Scorer(bench.network, coarse=bench.coarse, device="cpu", precision="fp32")
-    found = compare(scorer, cases)
+    found = compare(scorer, known(bench.network, cases))
     return {
         "cascade_frames": Figure(found.frames),
         "cascade_looks_closer_at": Figure(found.looked_at, "of all cells"),

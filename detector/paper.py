@@ -67,4 +67,9 @@ MINED_PATCH = 192  # px of a stored patch: 128 px turned by any angle, and shift
 MINED_STAIN = 1024  # px around a sample that stand for its HPF in contrast transfer: about half of one.
 COARSE_SUSPECT = 0.03  # Score of the fine network from which the coarse one learns from a place as from a mitosis.
 COARSE_RAISED = 2.0  # Added to the logits that the coarse network learns: a score of 0.12 is an even chance to it.
+COARSE_MISSED = (
+    0.1  # Share of what the fine network finds that counts as hardly pointed at: the worst of it decides how
+)
+# much else is looked at.
+COARSE_LOOKS = 3  # Times that a batch is learnt from: asking the fine network takes twice as long as learning.
 COARSE_MARGIN = 0.25  # Of its logit, by which it looks closer than the frames that it was set on would need.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,49 @@ from scipy import ndimage
 
 from detector import paper
 from detector.detect import Cells, Detections, Scorer, logit, place
-from detector.hpf import Case, Hpf, Rgb
+from detector.hpf import Case, Hpf, Points, Rgb
 from detector.network import ResNet12
 from detector.windows import Rectangle, map_size
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A whole frame and what the fine network says of its every cell. logits: [r, q]."""
+
+    hpf: Hpf
+    logits: Logits
+
+    def image(self) -> Rgb:
+        """The pixels under all cells of the map, the mirror padding included."""
+        return _under_the_map(self.hpf)
+
+    def spots(self, pointing: Logits) -> Spots:
+        """What the fine network finds from the stored score up, and what a map of the coarse one says there."""
+        spots, count = ndimage.label(self.logits >= logit(paper.STORED_SCORE_FLOOR), structure=np.ones((3, 3)))
+        index = np.arange(1, count + 1)
+        peaks = np.array(ndimage.maximum_position(self.logits, spots, index), dtype=np.intp).reshape(-1, 2)
+        highest = np.asarray(ndimage.maximum(pointing, spots, index), dtype=np.float64)
+        return Spots((peaks[:, ::-1] * paper.OUTPUT_STRIDE).astype(np.float64), self.logits[tuple(peaks.T)], highest)
+
+    def detections(self, logits: Logits, floor: float = paper.STORED_SCORE_FLOOR) -> Detections:
+        """Those of a map of this frame with at least the score `floor`."""
+        rows, columns = np.nonzero(logits >= logit(floor))
+        m_xy = np.stack([columns, rows], axis=1).astype(np.int32)
+        return place(Cells(m_xy, logits[rows, columns]), self.hpf.frame())
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Groups of cells that touch. xy: (n, 2), px of the frame, of the best cell. fine, coarse: (n,), highest logits.
+
+    One cell of a spot that is pointed at leads to all its others (`look_closer`), so its highest one is what counts.
+    """
+
+    xy: Points
+    fine: Logits
+    coarse: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,56 +75,47 @@ class Comparison:
     looked_at: float
 
 
-def trust(coarse: ResNet12, fine: ResNet12, cases: Sequence[Case]) -> None:
+def known(fine: ResNet12, cases: Sequence[Case]) -> list[Known]:
+    """The whole frames of some cases as the fine network sees them, in fp32 on the CPU."""
+    scorer = Scorer(fine, device="cpu", precision="fp32")
+    whole = [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
+    return [Known(hpf, scorer.logits(_under_the_map(hpf))) for hpf in whole]
+
+
+def least_pointing(spots: Iterable[Spots]) -> float:
+    """The logit of the coarse network from which it points at all that the fine one detects at 0.5."""
+    half = logit(paper.SCORE_THRESHOLD)
+    return min((float(pointing) for some in spots for pointing in some.coarse[some.fine >= half]), default=0.0)
+
+
+def trust(coarse: ResNet12, frames: Sequence[Known]) -> None:
     """Shift the logits of `coarse` so that from 0 up it points at all that the fine network detects at 0.5 here.
 
-    On the whole frames of these cases, with `paper.COARSE_MARGIN` to spare for frames that are not among them.
+    With `paper.COARSE_MARGIN` to spare for frames that are not among these.
     """
-    looks, knows = (Scorer(network, device="cpu", precision="fp32") for network in (coarse, fine))
-    lowest = []
-    for hpf in _whole_frames(cases):
-        image = _under_the_map(hpf)
-        logits, pointing = knows.logits(image), looks.logits(image)
-        # One cell that is pointed at leads to all cells around it that reach the floor (`look_closer`).
-        spots, count = ndimage.label(logits >= logit(paper.STORED_SCORE_FLOOR), structure=np.ones((3, 3)))
-        best, highest = (ndimage.maximum(m, spots, np.arange(1, count + 1)) for m in (logits, pointing))
-        lowest += np.asarray(highest)[np.asarray(best) >= logit(paper.SCORE_THRESHOLD)].tolist()
-    bias = coarse.classifier.bias
+    looks, bias = Scorer(coarse, device="cpu", precision="fp32"), coarse.classifier.bias
     assert bias is not None
     with torch.no_grad():
-        bias[1] += paper.COARSE_MARGIN - min(lowest, default=0.0)
+        bias[1] += paper.COARSE_MARGIN - least_pointing(frame.spots(looks.logits(frame.image())) for frame in frames)
 
 
-def compare(scorer: Scorer, cases: Sequence[Case]) -> Comparison:
-    """What the cascade of a scorer finds on the whole frames of some cases, against its fine network alone."""
+def compare(scorer: Scorer, frames: Sequence[Known]) -> Comparison:
+    """What the cascade of a scorer finds on some frames, against its fine network alone."""
     count, cells, looked_at = np.zeros(5, dtype=int), 0, 0
-    hpfs = _whole_frames(cases)
-    for hpf in hpfs:
-        image = _under_the_map(hpf)
-        every, some = scorer.logits(image), scorer.logits_from(image, paper.STORED_SCORE_FLOOR)
-        alone, cascade = (_detections(logits, hpf) for logits in (every, some))
+    for frame in frames:
+        some = scorer.logits_from(frame.image(), paper.STORED_SCORE_FLOOR)
+        alone, cascade = frame.detections(frame.logits), frame.detections(some)
         half, lost = alone.scores >= paper.SCORE_THRESHOLD, ~_among(alone, cascade)
         count += [half.sum(), (half & lost).sum(), len(half), lost.sum(), (~_among(cascade, alone)).sum()]
-        cells, looked_at = cells + every.size, looked_at + int(np.isfinite(some).sum())
+        cells, looked_at = cells + frame.logits.size, looked_at + int(np.isfinite(some).sum())
     at_half, lost_at_half, at_floor, lost_at_floor, added = count.tolist()
     share = round(looked_at / max(cells, 1), 4)
-    return Comparison(len(hpfs), at_half, lost_at_half, at_floor, lost_at_floor, added, share)
-
-
-def _whole_frames(cases: Sequence[Case]) -> list[Hpf]:
-    return [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
+    return Comparison(len(frames), at_half, lost_at_half, at_floor, lost_at_floor, added, share)
 
 
 def _under_the_map(hpf: Hpf) -> Rgb:
-    """The pixels of a frame under all cells of its map, the mirror padding included."""
     frame = hpf.frame()
     return frame.read(*Rectangle(0, 0, *map_size(frame), windows=1).region)
-
-
-def _detections(logits: NDArray[np.float32], hpf: Hpf) -> Detections:
-    """Those from the stored score up."""
-    rows, columns = np.nonzero(logits >= logit(paper.STORED_SCORE_FLOOR))
-    return place(Cells(np.stack([columns, rows], axis=1).astype(np.int32), logits[rows, columns]), hpf.frame())
 
 
 def _among(some: Detections, others: Detections) -> NDArray[np.bool_]:

@@ -7,24 +7,17 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector import paper
 from detector.augment_batch import FramesOnDevice
@@ -32,19 +25,21 @@ from detector.batches import SampleSets, compose_batch, draw_batch, stream
 from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.curve import Curve
 from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16, logit
-from detector.errors import DataSetError, PlanError, WeightsError
+from detector.errors import DataSetError, PlanError
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Hpf
+from detector.learner import Learner, fingerprint, whole_iteration
 from detector.network import ResNet12
 from detector.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
 from detector.plans import Plan
-from detector.pointing import compare, trust
+from detector.pointing import compare, known, trust
 from detector.version import code_version
 
 Report = Callable[[dict[str, Any]], None]
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
+_BG_HARD = "bg_hard"  # in the checkpoint
 
 
 def train_initial_model(
@@ -105,17 +100,19 @@ class _Training:
         self.layout = torch.contiguous_format if channels_first else torch.channels_last
         self.network.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if self.compile else self.network
-        moving = get_ema_multi_avg_fn(self.plan.average)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.network, multi_avg_fn=moving, use_buffers=True)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=self.plan.weight_decay)
+        self.learner = Learner(self.network, self.plan, checkpoint=self.out / CHECKPOINT, inputs=self._fingerprint())
         self.hard: list[tuple[int, float, float]] = []  # BG-Hard as (index into hpfs, x, y)
-        self.iteration = 0
+
+    @property
+    def iteration(self) -> int:
+        """How many are done."""
+        return self.learner.iteration
 
     def run(self) -> Path:
         """Train to the end of the plan. An interruption, or `Cancelled` raised by `report`, leaves a checkpoint."""
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.resume and (self.out / CHECKPOINT).exists():
-            self._restore()
+        if self.resume and self.learner.checkpoint.exists():
+            self.hard = [(int(i), x, y) for i, x, y in self.learner.restore()[_BG_HARD].tolist()]
         self.curve = Curve(self.out, begin_at=self.iteration)
         try:
             while self.iteration < self.plan.iterations:
@@ -165,9 +162,8 @@ class _Training:
                 asked = time.monotonic()
                 patches, labels = next(batches)
                 waited += time.monotonic() - asked
-                with _whole_iteration():
+                with whole_iteration():
                     losses.append(self._step(patches, labels))
-                    self.iteration += 1
                 if self.iteration % 25 == 0 or self.iteration == stop:
                     seconds = time.monotonic() - started
                     loss, rate = float(torch.stack(losses[-25:]).mean()), (self.iteration - first) / seconds
@@ -175,7 +171,12 @@ class _Training:
                         raise PlanError(
                             f"the loss is {loss} at iteration {self.iteration}; take a smaller learning rate"
                         )
-                    state = {"iteration": self.iteration, "loss": loss, "per_second": rate, "waiting": waited / seconds}
+                    state = {
+                        "iteration": self.iteration,
+                        "loss": loss,
+                        "per_second": rate,
+                        "waiting": waited / seconds,
+                    }
                     self.report(state)
         row: dict[str, Any] = {
             "iteration": self.iteration,
@@ -201,17 +202,12 @@ class _Training:
         return self.frames.vary(hpfs, batch.variations), torch.from_numpy(batch.labels).to(self.device)
 
     def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate(self.iteration)
         x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128)
         x = x.contiguous(memory_format=self.layout)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.forward(x).flatten(1)  # (n, 2)
         loss = nn.functional.cross_entropy(logits.float(), labels.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.average.update_parameters(self.network)
+        self.learner.learn(loss)
         return loss.detach()
 
     @torch.no_grad()
@@ -233,10 +229,7 @@ class _Training:
         return {"on": "held_out", "logit_shift": round(shift, 4), "f1_at_0.5_before": round(before.counts().f1, 4)}
 
     def _scorer(self) -> Scorer:
-        """The moving average of the weights where the plan keeps one, else the weights themselves."""
-        network = self.average.module if self.plan.average else self.network
-        assert isinstance(network, ResNet12)
-        return Scorer(network, device=self.device, precision=self.precision)
+        return Scorer(self.learner.learnt, device=self.device, precision=self.precision)
 
     def _mine_hard_negatives(self) -> None:
         """Add the false positives of the present model on the training HPFs to BG-Hard, each place once."""
@@ -254,57 +247,18 @@ class _Training:
         self.report({"iteration": self.iteration, "bg_hard": len(self.hard), "bg_hard_new": len(self.hard) - before})
 
     def _save(self) -> None:
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-        tensors["bg_hard"] = torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)
-        partial = self.out / f"{CHECKPOINT}.partial"
-        contiguous = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
-        save_file(contiguous, partial, metadata={"iteration": str(self.iteration), "inputs": self._fingerprint()})
-        partial.replace(self.out / CHECKPOINT)
-
-    def _restore(self) -> None:
-        path = self.out / CHECKPOINT
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata, names = file.metadata() or {}, file.keys()
-                tensors = {name: file.get_tensor(name) for name in names}
-        except SafetensorError as error:
-            raise WeightsError(f"{path} is damaged ({error}); delete it to train from the beginning") from error
-        if metadata.get("inputs") != self._fingerprint():
-            raise PlanError(
-                f"{path} was made with another plan or other data; "
-                "resume with the same ones, or train into another folder"
-            )
-        groups: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
-        for key, tensor in tensors.items():
-            if key != "bg_hard":
-                group, name = key.split(".", 1)
-                groups[group][name] = tensor
-        self.network.load_state_dict(groups["network"])
-        self.average.load_state_dict(groups["average"])
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in groups["optimizer"].items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.hard = [(int(i), x, y) for i, x, y in tensors["bg_hard"].tolist()]
-        self.iteration = int(metadata["iteration"])
+        self.learner.save(**{_BG_HARD: torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)})
 
     def _fingerprint(self) -> str:
-        """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames, labels, parent."""
+        """Of what must be the same for a checkpoint to be gone on with: plan, frames, labels, parent."""
         course = {key: value for key, value in self.plan.as_dict().items() if key != "calibrate"}
         hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
         frames = [[hpf.name, hpf.mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs]
-        content = [course, frames, self.lineage.get("parent", {}).get("sha256")]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return fingerprint(course, frames, self.lineage.get("parent", {}).get("sha256"))
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS
-        network = self.average.module if self.plan.average else self.network
-        assert isinstance(network, ResNet12)
-        network.eval()
+        network = self.learner.learnt.eval()
         calibration = self._calibrate(network) if self.plan.calibrate and self.validation else None
         card: dict[str, Any] = {
             "name": self.out.name,
@@ -323,27 +277,12 @@ class _Training:
             card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))
         coarse = load_coarse(self.parent) if self.parent is not None else None
         if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
-            trust(coarse, network, self.train)
+            trust(coarse, known(network, self.train))
             scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
-            card["coarse"] = {"of_parent": True, "kept": {"held_out": asdict(compare(scorer, self.validation))}}
+            kept = compare(scorer, known(network, self.validation))
+            card["coarse"] = {"of_parent": True, "kept": {"held_out": asdict(kept)}}
         save_weights(network, path, card, coarse=coarse)
         return path
-
-
-@contextmanager
-def _whole_iteration() -> Iterator[None]:
-    """Holds Ctrl-C back to the end of the block, as half an iteration in a checkpoint cannot be gone on from."""
-    if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
-        yield
-        return
-    held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-    if held:
-        signal.raise_signal(signal.SIGINT)
 
 
 def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
