@@ -62,10 +62,14 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 		--parent runs/refine-2/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
 	$(BIN)/python -m detector average runs/refine-2/weights.safetensors runs/refine-3/weights.safetensors \
 		--dataset "$(MITOSCOPE_DATA)/mitos12" --held-out A04 --out runs/mean/mitoscope.safetensors
-	$(BIN)/python -m detector distil "$(MITOSCOPE_DATA)" --weights runs/mean/mitoscope.safetensors --held-out A04 \
+	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-4 --held-out A04 --out runs/refine-4 --resume \
+		--parent runs/mean/mitoscope.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+	$(BIN)/python -m detector calibrate "$(MITOSCOPE_DATA)/mitos12" --weights runs/refine-4/weights.safetensors --held-out A04 \
+		--out runs/calibrated/mitoscope.safetensors
+	$(BIN)/python -m detector distil "$(MITOSCOPE_DATA)" --weights runs/calibrated/mitoscope.safetensors --held-out A04 --resume \
 		--slides "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif" "$(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs" --out runs/distil/mitoscope.safetensors
 	$(BIN)/python -c 'from pathlib import Path; from detector.slide.drawn import draw_slide as draw; draw(Path("runs/drawn.tif"), size=4096, figures=40, seed=11)'
-	$(BIN)/python -m detector distil "$(MITOSCOPE_DATA)" --weights runs/distil/mitoscope.safetensors --plan distil-2 --held-out A04 \
+	$(BIN)/python -m detector distil "$(MITOSCOPE_DATA)" --weights runs/distil/mitoscope.safetensors --plan distil-2 --held-out A04 --resume \
 		--slides "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif" "$(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs" runs/drawn.tif --out runs/mitoscope.safetensors
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost

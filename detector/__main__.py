@@ -1,4 +1,4 @@
-"""`python -m detector`: detect, evaluate, train, average, distil, mine, reproduce, benchmark.
+"""`python -m detector`: detect, evaluate, train, average, calibrate, distil, mine, reproduce, benchmark.
 
 Bad input ends in one sentence and exit status 2.
 """
@@ -20,6 +20,7 @@ from detector import paper
 from detector.allocator import tune_allocator
 from detector.average import average_weights
 from detector.benchmark import PARTS, Bench
+from detector.calibrate import calibrate_weights
 from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
@@ -27,7 +28,7 @@ from detector.detect import Scorer, detect, load_scorer
 from detector.distil import distil
 from detector.errors import DataSetError, DetectorError, ResolutionUnknown
 from detector.evaluate import curve, evaluate, summary
-from detector.hpf import Hpf, cases_of, split_by_case, validation_cases
+from detector.hpf import Case, Hpf, cases_of, split_by_case, validation_cases
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan
 from detector.semi_supervised import compare, split_called, splits_of
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         ("evaluate", "judge weights on a labelled data set (section 4)", _evaluate_options, _evaluate),
         ("train", "train the initial model on labelled frames (section 3.1)", _train_options, _train),
         ("average", "the mean of several weights of one course", _average_options, _average),
+        ("calibrate", "put score 0.5 where F1 is best on labelled frames", _calibrate_options, _calibrate),
         ("distil", "put a coarse network before weights: faster on a CPU", _distil_options, _distil),
         ("mine", "mine mitoses from unlabelled slides (section 3.2)", _mine_options, _mine),
         ("reproduce", "labelled slides against labelled and mined ones (Table 1)", _reproduce_options, _reproduce),
@@ -174,13 +176,17 @@ def _evaluate(options: argparse.Namespace) -> None:
     cases = read_dataset(options.dataset)
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
-    if not any(hpf.exhaustive for case in cases for hpf in case.hpfs):
-        raise DataSetError("no frame of it has all its mitoses labelled, so nothing can be judged on it")
+    _must_be_judgeable(cases)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
     result["precision_recall"] = curve(evaluation)
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")
+
+
+def _must_be_judgeable(cases: Sequence[Case]) -> None:
+    if not any(hpf.exhaustive for case in cases for hpf in case.hpfs):
+        raise DataSetError("no frame of it has all its mitoses labelled, so nothing can be judged on it")
 
 
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
@@ -307,6 +313,25 @@ def _average_options(parser: argparse.ArgumentParser) -> None:
 def _average(options: argparse.Namespace) -> None:
     _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
     path = average_weights(options.weights, held_out, options.out)
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _calibrate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set score 0.5 on")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    parser.add_argument("--held-out", required=True, help="cases that the weights have not learnt from, for the card")
+    parser.add_argument(
+        "--out", type=_new_weights, required=True, help="weights to write (.safetensors), with their card"
+    )
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    cases = read_dataset(options.dataset)
+    _, held_out = split_by_case(cases, options.held_out.split(","))
+    _must_be_judgeable(cases)
+    path = calibrate_weights(options.weights, cases, held_out, options.out)
+    card = read_card(path)
+    print(json.dumps(card["calibration"]))
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 

@@ -12,8 +12,7 @@ from detector.checkpoint import load_weights, refuse_learnt_from, save_weights
 from detector.detect import Scorer
 from detector.errors import WeightsError
 from detector.evaluate import evaluate, summary
-from detector.hpf import Case
-from detector.train import describe
+from detector.hpf import Case, describe
 from detector.version import code_version
 
 _OF_ONE = ("name", "sha256", "iterations", "calibration")  # what the card keeps of each

@@ -25,13 +25,13 @@ from detector.batches import SampleSets, compose_batch
 from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.detect import Cancelled, Scorer, logit
 from detector.errors import DataSetError, PlanError
-from detector.hpf import Case
+from detector.hpf import Case, describe
 from detector.learner import Learner, fingerprint, whole_iteration
 from detector.network import ResNet12, folded, mitosis_logit
 from detector.patch_sets import Sample, fg_lab, sample_bg_rand
 from detector.plans import Plan
 from detector.pointing import Known, compare, known, least_pointing, trust
-from detector.train import Report, describe
+from detector.train import Report
 from detector.version import code_version
 
 _CROP = paper.PATCH_SIZE + 7 * paper.OUTPUT_STRIDE  # px: 8 x 8 cells of the map

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,3 +107,21 @@ def split_by_case(cases: Sequence[Case], held_out: Sequence[str]) -> tuple[list[
         raise ValueError(f"no case is called {', '.join(missing)}; there are {', '.join(sorted(names))}")
     train = [case for case in cases if case.name not in held_out]
     return train, [case for case in cases if case.name in held_out]
+
+
+def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Sources of some cases with their counts, for a card."""
+    described = []
+    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
+        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
+        names = sorted({hpf.case for hpf in hpfs})
+        described.append(
+            {
+                "source": source,
+                "cases": len(names),
+                "case_names": names if len(names) <= 20 else [*names[:3], "..."],
+                "frames": len(hpfs),
+                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else 1 for hpf in hpfs),
+            }
+        )
+    return described

@@ -22,12 +22,13 @@ from torch import nn
 from detector import paper
 from detector.augment_batch import FramesOnDevice
 from detector.batches import SampleSets, compose_batch, draw_batch, stream
+from detector.calibrate import calibrate
 from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.curve import Curve
-from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16, logit
+from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16
 from detector.errors import DataSetError, PlanError
 from detector.evaluate import evaluate, summary
-from detector.hpf import Case, Hpf
+from detector.hpf import Case, Hpf, describe
 from detector.learner import Learner, fingerprint, whole_iteration
 from detector.network import ResNet12
 from detector.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
@@ -95,6 +96,7 @@ class _Training:
             self.network, card = load_weights(self.parent)
             keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan")
             self.lineage = {"parent": {key: card.get(key) for key in keys}}
+            self.coarse_card: dict[str, Any] = card.get("coarse", {})
         # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.
         channels_first = self.device == "cpu" and self.precision == "fp32"
         self.layout = torch.contiguous_format if channels_first else torch.channels_last
@@ -210,24 +212,6 @@ class _Training:
         self.learner.learn(loss)
         return loss.detach()
 
-    @torch.no_grad()
-    def _calibrate(self, network: ResNet12) -> dict[str, Any]:
-        """Shift the logits so that 0.5 lies in the middle of the thresholds with an F1 of at least 98 % of the best.
-
-        Returns what was done, for the card. The F1 at 0.5 that is measured on the same cases afterwards is a little
-        too good; the maximum of F1 over thresholds is not touched.
-        """
-        scorer = Scorer(network, device=self.device, precision="fp32")
-        before = evaluate(scorer, self.validation)
-        curve = [(threshold, counts.f1) for threshold, counts in before.curve()]
-        best = max((f1 for _, f1 in curve), default=0.0)
-        good = [logit(min(threshold, 0.999)) for threshold, f1 in curve if f1 >= paper.CALIBRATED_F1 * best]
-        shift = -float(np.median(good)) if best else 0.0
-        bias = network.classifier.bias
-        assert bias is not None
-        bias[1] += shift
-        return {"on": "held_out", "logit_shift": round(shift, 4), "f1_at_0.5_before": round(before.counts().f1, 4)}
-
     def _scorer(self) -> Scorer:
         return Scorer(self.learner.learnt, device=self.device, precision=self.precision)
 
@@ -259,7 +243,9 @@ class _Training:
     def _finish(self) -> Path:
         path = self.out / WEIGHTS
         network = self.learner.learnt.eval()
-        calibration = self._calibrate(network) if self.plan.calibrate and self.validation else None
+        calibration = (
+            calibrate(network, self.validation, device=self.device) if self.plan.calibrate and self.validation else None
+        )
         card: dict[str, Any] = {
             "name": self.out.name,
             "code_version": code_version(),
@@ -280,24 +266,6 @@ class _Training:
             trust(coarse, known(network, self.train))
             scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
             kept = compare(scorer, known(network, self.validation))
-            card["coarse"] = {"of_parent": True, "kept": {"held_out": asdict(kept)}}
+            card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": {"held_out": asdict(kept)}}
         save_weights(network, path, card, coarse=coarse)
         return path
-
-
-def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    """Sources of some cases with their counts, for a card."""
-    described = []
-    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
-        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
-        names = sorted({hpf.case for hpf in hpfs})
-        described.append(
-            {
-                "source": source,
-                "cases": len(names),
-                "case_names": names if len(names) <= 20 else [*names[:3], "..."],
-                "frames": len(hpfs),
-                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else 1 for hpf in hpfs),
-            }
-        )
-    return described

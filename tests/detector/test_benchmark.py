@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detector.__main__ import main
-from detector.benchmark import Figure, greedy_loop, plain_recipe
+from detector.benchmark import Figure, greedy_loop, plain_recipe, training_over_plain
 from detector.checkpoint import save_weights
 from detector.detect import Scorer, detect
 from detector.network import ResNet12
@@ -50,6 +50,13 @@ def test_the_plain_loop_keeps_the_points_that_ours_keeps():
 def test_a_figure_says_whether_its_target_is_reached(figure, reached):
     assert figure.reached is reached
     assert ("missed" in figure.line("f")) == (reached is False)
+
+
+@pytest.mark.parametrize(("bf16", "reached"), [(True, False), (False, None)])
+def test_the_target_of_training_is_for_bf16_and_without_it_the_line_says_so(bf16, reached):
+    figure = training_over_plain(1.04, bf16=bf16)
+    assert (figure.value, figure.reached) == (1.04, reached)
+    assert ("asks for bf16" in figure.line("f")) != bf16
 
 
 def test_the_command_prints_the_figures_of_a_part_and_writes_them(tmp_path, capsys):

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import paper
-from detector.cascade import look_closer
+from detector.cascade import _alike, _grown, _size, look_closer
 from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights, sha256_of
 from detector.datasets import read_dataset
 from detector.detect import Scorer, detect, load_scorer, logit
-from detector.pointing import compare
+from detector.pointing import compare, known
 from detector.slide import ArrayFrame
 from tests.drawing import DarkScorer, draw_tissue
 
@@ -118,10 +118,30 @@ def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
 def test_on_real_frames_the_shipped_cascade_detects_what_its_fine_network_detects():
     cases = read_dataset(Path(os.environ["MITOSCOPE_DATA"]) / "mitos12")
     held_out = [replace(case, hpfs=case.hpfs[1:4]) for case in cases if case.name == "A04"]
-    scorer = Scorer(
-        load_weights(SHIPPED_WEIGHTS)[0], coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu", precision="fp32"
-    )
-    result = compare(scorer, held_out)
+    fine = load_weights(SHIPPED_WEIGHTS)[0]
+    scorer = Scorer(fine, coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu", precision="fp32")
+    result = compare(scorer, known(fine, held_out))
     assert result.frames == 3 and result.at_half > 10
     assert (result.lost_at_half, result.added) == (0, 0)
     assert result.looked_at < 0.25
+
+
+@given(st.integers(1, 300), st.data())
+def test_boxes_grow_to_few_sizes_and_stay_on_the_map(most, data):
+    start = data.draw(st.integers(0, most - 1))
+    cells = slice(start, data.draw(st.integers(start + 1, most)))
+    grown = _grown(cells, most)
+    assert 0 <= grown.start <= cells.start and cells.stop <= grown.stop <= most
+    size, wanted = grown.stop - grown.start, cells.stop - cells.start
+    assert size == most or size in {factor << power for factor in (1, 3) for power in range(9)}
+    assert size <= 1.5 * wanted
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 40]), max_size=60))
+def test_boxes_of_one_size_come_in_powers_of_two(sizes):
+    boxes = [(slice(i, i + size), slice(0, size)) for i, size in enumerate(sizes)]
+    groups = list(_alike(boxes))
+    assert sorted(box[0].start for group in groups for box in group) == list(range(len(boxes)))
+    for group in groups:
+        assert len(set(map(_size, group))) == 1
+        assert len(group) & (len(group) - 1) == 0

@@ -210,10 +210,12 @@ def test_the_weights_are_the_moving_average_where_the_plan_keeps_one(tmp_path):
 
 def test_the_coarse_network_of_a_parent_goes_on_with_what_was_trained_from_it(tmp_path, uninterrupted, make_network):
     network, card = load_weights(uninterrupted)
+    card["coarse"] = {"plan": {"name": "distil"}, "kept": {"data": {}}}
     save_weights(network, tmp_path / "parent.safetensors", card, coarse=make_network((2,) * 6))
     path = train(tmp_path, PLAN, parent=tmp_path / "parent.safetensors")
     coarse, card = load_coarse(path), load_weights(path)[1]
     assert coarse is not None and coarse.widths == (2,) * 6
+    assert card["coarse"]["plan"] == {"name": "distil"} and set(card["coarse"]["kept"]) == {"held_out"}
     assert set(card["coarse"]["kept"]["held_out"]) >= {"at_half", "lost_at_half", "looked_at"}
 
 

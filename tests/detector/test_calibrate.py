@@ -1,0 +1,76 @@
+"""Score 0.5 is put where F1 is best: on the command's labelled frames, whatever the scores were before."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from detector.__main__ import main
+from detector.calibrate import calibrate
+from detector.checkpoint import load_coarse, load_weights, save_weights
+from detector.datasets import read_dataset
+from detector.detect import Scorer
+from detector.evaluate import evaluate
+from tests.detector.test_datasets import AMI_ROWS, ami_br
+from tests.detector.test_main import IMAGE, dataset
+
+
+@pytest.fixture
+def network(make_network):
+    """One that is sure of what it says and finds something at one cell in twenty."""
+    network = make_network(seed=5)
+    scores = partial(Scorer, network, device="cpu", precision="fp32")
+    network.classifier.weight.data *= 3 / scores().logits(IMAGE).std()
+    network.classifier.bias.data[1] -= float(np.quantile(scores().logits(IMAGE), 0.95))
+    return network
+
+
+@pytest.fixture
+def weights(network, make_network, tmp_path):
+    card = {"name": "own", "data": [{"source": "s", "case_names": ["A01"]}]}
+    save_weights(network, tmp_path / "own.safetensors", card, coarse=make_network((2,) * 6))
+    return tmp_path / "own.safetensors"
+
+
+def calibrated(folder, weights, out, held_out="A02"):
+    return main(["calibrate", str(folder), "--weights", str(weights), "--held-out", held_out, "--out", str(out)])
+
+
+def test_half_is_then_among_the_best_thresholds_and_nothing_else_changes(network, tmp_path):
+    cases = read_dataset(dataset(tmp_path / "mitos", ["A02_00"]))
+    before = evaluate(Scorer(network, device="cpu", precision="fp32"), cases)
+    said = calibrate(network, cases, device="cpu")
+    after = evaluate(Scorer(network, device="cpu", precision="fp32"), cases)
+    best = max(counts.f1 for _, counts in before.curve())
+    assert said["f1_at_0.5_before"] == round(before.counts().f1, 4)
+    assert after.counts().f1 >= 0.95 * best > 0
+    assert calibrate(network, cases, device="cpu")["logit_shift"] == pytest.approx(0, abs=0.1)
+
+
+def test_the_command_keeps_the_coarse_network_and_says_what_it_did(weights, tmp_path, capsys):
+    out = tmp_path / "new" / "out.safetensors"
+    assert calibrated(dataset(tmp_path / "mitos", ["A01_00", "A02_00"]), weights, out) == 0
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["calibration"]["on"] == ["A01", "A02"] and card["held_out"][0]["case_names"] == ["A02"]
+    assert json.loads(capsys.readouterr().out.splitlines()[0]) == card["calibration"]
+    states = [load_weights(path)[0].state_dict() for path in (weights, out)]
+    assert {name for name in states[0] if not torch.equal(states[0][name], states[1][name])} == {"classifier.bias"}
+    coarse = [load_coarse(path).state_dict() for path in (weights, out)]
+    assert all(torch.equal(tensor, coarse[1][name]) for name, tensor in coarse[0].items())
+
+
+def test_what_it_cannot_take_is_said_in_one_sentence(weights, tmp_path, capsys):
+    out = tmp_path / "out.safetensors"
+    folder = dataset(tmp_path / "mitos", ["A01_00", "A02_00"])
+    assert calibrated(folder, weights, out, held_out="A01") == 2
+    assert "has learnt from A01" in capsys.readouterr().err
+    assert calibrated(folder, weights, out, held_out="A7") == 2
+    assert "no case is called A7" in capsys.readouterr().err
+    patches = ami_br(tmp_path / "patches", AMI_ROWS)
+    assert calibrated(patches, weights, out, held_out=read_dataset(patches)[0].name) == 2
+    assert "nothing can be judged" in capsys.readouterr().err
+    assert not out.exists()
