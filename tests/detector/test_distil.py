@@ -66,6 +66,7 @@ def test_a_coarse_network_learns_what_the_fine_one_says(fine, cases, tmp_path):
     assert [(state["iteration"], state["missed"] > 0) for state in said if "missed" in state] == [(40, True)]
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 @pytest.mark.parametrize("stop", [10, 45, 55])
 def test_a_course_that_was_stopped_ends_at_the_weights_of_one_that_was_not(fine, cases, tmp_path, monkeypatch, stop):
     whole = teaching(fine, cases, tmp_path).run()

@@ -67,12 +67,7 @@ def power_cut():
     raise RuntimeError("power cut")
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """Also where the tests were started in the background, by a shell that has them ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 
 def ctrl_c():
