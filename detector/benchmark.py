@@ -41,7 +41,15 @@ from detector.slide import Frame, Slide, WorkingFrame, open_slide
 from detector.slide.drawn import draw_slide
 from detector.slide.reader import OpenSlideFile
 from detector.train import train_initial_model
-from detector.windows import WINDOW_CELLS, WINDOW_STEP, glass_windows, glass_windows_of, map_size, plan_windows
+from detector.windows import (
+    WINDOW_CELLS,
+    WINDOW_STEP,
+    WindowPlan,
+    glass_windows,
+    glass_windows_of,
+    map_size,
+    plan_windows,
+)
 
 _BLOCK = 2048  # px read at a time where reading is measured
 
@@ -128,9 +136,8 @@ def _slide(bench: Bench, path: Path) -> Figures:
 
         calls: dict[str, Callable[[], Any]] = {
             "plain": plain,
-            "warm": lambda: fast.logits(
-                images[0]
-            ),  # takes back the memory that `untuned` gave away, as a worker has it
+            # Takes back the memory that `untuned` gave away; a worker has it.
+            "warm": lambda: [fast.logits(image) for image in images[:1]],
             "ours": ours,
             "forward": lambda: [fast.logits_from(image, floor) for image in images],
             "glass": lambda: glass_windows(frame),
@@ -144,44 +151,51 @@ def _slide(bench: Bench, path: Path) -> Figures:
             if segment is not None:
                 calls["tiatoolbox"] = segment
             times, results = _interleaved(bench.rounds, **calls)
-        reference = ours(exact)
-        seen = plan.windows_total - plan.windows_skipped
-        mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
-        figures = {
-            "device": Figure(fast.device_name),
-            "precision": Figure(fast.precision),
-            "windows": Figure(plan.windows_total),
-            "windows_skipped": Figure(plan.windows_skipped),
-            "mm2_per_second": Figure(round(mm2 / times["ours"], 3)),
-            "plain_recipe_over_ours": _ratio(
-                times["plain"], times["ours"], "the paper's recipe: 512 px windows one by one, fp32", at_least=3
-            ),
-            "ours_over_forward_alone": _ratio(
-                times["ours"], times["forward"], "the network on the same rectangles, already read", at_most=1.10
-            ),
-            "skip_share_of_wall": _ratio(times["glass"], times["ours"], "whole slide", at_most=0.02),
-            "skip_decisions_that_differ": Figure(
-                int((glass_windows(frame) != _glass_at_full_resolution(frame)).sum()), "every pixel read", at_most=0
-            ),
-            "detections_plain": Figure(_count(results["plain"])),
-            "detections_fp32": Figure(_count(reference), "every cell scored"),
-            "detections_ours": Figure(_count(results["ours"])),
-        }
-        if "every_cell" in times:
-            figures["every_cell_over_ours"] = _ratio(
-                times["every_cell"], times["ours"], "the same without the coarse network"
-            )
-        if "forward_fp32" in times:
-            figures["forward_fp32_over_forward"] = _ratio(
-                times["forward_fp32"], times["forward_every_cell"], "fp32, same rectangles, every cell", at_least=2.2
-            )
-        if "tiatoolbox" in times:
-            theirs = results["tiatoolbox"]["windows"] / times["tiatoolbox"]
-            figures["mm2_per_second_over_tiatoolbox"] = _ratio(
-                seen / times["ours"], theirs, "its SemanticSegmentor, same network, fp32", at_least=3
-            )
-        figures["peak_memory_mib"] = Figure(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-        return figures
+        results["fp32"] = ours(exact)
+        return _slide_figures(fast, frame, plan, times, results)
+
+
+def _slide_figures(
+    scorer: Scorer, frame: WorkingFrame, plan: WindowPlan, times: dict[str, float], results: dict[str, Any]
+) -> Figures:
+    """What `_slide` measured, beside its targets. times: seconds of each call; results: what each gave."""
+    seen = plan.windows_total - plan.windows_skipped
+    mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
+    figures = {
+        "device": Figure(scorer.device_name),
+        "precision": Figure(scorer.precision),
+        "windows": Figure(plan.windows_total),
+        "windows_skipped": Figure(plan.windows_skipped),
+        "mm2_per_second": Figure(round(mm2 / times["ours"], 3)),
+        "plain_recipe_over_ours": _ratio(
+            times["plain"], times["ours"], "the paper's recipe: 512 px windows one by one, fp32", at_least=3
+        ),
+        "ours_over_forward_alone": _ratio(
+            times["ours"], times["forward"], "the network on the same rectangles, already read", at_most=1.10
+        ),
+        "skip_share_of_wall": _ratio(times["glass"], times["ours"], "whole slide", at_most=0.02),
+        "skip_decisions_that_differ": Figure(
+            int((glass_windows(frame) != _glass_at_full_resolution(frame)).sum()), "every pixel read", at_most=0
+        ),
+        "detections_plain": Figure(_count(results["plain"])),
+        "detections_fp32": Figure(_count(results["fp32"]), "every cell scored"),
+        "detections_ours": Figure(_count(results["ours"])),
+    }
+    if "every_cell" in times:
+        figures["every_cell_over_ours"] = _ratio(
+            times["every_cell"], times["ours"], "the same without the coarse network"
+        )
+    if "forward_fp32" in times:
+        figures["forward_fp32_over_forward"] = _ratio(
+            times["forward_fp32"], times["forward_every_cell"], "fp32, same rectangles, every cell", at_least=2.2
+        )
+    if "tiatoolbox" in times:
+        theirs = results["tiatoolbox"]["windows"] / times["tiatoolbox"]
+        figures["mm2_per_second_over_tiatoolbox"] = _ratio(
+            seen / times["ours"], theirs, "its SemanticSegmentor, same network, fp32", at_least=3
+        )
+    figures["peak_memory_mib"] = Figure(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    return figures
 
 
 def _reading(bench: Bench, path: Path) -> Figures:

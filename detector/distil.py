@@ -8,7 +8,6 @@ points at. How far it is then to be trusted is measured on whole frames (`trust`
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,9 +23,9 @@ from detector import paper
 from detector.batches import SampleSets, compose_batch
 from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.detect import Cancelled, Scorer, logit
-from detector.errors import DataSetError, PlanError
+from detector.errors import DataSetError
 from detector.hpf import Case, describe
-from detector.learner import Learner, fingerprint, whole_iteration
+from detector.learner import Learner, fingerprint, mean_loss, whole_iteration
 from detector.network import ResNet12, folded, mitosis_logit
 from detector.patch_sets import Sample, fg_lab, sample_bg_rand
 from detector.plans import Plan
@@ -66,7 +65,7 @@ def distil(
         before or ResNet12(plan.widths, padded=fine.padded),
         plan,
         checkpoint=out.with_suffix(".checkpoint"),
-        inputs=fingerprint(plan.as_dict(), describe(train), card["sha256"]),
+        inputs=fingerprint(plan, (hpf for case in train for hpf in case.hpfs), card["sha256"]),
     )
     frames = known(fine, train)
     patches = fg_lab([hpf for case in train for hpf in case.hpfs if not hpf.exhaustive])
@@ -125,9 +124,7 @@ class Teaching:
                     losses.append(self._learn())
                 if learner.iteration % 25 == 0:
                     rate = (learner.iteration - first) / (time.monotonic() - began)
-                    loss = float(torch.stack(losses[-25:]).mean())
-                    if not math.isfinite(loss):
-                        raise PlanError(f"the loss is {loss} at iteration {learner.iteration}; take a smaller rate")
+                    loss = mean_loss(losses[-25:], learner.iteration)
                     self.report({"iteration": learner.iteration, "loss": loss, "per_second": rate})
                 if learner.iteration % self.plan.checkpoint_every == 0:
                     self._save()

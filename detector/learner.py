@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector.errors import PlanError, WeightsError
+from detector.hpf import Hpf
 from detector.network import ResNet12
 from detector.plans import Plan
 
@@ -98,9 +99,22 @@ class Learner:
         return more
 
 
-def fingerprint(*content: Any) -> str:
-    """SHA-256 of what a course is made of."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def fingerprint(plan: Plan, hpfs: Iterable[Hpf], weights: str | None) -> str:
+    """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames and labels, and the weights.
+
+    weights: the SHA-256 of those that the course begins with. Whether the end is calibrated changes nothing before it.
+    """
+    course = {key: value for key, value in plan.as_dict().items() if key != "calibrate"}
+    frames = [[hpf.name, hpf.mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs]
+    return hashlib.sha256(json.dumps([course, frames, weights], sort_keys=True).encode()).hexdigest()
+
+
+def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
+    """The mean of some losses, the last one of an iteration. Raises PlanError where it is no number any more."""
+    loss = float(torch.stack(list(losses)).mean())
+    if not math.isfinite(loss):
+        raise PlanError(f"the loss is {loss} at iteration {iteration}; take a smaller learning rate")
+    return loss
 
 
 @contextmanager

@@ -7,7 +7,6 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -26,10 +25,10 @@ from detector.calibrate import calibrate
 from detector.checkpoint import load_coarse, load_weights, save_weights
 from detector.curve import Curve
 from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16
-from detector.errors import DataSetError, PlanError
+from detector.errors import DataSetError
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Hpf, describe
-from detector.learner import Learner, fingerprint, whole_iteration
+from detector.learner import Learner, fingerprint, mean_loss, whole_iteration
 from detector.network import ResNet12
 from detector.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
 from detector.plans import Plan
@@ -168,17 +167,8 @@ class _Training:
                     losses.append(self._step(patches, labels))
                 if self.iteration % 25 == 0 or self.iteration == stop:
                     seconds = time.monotonic() - started
-                    loss, rate = float(torch.stack(losses[-25:]).mean()), (self.iteration - first) / seconds
-                    if not math.isfinite(loss):
-                        raise PlanError(
-                            f"the loss is {loss} at iteration {self.iteration}; take a smaller learning rate"
-                        )
-                    state = {
-                        "iteration": self.iteration,
-                        "loss": loss,
-                        "per_second": rate,
-                        "waiting": waited / seconds,
-                    }
+                    loss, rate = mean_loss(losses[-25:], self.iteration), (self.iteration - first) / seconds
+                    state = {"iteration": self.iteration, "loss": loss, "per_second": rate, "waiting": waited / seconds}
                     self.report(state)
         row: dict[str, Any] = {
             "iteration": self.iteration,
@@ -234,11 +224,8 @@ class _Training:
         self.learner.save(**{_BG_HARD: torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)})
 
     def _fingerprint(self) -> str:
-        """Of what must be the same for a checkpoint to be gone on with: plan, frames, labels, parent."""
-        course = {key: value for key, value in self.plan.as_dict().items() if key != "calibrate"}
         hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
-        frames = [[hpf.name, hpf.mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs]
-        return fingerprint(course, frames, self.lineage.get("parent", {}).get("sha256"))
+        return fingerprint(self.plan, hpfs, self.lineage.get("parent", {}).get("sha256"))
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS

@@ -10,9 +10,9 @@ import torch
 
 from detector.__main__ import main
 from detector.checkpoint import load_coarse, save_weights
-from detector.detect import Scorer, logit
+from detector.detect import Cancelled, Scorer, logit
 from detector.distil import Teaching, distil
-from detector.errors import DataSetError
+from detector.errors import DataSetError, PlanError
 from detector.hpf import Case, Hpf, lab_statistics, points
 from detector.learner import Learner
 from detector.network import ResNet12
@@ -85,6 +85,19 @@ def test_a_course_that_was_stopped_ends_at_the_weights_of_one_that_was_not(fine,
     resumed = teaching(fine, cases, tmp_path)
     assert same(resumed.run(resume=True), whole)
     assert resumed.mined["false"]
+
+
+def test_a_checkpoint_of_other_frames_is_not_gone_on_with(fine, cases, tmp_path):
+    save_weights(fine, tmp_path / "fine.safetensors", {"name": "fine", "plan": {}})
+
+    def stopped(state):
+        raise Cancelled
+
+    course = {"held_out": [], "plan": PLAN, "out": tmp_path / "out.safetensors", "resume": True}
+    with pytest.raises(Cancelled):
+        distil(tmp_path / "fine.safetensors", cases[:1], **course, report=stopped)
+    with pytest.raises(PlanError, match="another plan or other data"):
+        distil(tmp_path / "fine.safetensors", cases[1:], **course, report=print)
 
 
 def test_what_is_mined_is_what_the_coarse_network_is_wrong_about(fine, cases, tmp_path):

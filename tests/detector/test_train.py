@@ -30,6 +30,7 @@ PLAN = Plan(
     evaluate_every=6,
     checkpoint_every=3,
 )
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 CPU = {"device": "cpu", "precision": "fp32"}
 
 TRAIN = cases_of([draw_hpf("A00_00", seed=1), draw_hpf("A01_00", seed=2, mitoses=[(150, 150), (60, 200), (290, 20)])])
@@ -65,9 +66,6 @@ def tensors(path):
 
 def power_cut():
     raise RuntimeError("power cut")
-
-
-pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 
 def ctrl_c():
