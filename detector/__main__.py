@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from detector import paper
-from detector.allocator import tune_allocator
 from detector.average import average_weights
 from detector.benchmark import PARTS, Bench
 from detector.calibrate import calibrate_weights
@@ -34,6 +33,7 @@ from detector.plans import read_plan
 from detector.semi_supervised import compare, split_called, splits_of
 from detector.slide import Slide, WorkingFrame, open_slide
 from detector.train import Report, train_final_model, train_initial_model
+from detector.tuning import tune_process
 from detector.version import code_version
 from detector.windows import plan_windows
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.run is None:
         parser.print_help()
         return 0
-    tune_allocator()
+    tune_process()
     try:
         options.run(options)
     except OSError as error:

@@ -8,6 +8,7 @@ a machine that slows down slows both sides.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -26,10 +27,9 @@ import torch
 from numpy.typing import NDArray
 
 from detector import paper
-from detector.allocator import untuned
 from detector.batches import SampleSets, compose_batch
 from detector.datasets import read_dataset
-from detector.detect import Cells, Detections, Scorer, device_called, has_bf16, logit, place, scan
+from detector.detect import Cells, Detections, Scorer, device_called, has_bf16, logit, place, scan, score_ahead
 from detector.errors import SlideError
 from detector.hpf import Case, Hpf, lab_statistics, points
 from detector.network import ResNet12, mitosis_logit
@@ -41,6 +41,7 @@ from detector.slide import Frame, Slide, WorkingFrame, open_slide
 from detector.slide.drawn import draw_slide
 from detector.slide.reader import OpenSlideFile
 from detector.train import train_initial_model
+from detector.tuning import untuned
 from detector.windows import (
     WINDOW_CELLS,
     WINDOW_STEP,
@@ -126,6 +127,7 @@ def _slide(bench: Bench, path: Path) -> Figures:
         plan = plan_windows(frame)
         floor = paper.STORED_SCORE_FLOOR
         images = [frame.read(*rectangle.region) for rectangle in plan.rectangles]
+        read = [functools.partial(np.asarray, image) for image in images]
 
         def ours(scorer: Scorer = fast) -> Detections:
             return place(scan(scorer, frame, plan_windows(frame), floor=floor), frame)
@@ -139,7 +141,7 @@ def _slide(bench: Bench, path: Path) -> Figures:
             # Takes back the memory that `untuned` gave away; a worker has it.
             "warm": lambda: [fast.logits(image) for image in images[:1]],
             "ours": ours,
-            "forward": lambda: [fast.logits_from(image, floor) for image in images],
+            "forward": lambda: list(score_ahead(fast, read, floor)),
             "glass": lambda: glass_windows(frame),
         }
         if fast.cascades(floor):
@@ -371,14 +373,10 @@ def _plain_training(sets: SampleSets, plan: Plan, device: str) -> None:
 
 
 def _glass_at_full_resolution(frame: WorkingFrame) -> NDArray[np.bool_]:
-    """`glass_windows` by the same rule, from the mean of every pixel of a block."""
-    block, (width, height) = paper.GLASS_BLOCK, frame.size
-    bright = np.empty((-(-height // block), -(-width // block)), dtype=bool)
-    for row in range(bright.shape[0]):
-        strip = frame.read(0, row * block, width, min(block, height - row * block))
-        for column in range(bright.shape[1]):
-            bright[row, column] = strip[:, column * block : (column + 1) * block].mean() > paper.GLASS_MEAN_RGB
-    return glass_windows_of(bright, map_size(frame))
+    """`glass_windows` by the same rule, from every pixel."""
+    rows, columns = (-(-side // paper.GLASS_BLOCK) for side in reversed(frame.size))
+    means = [frame.exact_block_means(paper.GLASS_BLOCK, slice(row, row + 1), slice(0, columns)) for row in range(rows)]
+    return glass_windows_of(np.concatenate(means).mean(axis=2) > paper.GLASS_MEAN_RGB, map_size(frame))
 
 
 def _by_openslide_alone(path: Path) -> Slide:

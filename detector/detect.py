@@ -10,8 +10,11 @@ themselves, and a detection is placed between them by the mean of the cells arou
 
 from __future__ import annotations
 
+import functools
+import itertools
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +32,9 @@ from detector.hpf import Rgb
 from detector.network import ResNet12, folded, mitosis_logit
 from detector.nms import suppress
 from detector.slide import Frame, WorkingFrame
-from detector.windows import Rectangle, WindowPlan, plan_windows
+from detector.windows import WindowPlan, plan_windows
+
+_LANES = 4  # at most, as each needs its memory
 
 
 class Cancelled(Exception):
@@ -99,6 +104,14 @@ class Scorer:
         Not below the score that is stored: the coarse network has not learnt what is there.
         """
         return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
+
+    def lanes(self, floor: float) -> int:
+        """How many images to score side by side in a scan down to this score; each has its share of the threads.
+
+        The many small images of a cascade keep few threads busy each; two at once took 10 to 15 % less time on two
+        cores. A large one keeps all of them, and needs most of the memory.
+        """
+        return min(torch.get_num_threads(), _LANES) if self.cascades(floor) else 1
 
     @property
     def device_name(self) -> str:
@@ -208,7 +221,7 @@ def scan(
     progress: Progress | None = None,
     readers: int = 1,
 ) -> Cells:
-    """All cells of the plan's windows with a score of at least `floor`; reading runs ahead of the network.
+    """All cells of the plan's windows with a score of at least `floor`; see `score_ahead`.
 
     readers: threads that read; one keeps up with a CPU, a GPU wants more. The order of the cells does not depend on it.
     """
@@ -216,8 +229,10 @@ def scan(
     parts, done = [], plan.windows_skipped
     if progress is not None and done:
         progress(done)
-    for rectangle, image in _read_ahead(frame, plan.rectangles, readers):
-        logits = scorer.logits_from(image, floor)
+    # The largest first: what is left at the end is small, and nothing waits long for the last one.
+    rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
+    reads = [functools.partial(frame.read, *rectangle.region) for rectangle in rectangles]
+    for rectangle, logits in zip(rectangles, score_ahead(scorer, reads, floor, readers=readers), strict=True):
         rows, columns = np.nonzero(logits >= floor_logit)
         m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
         parts.append(Cells(m_xy, logits[rows, columns]))
@@ -296,12 +311,26 @@ def _out_of_memory(error: Exception) -> bool:
     return any(words in str(error) for words in ("allocate memory", "could not create a primitive"))
 
 
-def _read_ahead(frame: Frame, rectangles: tuple[Rectangle, ...], readers: int) -> Iterator[tuple[Rectangle, Rgb]]:
-    """Rectangles with their pixels, in order; the next ones are read while the network works on this one."""
-    with ThreadPoolExecutor(max_workers=readers) as pool:
-        waiting = deque(pool.submit(frame.read, *r.region) for r in rectangles[:readers])
-        for index, rectangle in enumerate(rectangles):
-            image = waiting.popleft().result()
-            if index + readers < len(rectangles):
-                waiting.append(pool.submit(frame.read, *rectangles[index + readers].region))
-            yield rectangle, image
+def score_ahead(
+    scorer: Scorer, reads: Sequence[Callable[[], Rgb]], floor: float, *, readers: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """Logits of images, in their order. While some are scored, side by side in lanes, the next ones are read."""
+    lanes, threads = scorer.lanes(floor), torch.get_num_threads()
+    lane, each = threading.Semaphore(lanes), max(1, threads // lanes)
+
+    def scored(read: Callable[[], Rgb]) -> NDArray[np.float32]:
+        image = read()
+        with lane:
+            return scorer.logits_from(image, floor)
+
+    try:
+        # A thread's number of threads becomes that of threads to come as well, so it is taken back below.
+        with ThreadPoolExecutor(lanes + readers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            coming = iter(reads)
+            waiting = deque(pool.submit(scored, read) for read in itertools.islice(coming, lanes + readers))
+            while waiting:
+                logits = waiting.popleft().result()
+                waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
+                yield logits
+    finally:
+        torch.set_num_threads(threads)

@@ -54,6 +54,7 @@ STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that 
 GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A window is skipped here only if every
 # block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
 GLASS_BLOCK = 32
+GLASS_DOUBT = 6.0  # Grey levels. So near to the limit a small picture of the slide leaves a doubt, and pixels decide.
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
 LOWEST_THRESHOLD = 0.01  # The precision-recall curve begins here: no maximum of F1 was seen near it.
 CALIBRATED_F1 = 0.98  # Of the best F1. The thresholds with at least this much form a plateau, whose middle is moved to

@@ -84,9 +84,18 @@ def plan_windows(frame: Frame) -> WindowPlan:
 
 
 def glass_windows(frame: Frame) -> NDArray[np.bool_]:
-    """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is brighter than the limit."""
-    bright = frame.block_means(paper.GLASS_BLOCK).mean(axis=2) > paper.GLASS_MEAN_RGB
-    return glass_windows_of(bright, map_size(frame))
+    """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is brighter than the limit.
+
+    Decided on a small picture of the slide; where that leaves a doubt, on every pixel of the window.
+    """
+    means, m_size = frame.block_means(paper.GLASS_BLOCK).mean(axis=2), map_size(frame)
+    glass = glass_windows_of(means > paper.GLASS_MEAN_RGB + paper.GLASS_DOUBT, m_size)
+    doubtful = glass_windows_of(means > paper.GLASS_MEAN_RGB - paper.GLASS_DOUBT, m_size) & ~glass
+    for row, column in np.argwhere(doubtful):
+        blocks = _blocks(row * WINDOW_STEP, means.shape[0]), _blocks(column * WINDOW_STEP, means.shape[1])
+        exact = frame.exact_block_means(paper.GLASS_BLOCK, *blocks).mean(axis=2)
+        glass[row, column] = (exact > paper.GLASS_MEAN_RGB).all()
+    return glass
 
 
 def glass_windows_of(bright: NDArray[np.bool_], m_size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -95,13 +104,14 @@ def glass_windows_of(bright: NDArray[np.bool_], m_size: tuple[int, int]) -> NDAr
     glass = np.empty((rows, columns), dtype=bool)
     for row in range(rows):
         for column in range(columns):
-            y, x = row * WINDOW_STEP - paper.MIRROR_PAD, column * WINDOW_STEP - paper.MIRROR_PAD
-            glass[row, column] = bright[_blocks(y, bright.shape[0]), _blocks(x, bright.shape[1])].all()
+            blocks = _blocks(row * WINDOW_STEP, bright.shape[0]), _blocks(column * WINDOW_STEP, bright.shape[1])
+            glass[row, column] = bright[blocks].all()
     return glass
 
 
 def _blocks(start: int, count: int) -> slice:
-    """Blocks that a window beginning at this pixel touches; at least one."""
+    """Blocks that the window whose mirror padding begins before this pixel touches; at least one."""
+    start -= paper.MIRROR_PAD
     first = min(max(start // paper.GLASS_BLOCK, 0), count - 1)
     return slice(first, max((start + paper.WINDOW_SIZE - 1) // paper.GLASS_BLOCK + 1, first + 1))
 

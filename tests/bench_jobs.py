@@ -96,9 +96,9 @@ def _start_services(folder: Path, stack: ExitStack) -> None:
     import django
     from django.core.management import call_command
 
-    from detector.allocator import tune_allocator
+    from detector.tuning import tune_process
 
-    tune_allocator()
+    tune_process()
     django.setup()
     call_command("migrate", verbosity=0)
     call_command("register_weights", verbosity=0)

@@ -76,10 +76,10 @@ def draw_hpf(
 
 def levels_of(image: Rgb, downsamples: Sequence[int]) -> list[Rgb]:
     """The image at each downsample, averaged, odd edges cut as scanners do."""
-    height, width = image.shape[:2]
+    sizes = [(image.shape[1] // d, image.shape[0] // d) for d in downsamples]
     return [
-        image if d == 1 else cv2.resize(image, (width // d, height // d), interpolation=cv2.INTER_AREA)
-        for d in downsamples
+        image if d == 1 else cv2.resize(image[: height * d, : width * d], (width, height), interpolation=cv2.INTER_AREA)
+        for d, (width, height) in zip(downsamples, sizes, strict=True)
     ]
 
 
@@ -202,6 +202,9 @@ class DarkScorer:
 
     def logits_from(self, image: Rgb, floor: float) -> NDArray[np.float32]:
         return self.logits(image)
+
+    def lanes(self, floor: float) -> int:
+        return 2
 
 
 def _ellipse(image: Rgb, x: float, y: float, a: float, b: float, angle: float, colour: Sequence[int]) -> None:

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import paper
+from detector import paper, windows
 from detector.cascade import _alike, _grown, _size, look_closer
 from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights, sha256_of
 from detector.datasets import read_dataset
-from detector.detect import Scorer, detect, load_scorer, logit
+from detector.detect import Scorer, detect, load_scorer, logit, scan
 from detector.pointing import compare, known
 from detector.slide import ArrayFrame
+from detector.windows import plan_windows
 from tests.drawing import DarkScorer, draw_tissue
 
 FLOOR = logit(paper.STORED_SCORE_FLOOR)
@@ -112,6 +114,25 @@ def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
     with_it = detect(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), frame, min_score=0.01)
     without = detect(Scorer(fine, device="cpu", precision="fp32"), frame, min_score=0.01)
     assert np.array_equal(with_it.xy, without.xy) and np.array_equal(with_it.scores, without.scores)
+
+
+def test_side_by_side_the_same_is_found_as_one_after_another(pair, monkeypatch):
+    monkeypatch.setattr(windows, "RECTANGLE_WINDOWS", 1)
+    fine, coarse = pair
+    frame = ArrayFrame(draw_tissue(1700, 1200, seed=4))
+    scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
+    torch.set_num_threads(2)
+    try:
+        assert (scorer.lanes(0.2), scorer.lanes(0.19)) == (2, 1)  # every cell is scored below the stored score
+        both = scan(scorer, frame, plan_windows(frame), floor=0.2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert scorer.lanes(0.2) == 1
+    one = scan(scorer, frame, plan_windows(frame), floor=0.2)
+    assert len(one.m_xy) > 10
+    assert np.array_equal(one.m_xy, both.m_xy)
+    np.testing.assert_allclose(one.logits, both.logits, atol=1e-5)
 
 
 @pytest.mark.skipif(not os.environ.get("MITOSCOPE_DATA"), reason="MITOSCOPE_DATA does not name the folder of real data")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
+import time
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import paper, windows
-from detector.detect import Cancelled, Cells, Scorer, detect, halves, place, scan
+from detector.detect import Cancelled, Cells, Scorer, detect, halves, place, scan, score_ahead
+from detector.errors import SlideError
 from detector.slide import ArrayFrame, WorkingFrame, open_slide
 from detector.windows import plan_windows
 from tests.drawing import ArraySlide, DarkScorer, draw_dot, draw_glass, draw_tissue, write_pyramid
@@ -158,6 +162,52 @@ def test_progress_may_stop_the_scan(islands):
 
     with pytest.raises(Cancelled):
         detect(DarkScorer(), islands, progress=stop)
+
+
+class CountingScorer(DarkScorer):
+    """Counts how many images it is given at once."""
+
+    def __init__(self, lanes):
+        self.most, self.now, self.lock = lanes, [], threading.Lock()
+        self.peak = 0
+
+    def lanes(self, floor):
+        return self.most
+
+    def logits_from(self, image, floor):
+        with self.lock:
+            self.now.append(image)
+            self.peak = max(self.peak, len(self.now))
+        time.sleep(0.01)
+        with self.lock:
+            self.now.pop()
+        return np.float32(image[0, 0, 0])
+
+
+@pytest.mark.parametrize(("lanes", "readers"), [(1, 1), (1, 8), (2, 1), (3, 2)])
+def test_images_are_scored_in_their_order_and_in_no_more_lanes_than_there_are(lanes, readers):
+    scorer, ahead = CountingScorer(lanes), []
+
+    def read(number):
+        ahead.append(number)
+        return np.full((1, 1, 3), number, dtype=np.uint8)
+
+    done = score_ahead(scorer, [partial(read, number) for number in range(20)], 0.5, readers=readers)
+    assert next(done) == 0
+    assert len(ahead) <= lanes + readers + 1, "no more is read than can be scored soon"
+    assert list(done) == list(range(1, 20))
+    assert scorer.peak == lanes
+
+
+def test_what_a_read_raises_is_raised_in_its_turn_and_the_threads_are_given_back():
+    def broken():
+        raise SlideError("It cannot be read.", None)
+
+    before, done = torch.get_num_threads(), score_ahead(CountingScorer(2), [lambda: np.ones((1, 1, 3)), broken], 0.5)
+    assert next(done) == 1
+    with pytest.raises(SlideError):
+        next(done)
+    assert torch.get_num_threads() == before
 
 
 def test_a_slide_is_scored_without_a_warning(network, tmp_path, monkeypatch):

@@ -84,6 +84,27 @@ def test_a_window_is_glass_where_no_block_that_it_touches_is_dark(frame):
         assert touched and glass[row, column] == (not any(touched))
 
 
+class RoughFrame(ArrayFrame):
+    """A frame whose small picture is a few grey levels wrong."""
+
+    def __init__(self, image, errors):
+        super().__init__(image)
+        self.errors = errors
+
+    def block_means(self, block):
+        return super().block_means(block) + self.errors[..., None]
+
+
+@given(seed=st.integers(0, 10_000), width=st.integers(1, 1500), height=st.integers(1, 1500))
+def test_where_a_small_picture_of_the_slide_leaves_a_doubt_pixels_decide(seed, width, height):
+    rng = np.random.default_rng(seed)
+    blocks = -(-height // BLOCK), -(-width // BLOCK)
+    grey = np.where(rng.random(blocks) < 0.01, rng.integers(212, 229, blocks), 240).astype(np.uint8)
+    image = grey.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width, None].repeat(3, axis=2)
+    rough = RoughFrame(np.ascontiguousarray(image), rng.uniform(-5.9, 5.9, blocks))
+    assert np.array_equal(glass_windows(rough), glass_windows(ArrayFrame(rough._image)))
+
+
 @given(frames())
 def test_the_region_of_a_rectangle_holds_the_patches_of_its_cells_and_no_more(frame):
     for r in plan_windows(frame).rectangles:

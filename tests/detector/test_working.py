@@ -69,6 +69,14 @@ def test_a_level_that_has_the_working_resolution_is_read_as_it_is(mpp, downsampl
     assert (frame.read(0, 0, *frame.size) == slide.read(level, 0, 0, *slide.level_sizes[level])).all()
 
 
+def test_the_half_pixel_that_a_level_lacks_repeats_its_edge():
+    slide = ArraySlide(NOISE[:351, :303], downsamples=(1, 2))
+    frame, (l_width, l_height) = WorkingFrame(slide, (0.125, 0.125)), slide.level_sizes[1]
+    assert (frame.size, (l_width, l_height)) == ((152, 176), (151, 175))
+    level = slide.read(1, 0, 0, l_width, l_height)
+    assert (frame.read(0, 0, *frame.size) == np.pad(level, ((0, 1), (0, 1), (0, 0)), mode="edge")).all()
+
+
 @pytest.mark.parametrize("mpp", [0.1, 0.125, 0.2, 0.4, 0.5, 1.0])
 @pytest.mark.parametrize("downsamples", [(1,), (1, 2, 4)])
 def test_a_position_times_the_scale_is_its_position_on_level_0(mpp, downsamples):
@@ -92,6 +100,35 @@ def test_block_means_are_those_of_the_pixels(mpp, downsamples, block):
     for row, column in np.ndindex(frame.size[1] // block, frame.size[0] // block):
         expected = pixels[row * block : (row + 1) * block, column * block : (column + 1) * block].mean(axis=(0, 1))
         assert means[row, column] == pytest.approx(expected, abs=12)
+
+
+def test_a_block_smaller_than_a_pixel_has_the_colour_of_that_pixel():
+    image = NOISE[:5, :7]
+    frame = WorkingFrame(ArraySlide(image), (20.0, 20.0))
+    assert frame.size == (560, 400)
+    pixel = np.minimum((np.arange(18) * 32 / 80).astype(int), 6), np.minimum((np.arange(13) * 32 / 80).astype(int), 4)
+    assert (frame.block_means(32) == image[pixel[1]][:, pixel[0]]).all()
+
+
+def test_the_blocks_of_a_level_of_rounded_size_do_not_drift():
+    """By halves, 1,606 px become 803, 401 and 200; 1,606 / 200 would be 8.03."""
+    image = np.zeros((64, 1606, 3), dtype=np.uint8)
+    image[:, 1568:1600] = 200
+    means = WorkingFrame(ArraySlide(image, downsamples=(1, 2, 4, 8)), (0.25, 0.25)).block_means(32)
+    assert means.shape == (2, 51, 3)
+    assert (means[:, 49] == 200).all()
+    assert (means[:, :49] == 0).all()
+
+
+@pytest.mark.parametrize("block", [16, 64])
+def test_exact_block_means_are_those_of_the_pixels(block):
+    frame = WorkingFrame(ArraySlide(NOISE, downsamples=(1, 2)), (0.4, 0.3))
+    pixels = frame.read(0, 0, *frame.size)
+    rows, columns = slice(2, -(-frame.size[1] // block)), slice(1, -(-frame.size[0] // block))
+    means = frame.exact_block_means(block, rows, columns)
+    for row, column in np.ndindex(means.shape[:2]):
+        y, x = (row + 2) * block, (column + 1) * block
+        assert means[row, column] == pytest.approx(pixels[y : y + block, x : x + block].mean(axis=(0, 1)))
 
 
 def test_block_means_of_a_tall_image_are_read_in_strips():

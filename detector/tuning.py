@@ -1,8 +1,9 @@
-"""Keep freed memory in the process: the network frees and asks for the same 100 MB again at every rectangle."""
+"""What a process that scores is told once, at its start: to keep memory that is freed, and what oneDNN prepares."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,11 +13,14 @@ _TUNED = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 256 << 20))
 _UNTUNED = ((_MMAP_MAX, 65536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20), (_TOP_PAD, 128 << 10))
 
 
-def tune_allocator() -> bool:
-    """glibc: no mmap for large blocks, no trimming; about twice as fast on a CPU (docs/performance.md).
+def tune_process() -> bool:
+    """Tune the allocator and oneDNN; before the first image is scored. False where the C library is not glibc.
 
-    False where the C library is not glibc.
+    The network frees and asks for the same 100 MB at every rectangle: no mmap for large blocks, no trimming. A cascade
+    scores images of a hundred sizes: what oneDNN prepares for each of a dozen layers does not fit in the 1,024 that it
+    keeps, and is 30 KB each at most. What both are worth is in docs/performance.md.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     return _set(_TUNED)
 
 
@@ -28,7 +32,7 @@ def untuned() -> Iterator[None]:
     try:
         yield
     finally:
-        tune_allocator()
+        _set(_TUNED)
 
 
 def _set(options: tuple[tuple[int, int], ...]) -> bool:
