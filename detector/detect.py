@@ -316,21 +316,24 @@ def score_ahead(
 ) -> Iterator[NDArray[np.float32]]:
     """Logits of images, in their order. While some are scored, side by side in lanes, the next ones are read."""
     lanes, threads = scorer.lanes(floor), torch.get_num_threads()
-    lane, each = threading.Semaphore(lanes), max(1, threads // lanes)
+    lane, each, over = threading.Semaphore(lanes), max(1, threads // lanes), threading.Event()
 
     def scored(read: Callable[[], Rgb]) -> NDArray[np.float32]:
         image = read()
         with lane:
-            return scorer.logits_from(image, floor)
+            return np.empty((0, 0), np.float32) if over.is_set() else scorer.logits_from(image, floor)
 
     try:
         # A thread's number of threads becomes that of threads to come as well, so it is taken back below.
         with ThreadPoolExecutor(lanes + readers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
             coming = iter(reads)
             waiting = deque(pool.submit(scored, read) for read in itertools.islice(coming, lanes + readers))
-            while waiting:
-                logits = waiting.popleft().result()
-                waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
-                yield logits
+            try:
+                while waiting:
+                    logits = waiting.popleft().result()
+                    waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
+                    yield logits
+            finally:
+                over.set()  # where nobody asks for more, what has been read is not scored
     finally:
         torch.set_num_threads(threads)

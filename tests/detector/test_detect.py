@@ -169,7 +169,7 @@ class CountingScorer(DarkScorer):
 
     def __init__(self, lanes):
         self.most, self.now, self.lock = lanes, [], threading.Lock()
-        self.peak = 0
+        self.peak = self.total = 0
 
     def lanes(self, floor):
         return self.most
@@ -177,6 +177,7 @@ class CountingScorer(DarkScorer):
     def logits_from(self, image, floor):
         with self.lock:
             self.now.append(image)
+            self.total += 1
             self.peak = max(self.peak, len(self.now))
         time.sleep(0.01)
         with self.lock:
@@ -197,6 +198,14 @@ def test_images_are_scored_in_their_order_and_in_no_more_lanes_than_there_are(la
     assert len(ahead) <= lanes + readers + 1, "no more is read than can be scored soon"
     assert list(done) == list(range(1, 20))
     assert scorer.peak == lanes
+
+
+def test_where_nobody_asks_for_more_what_has_been_read_is_not_scored():
+    scorer = CountingScorer(1)
+    done = score_ahead(scorer, [partial(np.ones, (1, 1, 3))] * 20, 0.5, readers=10)
+    next(done)
+    done.close()
+    assert scorer.total <= 3
 
 
 def test_what_a_read_raises_is_raised_in_its_turn_and_the_threads_are_given_back():

@@ -188,19 +188,19 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_another(alice, make_sli
 def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monkeypatch, large):
     job = detection_request(slide=make_slide(image=large), by=alice)
     monkeypatch.setattr(worker.run_detection, "_PROGRESS_SECONDS", 0.0)
-    scored = []
-    original = worker.run_detection.scorer_of(active_model).logits
+    said = []
+    original = worker.run_detection.shard_progress
 
-    def logits(image):
-        scored.append(image.shape)
-        if len(scored) == 1:
+    def shard_progress(*, done=0, skipped=0, **kwargs):
+        said.append(done > skipped)
+        if said[-1]:
             job_cancel(job=Job.objects.get(pk=job.pk))
-        return original(image)
+        original(done=done, skipped=skipped, **kwargs)
 
-    monkeypatch.setattr(worker.run_detection.scorer_of(active_model), "logits", logits)
+    monkeypatch.setattr(worker.run_detection, "shard_progress", shard_progress)
     run_all(job)
     assert job.state == State.CANCELLED
-    assert len(scored) == 1
+    assert said[-2:] == [False, True], "nothing is said after the first rectangle"
     assert not job.slide.runs.exists()
     monkeypatch.undo()
     assert run_all(job_retry(job=job)).state == State.SUCCEEDED
