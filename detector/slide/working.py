@@ -136,7 +136,7 @@ def _downsamples(size: tuple[int, int], l_size: tuple[int, int]) -> NDArray[np.f
     A level of 1,803 px of a slide of 14,430 has been made by eights, not by 8.003: its last pixel would be 6 px off.
     """
     exact = np.array(size) / l_size
-    whole = np.round(exact)
+    whole = np.maximum(np.round(exact), 1)
     return np.where(np.abs(np.array(size) / whole - l_size) < 1, whole, exact)
 
 
@@ -154,10 +154,12 @@ def _mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 def _read_clamped(slide: Slide, level: int, x: int, y: int, width: int, height: int) -> Rgb:
     """A region whose pixels outside of the level repeat its edge."""
     l_width, l_height = slide.level_sizes[level]
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + width, l_width), min(y + height, l_height)
+    x0, y0 = min(max(x, 0), l_width - 1), min(max(y, 0), l_height - 1)
+    x1, y1 = max(min(x + width, l_width), x0 + 1), max(min(y + height, l_height), y0 + 1)
     region = slide.read(level, x0, y0, x1 - x0, y1 - y0)
-    pad = ((y0 - y, y + height - y1), (x0 - x, x + width - x1), (0, 0))
-    return np.pad(region, pad, mode="edge") if any(map(any, pad)) else region
+    pad = ((max(y0 - y, 0), y + height - y1), (max(x0 - x, 0), x + width - x1), (0, 0))
+    padded = np.pad(region, pad, mode="edge") if any(map(any, pad)) else region
+    return padded[max(y - y0, 0) :, max(x - x0, 0) :]
 
 
 def _means_between(region: Rgb, edges_x: NDArray[np.int64], edges_y: NDArray[np.int64]) -> NDArray[np.float64]:

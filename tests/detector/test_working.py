@@ -21,7 +21,7 @@ def regions(draw, size, beyond=300):
 
 @given(mpp=st.tuples(some_mpp, some_mpp), downsamples=st.sampled_from([(1,), (1, 2, 4), (1, 3)]), data=st.data())
 def test_a_pixel_is_the_same_in_whatever_region_it_is_read(mpp, downsamples, data):
-    frame = WorkingFrame(ArraySlide(NOISE[:200, :300], downsamples=downsamples), mpp)
+    frame = WorkingFrame(ArraySlide(NOISE[:201, :303], downsamples=downsamples), mpp)
     x, y, width, height = data.draw(regions(frame.size))
     dx, dy = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     region = frame.read(x, y, width, height)
@@ -75,6 +75,8 @@ def test_the_half_pixel_that_a_level_lacks_repeats_its_edge():
     assert (frame.size, (l_width, l_height)) == ((152, 176), (151, 175))
     level = slide.read(1, 0, 0, l_width, l_height)
     assert (frame.read(0, 0, *frame.size) == np.pad(level, ((0, 1), (0, 1), (0, 0)), mode="edge")).all()
+    assert (frame.read(151, 175, 1, 1) == level[-1, -1]).all()
+    assert (frame.exact_block_means(151, slice(0, 1), slice(1, 2)) == level[:151, -1].mean(axis=0)).all()
 
 
 @pytest.mark.parametrize("mpp", [0.1, 0.125, 0.2, 0.4, 0.5, 1.0])
