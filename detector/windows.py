@@ -92,7 +92,7 @@ def glass_windows(frame: Frame) -> NDArray[np.bool_]:
     glass = glass_windows_of(means > paper.GLASS_MEAN_RGB + paper.GLASS_DOUBT, m_size)
     doubtful = glass_windows_of(means > paper.GLASS_MEAN_RGB - paper.GLASS_DOUBT, m_size) & ~glass
     for row, column in np.argwhere(doubtful):
-        blocks = _blocks(row * WINDOW_STEP, means.shape[0]), _blocks(column * WINDOW_STEP, means.shape[1])
+        blocks = _blocks(row, means.shape[0]), _blocks(column, means.shape[1])
         exact = frame.exact_block_means(paper.GLASS_BLOCK, *blocks).mean(axis=2)
         glass[row, column] = (exact > paper.GLASS_MEAN_RGB).all()
     return glass
@@ -104,14 +104,13 @@ def glass_windows_of(bright: NDArray[np.bool_], m_size: tuple[int, int]) -> NDAr
     glass = np.empty((rows, columns), dtype=bool)
     for row in range(rows):
         for column in range(columns):
-            blocks = _blocks(row * WINDOW_STEP, bright.shape[0]), _blocks(column * WINDOW_STEP, bright.shape[1])
-            glass[row, column] = bright[blocks].all()
+            glass[row, column] = bright[_blocks(row, bright.shape[0]), _blocks(column, bright.shape[1])].all()
     return glass
 
 
-def _blocks(start: int, count: int) -> slice:
-    """Blocks that the window whose mirror padding begins before this pixel touches; at least one."""
-    start -= paper.MIRROR_PAD
+def _blocks(window: int, count: int) -> slice:
+    """Of `count` blocks in a row, or a column, those that its nth window touches; at least one."""
+    start = window * WINDOW_STEP - paper.MIRROR_PAD
     first = min(max(start // paper.GLASS_BLOCK, 0), count - 1)
     return slice(first, max((start + paper.WINDOW_SIZE - 1) // paper.GLASS_BLOCK + 1, first + 1))
 

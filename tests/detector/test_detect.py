@@ -205,7 +205,7 @@ def test_where_nobody_asks_for_more_what_has_been_read_is_not_scored():
     done = score_ahead(scorer, [partial(np.ones, (1, 1, 3))] * 20, 0.5, readers=10)
     next(done)
     done.close()
-    assert scorer.total <= 3
+    assert scorer.total < 12, "twelve were on their way; how many are begun before the word gets through is chance"
 
 
 def test_what_a_read_raises_is_raised_in_its_turn_and_the_threads_are_given_back():

@@ -188,8 +188,8 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_another(alice, make_sli
 def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monkeypatch, large):
     job = detection_request(slide=make_slide(image=large), by=alice)
     monkeypatch.setattr(worker.run_detection, "_PROGRESS_SECONDS", 0.0)
-    said = []
-    original = worker.run_detection.shard_progress
+    said, scored = [], []
+    original, logits = worker.run_detection.shard_progress, worker.run_detection.scorer_of(active_model).logits
 
     def shard_progress(*, done=0, skipped=0, **kwargs):
         said.append(done > skipped)
@@ -197,10 +197,16 @@ def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monke
             job_cancel(job=Job.objects.get(pk=job.pk))
         original(done=done, skipped=skipped, **kwargs)
 
+    def counted(image):
+        scored.append(image.shape)
+        return logits(image)
+
     monkeypatch.setattr(worker.run_detection, "shard_progress", shard_progress)
+    monkeypatch.setattr(worker.run_detection.scorer_of(active_model), "logits", counted)
     run_all(job)
     assert job.state == State.CANCELLED
     assert said[-2:] == [False, True], "nothing is said after the first rectangle"
+    assert 1 <= len(scored) <= 3, "of six rectangles, those that were on their way"
     assert not job.slide.runs.exists()
     monkeypatch.undo()
     assert run_all(job_retry(job=job)).state == State.SUCCEEDED
