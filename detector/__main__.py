@@ -1,4 +1,4 @@
-"""`python -m detector`: detect, evaluate, train, average, calibrate, distil, mine, reproduce, benchmark.
+"""`python -m detector`: detect, evaluate, train and what goes with it, mine, reproduce, benchmark.
 
 Bad input ends in one sentence and exit status 2.
 """
@@ -21,6 +21,7 @@ from detector.average import average_weights
 from detector.benchmark import PARTS, Bench
 from detector.calibrate import calibrate_weights
 from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card
+from detector.cross_validation import cross_validate
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.detect import Scorer, detect, load_scorer
@@ -29,7 +30,7 @@ from detector.errors import DataSetError, DetectorError, ResolutionUnknown
 from detector.evaluate import curve, evaluate, summary
 from detector.hpf import Case, Hpf, cases_of, split_by_case, validation_cases
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
-from detector.plans import read_plan
+from detector.plans import read_plan, with_change
 from detector.semi_supervised import compare, split_called, splits_of
 from detector.slide import Slide, WorkingFrame, open_slide
 from detector.train import Report, train_final_model, train_initial_model
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         ("detect", "find mitoses in slides or frames, written as JSON", _detect_options, _detect),
         ("evaluate", "judge weights on a labelled data set (section 4)", _evaluate_options, _evaluate),
         ("train", "train the initial model on labelled frames (section 3.1)", _train_options, _train),
+        ("cross-validate", "compare plans on slides that they have not seen", _cross_validate_options, _cross_validate),
         ("average", "the mean of several weights of one course", _average_options, _average),
         ("calibrate", "put score 0.5 where F1 is best on labelled frames", _calibrate_options, _calibrate),
         ("distil", "put a coarse network before weights: faster on a CPU", _distil_options, _distil),
@@ -201,11 +203,15 @@ def _reproduce_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
     parser.add_argument(
-        "--parent", type=Path, metavar="WEIGHTS", help="both begin with these weights, which know none of the cases"
+        "--beside",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DATASET",
+        help="labelled sets of other sources that both learn from besides",
     )
-    parser.add_argument("--compile", action="store_true", help="faster on a CPU; needs a C++ compiler")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    _mitosis_free_option(parser)
+    _course_options(parser, parent="both begin with these weights, which know none of the cases")
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -215,11 +221,11 @@ def _reproduce(options: argparse.Namespace) -> None:
     tests = options.tests.split(",") if options.tests else sorted(case.name for case in richest)
     names = [case.name for case in cases]
     splits = [split_called(text, names) for text in options.split] if options.split else splits_of(names, tests)
+    beside = [case for path in options.beside for case in read_dataset(path)] + _mitosis_free(options)
     with _training_bar(plan.iterations) as report:
         compare(
-            cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write,
-            parent=options.parent, resume=True, device=options.device, precision=options.precision,
-            compile=options.compile, report=report,
+            cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write, beside=beside,
+            resume=True, **_course(options, report),
         )  # fmt: skip
     tqdm.write(f"the table: {options.out / 'table.md'}")
 
@@ -231,6 +237,28 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
     )
+    _mitosis_free_option(parser)
+    parser.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
+    parser.add_argument(
+        "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    _course_options(parser, parent="begin with these weights, not with random ones")
+
+
+def _course_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
+    parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help=parent)
+    parser.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+
+def _course(options: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """What the options of `_course_options` say, for the functions that train."""
+    return {**{key: getattr(options, key) for key in ("parent", "compile", "device", "precision")}, "report": report}
+
+
+def _mitosis_free_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mitosis-free",
         nargs="+",
@@ -239,21 +267,15 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         metavar="SLIDE",
         help="slides known to hold no mitosis: background and look-alikes are taken from them",
     )
-    parser.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
-    parser.add_argument(
-        "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
-    )
-    parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help="begin with these weights, not with random ones")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+
+def _mitosis_free(options: argparse.Namespace) -> list[Case]:
+    return cases_of(hpf for path in options.mitosis_free for hpf in read_mitosis_free(path))
 
 
 def _train(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
-    free = cases_of(hpf for path in options.mitosis_free for hpf in read_mitosis_free(path))
-    cases = [*read_dataset(options.dataset), *free]
+    cases = [*read_dataset(options.dataset), *_mitosis_free(options)]
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
     held_out = [name for name in options.held_out.split(",") if name]
@@ -262,19 +284,36 @@ def _train(options: argparse.Namespace) -> None:
         print(f"held out: {', '.join(held_out)}")
     train, validation = split_by_case(cases, held_out)
     with _training_bar(plan.iterations) as report:
-        course: dict[str, Any] = {
-            "parent": options.parent,
-            "resume": options.resume,
-            "device": options.device,
-            "precision": options.precision,
-            "compile": options.compile,
-            "report": report,
-        }
+        course = {"resume": options.resume, **_course(options, report)}
         if options.mined is None:
             path = train_initial_model(train, validation, plan, options.out, **course)
         else:
             path = train_final_model(train, validation, read_mined(options.mined), plan, options.out, **course)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _cross_validate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of one data set, or of several")
+    parser.add_argument("--plan", required=True, help="paper, short, or a TOML file")
+    parser.add_argument(
+        "--change",
+        action="append",
+        default=[],
+        metavar="TOML",
+        help="the plan with this changed is held against it; may be repeated; e.g. 'augmentation.blur = 0'",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights and the table")
+    _mitosis_free_option(parser)
+    _course_options(parser, parent="begin with these weights, which know none of the slides that are judged on")
+
+
+def _cross_validate(options: argparse.Namespace) -> None:
+    plan = read_plan(options.plan)
+    plans = [plan, *(with_change(plan, text) for text in options.change)]
+    cases = [*read_dataset(options.dataset), *_mitosis_free(options)]
+    with _training_bar(max(one.iterations for one in plans)) as report:
+        cross_validate(cases, plans, options.out, say=tqdm.write, resume=True, **_course(options, report))
+    tqdm.write(f"the table: {options.out / 'table.md'}")
 
 
 def _distil_options(parser: argparse.ArgumentParser) -> None:

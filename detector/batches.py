@@ -112,14 +112,15 @@ def stream(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made
 def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> Sample:
     """FG-Lab and FG-WSI "with a fixed ratio"; within FG-Lab every source of data has the same weight.
 
-    But no mined sample comes more often than a labelled one on average: where a handful was mined, a fixed ratio would
-    show each of them hundreds of times (docs/training.md).
+    But no mined sample comes more often than a labelled one of the smallest source: where a handful was mined, a fixed
+    ratio would show each of them hundreds of times (docs/training.md).
     """
     lab, wsi = plan.fg_lab_per_fg_wsi
-    mined = len(sets.fg_wsi)
-    if mined and rng.random() < min(wsi / (lab + wsi), mined / (len(sets.fg_lab) + mined) if lab else 1.0):
+    mined, sources = len(sets.fg_wsi), sets.fg_lab_by_source
+    as_often = len(sources) * min(map(len, sources), default=0)  # FG-Lab, were all sources as small as the smallest
+    if mined and rng.random() < min(wsi / (lab + wsi), mined / (as_often + mined) if lab else 1.0):
         return sets.fg_wsi[int(rng.integers(len(sets.fg_wsi)))]
-    source = sets.fg_lab_by_source[int(rng.integers(len(sets.fg_lab_by_source)))]
+    source = sources[int(rng.integers(len(sources)))]
     return source[int(rng.integers(len(source)))]
 
 

@@ -99,6 +99,18 @@ def changed(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
     return replace(plan, **values, augmentation=replace(plan.augmentation, **augmentation))
 
 
+def with_change(plan: Plan, text: str) -> Plan:
+    """The plan with what a line of TOML says, and named by it: "augmentation.blur = 0; weight_decay = 0".
+
+    Raises PlanError naming the field.
+    """
+    try:
+        values = tomllib.loads(text.replace(";", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{text} is no TOML ({error}); write a change as 'augmentation.blur = 0'") from error
+    return changed(replace(plan, name=text), values, where=text)
+
+
 def scaled(plan: Plan, iterations: int) -> Plan:
     """The same course in about another number of iterations: every date of it moves by the same factor."""
     factor = iterations / plan.iterations

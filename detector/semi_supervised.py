@@ -78,20 +78,25 @@ def split_called(text: str, names: Sequence[str]) -> Split:
 
 
 def compare(
-    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, agreement: float, say: Say, **course: Any
-) -> list[dict[str, Any]]:
+    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, agreement: float, say: Say,
+    beside: Sequence[Case] = (), **course: Any,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Train T, mine U, train T + U and judge both, for every split; `out/table.json` and `out/table.md` grow by rows.
 
-    agreement: least score of a mined sample under every flip and rotation. course: options of `train_initial_model`; a
-    `parent` is what both begin with. What is there from an earlier call is not done again. Raises ValueError where the
-    parent has learnt from one of the cases.
+    agreement: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
+    learn from besides T. course: options of `train_initial_model`; a `parent` is what both begin with. What is there
+    from an earlier call is not done again. Raises ValueError where the parent has learnt from one of the cases, or one
+    of them is beside as well.
     """
+    names = {case.name for case in cases}
     if course.get("parent") is not None:
-        refuse_learnt_from(course["parent"], {case.name for case in cases})
+        refuse_learnt_from(course["parent"], names)
+    if twice := sorted(names & {case.name for case in beside}):
+        raise ValueError(f"{', '.join(twice)} cannot be hidden or judged on: it is among what both learn from")
     rows, before, after = [], Evaluation([]), Evaluation([])
     for split in splits:
         say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
-        row, of_t, of_both = _row(cases, split, plan, out, agreement, course)
+        row, of_t, of_both = _row(cases, split, plan, out, agreement, beside, course)
         rows.append(row)
         before, after = Evaluation([*before.frames, *of_t.frames]), Evaluation([*after.frames, *of_both.frames])
         said, why = verdict(paired_intervals(after, before), len(rows))
@@ -105,19 +110,20 @@ def compare(
 
 
 def _row(
-    cases: Sequence[Case], split: Split, plan: Plan, out: Path, agreement: float, course: dict[str, Any]
-) -> tuple[dict[str, Any], Evaluation, Evaluation]:
+    cases: Sequence[Case], split: Split, plan: Plan, out: Path, agreement: float, beside: Sequence[Case],
+    course: dict[str, Any],
+) -> tuple[dict[str, Any], Evaluation, Evaluation]:  # fmt: skip
     folder = out / split.test
     labelled, unlabelled, test = (
         split_by_case(cases, names)[1] for names in (split.labelled, split.unlabelled, (split.test,))
     )
     initial = out / f"T {','.join(split.labelled)}" / WEIGHTS  # the same of every split that learns from these
     if not initial.exists():
-        train_initial_model(labelled, (), plan, initial.parent, **course)
+        train_initial_model([*labelled, *beside], (), plan, initial.parent, **course)
     mined = _mined(unlabelled, initial, folder / "U", agreement)
     final = folder / "T+U" / WEIGHTS
     if not final.exists():
-        train_final_model(labelled, (), read_mined(folder / "U"), plan, final.parent, **course)
+        train_final_model([*labelled, *beside], (), read_mined(folder / "U"), plan, final.parent, **course)
     of_t, of_both = Scorer(load_weights(initial)[0]), Scorer(load_weights(final)[0])
     before, after = evaluate(of_t, test), evaluate(of_both, test)
     better = after.max_f1()[0] > before.max_f1()[0]

@@ -82,6 +82,15 @@ def test_a_few_mined_samples_come_no_more_often_than_labelled_ones():
     assert foreground.count(WSI) / len(foreground) == pytest.approx(0.1, abs=0.04)
 
 
+def test_a_few_mined_samples_come_as_often_as_those_of_the_smallest_source():
+    labelled = [*[plain(LAB)] * 500, *[plain(OTHER_LAB, "another")] * 10]
+    sets = replace(SETS, fg_lab=labelled, fg_wsi=[plain(WSI)] * 5)
+    plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=(1, 1))
+    foreground, _ = greys(sets, plan, 20)
+    assert foreground.count(WSI) / len(foreground) == pytest.approx(5 / (2 * 10 + 5), abs=0.05)
+    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(10 / 25, abs=0.06)
+
+
 def test_every_source_of_data_has_the_same_weight_in_fg_lab():
     sets = replace(SETS, fg_lab=[*[plain(LAB)] * 30, plain(OTHER_LAB, "another")])
     foreground, _ = greys(sets, Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1), 20)

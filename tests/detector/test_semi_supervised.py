@@ -22,6 +22,7 @@ from tests.detector.test_train import PLAN
 from tests.drawing import draw_hpf
 
 NAMES = ["A00", "A01", "A02"]
+BESIDE = cases_of([replace(draw_hpf("B00_0", seed=7), source="another")])
 CASES = cases_of([draw_hpf(f"{name}_{i}", seed=10 * i + int(name[1:])) for name in NAMES for i in range(2)])
 
 
@@ -75,14 +76,14 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     plan = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
     splits = splits_of(NAMES, ["A02"])
     heard = []
-    course = {"agreement": 0.01, "device": "cpu", "precision": "fp32", "resume": True}
+    course = {"agreement": 0.01, "beside": BESIDE, "device": "cpu", "precision": "fp32", "resume": True}
     rows = compare(CASES, splits, plan, tmp_path, say=heard.append, **course)
     assert rows[0]["labelled"] == ("A00",)
     assert rows[0]["unlabelled"] == ("A01",)
     assert rows[0]["mined"]["hidden"] == sum(len(hpf.mitoses) for hpf in CASES[1].hpfs)
     assert rows[0]["T"]["mitoses"] == sum(len(hpf.mitoses) for hpf in CASES[2].hpfs)
     cards = [json.loads((tmp_path / part / "weights.json").read_text()) for part in ("T A00", "A02/T+U")]
-    assert [card["data"][0]["case_names"] for card in cards] == [["A00"], ["A00"]]
+    assert [[source["case_names"] for source in card["data"]] for card in cards] == [[["B00"], ["A00"]]] * 2
     assert cards[1]["fg_wsi"] == rows[0]["mined"]["mined"]
     said = (tmp_path / "table.md").read_text()
     assert "| A02 | A00 | A01 |" in said
@@ -103,6 +104,11 @@ def test_a_parent_that_knows_a_case_is_refused(tmp_path):
     course = {"agreement": 0.5, "parent": tmp_path / "p.safetensors"}
     with pytest.raises(ValueError, match="has learnt from A01"):
         compare(CASES, splits_of(NAMES, ["A02"]), PLAN, tmp_path, say=print, **course)
+
+
+def test_a_case_that_both_learn_from_is_not_judged_on(tmp_path):
+    with pytest.raises(ValueError, match="A01 cannot be hidden or judged on"):
+        compare(CASES, splits_of(NAMES, ["A02"]), PLAN, tmp_path, agreement=0.5, say=print, beside=CASES[1:2])
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
