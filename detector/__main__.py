@@ -278,7 +278,7 @@ def _train(options: argparse.Namespace) -> None:
     cases = [*read_dataset(options.dataset), *_mitosis_free(options)]
     if options.cases:
         _, cases = split_by_case(cases, options.cases.split(","))
-    held_out = [name for name in options.held_out.split(",") if name]
+    held_out = _names(options.held_out)
     if options.held_out == "auto":
         held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
         print(f"held out: {', '.join(held_out)}")
@@ -331,7 +331,7 @@ def _distil_options(parser: argparse.ArgumentParser) -> None:
 def _distil(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
     slides = cases_of(hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=0.1))
-    held_out = [name for name in options.held_out.split(",") if name]
+    held_out = _names(options.held_out)
     train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
     with _training_bar(plan.iterations) as report:
         path = distil(options.weights, train, validation, plan, options.out, resume=options.resume, report=report)
@@ -350,7 +350,7 @@ def _average_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _average(options: argparse.Namespace) -> None:
-    _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
+    _, held_out = split_by_case(read_dataset(options.dataset), _names(options.held_out))
     path = average_weights(options.weights, held_out, options.out)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
@@ -358,7 +358,7 @@ def _average(options: argparse.Namespace) -> None:
 def _calibrate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set score 0.5 on")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
-    parser.add_argument("--held-out", required=True, help="cases that the weights have not learnt from, for the card")
+    parser.add_argument("--held-out", default="", help="cases that the weights have not learnt from, for the card")
     parser.add_argument(
         "--out", type=_new_weights, required=True, help="weights to write (.safetensors), with their card"
     )
@@ -366,7 +366,7 @@ def _calibrate_options(parser: argparse.ArgumentParser) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     cases = read_dataset(options.dataset)
-    _, held_out = split_by_case(cases, options.held_out.split(","))
+    _, held_out = split_by_case(cases, _names(options.held_out))
     _must_be_judgeable(cases)
     path = calibrate_weights(options.weights, cases, held_out, options.out)
     card = read_card(path)
@@ -480,6 +480,10 @@ def _benchmark(options: argparse.Namespace) -> None:
     if options.out is not None:
         rows = {name: {**asdict(figure), "reached": figure.reached} for name, figure in figures.items()}
         options.out.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def void(_: object) -> None:

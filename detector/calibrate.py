@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from detector.detect import Scorer, logit
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, describe
 from detector.network import ResNet12
+from detector.pointing import compare, known, trust
 
 
 @torch.no_grad()
@@ -42,8 +44,8 @@ def calibrate(network: ResNet12, cases: Sequence[Case], *, device: str = "auto")
 def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[Case], out: Path) -> Path:
     """Write `weights` calibrated on some cases to `out`, with its card; what the card measures is on `held_out`.
 
-    The coarse network of a cascade stays as it is. Raises ValueError where the weights have learnt from a case that is
-    held out.
+    The coarse network of a cascade points at what is detected at 0.5 now, too. Raises ValueError where the weights have
+    learnt from a case that is held out.
     """
     refuse_learnt_from(weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
@@ -51,6 +53,14 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
     card["name"] = out.stem
     card["calibration"] = calibrate(network, cases)
     card["held_out"] = describe(held_out)
-    card["metrics"] = summary(evaluate(Scorer(network, precision="fp32"), held_out))
-    save_weights(network, out, card, coarse=load_coarse(weights))
+    card.pop("metrics", None)
+    if held_out:
+        card["metrics"] = summary(evaluate(Scorer(network, precision="fp32"), held_out))
+    coarse = load_coarse(weights)
+    if coarse is not None:
+        frames = known(network, cases)
+        trust(coarse, frames, never_less=True)
+        scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
+        card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(compare(scorer, frames))}
+    save_weights(network, out, card, coarse=coarse)
     return out

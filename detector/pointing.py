@@ -88,15 +88,17 @@ def least_pointing(spots: Iterable[Spots]) -> float:
     return min((float(pointing) for some in spots for pointing in some.coarse[some.fine >= half]), default=0.0)
 
 
-def trust(coarse: ResNet12, frames: Sequence[Known]) -> None:
+def trust(coarse: ResNet12, frames: Sequence[Known], *, never_less: bool = False) -> None:
     """Shift the logits of `coarse` so that from 0 up it points at all that the fine network detects at 0.5 here.
 
-    With `paper.COARSE_MARGIN` to spare for frames that are not among these.
+    With `paper.COARSE_MARGIN` to spare for frames that are not among these. never_less: it may point at more than
+    before, but not at less.
     """
     looks, bias = Scorer(coarse, device="cpu", precision="fp32"), coarse.classifier.bias
     assert bias is not None
     with torch.no_grad():
-        bias[1] += paper.COARSE_MARGIN - least_pointing(frame.spots(looks.logits(frame.image())) for frame in frames)
+        more = paper.COARSE_MARGIN - least_pointing(frame.spots(looks.logits(frame.image())) for frame in frames)
+        bias[1] += max(more, 0.0) if never_less else more
 
 
 def compare(scorer: Scorer, frames: Sequence[Known]) -> Comparison:

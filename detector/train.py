@@ -93,7 +93,7 @@ class _Training:
         self.lineage: dict[str, Any] = {}
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
-            keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan")
+            keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan", "held_out", "metrics", "calibration")
             self.lineage = {"parent": {key: card.get(key) for key in keys}}
             self.coarse_card: dict[str, Any] = card.get("coarse", {})
         # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.

@@ -51,16 +51,39 @@ def test_half_is_then_among_the_best_thresholds_and_nothing_else_changes(network
     assert calibrate(network, cases, device="cpu")["logit_shift"] == pytest.approx(0, abs=0.1)
 
 
-def test_the_command_keeps_the_coarse_network_and_says_what_it_did(weights, tmp_path, capsys):
+def test_the_command_touches_no_more_than_two_biases_and_says_what_it_did(weights, tmp_path, capsys):
     out = tmp_path / "new" / "out.safetensors"
     assert calibrated(dataset(tmp_path / "mitos", ["A01_00", "A02_00"]), weights, out) == 0
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["calibration"]["on"] == ["A01", "A02"] and card["held_out"][0]["case_names"] == ["A02"]
     assert json.loads(capsys.readouterr().out.splitlines()[0]) == card["calibration"]
-    states = [load_weights(path)[0].state_dict() for path in (weights, out)]
-    assert {name for name in states[0] if not torch.equal(states[0][name], states[1][name])} == {"classifier.bias"}
-    coarse = [load_coarse(path).state_dict() for path in (weights, out)]
-    assert all(torch.equal(tensor, coarse[1][name]) for name, tensor in coarse[0].items())
+    for load in (lambda path: load_weights(path)[0], load_coarse):
+        before, after = (load(path).state_dict() for path in (weights, out))
+        assert {name for name in before if not torch.equal(before[name], after[name])} <= {"classifier.bias"}
+    kept = card["coarse"]["kept"]["calibrated_on"]
+    assert kept["at_half"] > 0 and kept["lost_at_half"] == 0
+
+
+@pytest.mark.parametrize("pointing", [-9.0, 9.0])
+def test_the_coarse_network_points_at_what_is_a_detection_now_and_never_at_less(
+    network, make_network, tmp_path, pointing
+):
+    coarse = make_network((2,) * 6)
+    coarse.classifier.bias.data[1] += pointing  # at nothing, or at everything
+    network.classifier.bias.data[1] -= 2  # what is detected at 0.5 was not what is worth it
+    save_weights(network, tmp_path / "own.safetensors", {}, coarse=coarse)
+    out = tmp_path / "out.safetensors"
+    assert calibrated(dataset(tmp_path / "mitos", ["A02_00"]), tmp_path / "own.safetensors", out, held_out="") == 0
+    assert json.loads(out.with_suffix(".json").read_text())["coarse"]["kept"]["calibrated_on"]["lost_at_half"] == 0
+    moved = float((load_coarse(out).classifier.bias[1] - coarse.classifier.bias[1]).detach())
+    assert moved == 0 if pointing > 0 else moved > 0
+
+
+def test_without_held_out_cases_the_card_measures_nothing(weights, tmp_path):
+    out = tmp_path / "out.safetensors"
+    assert calibrated(dataset(tmp_path / "mitos", ["A01_00", "A02_00"]), weights, out, held_out="") == 0
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["held_out"] == [] and "metrics" not in card
 
 
 def test_what_it_cannot_take_is_said_in_one_sentence(weights, tmp_path, capsys):

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from webapp.registry.models import ModelVersion
@@ -45,3 +46,32 @@ def test_a_laboratory_that_uses_other_weights_keeps_them_through_an_upgrade(put)
     call_command("register_weights", verbosity=0)
     assert ModelVersion.objects.get(state="active") == own
     assert ModelVersion.objects.get(sha256=hashlib.sha256(b"new").hexdigest()).state == "candidate"
+
+
+_OWN = {"f1_at_0.5": 0.71, "precision": 0.7, "recall": 0.7, "mitoses": 9, "frames": 2}
+_PARENT = {
+    "iterations": 10,
+    "metrics": _OWN | {"f1_at_0.5": 0.82},
+    "held_out": [{"source": "MITOS12", "case_names": ["A04"]}],
+    "calibration": {"f1_at_0.5_before": 0.79},
+}
+
+
+@pytest.mark.parametrize(
+    ("card", "shown", "hidden"),
+    [
+        ({"metrics": _OWN, "parent": _PARENT}, ["0.710"], ["0.820", "its parent's", "0.790"]),
+        ({"parent": _PARENT, "calibration": {"f1_at_0.5_before": 0.6}},
+         ["0.820", "its parent's, on MITOS12 A04, which it had not seen", "0.790"], ["Not measured", "0.600"]),
+        ({"parent": {"iterations": 10}}, [], ["0.820", "F1 at score 0.5"]),
+    ],
+)  # fmt: skip
+def test_a_version_without_held_out_cases_shows_what_its_parent_was_measured_at(client, db, card, shown, hidden):
+    client.force_login(User.objects.create_user("reader"))
+    version = ModelVersion.objects.create(name="v", path="v.safetensors", sha256="0" * 64, card=card)
+    for address in ("/models/", f"/models/{version.pk}/"):
+        page = " ".join(client.get(address).content.decode().split())
+        for text in shown:
+            assert text in page
+        for text in hidden:
+            assert text not in page.split("The whole card")[0]

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 
 TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of a card, on cases that were held out. before: F1 at 0.5 before score 0.5 was set on labelled cases."""
+
+    metrics: dict[str, Any]
+    f1_at_half: float | None
+    held_out: list[dict[str, Any]]
+    before: float | None
+    of_parent: bool
 
 
 class ModelVersion(models.Model):
@@ -45,10 +58,14 @@ class ModelVersion(models.Model):
         return value
 
     @property
-    def f1_before_calibration(self) -> float | None:
-        """F1 at score 0.5 before the scores were shifted to put the best threshold there."""
-        value: float | None = (self.card.get("calibration") or {}).get("f1_at_0.5_before")
-        return value
+    def measured(self) -> Measured | None:
+        """What its card measures on held-out cases, or its parent's where it has learnt from all cases there were."""
+        parent = self.card.get("parent") or {}
+        for card, of_parent in ((self.card, False), (parent, True)):
+            if metrics := card.get("metrics"):
+                before = (card.get("calibration") or {}).get("f1_at_0.5_before")
+                return Measured(metrics, metrics.get("f1_at_0.5"), card.get("held_out") or [], before, of_parent)
+        return None
 
     @property
     def file(self) -> Path:
