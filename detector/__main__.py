@@ -20,7 +20,7 @@ from detector import paper
 from detector.average import average_weights
 from detector.benchmark import PARTS, Bench
 from detector.calibrate import calibrate_weights
-from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card
+from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card, refuse_learnt_from
 from detector.cross_validation import cross_validate
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
@@ -283,6 +283,8 @@ def _train(options: argparse.Namespace) -> None:
         held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
         print(f"held out: {', '.join(held_out)}")
     train, validation = split_by_case(cases, held_out)
+    if options.parent is not None:
+        refuse_learnt_from(options.parent, set(held_out))
     with _training_bar(plan.iterations) as report:
         course = {"resume": options.resume, **_course(options, report)}
         if options.mined is None:

@@ -45,7 +45,9 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         **{key: value for key, value in last.items() if key != "coarse"},
         "name": out.stem,
         "code_version": code_version(),
-        "average_of": [{key: one.get(key) for key in _OF_ONE} | {"plan": one["plan"]["name"]} for _, one in loaded],
+        "average_of": [
+            {key: one.get(key) for key in _OF_ONE} | {"plan": (one.get("plan") or {}).get("name")} for _, one in loaded
+        ],
         "held_out": describe(held_out),
         "calibration": None,
         "metrics": summary(evaluate(Scorer(network, precision="fp32"), held_out)),

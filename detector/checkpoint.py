@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from detector.errors import WeightsError
+from detector.hpf import cases_learnt
 from detector.network import ResNet12
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
@@ -91,18 +92,20 @@ def read_card(path: Path) -> dict[str, Any]:
     card_path = path.with_suffix(".json")
     try:
         card = json.loads(card_path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"the card {card_path} beside the weights cannot be read: {error}") from error
     if not isinstance(card, dict) or card.get("sha256") != sha256_of(path):
         raise WeightsError(f"{path} is not the file that its card {card_path.name} describes (SHA-256 differs)")
+    try:
+        cases_learnt(card)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WeightsError(f"the card {card_path} does not say what was learnt from, as training writes it") from error
     return card
 
 
 def refuse_learnt_from(path: Path, names: set[str]) -> None:
     """ValueError where weights have learnt from one of these cases: they know what is hidden or held out of it."""
-    card = read_card(path)
-    learnt = [*card.get("data", []), *((card.get("parent") or {}).get("data") or [])]
-    if known := sorted(names & {name for source in learnt for name in source["case_names"]}):
+    if known := sorted(names & cases_learnt(read_card(path))):
         raise ValueError(f"{path} has learnt from {', '.join(known)}, so it cannot be judged on them")
 
 

@@ -19,7 +19,7 @@ from detector.hpf import Case, split_by_case
 from detector.judge import verdict
 from detector.metrics import Evaluation, Judged, paired_intervals
 from detector.plans import Plan
-from detector.train import WEIGHTS, train_initial_model
+from detector.train import WEIGHTS, is_trained, train_initial_model
 
 Say = Callable[[str], None]
 
@@ -39,7 +39,7 @@ def cross_validate(
 
     The weights are in a folder for each plan and case. course: options of `train_initial_model`. What is there from an
     earlier call is not done again. Raises ValueError where two plans have one name, where too few cases can be judged
-    on, or where the parent has learnt from one of these.
+    on, or where the parent has learnt from one of these, and PlanError where `out` holds trainings of another kind.
     """
     names = judged_cases(cases)
     folders = [out / re.sub(r"[^\w.]+", "-", plan.name).strip("-") for plan in plans]
@@ -54,7 +54,7 @@ def cross_validate(
         for name in names:
             train, test = split_by_case(cases, [name])
             weights = folder / name / WEIGHTS
-            if not weights.exists():
+            if not is_trained(weights.parent, train, plan, course.get("parent")):
                 say(f"{plan.name}: learns from all but {name}")
                 train_initial_model(train, (), plan, weights.parent, **course)
             frames += evaluate(Scorer(load_weights(weights)[0]), test).frames

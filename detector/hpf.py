@@ -125,3 +125,12 @@ def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
             }
         )
     return described
+
+
+def cases_learnt(card: dict[str, Any]) -> set[str]:
+    """Names of all cases that weights with this card, and those that they began with, have learnt from.
+
+    Cards from before `cases_learnt` was kept go one parent back, and name three of many cases.
+    """
+    parts = [*(card.get("data") or []), *((card.get("parent") or {}).get("data") or [])]
+    return {*(card.get("cases_learnt") or []), *(name for part in parts for name in part.get("case_names") or [])} - {"..."}

@@ -20,15 +20,17 @@ import numpy as np
 from detector import paper
 from detector.checkpoint import load_weights, refuse_learnt_from, sha256_of
 from detector.detect import Scorer, detect
+from detector.errors import PlanError
 from detector.evaluate import evaluate, summary
 from detector.hpf import Case, Points, points, split_by_case
 from detector.judge import verdict
 from detector.metrics import Evaluation, match, paired_intervals
+from detector.mine import FILE as MINED
 from detector.mine import MinedSample, mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import Plan
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.pyramid import write_pyramid
-from detector.train import WEIGHTS, train_final_model, train_initial_model
+from detector.train import WEIGHTS, is_trained, train_final_model, train_initial_model
 
 _GAP = 256  # px of glass between the frames of a tiled slide: no patch sees two of them
 _GLASS = 244
@@ -86,7 +88,7 @@ def compare(
     agreement: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
     learn from besides T. course: options of `train_initial_model`; a `parent` is what both begin with. What is there
     from an earlier call is not done again. Raises ValueError where the parent has learnt from one of the cases, or one
-    of them is beside as well.
+    of them is beside as well, and PlanError where `out` holds what was made otherwise.
     """
     names = {case.name for case in cases}
     if course.get("parent") is not None:
@@ -118,12 +120,13 @@ def _row(
         split_by_case(cases, names)[1] for names in (split.labelled, split.unlabelled, (split.test,))
     )
     initial = out / f"T {','.join(split.labelled)}" / WEIGHTS  # the same of every split that learns from these
-    if not initial.exists():
-        train_initial_model([*labelled, *beside], (), plan, initial.parent, **course)
+    train, parent = [*labelled, *beside], course.get("parent")
+    if not is_trained(initial.parent, train, plan, parent):
+        train_initial_model(train, (), plan, initial.parent, **course)
     mined = _mined(unlabelled, initial, folder / "U", agreement)
     final = folder / "T+U" / WEIGHTS
-    if not final.exists():
-        train_final_model([*labelled, *beside], (), read_mined(folder / "U"), plan, final.parent, **course)
+    if not is_trained(final.parent, train, plan, parent):
+        train_final_model(train, (), read_mined(folder / "U"), plan, final.parent, **course)
     of_t, of_both = Scorer(load_weights(initial)[0]), Scorer(load_weights(final)[0])
     before, after = evaluate(of_t, test), evaluate(of_both, test)
     better = after.max_f1()[0] > before.max_f1()[0]
@@ -189,11 +192,15 @@ def right_among(samples: Sequence[MinedSample], truths: Points, mpp: float) -> i
 def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float) -> dict[str, Any]:
     """Mine the tiled slides of some cases, whose labels are looked at afterwards only."""
     said = folder / "precision.json"
+    network, card = load_weights(weights)
+    model, parameters = {"sha256": card["sha256"]}, {"agreement": agreement}
     if said.exists():
+        there = json.loads((folder / MINED).read_text("utf-8"))
+        if (there["model"], there["parameters"]) != (model, parameters):
+            raise PlanError(f"{folder} was mined by other weights or at another agreement; choose another --out")
         result: dict[str, Any] = json.loads(said.read_text("utf-8"))
         return result
     folder.mkdir(parents=True, exist_ok=True)
-    network, card = load_weights(weights)
     scorer = Scorer(network)
     slides, hpfs, right, hidden = [], [], 0, 0
     for case in cases:
@@ -207,7 +214,7 @@ def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float)
         slides.append(mined_as_json(path.name, samples, counters))
         right += right_among(samples, truths, mpp)
         hidden += len(truths)
-    write_mined(folder, slides, hpfs, model={"sha256": card["sha256"]}, parameters={"agreement": agreement})
+    write_mined(folder, slides, hpfs, model=model, parameters=parameters)
     precision = round(right / len(hpfs), 4) if hpfs else None
     result = {"mined": len(hpfs), "right": right, "hidden": hidden, "precision": precision}
     said.write_text(json.dumps(result) + "\n", "utf-8")

@@ -7,10 +7,11 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from detector import paper
 from detector.augment_batch import FramesOnDevice
 from detector.batches import SampleSets, compose_batch, draw_batch, stream
 from detector.calibrate import calibrate
-from detector.checkpoint import load_coarse, load_weights, save_weights
+from detector.checkpoint import load_coarse, load_weights, read_card, save_weights
 from detector.curve import Curve
 from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16
-from detector.errors import DataSetError
+from detector.errors import DataSetError, PlanError
 from detector.evaluate import evaluate, summary
-from detector.hpf import Case, Hpf, describe
+from detector.hpf import Case, Hpf, cases_learnt, describe
 from detector.learner import Learner, fingerprint, mean_loss, whole_iteration
 from detector.network import ResNet12
 from detector.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
@@ -64,6 +65,22 @@ def train_final_model(
     return _Training(train, validation, fg_wsi(mined), plan, out, **options).run()
 
 
+def is_trained(out: Path, train: Sequence[Case], plan: Plan, parent: Path | None) -> bool:
+    """Whether `out` holds the weights of such a training, finished. Raises PlanError where it holds those of another.
+
+    Told by their card: plan, what is learnt from, and the weights that it begins with.
+    """
+    if not (out / WEIGHTS).exists():
+        return False
+    card, begun = read_card(out / WEIGHTS), read_card(parent) if parent is not None else {}
+    if begun:
+        plan = replace(plan, widths=tuple(begun["widths"]))
+    wanted = json.loads(json.dumps([plan.as_dict(), describe(train), begun.get("sha256")]))
+    if [card.get("plan"), card.get("data"), (card.get("parent") or {}).get("sha256")] != wanted:
+        raise PlanError(f"{out} holds weights of another plan, other data or another parent; choose another --out")
+    return True
+
+
 @dataclass
 class _Training:
     train: Sequence[Case]
@@ -91,8 +108,11 @@ class _Training:
         torch.manual_seed(self.plan.seed)
         self.network = ResNet12(self.plan.widths, padded=self.plan.padded)
         self.lineage: dict[str, Any] = {}
+        self.learnt_before: set[str] = set()
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
+            self.plan = replace(self.plan, widths=self.network.widths, padded=self.network.padded)
+            self.learnt_before = cases_learnt(card)
             keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan", "held_out", "metrics", "calibration")
             self.lineage = {"parent": {key: card.get(key) for key in keys}}
             self.coarse_card: dict[str, Any] = card.get("coarse", {})
@@ -111,6 +131,8 @@ class _Training:
 
     def run(self) -> Path:
         """Train to the end of the plan. An interruption, or `Cancelled` raised by `report`, leaves a checkpoint."""
+        if not self.resume and any((self.out / name).exists() for name in (CHECKPOINT, WEIGHTS)):
+            raise PlanError(f"{self.out} holds a training already; go on with it (--resume), or choose another folder")
         self.out.mkdir(parents=True, exist_ok=True)
         if self.resume and self.learner.checkpoint.exists():
             self.hard = [(int(i), x, y) for i, x, y in self.learner.restore()[_BG_HARD].tolist()]
@@ -241,6 +263,7 @@ class _Training:
             "precision": self.precision,
             **self.lineage,
             "data": describe(self.train),
+            "cases_learnt": sorted({case.name for case in self.train} | self.learnt_before),
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "held_out": describe(self.validation),

@@ -18,7 +18,7 @@ from detector.network import ResNet12
 
 @pytest.fixture
 def path(network, tmp_path):
-    save_weights(network, tmp_path / "own.safetensors", {"name": "own", "data": ["drawn"]})
+    save_weights(network, tmp_path / "own.safetensors", {"name": "own", "data": [{"source": "drawn"}]})
     return tmp_path / "own.safetensors"
 
 
@@ -29,7 +29,7 @@ def test_a_network_comes_back_as_it_was_with_its_card(network, path):
     assert {n: t.tolist() for n, t in again.state_dict().items() if "num_batches" not in n} == {
         n: t.tolist() for n, t in network.state_dict().items() if "num_batches" not in n
     }
-    assert (card["name"], card["data"], card["sha256"]) == ("own", ["drawn"], sha256_of(path))
+    assert (card["name"], card["data"], card["sha256"]) == ("own", [{"source": "drawn"}], sha256_of(path))
     assert sorted(p.name for p in path.parent.iterdir()) == ["own.json", "own.safetensors"]
 
 
@@ -134,3 +134,18 @@ def test_a_pickle_is_refused_without_being_opened(tmp_path):
     with pytest.raises(WeightsError, match="is no safetensors file"):
         load_weights(tmp_path / "pickle.safetensors")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "card", [{"data": "abc"}, {"data": ["drawn"]}, {"parent": "abc"}, {"data": [{"case_names": 5}]}]
+)
+def test_a_card_of_another_shape_is_refused(network, tmp_path, card):
+    save_weights(network, tmp_path / "own.safetensors", card)
+    with pytest.raises(WeightsError, match="does not say what was learnt from"):
+        load_weights(tmp_path / "own.safetensors")
+
+
+def test_a_card_nested_without_end_is_refused(path):
+    path.with_suffix(".json").write_text("[" * 100_000)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_weights(path)

@@ -56,6 +56,10 @@ def test_what_is_there_is_not_done_again(tmp_path):
     said = []
     assert cross_validate(CASES, [SHORT], tmp_path, say=said.append, **COURSE) == first
     assert not [line for line in said if "learns" in line]
+    with pytest.raises(PlanError, match="another plan"):
+        cross_validate(CASES, [replace(SHORT, seed=9)], tmp_path, say=said.append, **COURSE)
+    with pytest.raises(PlanError, match="other data"):
+        cross_validate([*CASES, *GLASS], [SHORT], tmp_path, say=said.append, **COURSE)
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):

@@ -186,6 +186,12 @@ def test_train_writes_weights_that_detect_uses(tmp_path, frame, capsys):
     assert json.loads(capsys.readouterr().out)["model"]["sha256"] == card["sha256"]
     assert main([*map(str, arguments), *cpu, "--resume"]) == 0
 
+    assert main([*map(str, arguments), *cpu]) == 2
+    assert "holds a training already" in capsys.readouterr().err
+    more = ["train", folder, "--plan", tmp_path / "tiny.toml", "--out", tmp_path / "2", "--held-out", "A00"]
+    assert main([*map(str, more), *cpu, "--parent", own[1]]) == 2
+    assert "has learnt from A00" in capsys.readouterr().err
+
     assert main([*map(str, [*arguments[:-1], "A9"]), *cpu]) == 2
     assert "no case is called A9" in capsys.readouterr().err
 

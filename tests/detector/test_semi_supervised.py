@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from detector.__main__ import main
 from detector.checkpoint import save_weights
+from detector.errors import PlanError
 from detector.hpf import cases_of
 from detector.mine import MinedSample
 from detector.network import ResNet12
@@ -97,6 +98,10 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     again = compare(CASES, splits, plan, tmp_path, say=heard.append, **course)
     assert (tmp_path / "T A00" / WEIGHTS).stat().st_mtime_ns == before
     assert json.dumps(again) == json.dumps(rows)
+    with pytest.raises(PlanError, match="at another agreement"):
+        compare(CASES, splits, plan, tmp_path, say=heard.append, **course | {"agreement": 0.02})
+    with pytest.raises(PlanError, match="another plan"):
+        compare(CASES, splits, replace(plan, seed=9), tmp_path, say=heard.append, **course)
 
 
 def test_a_parent_that_knows_a_case_is_refused(tmp_path):

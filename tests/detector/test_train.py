@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from detector.checkpoint import load_coarse, load_weights, save_weights, sha256_of
+from detector.checkpoint import load_coarse, load_weights, refuse_learnt_from, save_weights, sha256_of
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.hpf import Case, cases_of
 from detector.network import ResNet12
@@ -259,3 +259,26 @@ def test_the_final_model_draws_from_mined_patches_too(tmp_path, uninterrupted):
 def test_data_that_nothing_can_be_learnt_from_are_refused(tmp_path, hpfs, reason):
     with pytest.raises(DataSetError, match=reason):
         train(tmp_path, cases=cases_of(hpfs))
+
+
+def test_no_case_that_was_ever_learnt_from_counts_as_held_out(tmp_path, uninterrupted):
+    many = cases_of([draw_hpf(f"B{number:02}_00", seed=1) for number in range(25)])
+    short = replace(PLAN, learning_rate_steps=((1, 1e-3),), hard_negatives_at=())
+    second = train_initial_model(many, (), short, tmp_path / "2", parent=uninterrupted, **CPU)
+    third = train_initial_model(HELD_OUT, (), short, tmp_path / "3", parent=second, **CPU)
+    for name in ("A00", "A01", "A02", "B00", "B24"):
+        with pytest.raises(ValueError, match=f"has learnt from {name}"):
+            refuse_learnt_from(third, {name})
+    refuse_learnt_from(third, {"A03"})
+
+
+def test_a_network_with_a_parent_has_its_widths(tmp_path, uninterrupted):
+    path = train(tmp_path, replace(PLAN, widths=(2,) * 6), parent=uninterrupted)
+    network, card = load_weights(path)
+    assert network.widths == PLAN.widths == tuple(card["plan"]["widths"]) == tuple(card["widths"])
+
+
+def test_a_training_is_not_written_over(tmp_path, uninterrupted):
+    shutil.copytree(uninterrupted.parent, tmp_path / "run")
+    with pytest.raises(PlanError, match="holds a training already"):
+        train(tmp_path / "run")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -22,7 +22,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from detector.errors import SlideError
-from detector.hpf import validation_cases
+from detector.hpf import cases_learnt, validation_cases
 from detector.slide.archive import unpack
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.errors import DomainError, InvalidInput
@@ -147,8 +147,7 @@ def cases_learnt_by(version: ModelVersion) -> set[str]:
         names |= set(training.manifest["train"])
         if training.parent is not None:
             names |= cases_learnt_by(training.parent)
-    cards = [version.card, version.card.get("parent") or {}]
-    return names | {name for card in cards for part in card.get("data") or [] for name in part.get("case_names", [])}
+    return names | cases_learnt(version.card)
 
 
 # ---- mine ------------------------------------------------------------------------------------------------------
@@ -254,7 +253,10 @@ def training_request(
     wanted = MinedSample.objects.none() if samples is None else MinedSample.objects.filter(pk__in=samples.values("pk"))
     wanted = wanted | MinedSample.objects.filter(run__in=mining)
     with transaction.atomic():
-        manifest = manifest_of(sets=sets, cases=cases, verdicts=verdicts, samples=wanted, seed=chosen["seed"])
+        known = cases_learnt_by(parent) if parent is not None else set()
+        manifest = manifest_of(
+            sets=sets, cases=cases, verdicts=verdicts, samples=wanted, seed=chosen["seed"], known=known
+        )
         job = job_create(kind=Job.Kind.TRAIN, by=by)
         training: TrainingRun = TrainingRun.objects.create(
             name=name, job=job, parent=parent, plan=chosen, manifest=manifest, manifest_sha256=json_hash(manifest),
@@ -283,13 +285,14 @@ def training_again(*, training: TrainingRun, by: User, name: str) -> TrainingRun
 
 def manifest_of(
     *, sets: Sequence[LabelledSet], cases: Sequence[str] | None, verdicts: bool, samples: QuerySet[MinedSample],
-    seed: int,
+    seed: int, known: Collection[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Everything that a training learns from, with hashes, and the split by case.
 
     sets: with their cases. figures: places that people judged, with the verdict that held. mined: samples that were
     neither rejected nor judged to be none. slides: of both, with the hash of the file. train, validation, test: names
-    of cases; no name is in two of them. What has been removed, and what was made from it, is left out.
+    of cases; no name is in two of them. What has been removed, and what was made from it, is left out. known: cases
+    that the parent has learnt from, on which nothing could be judged.
     """
     removed, locked = removed_now(), set(LockedCase.objects.values_list("name", flat=True))
     parts, labelled = [], set()
@@ -311,7 +314,7 @@ def manifest_of(
     judged = labelled | {row["case"] for row in figures}
     frames = LabelledFrame.objects.filter(labelled_set__in=sets, exhaustive=True)
     exhaustive = set(frames.values_list("case", flat=True))
-    validation = validation_cases(labelled & exhaustive, seed)
+    validation = validation_cases((labelled & exhaustive) - set(known), seed)
     used = {row["slide"] for row in [*figures, *mined]}
     slides = Slide.objects.filter(pk__in=used).select_related("case")
     manifest = {
