@@ -27,7 +27,7 @@ from detector.datasets.frames import read_mitosis_free
 from detector.detect import Scorer, detect, load_scorer
 from detector.distil import distil
 from detector.errors import DataSetError, DetectorError, ResolutionUnknown
-from detector.evaluate import curve, evaluate, summary
+from detector.evaluate import by_source, curve, evaluate, summary
 from detector.hpf import Case, Hpf, cases_of, split_by_case, validation_cases
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
 from detector.plans import read_plan, with_change
@@ -102,31 +102,42 @@ def _network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+
+def _cascade_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-cascade", dest="cascade", action="store_false", help="score every cell, without the coarse network"
     )
 
 
-def _scorer(options: argparse.Namespace) -> tuple[Scorer, dict[str, Any]]:
+def _scorer(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, dict[str, Any]]:
     """The scorer that the options of `_network_options` name, and the card of its weights."""
-    return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=options.cascade)
+    return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=cascade)
 
 
 def _detect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_SLIDE")
-    parser.add_argument("--out", type=Path, help="file to write; one JSON line per input; standard output by default")
+    parser.add_argument(
+        "--out", type=_new_file, help="file to write; one JSON line per input; standard output by default"
+    )
     parser.add_argument("--min-score", type=_score, default=paper.SCORE_THRESHOLD, help="default 0.5")
     parser.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
     parser.add_argument("--format", choices=("mitoscope", "midog"), default="mitoscope")
     _network_options(parser)
+    _cascade_option(parser)
 
 
 def _detect(options: argparse.Namespace) -> None:
-    scorer, card = _scorer(options)
-    with nullcontext(sys.stdout) if options.out is None else options.out.open("w", encoding="utf-8") as out:
-        for path in options.images:  # written one by one, so that a bad file does not lose what came before it
-            out.write(json.dumps(_detect_one(path, scorer, card, options)) + "\n")
+    scorer, card = _scorer(options, cascade=options.cascade)
+    if options.out is not None and options.out.resolve() in {path.resolve() for path in options.images}:
+        raise ValueError(f"{options.out} is what is to be looked at; give --out another name")
+    mode = "w"
+    for path in options.images:  # written one by one, so that a bad file does not lose what came before it
+        line = json.dumps(_detect_one(path, scorer, card, options)) + "\n"
+        with nullcontext(sys.stdout) if options.out is None else options.out.open(mode, encoding="utf-8") as out:
+            out.write(line)
             out.flush()
+        mode = "a"
 
 
 def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -174,13 +185,15 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    scorer, card = _scorer(options)
+    scorer, card = _scorer(options, cascade=False)  # the curve goes down to where a coarse network has learnt nothing
     cases = read_dataset(options.dataset)
     if options.cases:
-        _, cases = split_by_case(cases, options.cases.split(","))
+        _, cases = split_by_case(cases, _names(options.cases))
     _must_be_judgeable(cases)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
+    sources = [hpf.source for case in cases for hpf in case.hpfs if hpf.exhaustive]
+    result["by_source"] = by_source(evaluation, sources)
     result["precision_recall"] = curve(evaluation)
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")
@@ -201,7 +214,7 @@ def _reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
     )
-    parser.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    parser.add_argument("--agreement", type=_possible_score, default=paper.MINING_AGREEMENT, help="default 0.8")
     parser.add_argument(
         "--beside",
         nargs="+",
@@ -218,7 +231,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
     cases = read_dataset(options.dataset)
     richest = sorted(cases, key=lambda case: -sum(len(hpf.mitoses) for hpf in case.hpfs))[:3]
-    tests = options.tests.split(",") if options.tests else sorted(case.name for case in richest)
+    tests = _names(options.tests) if options.tests else sorted(case.name for case in richest)
     names = [case.name for case in cases]
     splits = [split_called(text, names) for text in options.split] if options.split else splits_of(names, tests)
     beside = [case for path in options.beside for case in read_dataset(path)] + _mitosis_free(options)
@@ -277,7 +290,7 @@ def _train(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
     cases = [*read_dataset(options.dataset), *_mitosis_free(options)]
     if options.cases:
-        _, cases = split_by_case(cases, options.cases.split(","))
+        _, cases = split_by_case(cases, _names(options.cases))
     held_out = _names(options.held_out)
     if options.held_out == "auto":
         held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
@@ -290,7 +303,7 @@ def _train(options: argparse.Namespace) -> None:
         if options.mined is None:
             path = train_initial_model(train, validation, plan, options.out, **course)
         else:
-            path = train_final_model(train, validation, read_mined(options.mined), plan, options.out, **course)
+            path = train_final_model(train, validation, _mined(options.mined), plan, options.out, **course)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 
@@ -332,7 +345,9 @@ def _distil_options(parser: argparse.ArgumentParser) -> None:
 
 def _distil(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan)
-    slides = cases_of(hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=0.1))
+    slides = cases_of(
+        hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=paper.COARSE_TISSUE)
+    )
     held_out = _names(options.held_out)
     train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
     with _training_bar(plan.iterations) as report:
@@ -398,13 +413,14 @@ def _mine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
     parser.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
     parser.add_argument("--mpp", type=_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
-    parser.add_argument("--first-look", type=_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
-    parser.add_argument("--agreement", type=_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    parser.add_argument("--first-look", type=_possible_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
+    parser.add_argument("--agreement", type=_possible_score, default=paper.MINING_AGREEMENT, help="default 0.8")
     _network_options(parser)
+    _cascade_option(parser)
 
 
 def _mine(options: argparse.Namespace) -> None:
-    scorer, card = _scorer(options)
+    scorer, card = _scorer(options, cascade=options.cascade)
     options.out.mkdir(parents=True, exist_ok=True)
     model = {"name": card.get("name"), "sha256": card["sha256"]}
     parameters = {
@@ -459,15 +475,19 @@ def _benchmark_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_rounds, default=5, help="of which the median is taken; default 5")
     parser.add_argument("--out", type=_new_file, help="JSON file to write as well")
     _network_options(parser)
+    _cascade_option(parser)
 
 
 def _benchmark(options: argparse.Namespace) -> None:
+    network, _ = load_weights(options.weights)
+    coarse = load_coarse(options.weights) if options.cascade else None
     if "cascade" in options.parts and options.dataset is None:
         raise ValueError("the cascade is compared on labelled frames; name them with --dataset")
-    network, _ = load_weights(options.weights)
+    if "cascade" in options.parts and coarse is None:
+        raise ValueError("without a coarse network there is no cascade to compare; leave --no-cascade, or distil one")
     bench = Bench(
         network,
-        coarse=load_coarse(options.weights) if options.cascade else None,
+        coarse=coarse,
         dataset=options.dataset,
         slide=options.slide,
         size=options.size,
@@ -484,6 +504,13 @@ def _benchmark(options: argparse.Namespace) -> None:
         options.out.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
 
 
+def _mined(folder: Path) -> list[Hpf]:
+    hpfs = read_mined(folder)
+    if not hpfs:
+        raise DataSetError(f"{folder} holds no mined sample; ask for less --agreement, or train without --mined")
+    return hpfs
+
+
 def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
@@ -496,6 +523,13 @@ def _score(text: str) -> float:
     value = _number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError("a score lies between 0 and 1")
+    return value
+
+
+def _possible_score(text: str) -> float:
+    value = _score(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("every place has a score above 0; ask for more")
     return value
 
 

@@ -74,15 +74,22 @@ def draw_variations(
         shift=rng.uniform(-augmentation.shift, augmentation.shift, (n, 2)),
         size=size,
     )
-    restained = rng.random(n) < (augmentation.contrast_transfer if others else 0.0)
-    chosen = rng.integers(max(len(others), 1), size=n)
-    stain = [stain_change(own[i], others[chosen[i]]) if restained[i] else (np.ones(3), np.zeros(3)) for i in range(n)]
+    wanted, drawn = rng.random(n) < augmentation.contrast_transfer, rng.random(n)
+    target = [_another(own[i], others, drawn[i]) if wanted[i] else None for i in range(n)]
+    restained = np.array([stain is not None for stain in target], dtype=bool)
+    stain = [(np.ones(3), np.zeros(3)) if to is None else stain_change(own[i], to) for i, to in enumerate(target)]
     gain = 1 + rng.uniform(-augmentation.colour, augmentation.colour, (n, 3))
     offset = 255 * rng.uniform(-augmentation.colour, augmentation.colour, (n, 3)) / 2
     blur = np.where(rng.random(n) < augmentation.blur, rng.uniform(*paper.BLUR_DEVIATION, n), 0.0)
     jpeg = np.where(rng.random(n) < augmentation.jpeg, rng.integers(*paper.JPEG_QUALITY, n, endpoint=True), 0)
     scales, shifts = (np.array(part).reshape(n, 3) for part in zip(*stain, strict=True)) if n else (gain, offset)
     return Variations(matrices, restained, scales, shifts, gain, offset, blur, jpeg, size)
+
+
+def _another(own: LabStatistics, stains: Sequence[LabStatistics], drawn: float) -> LabStatistics | None:
+    """One of some stains that is not `own`, by a number drawn from 0..1; None where there is no other."""
+    first = int(drawn * len(stains))
+    return next((one for one in (*stains[first:], *stains[:first]) if one != own), None)
 
 
 def vary(image: Rgb, variations: Variations, index: int) -> Rgb:

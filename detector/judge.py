@@ -23,22 +23,20 @@ from scipy.stats import binomtest
 from detector import paper
 from detector.augment import cut_plain
 from detector.detect import Detections, Scorer, detect
-from detector.evaluate import curve, summary
+from detector.evaluate import by_source, curve, summary
 from detector.hpf import Case, Hpf, Rgb
 from detector.metrics import Evaluation, Judged, match, paired_intervals
 from detector.mine import around
 from detector.slide import WorkingFrame
 
-FEWEST_CASES = 5  # With fewer, all of them may agree by chance: of four fair coins, all fall alike in one of eight.
 RULE = (
     "Better where the 95 % interval of the difference in max F1, of the locked cases drawn with replacement 1,000 "
     "times, lies above 0 and that of F1 at 0.5 not below; worse where either lies below 0. False alarms where there is "
     "no mitosis are more where those that the candidate makes alone outnumber those that the active version makes "
     "alone by more than chance (sign test, 95 %): then a better one cannot be told, and one that is not better is "
-    f"worse. Otherwise, and with fewer than {FEWEST_CASES} cases, one cannot tell."
+    f"worse. Otherwise, and with fewer than {paper.FEWEST_CASES} cases, one cannot tell."
 )
 _ONE_SIDE = 0.025  # of a two-sided test at 95 %
-_FLOOR = 0.01
 _CURVE_POINTS = 200
 
 Progress = Callable[[int], None]
@@ -57,7 +55,7 @@ class _Side:
 
     def look_at(self, hpf: Hpf) -> Detections:
         began = time.monotonic()
-        found = detect(self.scorer, hpf.frame(), min_score=_FLOOR)
+        found = detect(self.scorer, hpf.frame(), min_score=paper.LOWEST_THRESHOLD)
         self.seconds += time.monotonic() - began
         self.frames.append(Judged(hpf.case, found.scores, match(found.xy, found.scores, hpf.mitoses, _radius(hpf)),
                                   len(hpf.mitoses)))  # fmt: skip
@@ -83,15 +81,10 @@ class _Side:
         everything = Evaluation(self.frames)
         points = curve(everything)
         shown = sorted(set(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int).tolist()))
-        by_source = {
-            source: Evaluation([f for f, s in zip(self.frames, self.sources, strict=True) if s == source])
-            for source in sorted(set(self.sources))
-        }
-        keys = ("cases", "mitoses", "max_f1", "f1_at_0.5", "precision", "recall")
         return {
             **summary(everything),
             "curve": [points[i] for i in shown],
-            "by_source": {s: {k: summary(e)[k] for k in keys} for s, e in by_source.items()},
+            "by_source": by_source(everything, self.sources),
             "free_mm2": round(self.free_mm2, 4),
             "free_detections": self.free_detections,
             "free_alone": self.free_alone,
@@ -175,8 +168,8 @@ def verdict(
     alone: false alarms where there is no mitosis that the candidate makes alone, and that the active version makes
     alone; None where no such tissue was looked at.
     """
-    if cases < FEWEST_CASES:
-        return "cannot tell", f"There are {cases} locked cases; fewer than {FEWEST_CASES} cannot tell."
+    if cases < paper.FEWEST_CASES:
+        return "cannot tell", f"There are {cases} locked cases; fewer than {paper.FEWEST_CASES} cannot tell."
     more, alarms = more_alarms(alone)
     words = {"max_f1": "Max F1", "f1": "F1 at 0.5"}
     for key, name in words.items():

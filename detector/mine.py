@@ -188,7 +188,7 @@ def read_mined(folder: Path) -> list[Hpf]:
             hpfs.append(Hpf(row["name"], row["slide"], rgb, middle, points(), mpp, stain, "FG-WSI", exhaustive=False))
     except OSError as error:
         raise DataSetError(f"{folder} holds no mined samples ({FILE} cannot be read): {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataSetError(f"{path} is not what `mine` writes ({error!r}); mine again") from error
     return hpfs
 

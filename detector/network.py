@@ -74,14 +74,13 @@ class ResNet12(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        # A 5 x 5 x 128 classifier with Kaiming weights starts with logits of tens and saturates.
-        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.normal_(self.classifier.weight, std=paper.HEAD_DEVIATION)
         assert self.classifier.bias is not None
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (n, 3, h, w)
         rows, columns = ((side - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1 for side in x.shape[-2:])
-        x = (x - 128.0) / 64.0
+        x = (x - paper.INPUT_MEAN) / paper.INPUT_SCALE
         x = torch.relu(self.stem_bn(self.stem(x)))  # (n, c, (h-4)//2+1, ...), 63 for a patch
         x = self.blocks(x)  # 59, 27, 23, 9, 5 for a patch; padded: 64, 32, 32, 16, 16
         logits: Tensor = self.classifier(x)  # (n, 2, r, q), with padding one more where a side is no multiple of 8

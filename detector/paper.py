@@ -39,10 +39,16 @@ WIDTHS = (
 )  # Stem and five blocks; Fig. 1b is not in our text. 0.7 M parameters: fast on a CPU.
 OUTPUT_STRIDE = 8  # The only stride for which 512-pixel windows overlapping by 120 px tile the map without a gap or a
 # double: (512 - 128) / 8 + 1 = 49 cells, and 49 * 8 = 392 = 512 - 120.
+INPUT_MEAN, INPUT_SCALE = 128.0, 64.0  # RGB in 0..255 becomes about -2..2, whatever the stain.
+HEAD_DEVIATION = 0.01  # Of the classifier's first weights: with Kaiming's a 5 x 5 x 128 one starts with logits of tens.
+WARM_UP_SHARE = 0.02  # Of a course whose rate falls by cosine, in which it rises: Adam's first steps are blind.
 BG_MIN_DISTANCE = 40  # px between a BG-Rand patch and every mitosis and chosen background patch: more than the 30 px
 # within which a detection counts as right, less than half a patch so that the surroundings of mitoses are learnt.
 BG_RAND_PER_HPF = 400  # As many as uniform sampling places at BG_MIN_DISTANCE in a frame before most draws are refused.
 BG_RAND_DRAWS = 20  # Draws for each patch of BG-Rand, after which a frame counts as full.
+CONTEXT_PER_PATCH = 2  # Places beside the mitosis of a single patch that are background: there is room for few.
+FRAME_SIZE = 2048  # px a side, about an HPF: what a slide that is known to hold no mitosis is cut into.
+FRAME_TISSUE = 0.5  # Least share of tissue of such a frame; of glass there is enough in labelled ones.
 BG_HARD_MIN_SCORE = 0.3  # A false positive a little below the decision threshold teaches as much as one above it.
 CONTRAST_TRANSFER_PROBABILITY = 0.5  # Half of the patches keep their own stain.
 JITTER_PIXELS = 4.0  # Shift of a patch, less than one cell of the map: the position of a mitosis stays learnable.
@@ -55,12 +61,15 @@ GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A
 # block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
 GLASS_BLOCK = 32
 GLASS_DOUBT = 6.0  # Grey levels. So near to the limit a small picture of the slide leaves a doubt, and pixels decide.
+RECTANGLE_WINDOWS = 5  # A side of at most 2,080 px is scored in one go; larger ones are not faster, and need memory.
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
 LOWEST_THRESHOLD = 0.01  # The precision-recall curve begins here: no maximum of F1 was seen near it.
 CALIBRATED_F1 = 0.98  # Of the best F1. The thresholds with at least this much form a plateau, whose middle is moved to
 # 0.5; the best one alone jumps with each frame.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.
 BOOTSTRAP_DRAWS = 1000  # The ends of a 95 % interval then rest on 25 draws each.
+FEWEST_CASES = 5  # Of a judgement. With fewer, all may agree by chance: of four fair coins, all fall alike in one of
+# eight.
 MINING_FIRST_LOOK = 0.5  # "if the maximum score in a window is below a threshold for the first transformation": the
 # threshold of 3.1, as what is no detection is no sample either.
 MINING_AGREEMENT = 0.8  # Least score under each of the eight flips and rotations: "very few false positives".
@@ -72,5 +81,6 @@ COARSE_MISSED = (
     0.1  # Share of what the fine network finds that counts as hardly pointed at: the worst of it decides how
 )
 # much else is looked at.
+COARSE_TISSUE = 0.1  # Least share of tissue of a frame that it learns from: the rims are looked at as well.
 COARSE_LOOKS = 3  # Times that a batch is learnt from: asking the fine network takes twice as long as learning.
 COARSE_MARGIN = 0.25  # Of its logit, by which it looks closer than the frames that it was set on would need.

@@ -49,7 +49,7 @@ class Plan:
         """Adam's learning rate at an iteration counted from 0."""
         if self.cosine:
             first, last = self.learning_rate_steps[0][1], self.learning_rate_steps[-1][1]
-            warm = min(1.0, (iteration + 1) / max(1, self.iterations // 50))
+            warm = min(1.0, (iteration + 1) / max(1, int(self.iterations * paper.WARM_UP_SHARE)))
             return warm * (last + (first - last) * 0.5 * (1 + math.cos(math.pi * iteration / self.iterations)))
         end = 0
         for count, rate in self.learning_rate_steps:
@@ -76,7 +76,7 @@ def read_plan(name: str) -> Plan:
         raise PlanError(f"there is no plan {name}; give one of {shipped}, or a .toml file")
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlanError(f"{path} is no TOML: {error}") from error
     return changed(Plan(name=path.stem), values, where=str(path))
 
@@ -96,7 +96,13 @@ def changed(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
             right, what = _RULES[key]
             if not right(table[key]):
                 raise PlanError(f"{where}: {key} must be {what}, not {value!r}")
-    return replace(plan, **values, augmentation=replace(plan.augmentation, **augmentation))
+    made = replace(plan, **values, augmentation=replace(plan.augmentation, **augmentation))
+    if late := [at for at in made.hard_negatives_at if at >= made.iterations]:
+        raise PlanError(
+            f"{where}: hard_negatives_at {late[0]} is not before the end, iteration {made.iterations}; give iterations "
+            "before it, or [] to mine no hard negatives"
+        )
+    return made
 
 
 def with_change(plan: Plan, text: str) -> Plan:
@@ -179,7 +185,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "padded": ((lambda v: isinstance(v, bool)), "true or false"),
     "calibrate": ((lambda v: isinstance(v, bool)), "true or false"),
-    "seed": ((lambda v: _is_count(v, 0)), "a whole number from 0 up"),
+    "seed": ((lambda v: _is_count(v, 0) and v < 2**63), "a whole number from 0 up, below 2^63"),
     "evaluate_every": _COUNT,
     "checkpoint_every": _COUNT,
     "contrast_transfer": _SHARE,

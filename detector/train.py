@@ -153,7 +153,9 @@ class _Training:
         rng = np.random.default_rng([self.plan.seed, 0xB6])
         background = [s for hpf in self.hpfs if hpf.exhaustive for s in sample_bg_rand(hpf, rng)]
         hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
-        context = [s for hpf in hpfs if not hpf.exhaustive for s in sample_bg_rand(hpf, rng, count=2)]
+        context = [
+            s for hpf in hpfs if not hpf.exhaustive for s in sample_bg_rand(hpf, rng, count=paper.CONTEXT_PER_PATCH)
+        ]
         if not labelled:
             raise DataSetError("there is no labelled mitosis to learn from in these cases")
         if not background:
@@ -228,15 +230,19 @@ class _Training:
         return Scorer(self.learner.learnt, device=self.device, precision=self.precision)
 
     def _mine_hard_negatives(self) -> None:
-        """Add the false positives of the present model on the training HPFs to BG-Hard, each place once."""
+        """Add the false positives of the present model on the training HPFs to BG-Hard, each place once.
+
+        Places that the labels call look-alikes are hard negatives whatever the model says of them (ours).
+        """
         scorer = self._scorer()
         radius = paper.HARD_NMS_RADIUS * paper.WORKING_MPP
         before = len(self.hard)
-        known = {(i, round(x / 8), round(y / 8)) for i, x, y in self.hard}
+        cell = paper.OUTPUT_STRIDE
+        known = {(i, round(x / cell), round(y / cell)) for i, x, y in self.hard}
         for index, hpf in enumerate(self.hpfs):
             found = detect(scorer, hpf.frame(), min_score=self.plan.hard_min_score, nms_radius=radius)
-            for sample in bg_hard(hpf, found.xy):
-                place = (index, round(sample.x / 8), round(sample.y / 8))
+            for sample in bg_hard(hpf, np.concatenate([found.xy, hpf.non_mitoses])):
+                place = (index, round(sample.x / cell), round(sample.y / cell))
                 if place not in known:
                     known.add(place)
                     self.hard.append((index, sample.x, sample.y))

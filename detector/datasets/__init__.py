@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,12 +32,22 @@ def read_dataset(folder: Path) -> list[Case]:
         raise DataSetError(f"{folder} is not a folder; give the folder of a labelled data set")
     hpfs = _read_one(folder)
     if hpfs is None:
-        parts = [_read_one(below) for below in sorted(folder.iterdir()) if below.is_dir()]
-        hpfs = [hpf for part in parts if part for hpf in part]
+        parts = {below.name: _read_one(below) or [] for below in sorted(folder.iterdir()) if below.is_dir()}
+        hpfs = _told_apart(parts)
     if not hpfs:
         known = "; ".join(reader.LAYOUT for reader in _READERS)
         raise DataSetError(f"{folder} holds no data set that can be read. Known: {known}")
     return cases_of(hpfs)
+
+
+def _told_apart(parts: dict[str, list[Hpf]]) -> list[Hpf]:
+    """The frames of several data sets; cases that two of them call alike get the folder before their name."""
+    counts = Counter(name for hpfs in parts.values() for name in {hpf.case for hpf in hpfs})
+    return [
+        replace(hpf, case=f"{folder}/{hpf.case}") if counts[hpf.case] > 1 else hpf
+        for folder, hpfs in parts.items()
+        for hpf in hpfs
+    ]
 
 
 def _read_one(folder: Path) -> list[Hpf] | None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from detector.datasets.frames import Label
 from detector.datasets.rows import kind_of, read_labelled_image
 from detector.errors import DataSetError
-from detector.hpf import Hpf, points
+from detector.hpf import Hpf
 
 LAYOUT = "MIDOG 2021 or MIDOG++ (MIDOG.json with its images beside it or in images/)"
 MITOTIC_FIGURE, LOOK_ALIKE = 1, 2
@@ -23,10 +24,10 @@ MITOTIC_FIGURE, LOOK_ALIKE = 1, 2
 
 @dataclass
 class Labels:
-    """Labels of one image, (x, y) in its pixels."""
+    """Labels of one image."""
 
-    mitoses: list[tuple[float, float]] = field(default_factory=list)
-    non_mitoses: list[tuple[float, float]] = field(default_factory=list)
+    mitoses: list[Label] = field(default_factory=list)
+    non_mitoses: list[Label] = field(default_factory=list)
     tumour: str = ""
 
 
@@ -46,11 +47,10 @@ def read(folder: Path) -> list[Hpf]:
             if image is not None:
                 hpf = read_labelled_image(
                     image,
-                    labels=table,
                     case=Path(name).stem,
                     source=f"MIDOG {of_image.tumour}".strip(),
-                    mitoses=points(of_image.mitoses),
-                    non_mitoses=points(of_image.non_mitoses),
+                    mitoses=of_image.mitoses,
+                    non_mitoses=of_image.non_mitoses,
                 )
                 hpfs.append(hpf)
     if not hpfs:
@@ -82,14 +82,16 @@ def read_labels(path: Path) -> dict[str, Labels]:
             ) from None
         of_image = labels.setdefault(name, Labels(tumour=tumour))
         kind = of_image.mitoses if mitotic else of_image.non_mitoses
-        kind.append(((left + right) / 2, (top + bottom) / 2))
+        kind.append(Label((left + right) / 2, (top + bottom) / 2, f"{path}, annotations[{number}]"))
     return labels
 
 
 def _categories(content: dict[str, Any], path: Path) -> dict[Any, bool]:
     """By their id, whether it means a mitotic figure; by the numbers of MIDOG where the file does not say."""
-    categories = {}
-    for number, category in enumerate(content.get("categories") or []):
+    categories, listed = {}, content.get("categories") or []
+    if not isinstance(listed, list):
+        raise DataSetError(f"{path}: categories must be a list, not {str(listed)[:100]}")
+    for number, category in enumerate(listed):
         try:
             kind = kind_of(str(category["name"]))
             if kind is None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.datasets.frames import read_frame
+from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError
-from detector.hpf import Hpf, Points, points
+from detector.hpf import Hpf
 
 LAYOUT = "MITOS 2012 (frames/A00_01.jpg with labels/A00_01.csv, or side by side)"
 MPP = 0.2456  # Aperio ScanScope XT, contest description
@@ -32,20 +32,18 @@ def read(folder: Path) -> list[Hpf]:
     return [
         read_frame(
             image,
-            labels=table,
             case=image.stem.split("_")[0],
             source="MITOS12",
             mpp=MPP,
             mitoses=read_labels(table),
-            non_mitoses=points(),
         )
         for image in _frames(folder)
         for table in [_label_file(folder, image)]
     ]
 
 
-def read_labels(path: Path) -> Points:
-    """Centres (x, y) of the mitoses of one csv file: the mean of each line's pixels. Raises DataSetError."""
+def read_labels(path: Path) -> list[Label]:
+    """The centres of the mitoses of one csv file: the mean of each line's pixels. Raises DataSetError."""
     centres = []
     try:
         lines = path.read_text("utf-8-sig").splitlines()
@@ -63,8 +61,9 @@ def read_labels(path: Path) -> Points:
             raise DataSetError(f"{path}, line {number}: {len(values)} numbers are no pairs x,y,x,y,...")
         if not np.isfinite(values).all() or (values < 0).any():
             raise DataSetError(f"{path}, line {number}: pixel positions must be numbers from 0 up")
-        centres.append(values.reshape(-1, 2).mean(axis=0) + 0.5)
-    return points(centres)
+        x, y = (values.reshape(-1, 2).mean(axis=0) + 0.5).tolist()
+        centres.append(Label(x, y, f"{path}, line {number}"))
+    return centres
 
 
 def _frames(folder: Path) -> list[Path]:

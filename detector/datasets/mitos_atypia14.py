@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from detector.datasets.frames import read_frame
+from detector.datasets.frames import Label, read_frame
 from detector.datasets.rows import IMAGES, read_rows
 from detector.errors import DataSetError
-from detector.hpf import Hpf, Points, points
+from detector.hpf import Hpf
 
 LAYOUT = "MITOS-ATYPIA-14 (A03_00Aa_mitosis.csv, A03_00Aa_not_mitosis.csv and A03_00Aa.tiff)"
 MPP = {"A": 0.2455, "H": 0.2275}  # x40 of Aperio ScanScope XT and Hamamatsu NanoZoomer 2.0-HT, contest description
@@ -36,12 +36,11 @@ def read(folder: Path) -> list[Hpf]:
         others = table.with_name(f"{frame}_not_mitosis.csv")
         hpf = read_frame(
             images[frame],
-            labels=table,
             case=case,
             source=f"MITOS14-{scanner}",
             mpp=MPP[scanner],
             mitoses=read_labels(table),
-            non_mitoses=read_labels(others) if others.exists() else points(),
+            non_mitoses=read_labels(others) if others.exists() else (),
         )
         hpfs.append(hpf)
     if not hpfs:
@@ -49,9 +48,9 @@ def read(folder: Path) -> list[Hpf]:
     return hpfs
 
 
-def read_labels(path: Path) -> Points:
-    """(x, y) of one csv file, whose rows are `x,y,confidence`. Raises DataSetError."""
-    return points(row[:2] for row in read_rows(path, "x,y,confidence"))
+def read_labels(path: Path) -> list[Label]:
+    """The labels of one csv file, whose rows are `x,y,confidence`. Raises DataSetError."""
+    return [Label(*row) for row in read_rows(path, "x,y,confidence")]
 
 
 def _tables(folder: Path) -> dict[Path, tuple[str, str, str]]:

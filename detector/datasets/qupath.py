@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
 from detector.datasets.rows import IMAGES, find_image, kind_of, read_labelled_image
 from detector.errors import DataSetError
-from detector.hpf import Hpf, points
+from detector.hpf import Hpf
 
 LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
 
@@ -39,11 +40,10 @@ def read(folder: Path) -> list[Hpf]:
         labels = read_labels(table)
         hpf = read_labelled_image(
             image,
-            labels=table,
             case=image.stem,
             source="QuPath",
-            mitoses=points(labels.mitoses),
-            non_mitoses=points(labels.non_mitoses),
+            mitoses=labels.mitoses,
+            non_mitoses=labels.non_mitoses,
         )
         hpfs.append(hpf)
     return hpfs
@@ -65,7 +65,7 @@ def read_labels(path: Path) -> Labels:
             if kind is None:
                 continue
             for x, y in _centres(feature["geometry"]):
-                (labels.mitoses if kind else labels.non_mitoses).append((x, y))
+                (labels.mitoses if kind else labels.non_mitoses).append(Label(x, y, f"{path}, features[{number}]"))
         except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
             raise DataSetError(f"{path}, features[{number}]: no GeoJSON geometry with finite coordinates") from None
     return labels

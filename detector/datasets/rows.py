@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from detector.datasets.frames import read_frame
+from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError, SlideError
-from detector.hpf import Hpf, Points
+from detector.hpf import Hpf
 from detector.slide import open_slide
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".svs")
 ASSUMED_MPP = 0.25  # um/px where neither the format nor the image says it: all sets read here are scanned at x40
 
 
-def read_rows(path: Path, layout: str) -> list[tuple[float, ...]]:
-    """The rows of a file without a header, of two numbers or three (the third a confidence). layout: for errors."""
+def read_rows(path: Path, layout: str) -> Iterator[tuple[float, float, str]]:
+    """The first two numbers of each row of a file without a header, and where it is; a third is a confidence.
+
+    layout: for errors. Raises DataSetError naming file and line.
+    """
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataSetError(f"{path} is no text: {error}") from error
-    rows = []
     for number, line in enumerate(lines, start=1):
         fields = line.rstrip(", \t").split(",")  # trailing blanks are part of some sets, gaps of none
         if not any(part.strip() for part in fields):
@@ -33,8 +35,7 @@ def read_rows(path: Path, layout: str) -> list[tuple[float, ...]]:
             row = ()
         if len(row) not in {2, 3} or not all(math.isfinite(v) and v >= 0 for v in row):
             raise DataSetError(f"{path}, line {number}: {line.strip()!r} is not {layout}")
-        rows.append(row)
-    return rows
+        yield row[0], row[1], f"{path}, line {number}"
 
 
 def find_image(folders: Iterable[Path], stem: str) -> Path | None:
@@ -55,7 +56,7 @@ def kind_of(label: str) -> bool | None:
 
 
 def read_labelled_image(
-    path: Path, *, labels: Path, case: str, source: str, mitoses: Points, non_mitoses: Points
+    path: Path, *, case: str, source: str, mitoses: Sequence[Label], non_mitoses: Sequence[Label]
 ) -> Hpf:
     """`read_frame` at the um/px that the image says, or at 0.25 where it does not."""
     try:
@@ -63,4 +64,4 @@ def read_labelled_image(
             mpp = slide.mpp[0] if slide.mpp is not None else ASSUMED_MPP
     except SlideError as error:
         raise DataSetError(str(error)) from error
-    return read_frame(path, labels=labels, case=case, source=source, mpp=mpp, mitoses=mitoses, non_mitoses=non_mitoses)
+    return read_frame(path, case=case, source=source, mpp=mpp, mitoses=mitoses, non_mitoses=non_mitoses)

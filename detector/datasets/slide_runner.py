@@ -11,20 +11,21 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
 from detector.datasets.rows import kind_of, read_labelled_image
 from detector.errors import DataSetError
-from detector.hpf import Hpf, points
+from detector.hpf import Hpf
 
 LAYOUT = "SlideRunner (a .sqlite with the images that it names)"
 
 _ROWS = """
-SELECT Annotations.uid, Annotations.slide, Slides.uid, Slides.filename, Classes.name,
+SELECT Annotations.uid, Annotations.slide, Slides.uid, Slides.filename, Annotations.agreedClass, Classes.name,
   avg(coordinateX), avg(coordinateY),
   count(*) = sum(typeof(coordinateX) IN ('integer', 'real') AND typeof(coordinateY) IN ('integer', 'real'))
 FROM Annotations LEFT JOIN Annotations_coordinates ON Annotations_coordinates.annoId = Annotations.uid
 LEFT JOIN Slides ON Slides.uid = Annotations.slide LEFT JOIN Classes ON Classes.uid = Annotations.agreedClass
-WHERE Annotations.deleted = 0 GROUP BY Annotations.uid ORDER BY Annotations.uid
+WHERE coalesce(Annotations.deleted, 0) = 0 GROUP BY Annotations.uid ORDER BY Annotations.uid
 """
 
 
@@ -44,11 +45,10 @@ def read(folder: Path) -> list[Hpf]:
             if image is not None:
                 hpf = read_labelled_image(
                     image,
-                    labels=database,
                     case=re.sub(r"_stitched\d*$", "", image.stem),
                     source=database.stem,
-                    mitoses=points(of_slide.mitoses),
-                    non_mitoses=points(of_slide.non_mitoses),
+                    mitoses=of_slide.mitoses,
+                    non_mitoses=of_slide.non_mitoses,
                 )
                 hpfs.append(hpf)
     if not hpfs:
@@ -65,15 +65,18 @@ def read_labels(path: Path) -> dict[str, Labels]:
     except sqlite3.Error as error:
         raise DataSetError(f"{path} is no SlideRunner database: {error}") from error
     labels = {str(name): Labels() for (name,) in slides}
-    for uid, slide, known, name, label, x, y, numbers in rows:
+    for uid, slide, known, name, agreed, label, x, y, numbers in rows:
         if known is None:
             raise DataSetError(f"{path}, Annotations {uid}: there is no slide {slide}")
+        if agreed is not None and label is None:
+            raise DataSetError(f"{path}, Annotations {uid}: there is no class {agreed}")
         if not numbers:
             raise DataSetError(f"{path}, Annotations_coordinates of annotation {uid}: no numbers x and y")
         kind = kind_of(str(label or ""))
         of_slide = labels[str(name)]
         if kind is not None:
-            (of_slide.mitoses if kind else of_slide.non_mitoses).append((float(x), float(y)))
+            found = Label(float(x), float(y), f"{path}, Annotations {uid}")
+            (of_slide.mitoses if kind else of_slide.non_mitoses).append(found)
     return labels
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detector.datasets.frames import read_frame
+from detector.datasets.frames import Label, read_frame
 from detector.datasets.rows import find_image, read_rows
 from detector.errors import DataSetError
-from detector.hpf import Hpf, Points, points
+from detector.hpf import Hpf
 
 LAYOUT = "TUPAC16 (mitoses_ground_truth/01/01.csv with images 01/01.tif)"
 MPP = 0.25
@@ -35,17 +35,14 @@ def read(folder: Path) -> list[Hpf]:
         if image is None:
             continue  # the images come in several parts, and one may do with some of them
         others = folder / "nonmitoses_ground_truth" / case / table.name
-        non_mitoses = read_labels(others) if others.exists() else points()
+        non_mitoses = read_labels(others) if others.exists() else []
         mitoses = read_labels(table)
-        hpf = read_frame(
-            image, labels=table, case=case, source="TUPAC16", mpp=MPP, mitoses=mitoses, non_mitoses=non_mitoses
-        )
-        hpfs.append(hpf)
+        hpfs.append(read_frame(image, case=case, source="TUPAC16", mpp=MPP, mitoses=mitoses, non_mitoses=non_mitoses))
     if not hpfs:
         raise DataSetError(f"{folder} has labels of {len(tables)} frames but none of their images (01/01.tif)")
     return hpfs
 
 
-def read_labels(path: Path) -> Points:
-    """(x, y) of one csv file, whose rows are `y,x`. Raises DataSetError."""
-    return points((row[1], row[0]) for row in read_rows(path, "y,x"))
+def read_labels(path: Path) -> list[Label]:
+    """The labels of one csv file, whose rows are `y,x`. Raises DataSetError."""
+    return [Label(x, y, where) for y, x, where in read_rows(path, "y,x")]

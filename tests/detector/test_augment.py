@@ -206,3 +206,12 @@ def test_a_stain_change_of_a_frame_of_one_colour_is_a_shift():
     scale, shift = stain_change(LabStatistics((10.0, 20.0, 30.0), (0.0, 0.0, 0.0)), OTHER)
     assert scale.tolist() == [1, 1, 1]
     assert shift.tolist() == [160, 130, 85]
+
+
+def test_contrast_is_transferred_from_another_hpf_and_never_from_its_own():
+    own, other = lab_statistics([draw_tissue(60, 60)]), OTHER
+    transfer, rng = replace(PLAIN, contrast_transfer=1.0), np.random.default_rng(1)
+    drawn = draw_variations(np.zeros((200, 2)), [own] * 200, [own, other], transfer, rng)
+    assert drawn.restained.all()
+    np.testing.assert_allclose(drawn.stain_shift, np.tile(stain_change(own, other)[1], (200, 1)))
+    assert not draw_variations(np.zeros((9, 2)), [own] * 9, [own, own], transfer, rng).restained.any()

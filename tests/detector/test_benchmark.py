@@ -1,26 +1,33 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from detector.__main__ import main
 from detector.benchmark import Figure, greedy_loop, plain_recipe, training_over_plain
-from detector.checkpoint import save_weights
+from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights
+from detector.datasets import read_dataset
 from detector.detect import Scorer, detect
+from detector.metrics import match
 from detector.network import ResNet12
 from detector.nms import suppress
-from detector.slide import ArrayFrame
+from detector.slide import ArrayFrame, open_slide
 from detector.slide.drawn import draw_slide
+from detector.windows import glass_windows
 from tests.drawing import draw_tissue
+
+REAL = Path(os.environ["MITOSCOPE_DATA"]) if os.environ.get("MITOSCOPE_DATA") else None
 
 
 def test_the_plain_recipe_of_the_paper_gives_our_detections(network):
     frame = ArrayFrame(draw_tissue(1100, 900, mitoses=[(300, 300), (500, 700)]))
     ours = detect(Scorer(network, device="cpu", precision="fp32"), frame, min_score=0.2)
-    plain = plain_recipe(network, frame, 0.2)
+    plain = plain_recipe(network, frame, 0.2, glass_windows(frame))
     assert len(ours.xy) > 20
     np.testing.assert_allclose(ours.scores, plain.scores, atol=1e-5)
     # Scores that are equal to rounding may change places.
@@ -28,6 +35,24 @@ def test_the_plain_recipe_of_the_paper_gives_our_detections(network):
     assert apart.shape[0] == apart.shape[1]
     assert apart.min(axis=0).max() < 1e-3
     assert apart.min(axis=1).max() < 1e-3
+
+
+@pytest.mark.skipif(REAL is None, reason="MITOSCOPE_DATA does not name the folder of real data")
+def test_on_real_tissue_the_shipped_detector_finds_what_the_plain_recipe_finds():
+    (held_out,) = (case for case in read_dataset(REAL / "mitos12") if case.name == "A04")
+    richest = sorted(held_out.hpfs, key=lambda hpf: -len(hpf.mitoses))
+    frames = [hpf.frame() for hpf in richest[:2]]
+    with open_slide(REAL / "slides" / "canine_mammary_region.tif") as slide:
+        frames.append(ArrayFrame(slide.read(0, 0, 2500, 2048, 1536)))  # from glass over the rim into tissue
+    network, _ = load_weights(SHIPPED_WEIGHTS)
+    scorer, found = Scorer(network, coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu", precision="fp32"), 0
+    for frame in frames:
+        ours = detect(scorer, frame, min_score=0.5)
+        plain = plain_recipe(network, frame, 0.2, glass_windows(frame)).at_least(0.5)
+        found += len(plain.xy)
+        assert len(ours.xy) == len(plain.xy) == match(ours.xy, ours.scores, plain.xy, 0.1).sum()
+        np.testing.assert_allclose(np.sort(ours.scores), np.sort(plain.scores), atol=1e-4)
+    assert found >= 5
 
 
 def test_the_plain_loop_keeps_the_points_that_ours_keeps():

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import paper, windows
+from detector import paper
 from detector.cascade import _alike, _grown, _size, look_closer
 from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights, sha256_of
 from detector.datasets import read_dataset
@@ -117,7 +117,7 @@ def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
 
 
 def test_side_by_side_the_same_is_found_as_one_after_another(pair, monkeypatch):
-    monkeypatch.setattr(windows, "RECTANGLE_WINDOWS", 1)
+    monkeypatch.setattr(paper, "RECTANGLE_WINDOWS", 1)
     fine, coarse = pair
     frame = ArrayFrame(draw_tissue(1700, 1200, seed=4))
     scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.datasets import read_dataset
-from detector.datasets.frames import read_frame, read_mitosis_free
+from detector.datasets.frames import Label, read_frame, read_mitosis_free
 from detector.errors import DataSetError
-from detector.hpf import Case, points, split_by_case, validation_cases
+from detector.hpf import Case, split_by_case, validation_cases
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue, write_pyramid
 
 BLOB = "10,20,11,20,12,20,10,21,11,21,12,21,10,22,11,22,12,22"
@@ -89,7 +89,7 @@ def test_a_broken_row_of_mitos12_is_named_by_file_and_line(tmp_path, text, reaso
 def test_a_label_outside_of_its_frame_is_refused(tmp_path):
     read_dataset(mitos12(tmp_path, {"A00_01": "139,129"}))
     for text in ("140,20", "20,130"):
-        with pytest.raises(DataSetError, match=r"A00_01\.csv: the label at \(\S+, \S+\) lies outside of A00_01\.png"):
+        with pytest.raises(DataSetError, match=r"A00_01\.csv, line 1: the label at .* lies outside of A00_01\.png"):
             read_dataset(mitos12(tmp_path, {"A00_01": text}))
 
 
@@ -111,11 +111,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 
 def test_a_frame_of_another_resolution_is_resampled_with_its_labels(tmp_path):
     Image.fromarray(draw_tissue(90, 70, mitoses=[(60, 30)])).save(tmp_path / "frame.png")
-    mitoses, look_alikes = points([(60, 30)]), points([(10, 20)])
+    mitoses, look_alikes = [Label(60, 30, "line 1")], [Label(10, 20, "line 2")]
     hpf = read_frame(
-        tmp_path / "frame.png", labels=tmp_path / "frame.csv", case="A", source="drawn", mpp=0.5,
-        mitoses=mitoses, non_mitoses=look_alikes,
-    )  # fmt: skip
+        tmp_path / "frame.png", case="A", source="drawn", mpp=0.5, mitoses=mitoses, non_mitoses=look_alikes
+    )
     assert (hpf.image.shape, hpf.mpp) == ((140, 180, 3), 0.25)
     assert (hpf.mitoses.tolist(), hpf.non_mitoses.tolist()) == ([[120, 60]], [[20, 40]])
     assert hpf.image[58:62, 118:122].mean() < 90

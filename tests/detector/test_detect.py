@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import paper, windows
+from detector import paper
 from detector.detect import Cancelled, Cells, Scorer, detect, halves, place, scan, score_ahead
 from detector.errors import SlideError
 from detector.slide import ArrayFrame, WorkingFrame, open_slide
@@ -220,7 +220,7 @@ def test_what_a_read_raises_is_raised_in_its_turn_and_the_threads_are_given_back
 
 
 def test_a_slide_is_scored_without_a_warning(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "RECTANGLE_WINDOWS", 1)
+    monkeypatch.setattr(paper, "RECTANGLE_WINDOWS", 1)
     path = write_pyramid(tmp_path / "slide.tif", draw_tissue(1300, 1300), mpp=0.25, downsamples=(1,))
     torch.set_warn_always(True)
     try:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector import paper
 from detector.hpf import cases_of, points
-from detector.judge import FEWEST_CASES, FreeSlide, judge, more_alarms, verdict
+from detector.judge import FreeSlide, judge, more_alarms, verdict
 from detector.metrics import Evaluation, Judged, paired_intervals
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.pyramid import write_pyramid
@@ -17,7 +18,7 @@ from tests.drawing import DarkScorer, draw_hpf, draw_tissue
 
 CASES = cases_of(
     [
-        *(draw_hpf(f"A0{i}_00", seed=i, mitoses=[(100 + 5 * i, 90), (220, 200)]) for i in range(FEWEST_CASES)),
+        *(draw_hpf(f"A0{i}_00", seed=i, mitoses=[(100 + 5 * i, 90), (220, 200)]) for i in range(paper.FEWEST_CASES)),
         draw_hpf("A00_01", seed=9, mitoses=[]),
     ]
 )
@@ -36,7 +37,7 @@ def test_what_finds_the_mitoses_is_better_than_what_finds_none_and_the_other_way
     assert result["difference"]["max_f1"][1] > 0
     assert (result["candidate"]["max_f1"], result["active"]["f1_at_0.5"]) == (1.0, 0.0)
     right = [one for one in differences if one.right]
-    assert len(right) == 2 * FEWEST_CASES
+    assert len(right) == 2 * paper.FEWEST_CASES
     assert {one.by for one in differences} == {"candidate"}
     assert right[0].crop.shape == (128, 128, 3)
     assert np.mean(right[0].crop[56:72, 56:72]) < 130, "the crop shows the dark figure in its middle"
@@ -51,7 +52,7 @@ def test_the_same_detector_is_neither_and_differs_nowhere():
 
 
 def test_too_few_cases_cannot_tell_however_clear_it_looks():
-    result, _ = judge(DarkScorer(), Blind(), CASES[: FEWEST_CASES - 1])
+    result, _ = judge(DarkScorer(), Blind(), CASES[: paper.FEWEST_CASES - 1])
     assert result["verdict"] == "cannot tell"
     assert "fewer than" in result["why"]
 
@@ -112,7 +113,7 @@ MORE, EVEN, FEWER = (6, 0), (7, 5), (0, 6)
     ],
 )
 def test_the_rule(f1, max_f1, alone, said):
-    assert verdict({"f1": f1, "max_f1": max_f1}, FEWEST_CASES, alone)[0] == said
+    assert verdict({"f1": f1, "max_f1": max_f1}, paper.FEWEST_CASES, alone)[0] == said
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,8 @@ def test_the_categories_of_midog_are_read_by_their_names(tmp_path):
         ("UPDATE Annotations_coordinates SET coordinateX = '7 px' WHERE annoId = 5", "annotation 5: no numbers"),
         ("DELETE FROM Annotations_coordinates WHERE annoId = 5", "annotation 5: no numbers"),
         ("UPDATE Annotations SET slide = 9 WHERE uid = 5", "Annotations 5: there is no slide 9"),
+        ("UPDATE Annotations SET agreedClass = 77 WHERE uid = 5", "Annotations 5: there is no class 77"),
+        ("UPDATE Annotations SET slide = 9, deleted = NULL WHERE uid = 5", "Annotations 5: there is no slide 9"),
     ],
 )
 def test_a_broken_row_of_a_slide_runner_database_is_named(tmp_path, change, why):
@@ -190,7 +192,10 @@ def test_a_qupath_file_may_have_dots_in_its_name(tmp_path):
         (make_qupath, "one.geojson", '{"features": 3}', "one.geojson"),
         (make_qupath, "one.geojson", json.dumps([QUPATH[0], feature("Mitosis", "Point", [])]), r"features\[1\]"),
         (make_qupath, "one.geojson", json.dumps([feature("Mitosis", "Point", [float("nan"), 1])]), r"features\[0\]"),
-        (make_tupac16, "mitoses_ground_truth/01/01.csv", "500,500\n", r"01\.csv: the label .* lies outside"),
+        (make_tupac16, "mitoses_ground_truth/01/01.csv", "5,5\n500,500\n", r"/mitoses\S*01\.csv, line 2: .* outside"),
+        (make_tupac16, "nonmitoses_ground_truth/01/01.csv", "\n9,500\n", r"nonmitoses\S*01\.csv, line 2: .* outside"),
+        (make_mitos_atypia14, "A03/mitosis/A03_00Aa_not_mitosis.csv", "1,999,0", "not_mitosis.csv, line 1: .* outside"),
+        (make_qupath, "one.geojson", json.dumps([QUPATH[0], feature("Mitosis", "Point", [9e5, 1])]), r"features\[1\]"),
         (make_tupac16, "mitoses_ground_truth/01/01.csv", "10,,0.8\n", "line 1"),
         (make_mitos_atypia14, "A03/mitosis/A03_00Aa_mitosis.csv", ",10,20\n", "line 1"),
         (make_qupath, "one.geojson", json.dumps([feature("Mitosis", "Point", ["a", "b"])]), r"features\[0\]"),
@@ -199,6 +204,7 @@ def test_a_qupath_file_may_have_dots_in_its_name(tmp_path):
         (make_midog, "MIDOG.json", midog_of(bbox="1234"), r"annotations\[0\]"),
         (make_midog, "MIDOG.json", midog_of(bbox=[10**400, 1, 2, 3]), r"annotations\[0\]"),
         (make_midog, "MIDOG.json", midog_of(categories=[{"id": 1, "name": "cell"}]), r"categories\[0\]"),
+        (make_midog, "MIDOG.json", midog_of(categories=5), "categories must be a list"),
     ],
 )
 def test_what_is_broken_is_named(make, broken, content, named, tmp_path):
@@ -252,15 +258,26 @@ def test_classes_are_told_by_their_names(label, kind):
 def test_real_label_files():
     assert REAL is not None
     all_of = {p: tupac16.read_labels(p) for p in (REAL / "tupac16/mitoses_ground_truth").glob("*/*.csv")}
-    assert len(all_of) > 50 and all(found.shape[1] == 2 for found in all_of.values())
-    assert tupac16.read_labels(REAL / "tupac16/mitoses_ground_truth/01/02.csv").tolist()[0] == [1229, 514]
-    assert mitos_atypia14.read_labels(REAL / "mitos_atypia14/A03_00Aa_mitosis.csv").tolist() == [[1094, 1223]]
+    assert len(all_of) > 50
+    assert tupac16.read_labels(REAL / "tupac16/mitoses_ground_truth/01/02.csv")[0][:2] == (1229, 514)
+    (only,) = mitos_atypia14.read_labels(REAL / "mitos_atypia14/A03_00Aa_mitosis.csv")
+    assert only[:2] == (1094, 1223) and only.where.endswith("A03_00Aa_mitosis.csv, line 1")
     assert len(mitos_atypia14.read_labels(REAL / "mitos_atypia14/A03_03Ac_not_mitosis.csv")) >= 3
     first, plus = (midog.read_labels(REAL / "midog" / name) for name in ("MIDOG.json", "MIDOG++.json"))
     assert (len(first), len(plus)) == (150, 503), "the 50 unlabelled images are left out"
-    assert first["001.tiff"].non_mitoses[0] == (4361, 371) and plus["553.tiff"].tumour == "human melanoma"
+    assert first["001.tiff"].non_mitoses[0][:2] == (4361, 371) and plus["553.tiff"].tumour == "human melanoma"
     runner = slide_runner.read_labels(REAL / "slide_runner/MIDOG_HamamatsuXR.sqlite")
     counts = [sum(len(getattr(labels, kind)) for labels in runner.values()) for kind in ("mitoses", "non_mitoses")]
     assert (len(runner), counts) == (50, [451, 724])
     stitched = slide_runner.read_labels(REAL / "slide_runner/TUPAC_stitched.sqlite")
     assert sum(len(labels.mitoses) for labels in stitched.values()) == 1552
+
+
+def test_patients_whom_two_data_sets_call_alike_stay_two(tmp_path):
+    make_tupac16(tmp_path / "tupac")
+    make_mitos_atypia14(tmp_path / "atypia")
+    for folder in ("mitoses_ground_truth", "nonmitoses_ground_truth", "mitoses_image_data_part_1"):
+        (tmp_path / "tupac" / folder / "01").rename(tmp_path / "tupac" / folder / "03")
+    alone = [[case.name for case in read_dataset(tmp_path / name)] for name in ("tupac", "atypia")]
+    assert alone == [["03"], ["03"]]
+    assert [case.name for case in read_dataset(tmp_path)] == ["atypia/03", "tupac/03"]

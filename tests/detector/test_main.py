@@ -122,7 +122,6 @@ def test_bad_input_ends_with_one_sentence(run, frame, tmp_path):
     (tmp_path / "notes.svs").write_text("no slide")
     assert_one_sentence(run("detect", tmp_path / "notes.svs", "--mpp", "0.25"), "notes.svs: It is neither a slide")
     assert_one_sentence(run("detect", tmp_path / "none.svs", "--mpp", "0.25"), "none.svs: There is no such file")
-    assert_one_sentence(run("detect", frame, "--out", tmp_path / "none" / "out.json", "--mpp", "1"), "none/out.json")
     assert_one_sentence(run("evaluate", tmp_path, "--out", tmp_path / "out.json"), "holds no data set")
 
 
@@ -227,10 +226,38 @@ def test_bad_input_is_one_line_without_the_warnings_of_libraries(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_file_that_cannot_be_written_is_named(run, frame, tmp_path):
-    status, _, error = run("detect", frame, "--mpp", "0.25", "--out", tmp_path / "nowhere" / "x.json")
-    assert status == 2
-    assert error == f"detector: {tmp_path / 'nowhere' / 'x.json'}: No such file or directory\n"
+def test_a_file_that_cannot_be_written_is_named(run, frame, tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        run("detect", frame, "--mpp", "0.25", "--out", tmp_path / "nowhere" / "x.json")
+    assert left.value.code == 2
+    assert "nowhere/x.json cannot be written" in capsys.readouterr().err
+
+
+def test_nothing_is_lost_where_detect_cannot_write_what_it_was_asked_for(run, frame, tmp_path):
+    before = frame.read_bytes()
+    status, _, error = run("detect", frame, "--mpp", "0.25", "--out", frame)
+    assert (status, frame.read_bytes() == before) == (2, True)
+    assert "give --out another name" in error
+    (tmp_path / "keep.json").write_text("{}")
+    assert run("detect", tmp_path / "none.png", "--out", tmp_path / "keep.json")[0] == 2
+    assert (tmp_path / "keep.json").read_text() == "{}"
+    status, _, error = run("detect", frame, tmp_path / "none.png", "--mpp", "0.25", "--out", tmp_path / "keep.json")
+    assert (status, len((tmp_path / "keep.json").read_text().splitlines())) == (2, 1)
+
+
+def test_evaluate_tells_sources_apart(run, tmp_path):
+    folder = dataset(tmp_path / "mitos", ["A00_00", "A01_00"])
+    assert run("evaluate", folder, "--out", tmp_path / "out.json")[0] == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert set(result["by_source"]) == {"MITOS12"} and result["by_source"]["MITOS12"]["mitoses"] == 4
+
+
+@pytest.mark.parametrize("agreement", ["0", "1", "nan"])
+def test_an_agreement_that_is_none_is_refused_before_the_work(tmp_path, capsys, agreement):
+    with pytest.raises(SystemExit) as left:
+        main(["reproduce", str(tmp_path), "--out", str(tmp_path / "out"), "--agreement", agreement])
+    assert left.value.code == 2
+    assert "--agreement" in capsys.readouterr().err
 
 
 def test_the_cascade_is_measured_on_frames_that_are_named(run):

@@ -52,9 +52,16 @@ def test_a_cosine_falls_from_the_first_rate_to_the_last_after_a_warm_up():
 
 
 def test_a_toml_file_changes_its_fields_and_leaves_the_papers(tmp_path):
-    plan = read_plan(written(tmp_path, "learning_rate_steps = [[7, 1e-3]]\n[augmentation]\nblur = 0.25\n"))
+    own = "learning_rate_steps = [[7, 1e-3]]\nhard_negatives_at = [6]\n[augmentation]\nblur = 0.25\n"
+    plan = read_plan(written(tmp_path, own))
     assert (plan.name, plan.iterations) == ("own", 7)
     assert (plan.augmentation.blur, plan.augmentation.shift) == (0.25, paper.JITTER_PIXELS)
+
+
+@pytest.mark.parametrize("dates", ["", "hard_negatives_at = [3, 7]"])
+def test_hard_negatives_that_would_never_be_mined_are_refused(tmp_path, dates):
+    with pytest.raises(PlanError, match="hard_negatives_at (30000|7) is not before the end, iteration 7"):
+        read_plan(written(tmp_path, f"learning_rate_steps = [[7, 1e-3]]\n{dates}\n"))
 
 
 def test_every_field_can_be_given_in_a_toml_file(tmp_path):

@@ -282,3 +282,12 @@ def test_a_training_is_not_written_over(tmp_path, uninterrupted):
     shutil.copytree(uninterrupted.parent, tmp_path / "run")
     with pytest.raises(PlanError, match="holds a training already"):
         train(tmp_path / "run")
+
+
+def test_labelled_look_alikes_are_hard_negatives_whatever_the_model_says(tmp_path):
+    sure = replace(PLAN, hard_min_score=0.999, learning_rate_steps=((2, 1e-3),), hard_negatives_at=(1,))
+    places = np.array([(60.0, 210.0), (150.0, 60.0), (102.0, 92.0)])  # the last is on a mitosis
+    (hpf,) = TRAIN[0].hpfs
+    labelled = replace(TRAIN[0], hpfs=(replace(hpf, non_mitoses=places),))
+    paths = [train(tmp_path / str(n), sure, [case]) for n, case in enumerate([TRAIN[0], labelled])]
+    assert [load_weights(path)[1]["bg_hard"] for path in paths] == [0, 2]

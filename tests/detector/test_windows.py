@@ -158,7 +158,7 @@ def test_one_dark_cell_at_the_rim_of_glass_keeps_its_window():
 
 @pytest.mark.parametrize("side", [1, 2])
 def test_stitched_windows_are_the_map_of_the_whole_image(network, monkeypatch, side):
-    monkeypatch.setattr(windows, "RECTANGLE_WINDOWS", side)
+    monkeypatch.setattr(paper, "RECTANGLE_WINDOWS", side)
     image = draw_tissue(950, 820)
     frame = ArrayFrame(image)
     plan = plan_windows(frame)

@@ -190,7 +190,8 @@ def test_labels_that_qupath_wrote_are_read_by_the_detector_too(slide, get, tmp_p
     path = tmp_path / "s.geojson"
     path.write_bytes(get(slide, "geojson").content)
     labels = read_labels(path)
-    assert (labels.mitoses, labels.non_mitoses) == ([(1500.125, 1100)], [(800, 500)])
+    assert [one[:2] for one in labels.mitoses] == [(1500.125, 1100)]
+    assert [one[:2] for one in labels.non_mitoses] == [(800, 500)]
 
 
 def test_midog_counts_in_mm(slide, get):
