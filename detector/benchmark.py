@@ -108,6 +108,8 @@ class Bench:
         figures: Figures = {}
         with tempfile.TemporaryDirectory() as folder:
             path = self.slide or Path(folder) / "slide.tif"
+            if self.slide is not None:
+                open_slide(self.slide).close()  # says what is wrong with a file that is none
             if self.slide is not None and openslide.OpenSlide.detect_format(path) is None:
                 raise SlideError("It is no slide that OpenSlide opens; speed is measured on such a one.", path)
             if self.slide is None and {"slide", "reading"} & set(parts):

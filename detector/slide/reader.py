@@ -155,6 +155,8 @@ def open_slide(path: Path, cache: openslide.OpenSlideCache | None = None) -> Sli
         raise SlideError("There is no such file.", path)
     if path.is_dir():
         raise SlideError("This is a folder; give a file in it.", path)
+    if not path.is_file():
+        raise SlideError("This is no regular file; give a slide or an image.", path)
     try:
         vendor = openslide.OpenSlide.detect_format(path)
     except OSError as error:
@@ -174,6 +176,7 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
             image = Image.open(path, formats=FLAT_FORMATS)
             _check_flat(image, path)
             kind = str(image.format)
+            getattr(image, "n_frames", 1)  # goes to the last page of a TIFF, which is missing where it was cut off
             mpp = _tiff_mpp(image) if kind == "TIFF" else None
             rgb = ImageOps.exif_transpose(image)
             if rgb.mode in {"RGBA", "LA", "P"}:
@@ -185,7 +188,7 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
         raise SlideError(_unknown(path), path) from None
     except Image.DecompressionBombError:
         raise SlideError("It says that it has more pixels than any image that can be read.", path) from None
-    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+    except (OSError, SyntaxError, TypeError, ValueError, MemoryError) as error:
         raise SlideError(f"It is damaged or cut off ({error or type(error).__name__}).", path) from error
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 
@@ -138,6 +139,19 @@ def test_a_flat_image_that_was_cut_off_is_refused(tmp_path, suffix, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     assert "cut off" in refusal(path)
+
+
+def test_a_tiff_whose_last_pages_are_missing_is_refused(tmp_path):
+    page = Image.fromarray(draw_tissue(300, 280))
+    page.save(tmp_path / "pages.tif", save_all=True, append_images=[page, page])
+    data = (tmp_path / "pages.tif").read_bytes()
+    (tmp_path / "pages.tif").write_bytes(data[: len(data) // 2])  # the first page is whole
+    assert "damaged or cut off" in refusal(tmp_path / "pages.tif")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.svs")
+    assert "no regular file" in refusal(tmp_path / "pipe.svs")
 
 
 @given(data=st.data())
