@@ -279,9 +279,12 @@ class _Training:
             card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))
         coarse = load_coarse(self.parent) if self.parent is not None else None
         if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
-            trust(coarse, known(network, self.train))
+            frames = known(network, self.train)
+            trust(coarse, frames)
             scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
-            kept = compare(scorer, known(network, self.validation))
-            card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": {"held_out": asdict(kept)}}
+            kept = {"data": asdict(compare(scorer, frames))}
+            if self.validation:
+                kept["held_out"] = asdict(compare(scorer, known(network, self.validation)))
+            card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": kept}
         save_weights(network, path, card, coarse=coarse)
         return path

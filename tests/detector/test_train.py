@@ -208,8 +208,9 @@ def test_the_coarse_network_of_a_parent_goes_on_with_what_was_trained_from_it(tm
     path = train(tmp_path, PLAN, parent=tmp_path / "parent.safetensors")
     coarse, card = load_coarse(path), load_weights(path)[1]
     assert coarse is not None and coarse.widths == (2,) * 6
-    assert card["coarse"]["plan"] == {"name": "distil"} and set(card["coarse"]["kept"]) == {"held_out"}
+    assert card["coarse"]["plan"] == {"name": "distil"} and set(card["coarse"]["kept"]) == {"data", "held_out"}
     assert set(card["coarse"]["kept"]["held_out"]) >= {"at_half", "lost_at_half", "looked_at"}
+    assert card["coarse"]["kept"]["data"]["lost_at_half"] == 0
 
 
 def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupted):
