@@ -367,7 +367,7 @@ def _average_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _average(options: argparse.Namespace) -> None:
-    _, held_out = split_by_case(read_dataset(options.dataset), _names(options.held_out))
+    _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
     path = average_weights(options.weights, held_out, options.out)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 

@@ -11,8 +11,8 @@ import torch
 from detector.checkpoint import load_weights, refuse_learnt_from, save_weights
 from detector.detect import Scorer
 from detector.errors import WeightsError
-from detector.evaluate import evaluate, summary
-from detector.hpf import Case, describe
+from detector.evaluate import on_held_out
+from detector.hpf import Case
 from detector.version import code_version
 
 _OF_ONE = ("name", "sha256", "iterations", "calibration")  # what the card keeps of each
@@ -42,15 +42,14 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
     card: dict[str, Any] = {
-        **{key: value for key, value in last.items() if key != "coarse"},
+        **{key: value for key, value in last.items() if key not in {"coarse", "metrics"}},
         "name": out.stem,
         "code_version": code_version(),
         "average_of": [
             {key: one.get(key) for key in _OF_ONE} | {"plan": (one.get("plan") or {}).get("name")} for _, one in loaded
         ],
-        "held_out": describe(held_out),
         "calibration": None,
-        "metrics": summary(evaluate(Scorer(network, precision="fp32"), held_out)),
+        **on_held_out(Scorer(network, precision="fp32"), held_out),
     }
     save_weights(network, out, card)
     return out

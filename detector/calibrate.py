@@ -13,8 +13,8 @@ import torch
 from detector import paper
 from detector.checkpoint import load_coarse, load_weights, refuse_learnt_from, save_weights
 from detector.detect import Scorer, logit
-from detector.evaluate import evaluate, summary
-from detector.hpf import Case, describe
+from detector.evaluate import evaluate, on_held_out
+from detector.hpf import Case
 from detector.network import ResNet12
 from detector.pointing import compare, known, trust
 
@@ -50,12 +50,9 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
     refuse_learnt_from(weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
     network, card = load_weights(weights)
-    card["name"] = out.stem
-    card["calibration"] = calibrate(network, cases)
-    card["held_out"] = describe(held_out)
     card.pop("metrics", None)
-    if held_out:
-        card["metrics"] = summary(evaluate(Scorer(network, precision="fp32"), held_out))
+    card |= {"name": out.stem, "calibration": calibrate(network, cases)}
+    card |= on_held_out(Scorer(network, precision="fp32"), held_out)
     coarse = load_coarse(weights)
     if coarse is not None:
         frames = known(network, cases)

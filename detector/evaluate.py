@@ -9,7 +9,7 @@ import numpy as np
 
 from detector import paper
 from detector.detect import Scorer, detect
-from detector.hpf import Case
+from detector.hpf import Case, describe
 from detector.metrics import Evaluation, Judged, match
 
 
@@ -52,6 +52,12 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         "f1_case_mean": round(float(np.mean(values)), 4) if values else None,
         "f1_case_deviation": round(float(np.std(values)), 4) if values else None,
     }
+
+
+def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> dict[str, Any]:
+    """What a card says of the cases that weights have not learnt from; no metrics where there is none."""
+    measured = {"metrics": summary(evaluate(scorer, held_out))} if held_out else {}
+    return {"held_out": describe(held_out), **measured}
 
 
 def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -133,6 +133,5 @@ def cases_learnt(card: dict[str, Any]) -> set[str]:
     Cards from before `cases_learnt` was kept go one parent back, and name three of many cases.
     """
     parts = [*(card.get("data") or []), *((card.get("parent") or {}).get("data") or [])]
-    return {*(card.get("cases_learnt") or []), *(name for part in parts for name in part.get("case_names") or [])} - {
-        "..."
-    }
+    named = {name for part in parts for name in part.get("case_names") or []} - {"..."}
+    return named | set(card.get("cases_learnt") or [])

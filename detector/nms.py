@@ -27,7 +27,7 @@ def suppress(xy: NDArray[np.float64], logits: NDArray[np.float64], radius: float
     by_rank = np.argsort(-logits[by_place], kind="stable")
     rank = np.empty(count, dtype=np.intp)
     rank[by_rank] = np.arange(count)
-    # A tree of neighbours that follow each other, cut in the middle and not at the median, is built four times as fast.
+    # A tree of points in order of place, cut in the middle and not at the median, is built three times as fast.
     pairs = rank[cKDTree(xy[by_place], balanced_tree=False).query_pairs(radius, output_type="ndarray")]
     better, worse = pairs.min(axis=1), pairs.max(axis=1)  # of each pair, by rank
     undecided = np.ones(count, dtype=bool)

@@ -27,7 +27,7 @@ from detector.checkpoint import load_coarse, load_weights, read_card, save_weigh
 from detector.curve import Curve
 from detector.detect import Cancelled, Scorer, detect, device_called, has_bf16
 from detector.errors import DataSetError, PlanError
-from detector.evaluate import evaluate, summary
+from detector.evaluate import evaluate, on_held_out, summary
 from detector.hpf import Case, Hpf, cases_learnt, describe
 from detector.learner import Learner, fingerprint, mean_loss, whole_iteration
 from detector.network import ResNet12
@@ -72,13 +72,19 @@ def is_trained(out: Path, train: Sequence[Case], plan: Plan, parent: Path | None
     """
     if not (out / WEIGHTS).exists():
         return False
-    card, begun = read_card(out / WEIGHTS), read_card(parent) if parent is not None else {}
-    if begun:
-        plan = replace(plan, widths=tuple(begun["widths"]))
-    wanted = json.loads(json.dumps([plan.as_dict(), describe(train), begun.get("sha256")]))
+    card, begun = read_card(out / WEIGHTS), None
+    if parent is not None:
+        network, of_parent = load_weights(parent)
+        plan, begun = _of_its_network(plan, network), of_parent["sha256"]
+    wanted = json.loads(json.dumps([plan.as_dict(), describe(train), begun]))
     if [card.get("plan"), card.get("data"), (card.get("parent") or {}).get("sha256")] != wanted:
         raise PlanError(f"{out} holds weights of another plan, other data or another parent; choose another --out")
     return True
+
+
+def _of_its_network(plan: Plan, network: ResNet12) -> Plan:
+    """The plan of a training that begins with a network, which keeps its widths and its padding."""
+    return replace(plan, widths=network.widths, padded=network.padded)
 
 
 @dataclass
@@ -111,7 +117,7 @@ class _Training:
         self.learnt_before: set[str] = set()
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
-            self.plan = replace(self.plan, widths=self.network.widths, padded=self.network.padded)
+            self.plan = _of_its_network(self.plan, self.network)
             self.learnt_before = cases_learnt(card)
             keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan", "held_out", "metrics", "calibration")
             self.lineage = {"parent": {key: card.get(key) for key in keys}}
@@ -272,19 +278,18 @@ class _Training:
             "cases_learnt": sorted({case.name for case in self.train} | self.learnt_before),
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
-            "held_out": describe(self.validation),
             "calibration": calibration,
+            **on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation),
         }
-        if self.validation:
-            card["metrics"] = summary(evaluate(Scorer(network, device=self.device, precision="fp32"), self.validation))
         coarse = load_coarse(self.parent) if self.parent is not None else None
         if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
             frames = known(network, self.train)
             trust(coarse, frames)
             scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
-            kept = {"data": asdict(compare(scorer, frames))}
             if self.validation:
-                kept["held_out"] = asdict(compare(scorer, known(network, self.validation)))
+                kept = {"held_out": asdict(compare(scorer, known(network, self.validation)))}
+            else:
+                kept = {"data": asdict(compare(scorer, frames))}
             card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": kept}
         save_weights(network, path, card, coarse=coarse)
         return path

@@ -15,7 +15,7 @@ from detector.errors import DataSetError, PlanError, WeightsError
 from detector.hpf import Case, cases_of
 from detector.network import ResNet12
 from detector.plans import Plan
-from detector.train import train_final_model, train_initial_model
+from detector.train import is_trained, train_final_model, train_initial_model
 from tests.drawing import draw_hpf
 
 PLAN = Plan(
@@ -208,9 +208,11 @@ def test_the_coarse_network_of_a_parent_goes_on_with_what_was_trained_from_it(tm
     path = train(tmp_path, PLAN, parent=tmp_path / "parent.safetensors")
     coarse, card = load_coarse(path), load_weights(path)[1]
     assert coarse is not None and coarse.widths == (2,) * 6
-    assert card["coarse"]["plan"] == {"name": "distil"} and set(card["coarse"]["kept"]) == {"data", "held_out"}
+    assert card["coarse"]["plan"] == {"name": "distil"} and set(card["coarse"]["kept"]) == {"held_out"}
     assert set(card["coarse"]["kept"]["held_out"]) >= {"at_half", "lost_at_half", "looked_at"}
-    assert card["coarse"]["kept"]["data"]["lost_at_half"] == 0
+    path = train_initial_model(TRAIN, (), PLAN, tmp_path / "all", parent=tmp_path / "parent.safetensors", **CPU)
+    kept = load_weights(path)[1]["coarse"]["kept"]
+    assert set(kept) == {"data"} and kept["data"]["lost_at_half"] == 0
 
 
 def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupted):
@@ -292,3 +294,14 @@ def test_labelled_look_alikes_are_hard_negatives_whatever_the_model_says(tmp_pat
     labelled = replace(TRAIN[0], hpfs=(replace(hpf, non_mitoses=places),))
     paths = [train(tmp_path / str(n), sure, [case]) for n, case in enumerate([TRAIN[0], labelled])]
     assert [load_weights(path)[1]["bg_hard"] for path in paths] == [0, 2]
+
+
+def test_a_finished_training_is_known_by_its_card_whatever_its_parent_looks_like(tmp_path):
+    parent = tmp_path / "padded.safetensors"
+    save_weights(ResNet12((2,) * 6, padded=True), parent, {})
+    short = replace(PLAN, learning_rate_steps=((1, 1e-3),), hard_negatives_at=())
+    assert not is_trained(tmp_path / "run", TRAIN, short, parent)
+    train_initial_model(TRAIN, (), short, tmp_path / "run", parent=parent, **CPU)
+    assert is_trained(tmp_path / "run", TRAIN, short, parent)
+    with pytest.raises(PlanError, match="another parent"):
+        is_trained(tmp_path / "run", TRAIN, short, None)
