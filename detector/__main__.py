@@ -261,7 +261,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
 
 def _course_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
     parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help=parent)
-    parser.add_argument("--compile", action="store_true", help="1.3 times as fast on a CPU; needs a C++ compiler")
+    parser.add_argument("--compile", action="store_true", help="up to twice as fast on a CPU; needs a C++ compiler")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 

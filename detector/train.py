@@ -98,7 +98,7 @@ class _Training:
     resume: bool = False
     device: str = "auto"
     precision: str = "auto"
-    compile: bool = False  # 1.3 times as fast on a CPU; needs a C++ compiler at run time
+    compile: bool = False  # up to twice as fast on a CPU; needs a C++ compiler at run time
     report: Report = field(default=lambda _: None)
 
     def __post_init__(self) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from detector.__main__ import main
-from detector.benchmark import Figure, greedy_loop, plain_recipe, training_over_plain
+from detector.benchmark import Figure, differing, greedy_loop, plain_recipe, training_over_plain
 from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights
 from detector.datasets import read_dataset
-from detector.detect import Scorer, detect
+from detector.detect import Detections, Scorer, detect
 from detector.metrics import match
 from detector.network import ResNet12
 from detector.nms import suppress
@@ -82,6 +82,28 @@ def test_the_target_of_training_is_for_bf16_and_without_it_the_line_says_so(bf16
     figure = training_over_plain(1.04, bf16=bf16)
     assert (figure.value, figure.reached) == (1.04, reached)
     assert ("asks for bf16" in figure.line("f")) != bf16
+
+
+def test_detections_differ_where_only_one_side_has_them_and_surely():
+    def detections(rows):
+        xy_scores = np.array(rows, dtype=float)
+        return Detections(xy_scores[:, :2], xy_scores[:, 2])
+
+    some = detections([(10, 10, 0.9), (100, 10, 0.52), (200, 10, 0.3)])
+    others = detections([(10.5, 10, 0.8), (100, 50, 0.7), (200, 10, 0.3)])
+    assert differing(some, some) == 0
+    assert differing(some, others) == differing(others, some) == 2
+    assert differing(some, others, doubt=0.05) == differing(others, some, doubt=0.05) == 1
+
+
+def test_patches_and_windows_score_as_the_map_does(tmp_path):
+    out = tmp_path / "figures.json"
+    assert main(["benchmark", "exactness", "--out", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert {name: figure["reached"] for name, figure in figures.items()} == {
+        "patch_differs_by": True,
+        "window_differs_by": True,
+    }
 
 
 def test_the_command_prints_the_figures_of_a_part_and_writes_them(tmp_path, capsys):
