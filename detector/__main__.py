@@ -33,7 +33,7 @@ from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, writ
 from detector.plans import read_plan, with_change
 from detector.semi_supervised import compare, split_called, splits_of
 from detector.slide import Slide, WorkingFrame, open_slide
-from detector.train import Report, train_final_model, train_initial_model
+from detector.train import CHECKPOINT, Report, train_final_model, train_initial_model
 from detector.tuning import tune_process
 from detector.version import code_version
 from detector.windows import plan_windows
@@ -298,6 +298,8 @@ def _train(options: argparse.Namespace) -> None:
     train, validation = split_by_case(cases, held_out)
     if options.parent is not None:
         refuse_learnt_from(options.parent, set(held_out))
+    if options.resume and not (options.out / CHECKPOINT).exists():
+        print(f"{options.out} holds no checkpoint: from the beginning")
     with _training_bar(plan.iterations) as report:
         course = {"resume": options.resume, **_course(options, report)}
         if options.mined is None:

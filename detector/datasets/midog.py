@@ -53,6 +53,8 @@ def read(folder: Path) -> list[Hpf]:
                     non_mitoses=of_image.non_mitoses,
                 )
                 hpfs.append(hpf)
+    if not known:
+        raise DataSetError(f"{folder} has no annotation of any image, and an image without one is unlabelled")
     if not hpfs:
         raise DataSetError(f"{folder} has labels of {known} images but none of the images, such as 001.tiff")
     return hpfs

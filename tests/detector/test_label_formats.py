@@ -143,7 +143,7 @@ def test_the_two_scanners_of_mitos_atypia_are_resampled_to_one_resolution(tmp_pa
 def midog_of(bbox=(10, 10, 60, 60), **others):
     """A MIDOG file with one annotation."""
     annotation = {"image_id": 1, "category_id": 1, "bbox": bbox}
-    return json.dumps({"images": [{"id": 1, "file_name": "1.tiff"}], "annotations": [annotation], **others})
+    return json.dumps({"images": [{"id": 1, "file_name": "1.tiff"}], "annotations": [annotation]} | others)
 
 
 def test_the_categories_of_midog_are_read_by_their_names(tmp_path):
@@ -205,6 +205,7 @@ def test_a_qupath_file_may_have_dots_in_its_name(tmp_path):
         (make_midog, "MIDOG.json", midog_of(bbox=[10**400, 1, 2, 3]), r"annotations\[0\]"),
         (make_midog, "MIDOG.json", midog_of(categories=[{"id": 1, "name": "cell"}]), r"categories\[0\]"),
         (make_midog, "MIDOG.json", midog_of(categories=5), "categories must be a list"),
+        (make_midog, "MIDOG.json", midog_of(annotations=[]), "no annotation of any image"),
     ],
 )
 def test_what_is_broken_is_named(make, broken, content, named, tmp_path):

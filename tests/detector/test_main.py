@@ -176,14 +176,17 @@ def test_train_writes_weights_that_detect_uses(tmp_path, frame, capsys):
     )
     arguments = ["train", folder, "--plan", tmp_path / "tiny.toml", "--out", tmp_path / "run", "--held-out", "A01"]
     cpu = ["--device", "cpu", "--precision", "fp32"]
-    assert main([*map(str, arguments), *cpu]) == 0
-    assert "run/weights.safetensors" in capsys.readouterr().out
+    assert main([*map(str, arguments), *cpu, "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert "run holds no checkpoint: from the beginning" in said
+    assert "run/weights.safetensors" in said
     card = json.loads((tmp_path / "run" / "weights.json").read_text())
     assert (card["plan"]["name"], card["held_out"][0]["case_names"]) == ("tiny", ["A01"])
     own = ["--weights", str(tmp_path / "run" / "weights.safetensors")]
     assert main(["detect", str(frame), "--mpp", "0.25", *own, *cpu]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["sha256"] == card["sha256"]
     assert main([*map(str, arguments), *cpu, "--resume"]) == 0
+    assert "from the beginning" not in capsys.readouterr().out
 
     assert main([*map(str, arguments), *cpu]) == 2
     assert "holds a training already" in capsys.readouterr().err
