@@ -297,7 +297,7 @@ def _exactness(bench: Bench, path: Path) -> Figures:
             alone = mitosis_logit(network(_as_tensor(image[top : top + side, left : left + side])))[0]
             row, column = top // paper.OUTPUT_STRIDE, left // paper.OUTPUT_STRIDE
             apart.append(float((alone - whole[row : row + cells, column : column + cells]).abs().max()))
-        return max(apart)
+        return float(f"{max(apart):.1e}")
 
     return {
         "patch_differs_by": Figure(differ(paper.PATCH_SIZE, paper.PATCH_SIZE), "map of the frame, logit", at_most=1e-5),
