@@ -17,26 +17,26 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from detector import paper
-from detector.average import average_weights
-from detector.benchmark import PARTS, Bench
-from detector.calibrate import calibrate_weights
-from detector.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card, refuse_learnt_from
-from detector.cross_validation import cross_validate
+from detector.bench.run import PARTS, Bench
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
-from detector.detect import Scorer, detect, load_scorer
-from detector.distil import distil
+from detector.detection.allocator import tune_process
+from detector.detection.detect import Scorer, detect, load_scorer
+from detector.detection.windows import plan_windows
 from detector.errors import DataSetError, DetectorError, ResolutionUnknown
-from detector.evaluate import by_source, curve, evaluate, summary
-from detector.hpf import Case, Hpf, cases_of, split_by_case, validation_cases
+from detector.evaluation.evaluate import by_source, curve, evaluate, summary
+from detector.experiments.cross_validation import cross_validate
+from detector.experiments.semi_supervised import compare, split_called, splits_of
+from detector.frames import Case, Hpf, cases_of, split_by_case, validation_cases
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
-from detector.plans import read_plan, with_change
-from detector.semi_supervised import compare, split_called, splits_of
+from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card, refuse_learnt_from
 from detector.slide import Slide, WorkingFrame, open_slide
-from detector.train import CHECKPOINT, Report, train_final_model, train_initial_model
-from detector.tuning import tune_process
+from detector.training.average import average_weights
+from detector.training.calibrate import calibrate_weights
+from detector.training.distil import distil
+from detector.training.plan import read_plan, with_change
+from detector.training.train import CHECKPOINT, Report, train_final_model, train_initial_model
 from detector.version import code_version
-from detector.windows import plan_windows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

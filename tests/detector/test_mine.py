@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.__main__ import main
-from detector.detect import Scorer, detect
+from detector.detection.detect import Scorer, detect
 from detector.errors import DataSetError
 from detector.mine import (
     TRANSFORMATIONS,

@@ -22,7 +22,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from detector.errors import SlideError
-from detector.hpf import cases_learnt, validation_cases
+from detector.frames import cases_learnt, validation_cases
 from detector.slide.archive import unpack
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.errors import DomainError, InvalidInput
