@@ -21,16 +21,19 @@ from detector.bench.run import PARTS, Bench
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.detection.allocator import tune_process
-from detector.detection.detect import Scorer, detect, load_scorer
+from detector.detection.detect import detect
+from detector.detection.scorer import Scorer, load_scorer
 from detector.detection.windows import plan_windows
 from detector.errors import DataSetError, DetectorError, ResolutionUnknown
 from detector.evaluation.evaluate import by_source, curve, evaluate, summary
 from detector.experiments.cross_validation import cross_validate
 from detector.experiments.semi_supervised import compare, split_called, splits_of
-from detector.frames import Case, Hpf, cases_of, split_by_case, validation_cases
+from detector.frames import Case, Hpf, cases_of
 from detector.mine import mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
-from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, read_card, refuse_learnt_from
+from detector.model.card import read_card, refuse_learnt_from
+from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights
 from detector.slide import Slide, WorkingFrame, open_slide
+from detector.split import split_by_case, validation_cases
 from detector.training.average import average_weights
 from detector.training.calibrate import calibrate_weights
 from detector.training.distil import distil

@@ -1,11 +1,9 @@
-"""A labelled frame (HPF) and the case it belongs to: what training and evaluation are made of."""
+"""A labelled frame (HPF), the case it belongs to, patches cut from it: what training and evaluation are made of."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -88,50 +86,14 @@ def cases_of(hpfs: Iterable[Hpf]) -> list[Case]:
     return [Case(name, tuple(groups[name])) for name in sorted(groups)]
 
 
-def validation_cases(names: Iterable[str], seed: int, share: float = paper.VALIDATION_SHARE) -> list[str]:
-    """The share of some cases that is drawn to judge on (section 4: 80 % train, 20 % validation, at case level).
-
-    Drawn by the seed, whatever the order of the names; at least one, but none of fewer than two.
-    """
-    drawn = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
-    return sorted(drawn[: max(1, round(share * len(drawn)))]) if len(drawn) > 1 else []
+def cut_plain(image: Rgb, x: float, y: float) -> Rgb:
+    """The 128 x 128 patch centred on the pixel corner nearest to (x, y), as the network sees it in testing."""
+    middle = paper.PATCH_SIZE // 2
+    return warp(image, np.array([[1.0, 0.0, round(x) - middle], [0.0, 1.0, round(y) - middle]]))
 
 
-def split_by_case(cases: Sequence[Case], held_out: Sequence[str]) -> tuple[list[Case], list[Case]]:
-    """Cases to train on and cases to judge on (section 4); a case is never on both sides.
-
-    Raises ValueError where a held-out name is not among the cases.
-    """
-    names = {case.name for case in cases}
-    if missing := sorted(set(held_out) - names):
-        raise ValueError(f"no case is called {', '.join(missing)}; there are {', '.join(sorted(names))}")
-    train = [case for case in cases if case.name not in held_out]
-    return train, [case for case in cases if case.name in held_out]
-
-
-def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    """Sources of some cases with their counts, for a card."""
-    described = []
-    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
-        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
-        names = sorted({hpf.case for hpf in hpfs})
-        described.append(
-            {
-                "source": source,
-                "cases": len(names),
-                "case_names": names if len(names) <= 20 else [*names[:3], "..."],
-                "frames": len(hpfs),
-                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else 1 for hpf in hpfs),
-            }
-        )
-    return described
-
-
-def cases_learnt(card: dict[str, Any]) -> set[str]:
-    """Names of all cases that weights with this card, and those that they began with, have learnt from.
-
-    Cards from before `cases_learnt` was kept go one parent back, and name three of many cases.
-    """
-    parts = [*(card.get("data") or []), *((card.get("parent") or {}).get("data") or [])]
-    named = {name for part in parts for name in part.get("case_names") or []} - {"..."}
-    return named | set(card.get("cases_learnt") or [])
+def warp(image: Rgb, matrix: NDArray[np.float64], size: int = paper.PATCH_SIZE) -> Rgb:
+    """Square patch whose pixel (u, v) is the image at matrix @ (u, v, 1)."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(patch, dtype=np.uint8)

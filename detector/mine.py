@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from detector import paper
-from detector.detection.detect import Progress, Scorer, place, scan, sigmoid
+from detector.detection.detect import Progress, place, scan
+from detector.detection.scorer import Scorer, sigmoid
 from detector.detection.windows import WINDOW_CELLS, plan_windows
 from detector.errors import DataSetError
 from detector.frames import Hpf, LabStatistics, Points, Rgb, lab_statistics, points

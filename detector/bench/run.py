@@ -32,19 +32,9 @@ from detector import paper
 from detector.datasets import read_dataset
 from detector.detection.allocator import untuned
 from detector.detection.cascade_recall import compare, known
-from detector.detection.detect import (
-    Cells,
-    Detections,
-    Scorer,
-    device_called,
-    has_bf16,
-    logit,
-    place,
-    scan,
-    score_ahead,
-    sigmoid,
-)
+from detector.detection.detect import Cells, Detections, place, scan
 from detector.detection.nms import suppress
+from detector.detection.scorer import Scorer, device_called, has_bf16, logit, score_ahead, sigmoid
 from detector.detection.windows import (
     WINDOW_CELLS,
     WINDOW_STEP,

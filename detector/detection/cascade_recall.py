@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector import paper
-from detector.detection.detect import Cells, Detections, Scorer, logit, place
+from detector.detection.detect import Cells, Detections, place
+from detector.detection.scorer import Scorer, logit
 from detector.detection.windows import Rectangle, map_size
 from detector.frames import Case, Hpf, Points, Rgb
 from detector.model.network import ResNet12

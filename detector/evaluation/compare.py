@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from detector import paper
-from detector.detection.detect import Detections, Scorer, detect
+from detector.detection.detect import Detections, detect
+from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import by_source, curve, summary
 from detector.evaluation.metrics import Evaluation, Judged, match, paired_intervals
-from detector.frames import Case, Hpf, Rgb
+from detector.frames import Case, Hpf, Rgb, cut_plain
 from detector.mine import around
 from detector.slide import WorkingFrame
-from detector.training.augment import cut_plain
 
 RULE = (
     "Better where the 95 % interval of the difference in max F1, of the locked cases drawn with replacement 1,000 "

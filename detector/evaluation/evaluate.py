@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from detector import paper
-from detector.detection.detect import Scorer, detect
+from detector.detection.detect import detect
+from detector.detection.scorer import Scorer
 from detector.evaluation.metrics import Evaluation, Judged, match
-from detector.frames import Case, describe
+from detector.frames import Case
+from detector.model.card import describe
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from detector.detection.detect import Scorer
+from detector.detection.scorer import Scorer
 from detector.evaluation.compare import verdict
 from detector.evaluation.evaluate import evaluate, summary
 from detector.evaluation.metrics import Evaluation, Judged, paired_intervals
-from detector.frames import Case, split_by_case
-from detector.model.checkpoint import load_weights, refuse_learnt_from
+from detector.frames import Case
+from detector.model.card import refuse_learnt_from
+from detector.model.checkpoint import load_weights
+from detector.split import split_by_case
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_initial_model
 

@@ -18,17 +18,20 @@ from typing import Any
 import numpy as np
 
 from detector import paper
-from detector.detection.detect import Scorer, detect
+from detector.detection.detect import detect
+from detector.detection.scorer import Scorer
 from detector.errors import PlanError
 from detector.evaluation.compare import verdict
 from detector.evaluation.evaluate import evaluate, summary
 from detector.evaluation.metrics import Evaluation, match, paired_intervals
-from detector.frames import Case, Points, points, split_by_case
+from detector.frames import Case, Points, points
 from detector.mine import FILE as MINED
 from detector.mine import MinedSample, mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
-from detector.model.checkpoint import load_weights, refuse_learnt_from, sha256_of
+from detector.model.card import refuse_learnt_from, sha256_of
+from detector.model.checkpoint import load_weights
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.pyramid import write_pyramid
+from detector.split import split_by_case
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_final_model, train_initial_model
 

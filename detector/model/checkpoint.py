@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from detector.errors import WeightsError
-from detector.frames import cases_learnt
+from detector.model.card import read_card, sha256_of
 from detector.model.network import ResNet12
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
 _COARSE = "coarse."  # before the names of the coarse network's tensors
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_weights(network: ResNet12, path: Path, card: dict[str, Any], *, coarse: ResNet12 | None = None) -> None:
@@ -85,28 +78,6 @@ def _network(state: dict[str, torch.Tensor], padded: bool, path: Path) -> ResNet
     if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
         raise WeightsError(f"{path} holds weights that are no finite numbers; its training went wrong")
     return network.eval()
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card beside a weights file; its hash must be that of the file. Raises WeightsError."""
-    card_path = path.with_suffix(".json")
-    try:
-        card = json.loads(card_path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"the card {card_path} beside the weights cannot be read: {error}") from error
-    if not isinstance(card, dict) or card.get("sha256") != sha256_of(path):
-        raise WeightsError(f"{path} is not the file that its card {card_path.name} describes (SHA-256 differs)")
-    try:
-        cases_learnt(card)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise WeightsError(f"the card {card_path} does not say what was learnt from, as training writes it") from error
-    return card
-
-
-def refuse_learnt_from(path: Path, names: set[str]) -> None:
-    """ValueError where weights have learnt from one of these cases: they know what is hidden or held out of it."""
-    if known := sorted(names & cases_learnt(read_card(path))):
-        raise ValueError(f"{path} has learnt from {', '.join(known)}, so it cannot be judged on them")
 
 
 def _floats(network: ResNet12) -> dict[str, torch.Tensor]:

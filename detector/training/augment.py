@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import paper
-from detector.frames import LabStatistics, Rgb
+from detector.frames import LabStatistics, Rgb, warp
 
 Floats = NDArray[np.float64]
 
@@ -115,19 +115,6 @@ def turned_about(
     middle = size / 2 - 0.5
     offset = xy - 0.5 - np.einsum("nij,nj->ni", turn, middle + shift)
     return np.concatenate([turn, offset[..., None]], axis=2)
-
-
-def cut_plain(image: Rgb, x: float, y: float) -> Rgb:
-    """The 128 x 128 patch centred on the pixel corner nearest to (x, y), as the network sees it in testing."""
-    middle = paper.PATCH_SIZE // 2
-    return warp(image, np.array([[1.0, 0.0, round(x) - middle], [0.0, 1.0, round(y) - middle]]))
-
-
-def warp(image: Rgb, matrix: Floats, size: int = paper.PATCH_SIZE) -> Rgb:
-    """Square patch whose pixel (u, v) is the image at matrix @ (u, v, 1)."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    patch = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(patch, dtype=np.uint8)
 
 
 def stain_change(source: LabStatistics, target: LabStatistics) -> tuple[Floats, Floats]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from detector.detection.detect import Scorer
+from detector.detection.scorer import Scorer
 from detector.errors import WeightsError
 from detector.evaluation.evaluate import on_held_out
 from detector.frames import Case
-from detector.model.checkpoint import load_weights, refuse_learnt_from, save_weights
+from detector.model.card import refuse_learnt_from
+from detector.model.checkpoint import load_weights, save_weights
 from detector.version import code_version
 
 _OF_ONE = ("name", "sha256", "iterations", "calibration")  # what the card keeps of each

@@ -12,10 +12,11 @@ import torch
 
 from detector import paper
 from detector.detection.cascade_recall import compare, known, trust
-from detector.detection.detect import Scorer, logit
+from detector.detection.scorer import Scorer, logit
 from detector.evaluation.evaluate import evaluate, on_held_out
 from detector.frames import Case
-from detector.model.checkpoint import load_coarse, load_weights, refuse_learnt_from, save_weights
+from detector.model.card import refuse_learnt_from
+from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 
 

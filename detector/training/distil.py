@@ -21,9 +21,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector import paper
 from detector.detection.cascade_recall import Known, compare, known, least_pointing, trust
-from detector.detection.detect import Cancelled, Scorer, logit
+from detector.detection.detect import Cancelled
+from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError
-from detector.frames import Case, describe
+from detector.frames import Case
+from detector.model.card import describe
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
 from detector.training.batches import SampleSets, compose_batch

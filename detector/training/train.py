@@ -21,11 +21,13 @@ from torch import nn
 
 from detector import paper
 from detector.detection.cascade_recall import compare, known, trust
-from detector.detection.detect import Cancelled, Scorer, detect, device_called, has_bf16
+from detector.detection.detect import Cancelled, detect
+from detector.detection.scorer import Scorer, device_called, has_bf16
 from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, on_held_out, summary
-from detector.frames import Case, Hpf, cases_learnt, describe
-from detector.model.checkpoint import load_coarse, load_weights, read_card, save_weights
+from detector.frames import Case, Hpf
+from detector.model.card import cases_learnt, describe, read_card
+from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.augment_gpu import FramesOnDevice
 from detector.training.batches import SampleSets, compose_batch, draw_batch, stream

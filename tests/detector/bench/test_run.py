@@ -11,8 +11,9 @@ import pytest
 from detector.__main__ import main
 from detector.bench.run import Figure, differing, greedy_loop, plain_recipe, training_over_plain
 from detector.datasets import read_dataset
-from detector.detection.detect import Detections, Scorer, detect
+from detector.detection.detect import Detections, detect
 from detector.detection.nms import suppress
+from detector.detection.scorer import Scorer
 from detector.detection.windows import glass_windows
 from detector.evaluation.metrics import match
 from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights

@@ -9,7 +9,8 @@ from PIL import Image
 from detector.datasets import read_dataset
 from detector.datasets.frames import Label, read_frame, read_mitosis_free
 from detector.errors import DataSetError
-from detector.frames import Case, split_by_case, validation_cases
+from detector.frames import Case
+from detector.split import split_by_case, validation_cases
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue, write_pyramid
 
 BLOB = "10,20,11,20,12,20,10,21,11,21,12,21,10,22,11,22,12,22"

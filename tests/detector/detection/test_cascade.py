@@ -14,9 +14,11 @@ from detector import paper
 from detector.datasets import read_dataset
 from detector.detection.cascade import _alike, _grown, _size, look_closer
 from detector.detection.cascade_recall import compare, known
-from detector.detection.detect import Scorer, detect, load_scorer, logit, scan
+from detector.detection.detect import detect, scan
+from detector.detection.scorer import Scorer, load_scorer, logit
 from detector.detection.windows import plan_windows
-from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights, sha256_of
+from detector.model.card import sha256_of
+from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights
 from detector.slide import ArrayFrame
 from tests.drawing import DarkScorer, draw_tissue
 

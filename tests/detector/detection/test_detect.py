@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import paper
-from detector.detection.detect import Cancelled, Cells, Scorer, detect, halves, place, scan, score_ahead
+from detector.detection.detect import Cancelled, Cells, detect, place, scan
+from detector.detection.scorer import Scorer, halves, score_ahead
 from detector.detection.windows import plan_windows
 from detector.errors import SlideError
 from detector.slide import ArrayFrame, WorkingFrame, open_slide

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from detector import paper
 from detector.detection import windows
-from detector.detection.detect import Scorer, scan
+from detector.detection.detect import scan
+from detector.detection.scorer import Scorer
 from detector.detection.windows import glass_windows, map_size, plan_windows
 from detector.model.network import mitosis_logit
 from detector.slide import ArrayFrame, Frame

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from detector.__main__ import main
-from detector.detection.detect import Scorer
+from detector.detection.scorer import Scorer
 from detector.errors import PlanError
 from detector.evaluation.evaluate import evaluate, summary
 from detector.evaluation.metrics import Evaluation

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from detector.errors import WeightsError
-from detector.model.checkpoint import load_weights, save_weights, sha256_of
+from detector.model.card import sha256_of
+from detector.model.checkpoint import load_weights, save_weights
 from detector.model.network import ResNet12
 
 

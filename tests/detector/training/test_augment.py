@@ -8,18 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.frames import LabStatistics, lab_statistics
+from detector.frames import LabStatistics, cut_plain, lab_statistics, warp
 from detector.slide import ArrayFrame
-from detector.training.augment import (
-    Augmentation,
-    contrast_transfer,
-    cut_plain,
-    draw_variations,
-    stain_change,
-    turned_about,
-    vary,
-    warp,
-)
+from detector.training.augment import Augmentation, contrast_transfer, draw_variations, stain_change, turned_about, vary
 from detector.training.augment_gpu import FramesOnDevice, as_jpeg, blur, restain
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue
 

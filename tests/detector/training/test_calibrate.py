@@ -11,7 +11,7 @@ import torch
 
 from detector.__main__ import main
 from detector.datasets import read_dataset
-from detector.detection.detect import Scorer
+from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import evaluate
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.training.calibrate import calibrate

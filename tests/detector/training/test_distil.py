@@ -10,7 +10,8 @@ import torch
 
 from detector.__main__ import main
 from detector.detection.cascade_recall import compare, known, trust
-from detector.detection.detect import Cancelled, Scorer, logit
+from detector.detection.detect import Cancelled
+from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError, PlanError
 from detector.frames import Case, Hpf, lab_statistics, points
 from detector.model.checkpoint import load_coarse, save_weights

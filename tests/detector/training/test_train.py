@@ -12,7 +12,8 @@ import torch
 
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.frames import Case, cases_of
-from detector.model.checkpoint import load_coarse, load_weights, refuse_learnt_from, save_weights, sha256_of
+from detector.model.card import refuse_learnt_from, sha256_of
+from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.plan import Plan
 from detector.training.train import is_trained, train_final_model, train_initial_model
