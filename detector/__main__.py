@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from detector import paper
-from detector.bench.run import PARTS, Bench
+from detector.bench.figure import Bench
+from detector.bench.run import PARTS, run
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.detection.allocator import tune_process
@@ -501,7 +502,7 @@ def _benchmark(options: argparse.Namespace) -> None:
         weights=options.weights,
         tiatoolbox=options.tiatoolbox,
     )
-    figures = bench.run(options.parts or list(PARTS))
+    figures = run(bench, options.parts or list(PARTS))
     for name, figure in figures.items():
         print(figure.line(name))
     if options.out is not None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from detector.__main__ import main
-from detector.bench.run import Figure, differing, greedy_loop, plain_recipe, training_over_plain
+from detector.bench.baselines import greedy_loop, plain_recipe
+from detector.bench.figure import Figure
+from detector.bench.parts import training_over_plain
+from detector.bench.slide import differing
 from detector.datasets import read_dataset
 from detector.detection.detect import Detections, detect
 from detector.detection.nms import suppress
