@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from detector.datasets import read_dataset
 from detector.datasets.frames import Label, read_frame, read_mitosis_free
 from detector.errors import DataSetError
-from detector.frames import Case
-from detector.split import split_by_case, validation_cases
-from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue, write_pyramid
+from tests.drawing import draw_dot, draw_glass, draw_tissue, write_pyramid
 
 BLOB = "10,20,11,20,12,20,10,21,11,21,12,21,10,22,11,22,12,22"
 
@@ -138,14 +134,6 @@ def test_ami_br_has_one_patch_per_row_with_the_mitoses_around_it(tmp_path):
     assert alone.stain == seven.stain != cases[1].hpfs[0].stain
 
 
-def test_one_case_in_five_is_drawn_to_judge_on():
-    names = [f"case {i}" for i in range(73)]
-    drawn = validation_cases(names, 1)
-    assert len(drawn) == 15 and set(drawn) < set(names)
-    assert drawn == validation_cases(reversed(names), 1) != validation_cases(names, 2)
-    assert [len(validation_cases(names[:n], 1)) for n in (0, 1, 2, 5)] == [0, 0, 1, 1]
-
-
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -200,21 +188,6 @@ def test_a_slide_without_mitoses_is_cut_into_frames_of_tissue(tmp_path):
     assert (hpf.case, hpf.image.shape, len(hpf.mitoses), hpf.exhaustive) == ("dog", (800, 2048, 3), 0, True)
     with pytest.raises(DataSetError, match=r"dog\.tif does not say its um per pixel"):
         read_mitosis_free(write_pyramid(tmp_path / "dog.tif", image[:300, :300], mpp=None))
-
-
-@given(st.sets(st.sampled_from("ABCDEF")))
-def test_a_case_is_never_on_both_sides_of_a_split(held_out):
-    hpf = draw_hpf(width=20, height=20, mitoses=[])
-    cases = [Case(name, (hpf,)) for name in "ABCDEF"]
-    train, validation = split_by_case(cases, sorted(held_out))
-    assert {case.name for case in validation} == held_out
-    assert {case.name for case in train} == set("ABCDEF") - held_out
-    assert len(train) + len(validation) == len(cases)
-
-
-def test_holding_out_a_case_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match=r"no case is called A9; there are A0, A1"):
-        split_by_case([Case("A0"), Case("A1")], ["A9"])
 
 
 def test_the_real_data_sets_are_read_whole(real_data):
