@@ -17,7 +17,7 @@ from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.retraining.models import Judgement, LabelledSet
 from webapp.retraining.provenance import removed_now
-from webapp.retraining.services import judgement_save
+from webapp.retraining.trainings import judgement_save
 from webapp.slides.models import Slide
 from worker.frames import working_frame
 from worker.patience import patiently

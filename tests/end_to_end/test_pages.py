@@ -18,7 +18,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LabelledFrame, LabelledSet, MinedSample, TrainingRun
-from webapp.retraining.services import (
+from webapp.retraining.trainings import (
     case_lock,
     judgement_request,
     judgement_save,

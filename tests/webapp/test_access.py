@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 
 from webapp.access.models import Answer
 from webapp.access.throttle import _Stock
+from webapp.core.redis import ask_again, ask_redis
 from webapp.jobs.models import Job
-from webapp.shared_memory import ask_again, ask_redis
 
 
 @pytest.fixture

@@ -13,20 +13,20 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 import webapp.annotations.services
+import webapp.exchange.services
 import webapp.registry.services
-import webapp.results.services
 import webapp.slides.services
 from webapp.access.services import token_make
 from webapp.annotations.models import Figure, Label, Region, Run
 from webapp.annotations.services import figure_judge, region_draw, region_remove, run_save
+from webapp.core.redis import ask_again
+from webapp.exchange.imports import Review
+from webapp.exchange.services import review_import
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create, shard_claim
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_promote, version_roll_back
-from webapp.results import selectors
-from webapp.results.imports import Review
-from webapp.results.services import review_import
-from webapp.shared_memory import ask_again
+from webapp.results import count
 from webapp.slides.models import Case, Membership, Study
 from webapp.slides.services import slide_delete, slide_set_mpp
 
@@ -111,11 +111,11 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
     make_run(slide, CANDIDATES)
     client = client_of(None)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token_make(user=alice)}")
-    processes = [selectors._Remembered(), selectors._Remembered()]
+    processes = [count._Remembered(), count._Remembered()]
 
     def answers():
         for memory in processes:
-            monkeypatch.setattr(selectors, "_remembered", memory)
+            monkeypatch.setattr(count, "_remembered", memory)
             yield client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/?area_mm2=0.05")
 
     before = [(answer.json(), answer["ETag"]) for answer in answers()]
@@ -128,8 +128,8 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
         if after[0].status_code == 200:
             assert after[0]["ETag"] == after[1]["ETag"] != before[0][1]
             assert after[0].json() != before[0][0]
-            run, asked = slide.runs.first(), selectors.question(area_mm2=0.05)
-            counted = json.loads(json.dumps(selectors._counted(Run.objects.get(pk=run.pk), asked)))
+            run, asked = slide.runs.first(), count.question(area_mm2=0.05)
+            counted = json.loads(json.dumps(count._counted(Run.objects.get(pk=run.pk), asked)))
             assert {key: after[0].json()[key] for key in counted} == counted
             before = [(answer.json(), answer["ETag"]) for answer in after]
         else:
@@ -137,7 +137,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
 
 
 def test_every_service_is_known_to_change_counts_or_not():
-    modules = [getattr(webapp, room).services for room in ("annotations", "registry", "results", "slides")]
+    modules = [getattr(webapp, room).services for room in ("annotations", "registry", "exchange", "slides")]
     public = {
         name
         for module in modules

@@ -13,7 +13,7 @@ from highdicom.ann import annread
 
 from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import figure_judge, region_draw
-from webapp.results import exports
+from webapp.exchange import exports
 from webapp.slides.models import Case, Study
 
 CANDIDATES = [(500.25, 500.0, 0.95), (1200.0, 500.0, 0.6), (800.0, 500.0, 0.9), (300.0, 900.0, 0.4)]

@@ -12,11 +12,11 @@ from knox.models import AuthToken
 from redis import Redis
 from rest_framework.test import APIClient
 
+from webapp.core.logs import About, JsonFormatter, PlainFormatter, log_about
 from webapp.jobs.health import health_of_jobs
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import job_create, shard_claim, shard_finish, shard_progress
-from webapp.logs import About, JsonFormatter, PlainFormatter, log_about
 
 
 @pytest.fixture(autouse=True)

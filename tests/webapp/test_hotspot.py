@@ -11,8 +11,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.results import hotspot
-from webapp.results.hotspot import Circle, Square, fits, hotspots
+from webapp.results.hotspot import search as hotspot
+from webapp.results.hotspot.search import Circle, Square, fits, hotspots
 
 SLIDE = shapely.box(0, 0, 6, 5)
 SHAPES = [Circle(math.pi), Square(4.0)]  # radius 1, side 2

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from webapp.annotations.services import detection_request, run_save
-from webapp.errors import DomainError, TooMany
+from webapp.core.errors import DomainError, TooMany
 from webapp.jobs import dispatch, services
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import (

@@ -13,7 +13,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from webapp.access.services import token_make
-from webapp.prepared import Prepared
+from webapp.core.prepared import Prepared
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
-from webapp.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import shard_claim_next
 from webapp.registry.models import ModelVersion, Promotion
@@ -31,7 +31,7 @@ from webapp.retraining.models import (
 from webapp.retraining.plans import checked_plan
 from webapp.retraining.provenance import affected_by, removed_now, sources_of
 from webapp.retraining.selectors import estimate_of, model_card, precision_of, samples_to_judge, slides_unlabelled
-from webapp.retraining.services import (
+from webapp.retraining.trainings import (
     case_lock,
     case_unlock,
     free_slide_add,

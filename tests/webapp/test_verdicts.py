@@ -16,7 +16,7 @@ from webapp.annotations.services import (
     region_remove,
     run_save,
 )
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create, shard_claim, shard_finish
 

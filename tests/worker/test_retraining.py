@@ -17,7 +17,7 @@ from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import Judgement, MinedSample
-from webapp.retraining.services import (
+from webapp.retraining.trainings import (
     case_lock,
     free_slide_add,
     judgement_request,

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.slides.models import Slide
 
 

@@ -8,9 +8,7 @@ from webapp.api.counts import CountView
 from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
-from webapp.api.models import ModelVersionViewSet
-from webapp.api.reports import ReportPdfView, ReportsView
-from webapp.api.retraining import (
+from webapp.api.mining import (
     CardView,
     FreeSlideViewSet,
     LabelledSetViewSet,
@@ -20,6 +18,8 @@ from webapp.api.retraining import (
     TrainingViewSet,
     VersionActionsViewSet,
 )
+from webapp.api.models import ModelVersionViewSet
+from webapp.api.reports import ReportPdfView, ReportsView
 from webapp.api.review import (
     CandidatesView,
     CompareView,

@@ -14,7 +14,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from webapp.annotations.models import Label
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.jobs.admin import for_each
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.registry.models import ModelVersion
@@ -30,7 +30,7 @@ from webapp.retraining.models import (
 )
 from webapp.retraining.plans import plan_names
 from webapp.retraining.selectors import estimate_of, slides_unlabelled
-from webapp.retraining.services import (
+from webapp.retraining.trainings import (
     case_lock,
     case_unlock,
     free_slide_add,

@@ -10,8 +10,8 @@ from django.db import transaction
 from webapp.annotations.matching import Place, match_places_exact_first, match_reach
 from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import figures_judge, region_draw
-from webapp.errors import InvalidInput
-from webapp.results.imports import Review
+from webapp.core.errors import InvalidInput
+from webapp.exchange.imports import Review
 from webapp.slides.models import Slide
 
 

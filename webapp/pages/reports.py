@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from webapp.annotations.selectors import run_current
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.reports.models import Report
 from webapp.reports.selectors import report_by_file, report_by_hash, report_changes, report_is_intact
 from webapp.reports.services import report_sign
-from webapp.results.selectors import mitosis_count, question
+from webapp.results.count import mitosis_count, question
 from webapp.slides.models import Slide
 
 _MAX_PDF_BYTES = 10 << 20

@@ -16,14 +16,14 @@ from django.shortcuts import get_object_or_404, render
 
 from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.annotations.models import Run
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
+from webapp.exchange.exports import FORMATS
 from webapp.jobs.health import health_of_jobs, parts_of_server
 from webapp.jobs.selectors import jobs_as_a_list
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
-from webapp.results.exports import FORMATS
+from webapp.results.count import worklist_rows as select_worklist_rows
 from webapp.results.filters import Filters, scanners_of, slides_filtered
-from webapp.results.selectors import worklist_rows as select_worklist_rows
 from webapp.results.worklist import Group, groups, in_group, reading_progress
 from webapp.retraining.provenance import sources_of
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study

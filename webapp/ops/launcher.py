@@ -23,12 +23,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from webapp import environment
+from webapp.core import environment
 
 if TYPE_CHECKING:  # it needs Django's settings, which are there only after the checks below
-    from webapp.first_run import Credentials
+    from webapp.ops.first_run import Credentials
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
 _SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit is 107
 
@@ -54,8 +54,8 @@ def main() -> int:
     logging.disable(logging.WARNING)  # Redis is not there yet; the watch sends what waits for it
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    from webapp.first_run import first_run
     from webapp.jobs.services import jobs_forget_messages
+    from webapp.ops.first_run import first_run
 
     credentials = first_run()
     jobs_forget_messages()  # no worker runs yet

@@ -25,7 +25,7 @@ from detector.errors import SlideError
 from detector.hpf import cases_learnt, validation_cases
 from detector.slide.archive import unpack
 from webapp.annotations.models import Figure, Label, Verdict
-from webapp.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.registry.models import ModelVersion

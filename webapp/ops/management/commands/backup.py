@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.backup import backup_make
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
+from webapp.ops.backup import backup_make
 
 
 class Command(BaseCommand):

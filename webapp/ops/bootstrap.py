@@ -1,4 +1,4 @@
-"""Make the environment: `python3 webapp/bootstrap.py [tests]`. Standard library only; it runs before anything is there.
+"""Make the environment: `python3 webapp/ops/bootstrap.py [tests]`. Standard library only; it runs before all else.
 
 A virtual environment in .venv with pinned packages, and the viewer's packages from npm (with Node from a wheel where no
 npm is installed). Takes minutes at first and a moment when nothing has changed. What goes wrong ends in one sentence.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")

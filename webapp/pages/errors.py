@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from webapp.api.errors import bare_problem
-from webapp.viewer import views
+from webapp.pages import slides as views
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

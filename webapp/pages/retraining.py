@@ -17,7 +17,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404, render
 
 from webapp.annotations.models import Figure, Label
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.retraining.models import (

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
+from webapp.core.prepared import Prepared
+from webapp.core.redis import ask_redis
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
-from webapp.prepared import Prepared
 from webapp.registry.models import ModelVersion
-from webapp.results.ground import counted_ground, holds, tissue_mm2_on
-from webapp.results.hotspot import Circle, Place, Shape, Square, fits, hotspots
+from webapp.results.hotspot.search import Circle, Place, Shape, Square, fits, hotspots
 from webapp.results.poisson import poisson_interval
+from webapp.results.roi import counted_ground, holds, tissue_mm2_on
 from webapp.results.rules import Rule, score
-from webapp.shared_memory import ask_redis
 from webapp.slides.models import Slide, Viewer
 from webapp.slides.selectors import viewer_of, viewer_values
 

@@ -24,8 +24,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from webapp.annotations.models import Label
-from webapp.errors import DomainError
-from webapp.results.marks import Findings, Mark
+from webapp.core.errors import DomainError
+from webapp.results.findings import Findings, Mark
 
 _SCHEME = "99MITOSCOPE"  # no standard terminology that we know of has codes for these
 _SCORE = CodedConcept("score", _SCHEME, "Detector score, 0 to 1")

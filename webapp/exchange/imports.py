@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.annotations.models import Label, Region
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 
 MAX_ROWS = 50_000
 

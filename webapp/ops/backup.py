@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 
 _KEYS = ("secret_key", "credentials.txt")
 

@@ -22,8 +22,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from detector.errors import SlideError
 from detector.slide import open_slide
 from webapp.annotations.models import Label, Region
-from webapp.errors import DomainError
-from webapp.results.marks import Findings, Mark
+from webapp.core.errors import DomainError
+from webapp.results.findings import Findings, Mark
 from webapp.slides.models import Slide
 from webapp.slides.storage import slide_held
 
@@ -149,7 +149,7 @@ def midog(found: Findings) -> bytes:
 
 def dicom(found: Findings) -> bytes:
     """A DICOM Microscopy Bulk Simple Annotations object: figures by label and origin, regions and hotspots."""
-    from webapp.results.dicom import annotation_object  # here, as highdicom takes a second and few ask for it
+    from webapp.exchange.dicom import annotation_object  # here, as highdicom takes a second and few ask for it
 
     areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
     for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):

@@ -23,7 +23,7 @@ from webapp.annotations.services import detection_request
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import checked
 from webapp.api.serializers import JobSerializer, ModelVersionSerializer
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_promote, version_roll_back
 from webapp.results.filters import Filters, slides_filtered
@@ -46,7 +46,7 @@ from webapp.retraining.selectors import (
     samples_to_judge,
     slides_unlabelled,
 )
-from webapp.retraining.services import (
+from webapp.retraining.trainings import (
     case_lock,
     case_unlock,
     free_slide_add,

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse
 
-from webapp.logs import log_about
+from webapp.core.logs import log_about
 
 # Our own pages run only our own scripts; the API's documentation page starts Swagger with an inline script.
 _POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
