@@ -26,7 +26,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import job_create, shard_claim
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_promote, version_roll_back
-from webapp.results import count
+from webapp.results import cache, count, question
 from webapp.slides.models import Case, Membership, Study
 from webapp.slides.services import slide_delete, slide_set_mpp
 
@@ -111,7 +111,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
     make_run(slide, CANDIDATES)
     client = client_of(None)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token_make(user=alice)}")
-    processes = [count._Remembered(), count._Remembered()]
+    processes = [cache._Remembered(), cache._Remembered()]
 
     def answers():
         for memory in processes:
@@ -128,7 +128,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
         if after[0].status_code == 200:
             assert after[0]["ETag"] == after[1]["ETag"] != before[0][1]
             assert after[0].json() != before[0][0]
-            run, asked = slide.runs.first(), count.question(area_mm2=0.05)
+            run, asked = slide.runs.first(), question.question(area_mm2=0.05)
             counted = json.loads(json.dumps(count._counted(Run.objects.get(pk=run.pk), asked)))
             assert {key: after[0].json()[key] for key in counted} == counted
             before = [(answer.json(), answer["ETag"]) for answer in after]

@@ -11,8 +11,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.results.hotspot import search as hotspot
-from webapp.results.hotspot.search import Circle, Square, fits, hotspots
+from webapp.results.hotspot import grid
+from webapp.results.hotspot.search import fits, hotspots
+from webapp.results.hotspot.shapes import Circle, Square
 
 SLIDE = shapely.box(0, 0, 6, 5)
 SHAPES = [Circle(math.pi), Square(4.0)]  # radius 1, side 2
@@ -148,7 +149,7 @@ def test_inside_tumour_and_outside_exclusions_nothing_holds_more(shape, xy, tumo
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_many_figures_are_narrowed_down_to_the_same_maximum(shape, monkeypatch):
-    monkeypatch.setattr(hotspot, "_WORK", 3_000)  # as if there were too many to search all rims
+    monkeypatch.setattr(grid, "_WORK", 3_000)  # as if there were too many to search all rims
     for seed in range(4):
         xy = np.random.default_rng(seed).uniform(0, (6, 5), (120, 2))
         assert best(xy, shape, SLIDE)[0].count == brute_force_by_pairs(xy, shape)

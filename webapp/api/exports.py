@@ -23,8 +23,8 @@ from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS, bounds_offset, file_name, study_zip
 from webapp.exchange.imports import read_csv, read_geojson
 from webapp.exchange.services import review_import
-from webapp.results.count import Question, question
 from webapp.results.findings import Findings, findings
+from webapp.results.question import Question, question
 from webapp.slides.models import Slide, Study
 
 MAX_IMPORT_BYTES = 50 << 20

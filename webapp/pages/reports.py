@@ -16,7 +16,8 @@ from webapp.core.errors import DomainError
 from webapp.reports.models import Report
 from webapp.reports.selectors import report_by_file, report_by_hash, report_changes, report_is_intact
 from webapp.reports.services import report_sign
-from webapp.results.count import mitosis_count, question
+from webapp.results.count import mitosis_count
+from webapp.results.question import question
 from webapp.slides.models import Slide
 
 _MAX_PDF_BYTES = 10 << 20

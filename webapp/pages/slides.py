@@ -22,9 +22,9 @@ from webapp.jobs.health import health_of_jobs, parts_of_server
 from webapp.jobs.selectors import jobs_as_a_list
 from webapp.jobs.states import OPEN
 from webapp.registry.models import ModelVersion
-from webapp.results.count import worklist_rows as select_worklist_rows
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.worklist import Group, groups, in_group, reading_progress
+from webapp.results.worklist import worklist_rows as select_worklist_rows
 from webapp.retraining.provenance import sources_of
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
 from webapp.slides.selectors import readers_by_study, readers_of

@@ -14,8 +14,8 @@ from webapp.reports.facts import facts_sha256, report_facts, same_but_for_the_si
 from webapp.reports.models import Report
 from webapp.reports.page import draw_page
 from webapp.reports.pictures import take_pictures
-from webapp.results.count import Question
 from webapp.results.findings import findings
+from webapp.results.question import Question
 from webapp.slides.models import Slide
 
 

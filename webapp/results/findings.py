@@ -11,7 +11,8 @@ import numpy as np
 
 from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
-from webapp.results.count import SHAPES, Question, mitosis_count
+from webapp.results.count import mitosis_count
+from webapp.results.question import SHAPES, Question
 from webapp.results.roi import counted_ground, holds
 from webapp.slides.models import Slide
 
