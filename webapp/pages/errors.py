@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import defaults
 
 from webapp.api.errors import bare_problem
-from webapp.pages import slides as views
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -18,12 +18,16 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The person may not do this."""
-    return bare_problem(403, "You may not do this.") if _is_api(request) else views.forbidden(request, exception)
+    if _is_api(request):
+        return bare_problem(403, "You may not do this.")
+    return render(request, "problem.html", {"problem": "forbidden"}, status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """An address that is none."""
-    return bare_problem(404, "There is no such address.") if _is_api(request) else views.not_found(request, exception)
+    """An address that is none, or what is not the reader's to see: which of the two a page does not say."""
+    if _is_api(request):
+        return bare_problem(404, "There is no such address.")
+    return render(request, "problem.html", {"problem": "not found"}, status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

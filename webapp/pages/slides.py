@@ -1,40 +1,26 @@
-"""The pages. They read through selectors and change nothing themselves: buttons call the API."""
+"""The lists of slides: the worklist, all slides, the cases, one case."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Count, Max, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from detector.slide.reader import MAX_FLAT_PIXELS
-from webapp.annotations.models import Run
 from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS
-from webapp.jobs.health import health_of_jobs, parts_of_server
-from webapp.jobs.selectors import jobs_as_a_list
-from webapp.jobs.states import OPEN
-from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.worklist import Group, groups, in_group, reading_progress
 from webapp.results.worklist import worklist_rows as select_worklist_rows
-from webapp.retraining.provenance import sources_of
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
 from webapp.slides.selectors import readers_by_study, readers_of
-from webapp.slides.services import may_set_mpp
 
 _ROWS = 25
-# Of one and of ten fields of 0.5 and 0.55 mm, and round ones.
-_AREAS_MM2 = ("0.196", "0.237", "0.5", "1", "1.96", "2", "2.37", "3")
-# Named in the page, so that the browser fetches them at once instead of finding them one after the other.
-_MODULES = sorted(path.name for path in (settings.BASE_DIR / "static" / "viewer").glob("*.js"))
 
 
 @login_required
@@ -84,94 +70,6 @@ def case(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "case.html", {"case": found, **rows})
 
 
-@login_required
-def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Look at a slide, find its mitoses, read the count."""
-    slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
-    found: Slide = get_object_or_404(slides, pk=pk)
-    runs = Run.objects.filter(slide=found).select_related("model")
-    asked = request.GET.get("run")
-    run = _run(runs, asked) if asked else runs.first()
-    config = {
-        "slide": str(found.pk),
-        "width": found.width,
-        "height": found.height,
-        "mpp": found.mpp,
-        "state": found.state,
-        "run": str(run.pk) if run else None,
-        "defaultScore": settings.DEFAULT_MIN_SCORE,
-        "floor": settings.STORED_SCORE_FLOOR,
-        "person": request.user.get_username(),
-    }
-    context = {
-        "slide": found,
-        "shown": found.state in {Slide.State.READY, Slide.State.NEEDS_MPP},
-        "run": run,
-        "others": [other for other in runs if other != run],
-        "config": config,
-        "modules": _MODULES,
-        "exports": FORMATS.items(),
-        "counting": {"rules": settings.SCORE_RULES.values(), "rule": settings.SCORE_RULE, "areas": _AREAS_MM2},
-        "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
-        "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
-    }
-    return render(request, "slide.html", context)
-
-
-@login_required
-def jobs(request: HttpRequest) -> HttpResponse:
-    """All background work in one list."""
-    return render(request, "jobs.html", _jobs(request))
-
-
-@login_required
-def job_rows(request: HttpRequest) -> HttpResponse:
-    """The rows alone, fetched again while something is under way."""
-    return render(request, "job_rows.html", _jobs(request))
-
-
-@login_required
-def health(request: HttpRequest) -> HttpResponse:
-    """What is slow and what is stuck, and who works; for staff."""
-    if not request.user.is_staff:
-        raise PermissionDenied
-    wrong = [part["say"] for part in parts_of_server().values() if not part["ok"]]
-    return render(request, "health.html", {"wrong": wrong, "health": health_of_jobs()})
-
-
-@login_required
-def models(request: HttpRequest) -> HttpResponse:
-    """Model versions and what is known of them."""
-    return render(request, "models.html", {"models": ModelVersion.objects.all()})
-
-
-@login_required
-def model(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One model version: what it was made from, what it was measured at, and where it has been used."""
-    found = get_object_or_404(ModelVersion.objects.select_related("parent"), pk=pk)
-    runs = Run.objects.visible_to(request.user).filter(model=found).select_related("slide")
-    context = {
-        "model": found,
-        "sources": sources_of(version=found),
-        "judgements": found.judgements.select_related("active").exclude(result=None).defer("result"),
-        "promotions": found.promotions.select_related("by", "replaced"),
-        "runs": runs[:_ROWS],
-        "run_count": runs.count(),
-        "card": json.dumps(found.card, indent=2),
-    }
-    return render(request, "model.html", context)
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """There is no such page, or it is not the reader's to see: which of the two is not said."""
-    return render(request, "problem.html", {"problem": "not found"}, status=404)
-
-
-def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The reader may not do this."""
-    return render(request, "problem.html", {"problem": "forbidden"}, status=403)
-
-
 def _worklist(request: HttpRequest) -> dict[str, Any]:
     found, asked = _found(request)
     counts = groups(found, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
@@ -219,15 +117,3 @@ def _rows(request: HttpRequest, found: QuerySet[Slide], count: int | None = None
         row["readers"] = readers[row["slide"].case.study_id]
     busy = any(row["job"] for row in rows)
     return {"page": page, "rows": rows, "busy": busy, "min_score": settings.DEFAULT_MIN_SCORE}
-
-
-def _run(runs: QuerySet[Run], asked: str) -> Run:
-    try:
-        return get_object_or_404(runs, pk=asked)
-    except ValidationError as error:  # no id at all
-        raise Http404 from error
-
-
-def _jobs(request: HttpRequest) -> dict[str, Any]:
-    page = Paginator(jobs_as_a_list(user=request.user), _ROWS).get_page(request.GET.get("page"))
-    return {"page": page, "busy": any(job.state in OPEN for job in page.object_list)}
