@@ -17,6 +17,9 @@ from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import shard_claim_next
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.registry.services import version_promote, version_roll_back
+from webapp.retraining.judgements import judgement_request
+from webapp.retraining.locked_cases import case_lock, case_unlock, free_slide_add
+from webapp.retraining.mining import mined_sample_judge, mined_samples_reject, mining_request
 from webapp.retraining.models import (
     Judgement,
     LabelledFrame,
@@ -30,20 +33,10 @@ from webapp.retraining.models import (
 )
 from webapp.retraining.plans import checked_plan
 from webapp.retraining.provenance import affected_by, removed_now, sources_of
+from webapp.retraining.removals import removal_make
 from webapp.retraining.selectors import estimate_of, model_card, precision_of, samples_to_judge, slides_unlabelled
-from webapp.retraining.trainings import (
-    case_lock,
-    case_unlock,
-    free_slide_add,
-    judgement_request,
-    mined_sample_judge,
-    mined_samples_reject,
-    mining_request,
-    removal_make,
-    set_import,
-    training_again,
-    training_request,
-)
+from webapp.retraining.sets import set_import
+from webapp.retraining.trainings import training_again, training_request
 from webapp.retraining.wilson import wilson_interval
 from webapp.slides.models import Case
 

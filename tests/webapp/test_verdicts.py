@@ -9,13 +9,7 @@ import pytest
 from django.db import connection
 
 from webapp.annotations.models import Figure, Label, Region, Verdict
-from webapp.annotations.services import (
-    VerdictConflict,
-    figure_judge,
-    region_draw,
-    region_remove,
-    run_save,
-)
+from webapp.annotations.services import VerdictConflict, figure_judge, region_draw, region_remove, run_save
 from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create, shard_claim, shard_finish

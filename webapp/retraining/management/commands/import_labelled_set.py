@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.core.errors import DomainError
-from webapp.retraining.trainings import set_import
+from webapp.retraining.sets import set_import
 
 
 class Command(BaseCommand):
