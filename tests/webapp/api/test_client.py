@@ -14,7 +14,7 @@ from webapp.access.services import token_make
 from webapp.jobs.models import Job
 from webapp.slides.models import Slide
 
-FILE = Path(__file__).resolve().parents[2] / "static" / "mitoscope.py"
+FILE = Path(__file__).resolve().parents[3] / "static" / "mitoscope.py"
 CANDIDATES = [(100.0, 50.0, 0.95), (200.5, 60.0, 0.5), (300.0, 70.0, 0.49)]
 
 
