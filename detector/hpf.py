@@ -32,7 +32,9 @@ class Hpf:
 
     image: uint8 [h, w, 3] RGB. mitoses, non_mitoses: float (n, 2), (x, y) in pixels of `image`, origin top left.
     exhaustive: every mitosis of the frame is labelled, so that background may be taken from it and a detection
-    without a label counts as false. A patch around one known mitosis is not exhaustive.
+    without a label counts as false. A patch around one known mitosis is not exhaustive. rim_known: of such a patch,
+    whether other mitoses in it are labelled, so that its rim may be background. A patch around a look-alike has one
+    non-mitosis and no mitosis.
     """
 
     name: str
@@ -44,6 +46,12 @@ class Hpf:
     stain: LabStatistics
     source: str
     exhaustive: bool = True
+    rim_known: bool = True
+
+    @property
+    def match_radius(self) -> float:
+        """Within which a detection and a label are one figure (section 4), px of this frame: 7.5 um."""
+        return paper.MATCH_RADIUS * paper.WORKING_MPP / self.mpp
 
     def frame(self) -> ArrayFrame:
         """The image as the testing code reads it."""
@@ -115,13 +123,15 @@ def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
     for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
         hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
         names = sorted({hpf.case for hpf in hpfs})
+        look_alikes = sum(len(hpf.non_mitoses) for hpf in hpfs)
         described.append(
             {
                 "source": source,
                 "cases": len(names),
                 "case_names": names if len(names) <= 20 else [*names[:3], "..."],
                 "frames": len(hpfs),
-                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else 1 for hpf in hpfs),
+                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else min(1, len(hpf.mitoses)) for hpf in hpfs),
+                **({"look_alikes": look_alikes} if look_alikes else {}),
             }
         )
     return described
