@@ -30,7 +30,9 @@ class Hpf:
 
     image: uint8 [h, w, 3] RGB. mitoses, non_mitoses: float (n, 2), (x, y) in pixels of `image`, origin top left.
     exhaustive: every mitosis of the frame is labelled, so that background may be taken from it and a detection
-    without a label counts as false. A patch around one known mitosis is not exhaustive.
+    without a label counts as false. A patch around one known mitosis is not exhaustive. rim_known: of such a patch,
+    whether other mitoses in it are labelled, so that its rim may be background. A patch around a look-alike has one
+    non-mitosis and no mitosis.
     """
 
     name: str
@@ -42,6 +44,17 @@ class Hpf:
     stain: LabStatistics
     source: str
     exhaustive: bool = True
+    rim_known: bool = True
+
+    @property
+    def match_radius(self) -> float:
+        """Within which a detection and a label are one figure (section 4), px of this frame: 7.5 um."""
+        return paper.MATCH_RADIUS * paper.WORKING_MPP / self.mpp
+
+    @property
+    def mitosis_count(self) -> int:
+        """How many labelled mitoses it adds to a data set; a single patch stands for the one at its centre."""
+        return len(self.mitoses) if self.exhaustive else min(1, len(self.mitoses))
 
     def frame(self) -> ArrayFrame:
         """The image as the testing code reads it."""

@@ -54,6 +54,11 @@ CONTRAST_TRANSFER_PROBABILITY = 0.5  # Half of the patches keep their own stain.
 JITTER_PIXELS = 4.0  # Shift of a patch, less than one cell of the map: the position of a mitosis stays learnable.
 JITTER_SCALE = 0.1  # Scanners differ by up to 10 % in um/px around 0.25.
 JITTER_COLOUR = 0.08  # Brightness and contrast of a patch, as a share of the range.
+STAIN_VECTORS = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))  # Optical density of R, G and B of
+# haematoxylin, eosin and what is left (Ruifrok and Johnston 2001).
+STAIN_OFFSET = 0.25  # Of the share by which plans vary a stain: in units of optical density, where eosin has about 0.3.
+SHARPENING = (0.2, 1.0)  # Of the difference to a blurred patch, in plans that sharpen: from a trace to a plain halo.
+SHARPENING_DEVIATION = 1.0  # px; the width of that halo.
 BLUR_DEVIATION = (0.3, 1.2)  # px; from what nobody sees to a scanner a little out of focus, in plans that blur.
 JPEG_QUALITY = (50, 95)  # From what scanners rarely go below to what can hardly be seen, in plans that compress.
 STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that a reader can lower the threshold.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from detector.datasets import ami_br, midog, mitos12, mitos_atypia14, qupath, slide_runner, tupac16
+from detector.datasets import ami_br, atnorm, look_alikes, midog, mitos12, mitos_atypia14, qupath, slide_runner, tupac16
 from detector.errors import DataSetError
 from detector.frames import Case, Hpf, cases_of
 
@@ -20,20 +21,35 @@ class _Reader(Protocol):
     def read(self, folder: Path) -> list[Hpf]: ...
 
 
-_READERS: tuple[_Reader, ...] = (mitos12, ami_br, tupac16, mitos_atypia14, midog, slide_runner, qupath)
+_READERS: tuple[_Reader, ...] = (
+    mitos12,
+    ami_br,
+    tupac16,
+    mitos_atypia14,
+    midog,
+    slide_runner,
+    qupath,
+    atnorm,
+    look_alikes,
+)
 
 
 def read_dataset(folder: Path) -> list[Case]:
-    """The cases of a data set, or of all data sets in the folders directly below `folder`.
+    """The cases of the data set in `folder`, and of those in the folders directly below it.
 
+    Nothing that can be read is left out: a set in a folder below is read besides one in the folder itself, unless it is
+    a part of that one, which the same reader then knows.
     Raises DataSetError where there is no known data set, or where a file of it is broken.
     """
     if not folder.is_dir():
         raise DataSetError(f"{folder} is not a folder; give the folder of a labelled data set")
-    hpfs = _read_one(folder)
-    if hpfs is None:
-        parts = {below.name: _read_one(below) or [] for below in sorted(folder.iterdir()) if below.is_dir()}
-        hpfs = _told_apart(parts)
+    own = _reader_of(folder)
+    parts = {"": own.read(folder)} if own is not None else {}
+    for below in sorted(path for path in folder.iterdir() if path.is_dir()):
+        reader = _reader_of(below)
+        if reader is not None and reader is not own:
+            parts[below.name] = reader.read(below)
+    hpfs = _told_apart(parts)
     if not hpfs:
         known = "; ".join(reader.LAYOUT for reader in _READERS)
         raise DataSetError(f"{folder} holds no data set that can be read. Known: {known}")
@@ -44,14 +60,33 @@ def _told_apart(parts: dict[str, list[Hpf]]) -> list[Hpf]:
     """The frames of several data sets; cases that two of them call alike get the folder before their name."""
     counts = Counter(name for hpfs in parts.values() for name in {hpf.case for hpf in hpfs})
     return [
-        replace(hpf, case=f"{folder}/{hpf.case}") if counts[hpf.case] > 1 else hpf
+        replace(hpf, case=f"{folder}/{hpf.case}") if folder and counts[hpf.case] > 1 else hpf
         for folder, hpfs in parts.items()
         for hpf in hpfs
     ]
 
 
-def _read_one(folder: Path) -> list[Hpf] | None:
-    for reader in _READERS:
-        if reader.recognises(folder):
-            return reader.read(folder)
-    return None
+def found_in(cases: Sequence[Case]) -> list[str]:
+    """What is in some cases, a line for each source: frames, patches, cases, mitoses, look-alikes."""
+    lines = []
+    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
+        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
+        frames, patches = (sum(hpf.exhaustive is kind for hpf in hpfs) for kind in (True, False))
+        counts = {
+            "frames": frames,
+            "patches": patches,
+            "cases": len({hpf.case for hpf in hpfs}),
+            "mitoses": sum(hpf.mitosis_count for hpf in hpfs),
+            "look-alikes": sum(len(hpf.non_mitoses) for hpf in hpfs),
+        }
+        never = ("frames", "patches", "look-alikes")
+        parts = [f"{n:,} {what if n != 1 else _ONE[what]}" for what, n in counts.items() if n or what not in never]
+        lines.append(f"{source}: {', '.join(parts)}")
+    return lines
+
+
+_ONE = {"frames": "frame", "patches": "patch", "cases": "case", "mitoses": "mitosis", "look-alikes": "look-alike"}
+
+
+def _reader_of(folder: Path) -> _Reader | None:
+    return next((reader for reader in _READERS if reader.recognises(folder)), None)

@@ -82,6 +82,11 @@ def read_labels(path: Path) -> dict[str, Labels]:
                 f"{path}, annotations[{number}]: image_id of a listed image, category_id of a category and bbox "
                 f"[xmin, ymin, xmax, ymax] are needed, not {str(row)[:200]}"
             ) from None
+        if right < left or bottom < top:
+            raise DataSetError(
+                f"{path}, annotations[{number}]: the bbox {row['bbox']} ends before it begins; MIDOG has [xmin, ymin, "
+                "xmax, ymax], this looks like COCO's [x, y, width, height]: write x + width and y + height"
+            )
         of_image = labels.setdefault(name, Labels(tumour=tumour))
         kind = of_image.mitoses if mitotic else of_image.non_mitoses
         kind.append(Label((left + right) / 2, (top + bottom) / 2, f"{path}, annotations[{number}]"))

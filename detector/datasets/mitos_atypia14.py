@@ -55,6 +55,7 @@ def read_labels(path: Path) -> list[Label]:
 
 def _tables(folder: Path) -> dict[Path, tuple[str, str, str]]:
     """Label files with frame, scanner and case."""
-    found = [p for home in ("", "mitosis/", "*/mitosis/") for p in folder.glob(f"{home}*_mitosis.csv")]
+    homes = [folder, folder / "mitosis", *(path / "mitosis" for path in folder.glob("[AH][0-9][0-9]"))]
+    found = [path for home in homes for path in home.glob("*_mitosis.csv")]
     names = {path: _TABLE.match(path.name) for path in sorted(found)}
     return {path: (name[1], name[2], name[3]) for path, name in names.items() if name is not None}

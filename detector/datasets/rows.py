@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from detector import paper
 from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError, SlideError
-from detector.frames import Hpf
+from detector.frames import Hpf, Rgb
 from detector.slide import open_slide
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".svs")
@@ -45,6 +46,17 @@ def find_image(folders: Iterable[Path], stem: str) -> Path | None:
             if (folder / f"{stem}{suffix}").is_file():
                 return folder / f"{stem}{suffix}"
     return None
+
+
+def read_patch(path: Path, *, least: int = paper.PATCH_SIZE) -> Rgb:
+    """The pixels of a single patch, of `least` px a side or more. Raises DataSetError."""
+    try:
+        with open_slide(path) as patch:
+            if min(patch.size) < least:
+                raise DataSetError(f"{path}: {patch.size[0]} x {patch.size[1]} px, expected {least} px a side or more")
+            return patch.read(0, 0, 0, *patch.size)
+    except SlideError as error:
+        raise DataSetError(f"{path}: {error.reason}") from error
 
 
 def kind_of(label: str) -> bool | None:

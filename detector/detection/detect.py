@@ -121,12 +121,25 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
         for i, (peak, neighbours) in enumerate(zip(peaks, near, strict=True)):
             members = np.union1d(strong[np.asarray(neighbours, dtype=np.intp)], [peak])
             placed[i] = np.average(cells.m_xy[members], axis=0, weights=scores[members])
+        placed = _kept_apart(placed * um_per_cell, um[peaks], radius) / um_per_cell
     else:
         placed = np.empty((0, 2))
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
     xy = placed * paper.OUTPUT_STRIDE * scale
     limit = np.array(frame.slide.size if isinstance(frame, WorkingFrame) else frame.size)
     return Detections(np.clip(xy, 0, limit), scores[peaks])
+
+
+def _kept_apart(placed: NDArray[np.float64], peaks: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """Positions (n, 2) after placement, none within the radius of another: two that came too near go back to peaks.
+
+    Peaks are further apart than the radius, so this ends, and loses no detection. All in one unit.
+    """
+    placed = placed.copy()
+    moved = np.ones(len(placed), dtype=bool)
+    while len(near := np.unique(cKDTree(placed).query_pairs(radius, output_type="ndarray"))) and moved[near].any():
+        placed[near], moved[near] = peaks[near], False
+    return placed
 
 
 def detect(

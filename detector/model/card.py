@@ -18,13 +18,15 @@ def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
     for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
         hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
         names = sorted({hpf.case for hpf in hpfs})
+        look_alikes = sum(len(hpf.non_mitoses) for hpf in hpfs)
         described.append(
             {
                 "source": source,
                 "cases": len(names),
                 "case_names": names if len(names) <= 20 else [*names[:3], "..."],
                 "frames": len(hpfs),
-                "mitoses": sum(len(hpf.mitoses) if hpf.exhaustive else 1 for hpf in hpfs),
+                "mitoses": sum(hpf.mitosis_count for hpf in hpfs),
+                **({"look_alikes": look_alikes} if look_alikes else {}),
             }
         )
     return described

@@ -18,6 +18,9 @@ from detector.frames import LabStatistics, Rgb, warp
 
 Floats = NDArray[np.float64]
 
+_DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)  # optical density of a value of 8 bit
+_SAME_DENSITY = np.eye(3, 4)
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -27,7 +30,10 @@ class Augmentation:
     shift: float = paper.JITTER_PIXELS  # px
     scale: float = paper.JITTER_SCALE
     colour: float = paper.JITTER_COLOUR
+    stain: float = 0.0  # amounts of haematoxylin, eosin and the rest vary by this share, each for itself
+    gamma: float = 0.0  # the tone curve of a scanner: its exponent varies by this share
     blur: float = 0.0  # probability; labels do not change under the blur of another scanner's focus
+    sharpen: float = 0.0  # probability of the halo of a scanner that sharpens
     jpeg: float = 0.0  # probability of saving as JPEG of a quality drawn from paper.JPEG_QUALITY
 
 
@@ -36,17 +42,22 @@ class Variations:
     """What is done to each of n patches, in this order.
 
     matrices: (n, 2, 3), patch pixel (u, v) shows the image at matrix @ (u, v, 1). stain_scale, stain_shift: (n, 3), LAB
-    (8 bit) becomes LAB * scale + shift where `restained`. gain, offset: (n, 3), RGB becomes RGB * gain + offset.
-    blur: (n,) deviation in px, 0 for none. jpeg: (n,) quality, 0 for none. size: side of a patch in px.
+    (8 bit) becomes LAB * scale + shift where `restained`. density: (n, 3, 4), optical densities of RGB become
+    density @ (r, g, b, 1). gain, offset: (n, 3), RGB becomes 255 * (RGB / 255) ** gamma * gain + offset; gamma (n,).
+    blur: (n,) deviation in px, 0 for none. sharpen: (n,) how much of the difference to a blurred patch is added.
+    jpeg: (n,) quality, 0 for none. size: side of a patch in px.
     """
 
     matrices: Floats
     restained: NDArray[np.bool_]
     stain_scale: Floats
     stain_shift: Floats
+    density: Floats
+    gamma: Floats
     gain: Floats
     offset: Floats
     blur: Floats
+    sharpen: Floats
     jpeg: NDArray[np.int64]
     size: int = paper.PATCH_SIZE
 
@@ -59,11 +70,13 @@ def draw_variations(
     rng: np.random.Generator,
     *,
     size: int = paper.PATCH_SIZE,
+    towards: Sequence[LabStatistics | None] | None = None,
 ) -> Variations:
     """Draw what is done to n patches. xy: (n, 2), their centres. own: the stain of the HPF of each; others: all stains.
 
     "With a fixed probability, we change the mean and standard deviation (in LAB color-space) of the HPF from which a
-    patch is sampled to the values from another randomly selected HPF."
+    patch is sampled to the values from another randomly selected HPF." towards: of each patch, a stain that it gets in
+    any case, or None.
     """
     n = len(xy)
     matrices = turned_about(
@@ -76,6 +89,8 @@ def draw_variations(
     )
     wanted, drawn = rng.random(n) < augmentation.contrast_transfer, rng.random(n)
     target = [_another(own[i], others, drawn[i]) if wanted[i] else None for i in range(n)]
+    if towards is not None:
+        target = [given or to for given, to in zip(towards, target, strict=True)]
     restained = np.array([stain is not None for stain in target], dtype=bool)
     stain = [(np.ones(3), np.zeros(3)) if to is None else stain_change(own[i], to) for i, to in enumerate(target)]
     gain = 1 + rng.uniform(-augmentation.colour, augmentation.colour, (n, 3))
@@ -83,13 +98,20 @@ def draw_variations(
     blur = np.where(rng.random(n) < augmentation.blur, rng.uniform(*paper.BLUR_DEVIATION, n), 0.0)
     jpeg = np.where(rng.random(n) < augmentation.jpeg, rng.integers(*paper.JPEG_QUALITY, n, endpoint=True), 0)
     scales, shifts = (np.array(part).reshape(n, 3) for part in zip(*stain, strict=True)) if n else (gain, offset)
-    return Variations(matrices, restained, scales, shifts, gain, offset, blur, jpeg, size)
+    density = stain_varied(
+        rng.uniform(-augmentation.stain, augmentation.stain, (n, 3)),
+        rng.uniform(-augmentation.stain, augmentation.stain, (n, 3)) * paper.STAIN_OFFSET,
+    )
+    gamma = np.exp(rng.uniform(-augmentation.gamma, augmentation.gamma, n))
+    sharp = (rng.random(n) < augmentation.sharpen) & (blur == 0)  # a scanner is out of focus, or sharpens
+    sharpen = np.where(sharp, rng.uniform(*paper.SHARPENING, n), 0.0)
+    return Variations(matrices, restained, scales, shifts, density, gamma, gain, offset, blur, sharpen, jpeg, size)
 
 
 def _another(own: LabStatistics, stains: Sequence[LabStatistics], drawn: float) -> LabStatistics | None:
-    """One of some stains that is not `own`, by a number drawn from 0..1; None where there is no other."""
-    first = int(drawn * len(stains))
-    return next((one for one in (*stains[first:], *stains[:first]) if one != own), None)
+    """One of the stains that are not `own`, each as likely, by a number drawn from 0..1; None where there is none."""
+    others = [one for one in stains if one != own]
+    return others[int(drawn * len(others))] if others else None
 
 
 def vary(image: Rgb, variations: Variations, index: int) -> Rgb:
@@ -97,9 +119,13 @@ def vary(image: Rgb, variations: Variations, index: int) -> Rgb:
     patch = warp(image, variations.matrices[index], variations.size)
     if variations.restained[index]:
         patch = _restained(patch, variations.stain_scale[index], variations.stain_shift[index])
-    patch = recoloured(patch, variations.gain[index], variations.offset[index])
+    if not np.array_equal(variations.density[index], _SAME_DENSITY):
+        patch = with_density(patch, variations.density[index])
+    patch = recoloured(patch, variations.gain[index], variations.offset[index], float(variations.gamma[index]))
     if variations.blur[index]:
         patch = np.asarray(cv2.GaussianBlur(patch, (0, 0), float(variations.blur[index])), dtype=np.uint8)
+    if variations.sharpen[index]:
+        patch = sharpened(patch, float(variations.sharpen[index]))
     if variations.jpeg[index]:
         patch = as_jpeg(patch, int(variations.jpeg[index]))
     return patch
@@ -135,9 +161,33 @@ def contrast_transfer(patch: Rgb, source: LabStatistics, target: LabStatistics) 
     return _restained(patch, *stain_change(source, target))
 
 
-def recoloured(patch: Rgb, gain: Floats, offset: Floats) -> Rgb:
-    """Each RGB channel times its gain, plus its offset."""
-    tables = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).round().astype(np.uint8)
+def stain_varied(share: Floats, offset: Floats) -> Floats:
+    """Matrices (n, 3, 4) on optical densities that vary haematoxylin, eosin and the rest apart (Tellez et al. 2018).
+
+    share: (n, 3), by which the amount of each changes; offset: (n, 3), added to it, in units of optical density.
+    """
+    basis = paper.STAIN_VECTORS / np.linalg.norm(paper.STAIN_VECTORS, axis=1, keepdims=True)  # (3 stains, rgb)
+    # Row vectors: density = amounts @ basis. Column vectors as OpenCV has them: transposed.
+    matrix = np.einsum("sr,ns,qs->nrq", basis, 1 + share, np.linalg.inv(basis))  # (n, rgb, rgb)
+    return np.concatenate([matrix, (offset @ basis)[..., None]], axis=2)
+
+
+def with_density(patch: Rgb, density: Floats) -> Rgb:
+    """The patch with its optical densities moved by a matrix (3, 4). Optical density: -ln((RGB + 1) / 256)."""
+    moved = cv2.transform(_DENSITY[patch], density.astype(np.float32))
+    return np.asarray(np.clip(256 * cv2.exp(-moved) - 1, 0, 255).round(), dtype=np.uint8)
+
+
+def sharpened(patch: Rgb, amount: float) -> Rgb:
+    """The patch and `amount` times its difference to a blurred one: the halo around nuclei of scanners that sharpen."""
+    blurred = cv2.GaussianBlur(patch, (0, 0), paper.SHARPENING_DEVIATION)
+    return np.asarray(cv2.addWeighted(patch, 1 + amount, blurred, -amount, 0), dtype=np.uint8)
+
+
+def recoloured(patch: Rgb, gain: Floats, offset: Floats, gamma: float = 1.0) -> Rgb:
+    """Each RGB channel under the tone curve of an exponent, times its gain, plus its offset."""
+    tone = 255 * (np.arange(256) / 255) ** gamma
+    tables = np.clip(tone[:, None] * gain + offset, 0, 255).round().astype(np.uint8)
     return np.asarray(cv2.LUT(patch, np.ascontiguousarray(tables[None])), dtype=np.uint8)
 
 

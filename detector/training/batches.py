@@ -23,6 +23,23 @@ from detector.training.patch_sets import Sample
 from detector.training.plan import Plan
 
 Made = TypeVar("Made")
+Drawn = TypeVar("Drawn")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The samples of one source of data: a contest, a laboratory, a scanner."""
+
+    name: str
+    fg_lab: Sequence[Sample]
+    bg_rand: Sequence[Sample]
+    bg_context: Sequence[Sample]
+    bg_hard: Sequence[Sample]
+
+    @cached_property
+    def stains(self) -> list[LabStatistics]:
+        """Those of its frames with a mitosis."""
+        return list(dict.fromkeys(sample.hpf.stain for sample in self.fg_lab))
 
 
 @dataclass(frozen=True)
@@ -37,12 +54,42 @@ class SampleSets:
     stains: Sequence[LabStatistics] = field(default=())
 
     @cached_property
-    def fg_lab_by_source(self) -> list[list[Sample]]:
-        """FG-Lab, the samples of each source of data apart."""
-        groups: dict[str, list[Sample]] = {}
-        for sample in self.fg_lab:
-            groups.setdefault(sample.hpf.source, []).append(sample)
-        return [groups[source] for source in sorted(groups)]
+    def sources(self) -> tuple[Source, ...]:
+        """The sources of data that FG-Lab is from, in the order of their names."""
+        parts = [_by_source(part) for part in (self.fg_lab, self.bg_rand, self.bg_context, self.bg_hard)]
+        return tuple(Source(name, *(part.get(name, []) for part in parts)) for name in sorted(parts[0]))
+
+    @cached_property
+    def shares(self) -> NDArray[np.float64]:
+        """(sources,) the chance of each source in a draw: as the square root of its mitoses.
+
+        As often as its mitoses, a large source alone would be learnt; as often as the others, a handful of mitoses
+        would be shown thousands of times.
+        """
+        roots = np.sqrt([len(source.fg_lab) for source in self.sources])
+        return np.asarray(roots / roots.sum())
+
+    @cached_property
+    def frame_sources(self) -> tuple[Source, ...]:
+        """Sources with whole frames, which alone have background enough; those without a mitosis are one of them."""
+        with_mitoses = [source for source in self.sources if source.bg_rand]
+        names = {source.name for source in with_mitoses}
+        rand, hard = (
+            [s for s in part if s.hpf.exhaustive and s.hpf.source not in names] for part in (self.bg_rand, self.bg_hard)
+        )
+        return (*with_mitoses, *([Source("without mitoses", [], rand, [], hard)] if rand else []))
+
+    @cached_property
+    def share_without_mitoses(self) -> float:
+        """Of BG-Rand, what is from frames of a source without any mitosis."""
+        names = {source.name for source in self.sources}
+        return sum(sample.hpf.source not in names for sample in self.bg_rand) / max(1, len(self.bg_rand))
+
+    @cached_property
+    def frame_shares(self) -> NDArray[np.float64]:
+        """(frame_sources,) the chance of each, as the square root of its background."""
+        roots = np.sqrt([len(source.bg_rand) for source in self.frame_sources])
+        return np.asarray(roots / roots.sum())
 
 
 @dataclass(frozen=True)
@@ -59,10 +106,11 @@ def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = pape
     rng = np.random.default_rng([plan.seed, iteration])
     foreground = [_draw_foreground(sets, plan, rng) for _ in range(plan.foreground_per_batch)]
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
-    samples = [*foreground, *background]
+    samples = [*foreground, *(sample for sample, _ in background)]
     xy = np.array([(sample.x, sample.y) for sample in samples])
     own = [sample.hpf.stain for sample in samples]
-    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size)
+    towards = [*([None] * len(foreground)), *(stain for _, stain in background)]
+    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, towards=towards)
     return Batch(samples, variations, np.repeat([1, 0], [len(foreground), len(background)]))
 
 
@@ -110,24 +158,47 @@ def stream(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made
 
 
 def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> Sample:
-    """FG-Lab and FG-WSI "with a fixed ratio"; within FG-Lab every source of data has the same weight.
+    """FG-Lab and FG-WSI "with a fixed ratio"; within FG-Lab by `SampleSets.shares`.
 
-    But no mined sample comes more often than a labelled one of the smallest source: where a handful was mined, a fixed
-    ratio would show each of them hundreds of times (docs/training.md).
+    But no mined sample comes more often than a labelled one of the source whose samples come most often: where a
+    handful was mined, a fixed ratio would show each of them hundreds of times (docs/training.md).
     """
     lab, wsi = plan.fg_lab_per_fg_wsi
-    mined, sources = len(sets.fg_wsi), sets.fg_lab_by_source
-    as_often = len(sources) * min(map(len, sources), default=0)  # FG-Lab, were all sources as small as the smallest
+    mined, sources = len(sets.fg_wsi), sets.sources
+    # FG-Lab, were all samples drawn as often as those of the source with the fewest.
+    as_often = min((len(s.fg_lab) / share for s, share in zip(sources, sets.shares, strict=True)), default=0)
     if mined and rng.random() < min(wsi / (lab + wsi), mined / (as_often + mined) if lab else 1.0):
         return sets.fg_wsi[int(rng.integers(len(sets.fg_wsi)))]
-    source = sources[int(rng.integers(len(sources)))]
-    return source[int(rng.integers(len(source)))]
+    return _one_of(_source(sources, sets.shares, rng).fg_lab, rng)
 
 
-def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> Sample:
-    chosen = sets.bg_rand
-    if sets.bg_context and rng.random() < plan.context_share:
-        chosen = sets.bg_context
-    elif sets.bg_hard and rng.random() < plan.hard_share:
-        chosen = sets.bg_hard
-    return chosen[int(rng.integers(len(chosen)))]
+def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> tuple[Sample, LabStatistics | None]:
+    """Background for the mitoses of one source, drawn as often as these: a sample, and a stain that it is to get.
+
+    A source of single patches has its rims alone (`context_share`); all else is background of other sources in its
+    stain, so that no stain is a sign of a mitosis.
+    """
+    source = _source(sets.sources, sets.shares, rng)
+    hard = rng.random() < plan.hard_share
+    if not source.bg_rand and source.bg_context and rng.random() < plan.context_share:
+        return _one_of(source.bg_hard if hard and source.bg_hard else source.bg_context, rng), None
+    home = source
+    if not source.bg_rand or rng.random() < sets.share_without_mitoses:
+        home = _source(sets.frame_sources, sets.frame_shares, rng)
+    sample = _one_of(home.bg_hard if hard and home.bg_hard else home.bg_rand, rng)
+    return sample, None if home is source else _one_of(source.stains, rng)
+
+
+def _source(sources: Sequence[Source], shares: NDArray[np.float64], rng: np.random.Generator) -> Source:
+    return sources[int(rng.choice(len(sources), p=shares))]
+
+
+def _one_of(some: Sequence[Drawn], rng: np.random.Generator) -> Drawn:
+    return some[int(rng.integers(len(some)))]
+
+
+def _by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.hpf.source, []).append(sample)
+    return groups

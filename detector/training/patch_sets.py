@@ -25,6 +25,15 @@ def fg_lab(hpfs: Sequence[Hpf]) -> list[Sample]:
     return [Sample(hpf, x, y) for hpf in hpfs for x, y in (hpf.mitoses if hpf.exhaustive else _central(hpf))]
 
 
+def bg_context(hpf: Hpf, rng: np.random.Generator) -> list[Sample]:
+    """Background cut from a single patch, beside its mitosis (ours, not the paper's).
+
+    None where it is not known which other mitoses the patch holds.
+    """
+    known = not hpf.exhaustive and hpf.rim_known and len(hpf.mitoses)
+    return sample_bg_rand(hpf, rng, count=paper.CONTEXT_PER_PATCH) if known else []
+
+
 def sample_bg_rand(
     hpf: Hpf,
     rng: np.random.Generator,
@@ -35,13 +44,18 @@ def sample_bg_rand(
     """BG-Rand: "sampled randomly with uniform probability ... such that their distance is greater than a fixed
     threshold from previously selected background patches and all mitotic cells in that HPF".
 
-    Up to `count` of them; fewer where the frame has no more room after `paper.BG_RAND_DRAWS` draws for each.
+    Up to `count` of them; fewer where the frame has no more room after `paper.BG_RAND_DRAWS` draws for each. None
+    within `margin` of the border of a frame.
     """
     height, width = hpf.image.shape[:2]
+    from_border = margin(hpf)
+    if min(height, width) < 2 * from_border:
+        return []
     taken = np.concatenate([hpf.mitoses, np.full((count, 2), np.inf)])
     used = len(hpf.mitoses)
     chosen = []
-    for x, y in rng.uniform((0, 0), (width, height), (paper.BG_RAND_DRAWS * count, 2)):
+    low, high = (from_border, from_border), (width - from_border, height - from_border)
+    for x, y in rng.uniform(low, high, (paper.BG_RAND_DRAWS * count, 2)):
         if ((taken[:used] - (x, y)) ** 2).sum(axis=1).min(initial=np.inf) > min_distance**2:
             taken[used] = x, y
             used += 1
@@ -56,13 +70,25 @@ def bg_hard(hpf: Hpf, detections: Points) -> list[Sample]:
 
     detections: (n, 2) px of the frame, already suppressed at 50 px. Of single patches around a mitosis (ours, not the
     paper's) the look-alikes at the rim are taken, as far from every known mitosis as BG-Rand: they are what shows a
-    network the many stains that it otherwise knows from mitoses alone.
+    network the many stains that it otherwise knows from mitoses alone. None within `margin` of the border of a frame.
     """
-    match_radius = paper.MATCH_RADIUS if hpf.exhaustive else paper.BG_MIN_DISTANCE
-    false = [
-        (x, y) for x, y in detections if ((hpf.mitoses - (x, y)) ** 2).sum(axis=1).min(initial=np.inf) > match_radius**2
+    size, from_border = np.array(hpf.image.shape[1::-1]), margin(hpf)
+    radius = hpf.match_radius if hpf.exhaustive else paper.BG_MIN_DISTANCE
+    inside = ((detections >= from_border) & (detections <= size - from_border)).all(axis=1)
+    return [
+        Sample(hpf, x, y)
+        for x, y in detections[inside]
+        if ((hpf.mitoses - (x, y)) ** 2).sum(axis=1).min(initial=np.inf) > radius**2
     ]
-    return [Sample(hpf, x, y) for x, y in false]
+
+
+def margin(hpf: Hpf) -> float:
+    """px of a frame's border that background keeps away from: half a patch; 0 for a single patch, which has no room.
+
+    The labels of a contest leave out figures at the border (MITOS 2012: 1 of 226 within 32 px), and a patch there is
+    half a mirror image, in which half a nucleus looks like a metaphase plate.
+    """
+    return paper.PATCH_SIZE / 2 if hpf.exhaustive else 0.0
 
 
 def fg_wsi(patches: Sequence[Hpf]) -> list[Sample]:
@@ -72,4 +98,4 @@ def fg_wsi(patches: Sequence[Hpf]) -> list[Sample]:
 
 def _central(hpf: Hpf) -> Points:
     height, width = hpf.image.shape[:2]
-    return points([(width / 2, height / 2)])
+    return points([(width / 2, height / 2)] if len(hpf.mitoses) else [])

@@ -28,7 +28,7 @@ class Plan:
     hard_share: float = 1.0  # share of background patches from BG-Hard once it is there
     foreground_per_batch: int = paper.FOREGROUND_PER_BATCH
     background_per_batch: int = paper.BACKGROUND_PER_BATCH
-    context_share: float = 0.0  # share of background cut beside the mitosis of single patches, against stain short cuts
+    context_share: float = 0.0  # of the background for single patches, the share cut beside their own mitosis
     fg_lab_per_fg_wsi: tuple[int, int] = paper.FG_LAB_PER_FG_WSI
     weight_decay: float = 0.0
     average: float = 0.0  # decay of the moving average of weights; 0 for none
@@ -192,6 +192,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "shift": (lambda v: _is_amount(v, 64), "a number of px between 0 and 64"),
     "scale": _SHARE,
     "colour": _SHARE,
+    "stain": _SHARE,
+    "gamma": _SHARE,
     "blur": _SHARE,
+    "sharpen": _SHARE,
     "jpeg": _SHARE,
 }

@@ -105,7 +105,9 @@ def fingerprint(plan: Plan, hpfs: Iterable[Hpf], weights: str | None) -> str:
     weights: the SHA-256 of those that the course begins with. Whether the end is calibrated changes nothing before it.
     """
     course = {key: value for key, value in plan.as_dict().items() if key != "calibrate"}
-    frames = [[hpf.name, hpf.mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs]
+    frames = [
+        [hpf.name, hpf.mitoses.tolist(), hpf.non_mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs
+    ]
     return hashlib.sha256(json.dumps([course, frames, weights], sort_keys=True).encode()).hexdigest()
 
 

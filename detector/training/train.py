@@ -33,7 +33,7 @@ from detector.training.augment_gpu import FramesOnDevice
 from detector.training.batches import SampleSets, compose_batch, draw_batch, stream
 from detector.training.calibrate import calibrate
 from detector.training.curve import Curve
-from detector.training.patch_sets import Sample, bg_hard, fg_lab, fg_wsi, sample_bg_rand
+from detector.training.patch_sets import Sample, bg_context, bg_hard, fg_lab, fg_wsi, sample_bg_rand
 from detector.training.plan import Plan
 from detector.training.state import Learner, fingerprint, mean_loss, whole_iteration
 from detector.version import code_version
@@ -161,9 +161,7 @@ class _Training:
         rng = np.random.default_rng([self.plan.seed, 0xB6])
         background = [s for hpf in self.hpfs if hpf.exhaustive for s in sample_bg_rand(hpf, rng)]
         hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
-        context = [
-            s for hpf in hpfs if not hpf.exhaustive for s in sample_bg_rand(hpf, rng, count=paper.CONTEXT_PER_PATCH)
-        ]
+        context = [sample for hpf in hpfs for sample in bg_context(hpf, rng)]
         if not labelled:
             raise DataSetError("there is no labelled mitosis to learn from in these cases")
         if not background:
@@ -248,6 +246,8 @@ class _Training:
         cell = paper.OUTPUT_STRIDE
         known = {(i, round(x / cell), round(y / cell)) for i, x, y in self.hard}
         for index, hpf in enumerate(self.hpfs):
+            if not hpf.exhaustive and not hpf.rim_known:
+                continue
             found = detect(scorer, hpf.frame(), min_score=self.plan.hard_min_score, nms_radius=radius)
             for sample in bg_hard(hpf, np.concatenate([found.xy, hpf.non_mitoses])):
                 place = (index, round(sample.x / cell), round(sample.y / cell))
