@@ -66,6 +66,8 @@ class SampleSets:
         As often as its mitoses, a large source alone would be learnt; as often as the others, a handful of mitoses
         would be shown thousands of times.
         """
+        if not self.fg_lab:
+            raise ValueError("there is nothing to draw from: no labelled mitosis")
         roots = np.sqrt([len(source.fg_lab) for source in self.sources])
         return np.asarray(roots / roots.sum())
 

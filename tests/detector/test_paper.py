@@ -30,7 +30,7 @@ def value_beside(name, line):
         names = re.findall(r"`(\w+)`", names)
         if name not in names:
             return None
-        parts = values.split(", ")
+        parts = re.split(r", (?![^()]*\))", values)
         return parts[names.index(name)] if len(parts) == len(names) > 1 else values
     after = re.search(rf"`{name}` ([^`,]*)", line)
     return after[1] if after else None

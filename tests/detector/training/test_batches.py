@@ -60,11 +60,36 @@ def test_background_is_from_bg_hard_once_it_is_there():
     assert mixed.count(HARD) / len(mixed) == pytest.approx(0.75, abs=0.06)
 
 
-def test_the_share_of_background_from_beside_single_patches():
-    sets = replace(SETS, bg_context=[plain(CONTEXT)], bg_hard=[plain(HARD)])
+def test_background_is_from_the_sources_of_mitoses_and_as_often():
+    sets = SampleSets(
+        [*[plain(LAB)] * 90, *[plain(OTHER_LAB, "another")] * 10],
+        [*[plain(RAND)] * 10, *[plain(CONTEXT, "another")] * 90],
+    )
+    foreground, background = greys(sets, Plan(augmentation=STILL, foreground_per_batch=32), 20)
+    share = 10**0.5 / (10**0.5 + 90**0.5)
+    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(share, abs=0.06)
+    assert background.count(CONTEXT) / len(background) == pytest.approx(share, abs=0.05)
+
+
+def test_a_source_of_single_patches_has_their_rims_and_background_of_frames_in_its_stain():
+    patches = plain(OTHER_LAB, "patches")
+    sets = SampleSets([patches], [plain(RAND)], [plain(CONTEXT, "patches")])
     _, background = greys(sets, Plan(augmentation=STILL, context_share=0.2), 20)
-    assert background.count(CONTEXT) / len(background) == pytest.approx(0.2, abs=0.06)
-    assert background.count(RAND) == 0
+    assert background.count(CONTEXT) / len(background) == pytest.approx(0.2, abs=0.05)
+    assert background.count(RAND) == 0, "in its own stain, which would be a sign of background"
+    assert len(set(background)) == 2
+    hard = replace(sets, bg_hard=[plain(HARD, "patches")])
+    _, background = greys(hard, Plan(augmentation=STILL, context_share=0.2), 20)
+    assert background.count(HARD) / len(background) == pytest.approx(0.2, abs=0.05)
+
+
+def test_frames_without_a_mitosis_give_background_by_their_size():
+    sets = SampleSets([plain(LAB)], [plain(RAND), *[plain(CONTEXT, "none")] * 3])
+    _, background = greys(sets, Plan(augmentation=STILL), 20)
+    # Three of four draws go to all frames by the square root of their size; what is "none" gets the stain of LAB.
+    none = 1 - background.count(RAND) / len(background)
+    assert none == pytest.approx(0.75 * 3**0.5 / (1 + 3**0.5), abs=0.05)
+    assert background.count(CONTEXT) == 0
 
 
 @pytest.mark.parametrize(("ratio", "share"), [((1, 1), 0.5), ((3, 1), 0.25), ((1, 0), 0.0), ((0, 1), 1.0)])
@@ -82,19 +107,29 @@ def test_a_few_mined_samples_come_no_more_often_than_labelled_ones():
     assert foreground.count(WSI) / len(foreground) == pytest.approx(0.1, abs=0.04)
 
 
-def test_a_few_mined_samples_come_as_often_as_those_of_the_smallest_source():
+def test_a_mined_sample_comes_as_often_as_a_labelled_one_of_the_source_with_the_fewest():
     labelled = [*[plain(LAB)] * 500, *[plain(OTHER_LAB, "another")] * 10]
     sets = replace(SETS, fg_lab=labelled, fg_wsi=[plain(WSI)] * 5)
     plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=(1, 1))
     foreground, _ = greys(sets, plan, 20)
-    assert foreground.count(WSI) / len(foreground) == pytest.approx(5 / (2 * 10 + 5), abs=0.05)
-    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(10 / 25, abs=0.06)
+    other, mined = (foreground.count(grey) / len(foreground) for grey in (OTHER_LAB, WSI))
+    labelled_share = 10**0.5 / (10**0.5 + 500**0.5)
+    assert mined == pytest.approx(5 / (10 / labelled_share + 5), abs=0.02)
+    assert other / (1 - mined) == pytest.approx(10**0.5 / (10**0.5 + 500**0.5), abs=0.05)
 
 
-def test_every_source_of_data_has_the_same_weight_in_fg_lab():
-    sets = replace(SETS, fg_lab=[*[plain(LAB)] * 30, plain(OTHER_LAB, "another")])
+def test_a_handful_of_mitoses_does_not_dominate():
+    sets = replace(SETS, fg_lab=[*[plain(LAB)] * 300, *[plain(OTHER_LAB, "a person's verdicts")] * 3])
     foreground, _ = greys(sets, Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1), 20)
-    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(0.5, abs=0.06)
+    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(1 / 11, abs=0.04)
+
+
+def test_the_other_stain_is_drawn_evenly_over_the_other_frames():
+    stains = [plain(grey).hpf.stain for grey in (RAND, LAB, WSI, HARD)]
+    plan = Plan(augmentation=replace(STILL, contrast_transfer=1.0))
+    _, background = greys(replace(SETS, stains=stains), plan, 30)
+    shares = [background.count(grey) / len(background) for grey in set(background)]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.04)
 
 
 def test_contrast_transfer_gives_patches_the_stains_of_other_frames():
@@ -127,5 +162,5 @@ def test_a_stream_that_is_left_early_ends_its_thread():
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_batches_are_taken():
-    with pytest.raises(ValueError, match="high"):
+    with pytest.raises(ValueError, match="nothing to draw"):
         list(stream(lambda iteration: compose_batch(SampleSets([], [plain(RAND)]), Plan(), iteration), 0, 3))
