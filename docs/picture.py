@@ -70,7 +70,7 @@ def main() -> None:
         sign_in(page, found["address"], found["name"], found["password"])
         page.goto(f"{found['address']}/slides/{slide.id}/")
         page.wait_for_selector("body[data-candidates]")
-        page.wait_for_selector("[data-number=reviewed-hotspot]:not(:has-text('–'))")
+        page.wait_for_selector("[data-number=reviewed-hotspot]:text-matches('[0-9]')")
         for key in ["j", "m", "m", "n", "-", "-", "-"]:  # a verdict goes on to the next candidate
             page.keyboard.press(key)
         page.wait_for_selector("#saved[data-state=saved]")
