@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def test_every_step_of_a_journey_names_a_function_of_its_file():
                 missing += [f"{file.name} {name}" for name in word.split(".") if not _defines(file, name)]
     assert steps > 30
     assert not missing
+
+
+@pytest.mark.parametrize("package", ["detector", "webapp"])
+def test_the_rooms_are_the_layers_that_import_linter_checks(package):
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract.get("containers") == [package]]
+    page = (ROOT / "docs/architecture.md").read_text("utf-8").split("\n## ")[1]
+    rows = [re.findall(rf"`{package}/(\w+)", row.split(" | ")[0]) for row in page.splitlines() if row.startswith("| `")]
+    assert [set(row) for row in rows if row] == [set(layer.split(" | ")) for layer in layers]
 
 
 def _defines(file: Path, name: str) -> bool:
