@@ -109,7 +109,7 @@ def test_the_version_is_that_of_the_changelog():
 
 
 def test_plans_are_valid():
-    from detector.plans import read_plan
+    from detector.training.plan import read_plan
 
     for path in (ROOT / "detector/plans").glob("*.toml"):
         tomllib.loads(path.read_text())
@@ -117,7 +117,7 @@ def test_plans_are_valid():
 
 
 def test_the_shipped_weights_are_what_their_card_says_and_not_random():
-    from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
+    from detector.model.checkpoint import SHIPPED_WEIGHTS, load_weights
 
     network, card = load_weights(SHIPPED_WEIGHTS)
     assert card["iterations"] > 1000

@@ -10,7 +10,7 @@ import time
 
 from django.db import connection
 
-from detector.detect import device_called
+from detector.detection.scorer import device_called
 from detector.errors import DetectorError
 from webapp.errors import DomainError
 from webapp.jobs.models import Job

@@ -11,8 +11,8 @@ import cv2
 from django.db import transaction
 
 from detector.errors import DataSetError
-from detector.hpf import Hpf, cases_of
-from detector.judge import FreeSlide, judge
+from detector.evaluation.compare import FreeSlide, judge
+from detector.frames import Hpf, cases_of
 from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.retraining.models import Judgement, LabelledSet

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from django.db import transaction
 
+from detector.detection.windows import plan_windows
 from detector.mine import mine_slide
-from detector.windows import plan_windows
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_is_complete, job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.retraining.models import MinedSlide

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from PIL import Image
 
-from detector.judge import RULE, verdict
+from detector.evaluation.compare import RULE, verdict
 from tests.browser import offences, shoot
 from webapp.annotations.models import Label
 from webapp.annotations.services import detection_request, figure_judge

@@ -11,8 +11,8 @@ import torch
 from django.db import connection
 from PIL import Image
 
-from detector.checkpoint import save_weights
-from detector.network import ResNet12, mitosis_logit
+from detector.model.checkpoint import save_weights
+from detector.model.network import ResNet12, mitosis_logit
 from tests.drawing import draw_hpf
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 import worker.run_training
-from detector.checkpoint import load_weights
-from detector.network import ResNet12
+from detector.model.checkpoint import load_weights
+from detector.model.network import ResNet12
 from tests.drawing import DarkScorer, draw_tissue
 from tests.worker.conftest import CASES, LOCKED
 from webapp.annotations.models import Label

@@ -15,8 +15,8 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from detector.checkpoint import load_weights
-from detector.train import CHECKPOINT
+from detector.model.checkpoint import load_weights
+from detector.training.train import CHECKPOINT
 from tests.worker.test_retraining import do
 from webapp.annotations.services import detection_request
 from webapp.jobs.models import Shard

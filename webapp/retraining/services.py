@@ -22,8 +22,9 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from detector.errors import SlideError
-from detector.hpf import cases_learnt, validation_cases
+from detector.model.card import cases_learnt
 from detector.slide.archive import unpack
+from detector.split import validation_cases
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
