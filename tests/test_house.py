@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_every_setting_is_in_the_example_and_the_other_way_round():
-    sources = [ROOT / "webapp/settings.py", ROOT / "webapp/launcher.py", *(ROOT / "worker").glob("*.py")]
+    sources = [ROOT / "webapp/settings.py", ROOT / "webapp/ops/launcher.py", *(ROOT / "worker").glob("*.py")]
     used = set(re.findall(r"environment\.\w+\(\s*\"(\w+)\"", "".join(path.read_text() for path in sources)))
     listed = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert used == listed
@@ -89,7 +89,7 @@ def _environment() -> dict[str, str]:
     [({"DEBUG": "yes"}, "use True or False"), ({"PORT": "abc"}, "whole number"), ({"LEASE_SECONDS": "0"}, "from 5")],
 )
 def test_a_wrong_setting_stops_the_program_with_a_sentence(variables, words):
-    command = [sys.executable, "-m", "webapp.launcher" if "PORT" in variables else "django", "check"]
+    command = [sys.executable, "-m", "webapp.ops.launcher" if "PORT" in variables else "django", "check"]
     done = subprocess.run(command, cwd=ROOT, env={**_environment(), **variables}, capture_output=True, text=True)
     assert done.returncode != 0
     assert words in done.stderr
@@ -129,7 +129,7 @@ def test_the_shipped_weights_are_what_their_card_says_and_not_random():
 
 def test_no_worker_takes_both_detections_and_trainings():
     """A training takes hours: a worker that took both would let a reader wait for them."""
-    from webapp.launcher import _configuration
+    from webapp.ops.launcher import _configuration
 
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
     commands = [" ".join(service.get("command", [])) for service in compose]

@@ -17,7 +17,7 @@ from webapp.jobs.services import JobStopped, job_succeed, shard_begin, shard_fin
 from webapp.jobs.states import State
 from webapp.registry.services import version_weights
 from webapp.retraining.models import TrainingRun
-from webapp.retraining.services import training_finish, training_report
+from webapp.retraining.trainings import training_finish, training_report
 from worker import weights
 from worker.memory import peak_memory_mb
 from worker.patience import patiently

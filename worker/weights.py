@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detector.detection.scorer import Scorer, device_called, load_scorer
 from detector.errors import WeightsError
-from webapp import environment
+from webapp.core import environment
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_weights
 

@@ -1,4 +1,4 @@
-"""What 0.2.0 left behind works unchanged: its data folder, database, tokens, reports, jobs, weights, plans, checkpoints.
+"""What 0.2.0 left behind works unchanged: its data folder, database, tokens, reports, jobs, weights, plans.
 
 `tests/fixtures/v0_2_0` was made by the code of 0.2.0 (its README says how), `answers.json` is what that code answered.
 Everything is asked through doors that stay where they are: HTTP, manage.py's commands, the tasks by their names, and
@@ -176,7 +176,11 @@ def differences(then: Any, now: Any, where: str = "", *, close: float = 1e-9) ->
     """Where `now` does not say what `then` said; it may say more. close: as far as numbers may differ."""
     if isinstance(then, dict) and isinstance(now, dict):
         for key, value in then.items():
-            yield from differences(value, now[key], f"{where}.{key}", close=close) if key in now else [f"{where}.{key} is gone"]
+            yield from (
+                differences(value, now[key], f"{where}.{key}", close=close)
+                if key in now
+                else [f"{where}.{key} is gone"]
+            )
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for index, pair in enumerate(zip(then, now, strict=True)):
             yield from differences(*pair, f"{where}[{index}]", close=close)
@@ -270,7 +274,9 @@ def test_a_signed_report_is_still_signed_and_the_next_version_follows_it(upgrade
     assert body(pdf).startswith(b"%PDF")
     for answer in (by_hash, by_file):
         assert THEN["sha256"] in body(answer).decode()
-        assert "tag good" in body(answer).decode(), "signed here, and what is stored has the hash that it was signed with"
+        assert "tag good" in body(answer).decode(), (
+            "signed here, and what is stored has the hash that it was signed with"
+        )
     assert THEN["report"] not in body(by_another).decode()
     assert (signed["status"], told(signed)["version"]) == (201, 2)
     assert [report["version"] for report in told(listed)] == [2, 1]

@@ -17,7 +17,7 @@ from tests.drawing import draw_hpf
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_register
-from webapp.retraining.services import set_import
+from webapp.retraining.sets import set_import
 from worker.tasks import ingest
 
 LOCKED = [f"B0{i}" for i in range(2, 7)]

@@ -22,7 +22,7 @@ from webapp.annotations.services import detection_request
 from webapp.jobs.models import Shard
 from webapp.jobs.states import State
 from webapp.retraining.models import TrainingRun
-from webapp.retraining.services import training_request
+from webapp.retraining.trainings import training_request
 from worker.tasks import detect, train
 
 PLAN = {
