@@ -5,7 +5,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs \
+.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
 	hostile chaos reproduce weights backup restore
 
 help:  ## say what there is
@@ -86,3 +86,6 @@ restore: install  ## put a backup back into an empty DATA_DIR: make restore FROM
 
 bench-jobs: install-tests  ## measure the whole path from "detect" to "done" over the engine alone (ARGS="--mm2 10 --rounds 3" is quicker)
 	$(BIN)/python -m tests.bench_jobs $(ARGS)
+
+picture: install-tests  ## draw docs/slide-page.jpg anew: the slide page on the demonstration slide (needs Chromium)
+	PYTHONPATH=. $(BIN)/python docs/picture.py
