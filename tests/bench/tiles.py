@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 import tifffile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VIEW = (1280, 800)  # px of the screen
 GUNICORN = [
     "--worker-class",
@@ -187,10 +187,10 @@ def servers(
         ),
         Server("OpenSlide DeepZoom", free_port(), 254, lambda h, c, r: f"/{top - h}/{c}/{r}"),
     ]
-    applications = [(sys.executable, "webapp.wsgi"), (sys.executable, "tests.bench_tile_peers:deepzoom_app")]
+    applications = [(sys.executable, "webapp.wsgi"), (sys.executable, "tests.bench.tile_peers:deepzoom_app")]
     if large_image:
         found.append(Server("large_image", free_port(), 256, lambda h, c, r: f"/{large_top - h}/{c}/{r}"))
-        applications.append((large_image, "tests.bench_tile_peers:large_image_app"))
+        applications.append((large_image, "tests.bench.tile_peers:large_image_app"))
     environment = {**os.environ, "BENCH_SLIDE": str(slide)}
     for server, (python, application) in zip(found, applications, strict=True):
         command = [python, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{server.port}", *GUNICORN]
@@ -246,7 +246,7 @@ def in_process(slide: Path, folder: Path, large_image: str | None, rounds: int, 
             took.setdefault(name, []).append(seconds)
         if large_image and side == 256:
             level = max(max(-(-length // 256) for length in native._slide.size) - 1, 0).bit_length()
-            command = [large_image, "-m", "tests.bench_tile_peers", str(slide), str(level)]
+            command = [large_image, "-m", "tests.bench.tile_peers", str(slide), str(level)]
             asked = "".join(f"{column} {row}\n" for column, row in [*here, full[-1]])
             done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, cwd=ROOT)
             took.setdefault("large_image", []).append(float(done.stdout))

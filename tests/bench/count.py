@@ -30,7 +30,7 @@ import psutil
 
 import tests.services  # PostgreSQL and Redis of its own
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
 
 CANDIDATES = """

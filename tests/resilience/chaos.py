@@ -33,7 +33,7 @@ import psutil
 
 from tests.postgres import Cluster
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("worker", "web", "redis", "postgres")
 PATIENCE = 600  # seconds until a wait is given up
 _PART = 300_000  # bytes of a PATCH

@@ -1,7 +1,7 @@
 """Two workers on two hosts, one PostgreSQL and Redis on a third; the network of one is cut while it works.
 
 The hosts are network namespaces of this machine, joined by virtual cables; they share its files, as hosts share a file
-system. `python -m tests.two_hosts` needs root; it ends with status 77 where namespaces are not allowed.
+system. `python -m tests.resilience.two_hosts` needs root; it ends with status 77 where namespaces are not allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.postgres import Cluster
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOT_ALLOWED = 77
 _PATIENCE = 240  # seconds until a wait is given up
 _NETWORK = "10.77"  # inside the namespaces alone

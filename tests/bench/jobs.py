@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.postgres import Cluster
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
