@@ -16,7 +16,6 @@ import io
 import os
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,11 +24,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import tifffile
+
+from tests.ports import free_port, listening
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEW = (1280, 800)  # px of the screen
@@ -129,12 +132,6 @@ def measure(server: Server, size: tuple[int, int], clients: int, seconds: float,
     into.rates.append((len(into.seconds) - before) / (time.perf_counter() - began))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def mitoscope(slide: Path) -> tuple[str, str, tuple[int, int]]:
     """Put the slide into a database of its own; returns its id, a signed-in session and its size."""
     import django
@@ -195,12 +192,8 @@ def servers(
     for server, (python, application) in zip(found, applications, strict=True):
         command = [python, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{server.port}", *GUNICORN]
         started.append(subprocess.Popen(command, cwd=ROOT, env=environment))
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", server.port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    for server in found:
+        wait_for(partial(listening, server.port), seconds=60, what=server.name)
     return found, size
 
 
