@@ -12,13 +12,13 @@ help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 install:
-	@$(PYTHON) webapp/bootstrap.py
+	@$(PYTHON) webapp/ops/bootstrap.py
 
 run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=...)
-	@$(BIN)/python -m webapp.launcher
+	@$(BIN)/python -m webapp.ops.launcher
 
 install-tests:
-	@$(PYTHON) webapp/bootstrap.py tests
+	@$(PYTHON) webapp/ops/bootstrap.py tests
 
 test: install-tests  ## set everything up and run all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 
 from detector import paper
-from detector.detect import Progress, Scorer, place, scan, sigmoid
+from detector.detection.detect import Progress, place, scan
+from detector.detection.scorer import Scorer, sigmoid
+from detector.detection.windows import WINDOW_CELLS, plan_windows
 from detector.errors import DataSetError
-from detector.hpf import Hpf, LabStatistics, Points, Rgb, lab_statistics, points
+from detector.frames import Hpf, LabStatistics, Points, Rgb, lab_statistics, points
 from detector.slide import Frame, WorkingFrame
-from detector.windows import WINDOW_CELLS, plan_windows
 
 TRANSFORMATIONS = (
     "identity",

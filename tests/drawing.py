@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from detector import paper
-from detector.hpf import Hpf, lab_statistics, points
+from detector.frames import Hpf, lab_statistics, points
 from detector.slide.reader import Rgb, Slide
 
 GLASS = (244, 243, 246)

@@ -34,7 +34,7 @@ def test_passes_when_tried_again(number):
 
 
 def test_every_setting_is_in_the_example_and_the_other_way_round():
-    sources = [ROOT / "webapp/settings.py", ROOT / "webapp/launcher.py", *(ROOT / "worker").glob("*.py")]
+    sources = [ROOT / "webapp/settings.py", ROOT / "webapp/ops/launcher.py", *(ROOT / "worker").glob("*.py")]
     used = set(re.findall(r"environment\.\w+\(\s*\"(\w+)\"", "".join(path.read_text() for path in sources)))
     listed = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert used == listed
@@ -103,7 +103,7 @@ def _environment() -> dict[str, str]:
     [({"DEBUG": "yes"}, "use True or False"), ({"PORT": "abc"}, "whole number"), ({"LEASE_SECONDS": "0"}, "from 5")],
 )
 def test_a_wrong_setting_stops_the_program_with_a_sentence(variables, words):
-    command = [sys.executable, "-m", "webapp.launcher" if "PORT" in variables else "django", "check"]
+    command = [sys.executable, "-m", "webapp.ops.launcher" if "PORT" in variables else "django", "check"]
     done = subprocess.run(command, cwd=ROOT, env={**_environment(), **variables}, capture_output=True, text=True)
     assert done.returncode != 0
     assert words in done.stderr
@@ -123,7 +123,7 @@ def test_the_version_is_that_of_the_changelog():
 
 
 def test_plans_are_valid():
-    from detector.plans import read_plan
+    from detector.training.plan import read_plan
 
     for path in (ROOT / "detector/plans").glob("*.toml"):
         tomllib.loads(path.read_text())
@@ -131,7 +131,7 @@ def test_plans_are_valid():
 
 
 def test_the_shipped_weights_are_what_their_card_says_and_not_random():
-    from detector.checkpoint import SHIPPED_WEIGHTS, load_weights
+    from detector.model.checkpoint import SHIPPED_WEIGHTS, load_weights
 
     network, card = load_weights(SHIPPED_WEIGHTS)
     assert card["iterations"] > 1000
@@ -143,7 +143,7 @@ def test_the_shipped_weights_are_what_their_card_says_and_not_random():
 
 def test_no_worker_takes_both_detections_and_trainings():
     """A training takes hours: a worker that took both would let a reader wait for them."""
-    from webapp.launcher import _configuration
+    from webapp.ops.launcher import _configuration
 
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
     commands = [" ".join(service.get("command", [])) for service in compose]

@@ -9,7 +9,7 @@ from pathlib import Path
 import dj_database_url
 import django_stubs_ext
 
-from webapp import environment
+from webapp.core import environment
 from webapp.results.rules import BUILT_IN, read_rules
 
 django_stubs_ext.monkeypatch()  # lets admin classes name their model for the type checker
@@ -94,11 +94,12 @@ INSTALLED_APPS = [
     "webapp.annotations",
     "webapp.reports",
     "webapp.retraining",
-    "webapp.viewer",
+    "webapp.pages",
+    "webapp.ops",
 ]
 
 MIDDLEWARE = [
-    "webapp.middleware.request_log",
+    "webapp.core.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -107,7 +108,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "webapp.middleware.content_security_policy",
+    "webapp.core.middleware.content_security_policy",
 ]
 
 ROOT_URLCONF = "webapp.urls"
@@ -145,7 +146,7 @@ else:
         keepalives_interval=10,
         keepalives_count=3,
         tcp_user_timeout=50_000,
-        # Only `webapp.prepared` prepares statements: at their first call, with one plan whatever the values are.
+        # Only `webapp.core.prepared` prepares statements: at their first call, with one plan whatever the values are.
         prepare_threshold=0,
         options="-c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=60s "
         "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=50s",
@@ -235,12 +236,12 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {
-            "()": "webapp.logs.PlainFormatter",
+            "()": "webapp.core.logs.PlainFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         },
-        "json": {"()": "webapp.logs.JsonFormatter"},
+        "json": {"()": "webapp.core.logs.JsonFormatter"},
     },
-    "filters": {"about": {"()": "webapp.logs.About"}},
+    "filters": {"about": {"()": "webapp.core.logs.About"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["about"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
 }

@@ -10,10 +10,10 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("", include("webapp.access.urls")),
-    path("", include("webapp.viewer.urls")),
+    path("", include("webapp.pages.urls")),
 ]
 
-handler400 = "webapp.handlers.bad_request"
-handler403 = "webapp.handlers.forbidden"
-handler404 = "webapp.handlers.not_found"
-handler500 = "webapp.handlers.server_error"
+handler400 = "webapp.pages.errors.bad_request"
+handler403 = "webapp.pages.errors.forbidden"
+handler404 = "webapp.pages.errors.not_found"
+handler500 = "webapp.pages.errors.server_error"

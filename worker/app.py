@@ -10,7 +10,7 @@ from celery.signals import worker_init, worker_process_init
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
-from detector.tuning import tune_process  # noqa: E402  settings must be there first
+from detector.detection.allocator import tune_process  # noqa: E402  settings must be there first
 from webapp.celery_app import app  # noqa: E402
 from worker import tasks  # noqa: E402, F401  registers the tasks
 from worker.process import begin  # noqa: E402

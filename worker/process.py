@@ -10,9 +10,9 @@ import time
 
 from django.db import connection
 
-from detector.detect import device_called
+from detector.detection.scorer import device_called
 from detector.errors import DetectorError
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.jobs.models import Job
 from webapp.jobs.presence import SAY_SECONDS, say_here
 from webapp.registry.services import version_active

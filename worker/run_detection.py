@@ -11,9 +11,9 @@ import numpy as np
 from django.db import connection, transaction
 
 from detector import paper
-from detector.detect import Cells, place, scan
+from detector.detection.detect import Cells, place, scan
+from detector.detection.windows import plan_windows
 from detector.version import code_version
-from detector.windows import plan_windows
 from webapp.annotations.services import run_save
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, job_is_complete, shard_begin, shard_finish, shard_progress

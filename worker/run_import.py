@@ -7,11 +7,11 @@ from typing import Any
 from django.db import transaction
 
 from detector.datasets import read_dataset
-from detector.hpf import Hpf
+from detector.frames import Hpf
 from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish
 from webapp.retraining.models import LabelledSet
-from webapp.retraining.services import set_frames_save
+from webapp.retraining.sets import set_frames_save
 from worker.patience import patiently
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from detector.errors import DetectorError
 from webapp.annotations.services import detection_request_if_wanted
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.jobs.models import Shard
 from webapp.jobs.services import JobStopped, job_succeed, shard_finish, shard_progress
 from webapp.slides.models import Slide

@@ -11,13 +11,13 @@ import cv2
 from django.db import transaction
 
 from detector.errors import DataSetError
-from detector.hpf import Hpf, cases_of
-from detector.judge import FreeSlide, judge
+from detector.evaluation.compare import FreeSlide, judge
+from detector.frames import Hpf, cases_of
 from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress
+from webapp.retraining.judgements import judgement_save
 from webapp.retraining.models import Judgement, LabelledSet
 from webapp.retraining.provenance import removed_now
-from webapp.retraining.services import judgement_save
 from webapp.slides.models import Slide
 from worker.frames import working_frame
 from worker.patience import patiently

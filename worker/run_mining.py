@@ -7,12 +7,12 @@ from dataclasses import asdict
 
 from django.db import transaction
 
+from detector.detection.windows import plan_windows
 from detector.mine import mine_slide
-from detector.windows import plan_windows
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_is_complete, job_succeed, shard_begin, shard_finish, shard_progress
+from webapp.retraining.mining import mined_slide_save
 from webapp.retraining.models import MinedSlide
-from webapp.retraining.services import mined_slide_save
 from worker.frames import working_frame
 from worker.memory import peak_memory_mb
 from worker.patience import patiently

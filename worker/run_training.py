@@ -8,16 +8,16 @@ from typing import Any
 
 from django.db import transaction
 
-from detector.augment import Augmentation
-from detector.detect import Cancelled
-from detector.plans import Plan, changed, read_plan, scaled
-from detector.train import CHECKPOINT, train_final_model
+from detector.detection.detect import Cancelled
+from detector.training.augment import Augmentation
+from detector.training.plan import Plan, changed, read_plan, scaled
+from detector.training.train import CHECKPOINT, train_final_model
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, job_succeed, shard_begin, shard_finish, shard_progress
 from webapp.jobs.states import State
 from webapp.registry.services import version_weights
 from webapp.retraining.models import TrainingRun
-from webapp.retraining.services import training_finish, training_report
+from webapp.retraining.trainings import training_finish, training_report
 from worker import weights
 from worker.memory import peak_memory_mb
 from worker.patience import patiently

@@ -14,10 +14,10 @@ from django.db import connection
 
 from detector.errors import DetectorError
 from webapp.celery_app import app
+from webapp.core.logs import log_about
 from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail, shard_renew
-from webapp.logs import log_about
 from worker.patience import AWAY, patiently
 from worker.process import worker_name
 from worker.run_detection import merge_detection, run_detection

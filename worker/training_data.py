@@ -8,11 +8,11 @@ from typing import Any
 
 from detector.datasets import read_dataset
 from detector.errors import DataSetError
-from detector.hpf import Case, Hpf, cases_of, points
+from detector.frames import Case, Hpf, cases_of, points
 from detector.mine import MinedSample, judged_hpf, mined_hpf
 from detector.slide import WorkingFrame
 from webapp.retraining.models import LabelledSet
-from webapp.retraining.services import folder_hash
+from webapp.retraining.sets import folder_hash
 from webapp.slides.models import Slide
 from worker.frames import working_frame
 

@@ -6,9 +6,9 @@ import functools
 import os
 from pathlib import Path
 
-from detector.detect import Scorer, device_called, load_scorer
+from detector.detection.scorer import Scorer, device_called, load_scorer
 from detector.errors import WeightsError
-from webapp import environment
+from webapp.core import environment
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_weights
 

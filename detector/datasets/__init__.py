@@ -9,7 +9,7 @@ from typing import Protocol
 
 from detector.datasets import ami_br, midog, mitos12, mitos_atypia14, qupath, slide_runner, tupac16
 from detector.errors import DataSetError
-from detector.hpf import Case, Hpf, cases_of
+from detector.frames import Case, Hpf, cases_of
 
 
 class _Reader(Protocol):

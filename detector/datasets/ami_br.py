@@ -14,7 +14,7 @@ import numpy as np
 
 from detector import paper
 from detector.errors import DataSetError, SlideError
-from detector.hpf import Hpf, lab_statistics, points
+from detector.frames import Hpf, lab_statistics, points
 from detector.slide import open_slide
 
 LAYOUT = "AMi-Br (AMI-BR.csv with patches/)"

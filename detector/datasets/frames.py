@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from detector import paper
 from detector.errors import DataSetError, SlideError
-from detector.hpf import Hpf, Rgb, lab_statistics, points
+from detector.frames import Hpf, Rgb, lab_statistics, points
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.tissue import tissue_mask
 

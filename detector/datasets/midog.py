@@ -16,7 +16,7 @@ from typing import Any
 from detector.datasets.frames import Label
 from detector.datasets.rows import kind_of, read_labelled_image
 from detector.errors import DataSetError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 
 LAYOUT = "MIDOG 2021 or MIDOG++ (MIDOG.json with its images beside it or in images/)"
 MITOTIC_FIGURE, LOOK_ALIKE = 1, 2

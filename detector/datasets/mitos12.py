@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 
 LAYOUT = "MITOS 2012 (frames/A00_01.jpg with labels/A00_01.csv, or side by side)"
 MPP = 0.2456  # Aperio ScanScope XT, contest description

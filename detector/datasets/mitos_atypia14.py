@@ -13,7 +13,7 @@ from pathlib import Path
 from detector.datasets.frames import Label, read_frame
 from detector.datasets.rows import IMAGES, read_rows
 from detector.errors import DataSetError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 
 LAYOUT = "MITOS-ATYPIA-14 (A03_00Aa_mitosis.csv, A03_00Aa_not_mitosis.csv and A03_00Aa.tiff)"
 MPP = {"A": 0.2455, "H": 0.2275}  # x40 of Aperio ScanScope XT and Hamamatsu NanoZoomer 2.0-HT, contest description

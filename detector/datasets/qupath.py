@@ -18,7 +18,7 @@ from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
 from detector.datasets.rows import IMAGES, find_image, kind_of, read_labelled_image
 from detector.errors import DataSetError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 
 LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
 

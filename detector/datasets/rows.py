@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError, SlideError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 from detector.slide import open_slide
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".svs")

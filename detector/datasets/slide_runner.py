@@ -15,7 +15,7 @@ from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
 from detector.datasets.rows import kind_of, read_labelled_image
 from detector.errors import DataSetError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 
 LAYOUT = "SlideRunner (a .sqlite with the images that it names)"
 

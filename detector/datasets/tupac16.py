@@ -13,7 +13,7 @@ from pathlib import Path
 from detector.datasets.frames import Label, read_frame
 from detector.datasets.rows import find_image, read_rows
 from detector.errors import DataSetError
-from detector.hpf import Hpf
+from detector.frames import Hpf
 
 LAYOUT = "TUPAC16 (mitoses_ground_truth/01/01.csv with images 01/01.tif)"
 MPP = 0.25

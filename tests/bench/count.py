@@ -160,11 +160,12 @@ def show_plans(slide: str) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from webapp.results.selectors import mitosis_count_seen, question
+    from webapp.results.count import mitosis_count_seen
+    from webapp.results.question import question
 
     reader = User.objects.get()
     # With the values in the SQL, so that each can be explained by itself.
-    with mock.patch("webapp.prepared._cursor", connection.cursor), CaptureQueriesContext(connection) as queries:
+    with mock.patch("webapp.core.prepared._cursor", connection.cursor), CaptureQueriesContext(connection) as queries:
         mitosis_count_seen(user=reader, slide=UUID(slide), run=None, asked=question())
     for query in queries:
         with connection.cursor() as cursor:
@@ -178,7 +179,8 @@ def show_hotspots() -> None:
     import numpy as np
     import shapely
 
-    from webapp.results.hotspot import Circle, Square, hotspots
+    from webapp.results.hotspot.search import hotspots
+    from webapp.results.hotspot.shapes import Circle, Square
 
     rng = np.random.default_rng(0)
     even = rng.uniform(0, (20, 15), (20_000, 2))

@@ -97,7 +97,7 @@ def _start_services(folder: Path, stack: ExitStack) -> None:
     import django
     from django.core.management import call_command
 
-    from detector.tuning import tune_process
+    from detector.detection.allocator import tune_process
 
     tune_process()
     django.setup()
@@ -129,9 +129,9 @@ def _slide(mm2: float) -> tuple[Any, float]:
 
 
 def _engine(slide: Any) -> float:
-    from detector.detect import place, scan
+    from detector.detection.detect import place, scan
+    from detector.detection.windows import plan_windows
     from detector.slide import WorkingFrame, open_slide
-    from detector.windows import plan_windows
     from webapp.registry.services import version_active
     from worker.weights import readers, scorer_of
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from detector.network import ResNet12
+from detector.model.network import ResNet12
 
 settings.register_profile("detector", deadline=None, max_examples=40)
 settings.load_profile("detector")

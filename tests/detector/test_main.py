@@ -10,10 +10,12 @@ from PIL import Image
 
 import detector
 from detector.__main__ import main
-from detector.checkpoint import save_weights, sha256_of
-from detector.detect import Scorer, detect
+from detector.detection.detect import detect
+from detector.detection.scorer import Scorer
+from detector.model.card import sha256_of
+from detector.model.checkpoint import save_weights
 from detector.slide import ArrayFrame
-from tests.detector.test_datasets import ami_br
+from tests.detector.datasets.test_datasets import ami_br
 from tests.drawing import draw_tissue, write_pyramid
 
 IMAGE = draw_tissue(300, 260, mitoses=[(100, 90), (220, 200)])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.__main__ import main
-from detector.detect import Scorer, detect
+from detector.detection.detect import detect
+from detector.detection.scorer import Scorer
 from detector.errors import DataSetError
 from detector.mine import (
     TRANSFORMATIONS,

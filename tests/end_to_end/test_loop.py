@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from detector.checkpoint import SHIPPED_WEIGHTS
 from detector.datasets import read_dataset
-from detector.semi_supervised import write_tiled
+from detector.experiments.semi_supervised import write_tiled
+from detector.model.checkpoint import SHIPPED_WEIGHTS
 from tests.worker.conftest import LOCKED, zipped  # noqa: F401  a fixture
 from tests.worker.test_retraining import TINY, do
 from webapp.annotations.models import Run

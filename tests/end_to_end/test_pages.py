@@ -10,22 +10,19 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from PIL import Image
 
-from detector.judge import RULE, verdict
+from detector.evaluation.compare import RULE, verdict
 from tests.browser import offences, shoot
 from webapp.annotations.models import Label
 from webapp.annotations.services import detection_request, figure_judge
 from webapp.jobs.models import Job
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
+from webapp.retraining.judgements import judgement_request, judgement_save
+from webapp.retraining.locked_cases import case_lock
+from webapp.retraining.mining import mining_request
 from webapp.retraining.models import LabelledFrame, LabelledSet, MinedSample, TrainingRun
-from webapp.retraining.services import (
-    case_lock,
-    judgement_request,
-    judgement_save,
-    mining_request,
-    removal_make,
-    training_request,
-)
+from webapp.retraining.removals import removal_make
+from webapp.retraining.trainings import training_request
 from webapp.slides.models import Slide
 
 

@@ -71,7 +71,7 @@ class House:
             "DJANGO_SETTINGS_MODULE": "webapp.settings",
         }
         self.launcher = subprocess.Popen(
-            [sys.executable, "-m", "webapp.launcher"],
+            [sys.executable, "-m", "webapp.ops.launcher"],
             cwd=ROOT,
             env=self.environment,
             stdout=(folder / "launcher.log").open("w"),

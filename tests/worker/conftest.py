@@ -11,13 +11,13 @@ import torch
 from django.db import connection
 from PIL import Image
 
-from detector.checkpoint import save_weights
-from detector.network import ResNet12, mitosis_logit
+from detector.model.checkpoint import save_weights
+from detector.model.network import ResNet12, mitosis_logit
 from tests.drawing import draw_hpf
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_register
-from webapp.retraining.services import set_import
+from webapp.retraining.sets import set_import
 from worker.tasks import ingest
 
 LOCKED = [f"B0{i}" for i in range(2, 7)]

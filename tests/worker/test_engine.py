@@ -17,8 +17,8 @@ from worker import process, weights
 
 BOUNDED = """
 import numpy as np, torch
-from detector.detect import Scorer
-from detector.network import ResNet12
+from detector.detection.detect import Scorer
+from detector.model.network import ResNet12
 from worker.memory import limit_memory, peak_memory_mb
 torch.manual_seed(1)
 scorer = Scorer(ResNet12((4, 4, 4, 4, 4, 4)).eval(), device="cpu", precision="fp32")

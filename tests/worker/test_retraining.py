@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 import worker.run_training
-from detector.checkpoint import load_weights
-from detector.network import ResNet12
+from detector.model.checkpoint import load_weights
+from detector.model.network import ResNet12
 from tests.drawing import DarkScorer, draw_tissue
 from tests.worker.conftest import CASES, LOCKED
 from webapp.annotations.models import Label
@@ -16,15 +16,12 @@ from webapp.annotations.services import figure_judge
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
+from webapp.retraining.judgements import judgement_request
+from webapp.retraining.locked_cases import case_lock, free_slide_add
+from webapp.retraining.mining import mining_request
 from webapp.retraining.models import Judgement, MinedSample
-from webapp.retraining.services import (
-    case_lock,
-    free_slide_add,
-    judgement_request,
-    mining_request,
-    set_import,
-    training_request,
-)
+from webapp.retraining.sets import set_import
+from webapp.retraining.trainings import training_request
 from worker.tasks import ingest, judge, mine, train
 
 TINY = {

@@ -14,15 +14,15 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from detector.checkpoint import load_weights
-from detector.train import CHECKPOINT
+from detector.model.checkpoint import load_weights
+from detector.training.train import CHECKPOINT
 from tests.waiting import wait_for
 from tests.worker.test_retraining import do
 from webapp.annotations.services import detection_request
 from webapp.jobs.models import Shard
 from webapp.jobs.states import State
 from webapp.retraining.models import TrainingRun
-from webapp.retraining.services import training_request
+from webapp.retraining.trainings import training_request
 from worker.tasks import detect, train
 
 PLAN = {

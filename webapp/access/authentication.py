@@ -19,7 +19,7 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from webapp.prepared import Prepared
+from webapp.core.prepared import Prepared
 
 # In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
 _PERSON = ("id", "password", "is_superuser", "username", "is_staff", "is_active")

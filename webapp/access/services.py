@@ -11,7 +11,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from webapp.access.models import Answer
-from webapp.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput
 
 LIFETIMES = (30, 90, 365)  # days
 KEPT = timedelta(days=1)  # answers

@@ -16,7 +16,7 @@ from redis import Redis
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from webapp.shared_memory import ask_redis
+from webapp.core.redis import ask_redis
 
 _WINDOW = 60  # seconds
 _HANDFULS = 1000

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from knox.models import AuthToken
 
 from webapp.access.services import LIFETIMES, token_make, token_revoke
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 
 
 @login_required

@@ -17,7 +17,7 @@ from django.utils import timezone
 from webapp.annotations.matching import match_places_exact_first, match_reach
 from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates, Region, Run, Verdict
 from webapp.annotations.selectors import pack
-from webapp.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
 from webapp.registry.models import ModelVersion

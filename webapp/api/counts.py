@@ -13,7 +13,8 @@ from rest_framework import serializers
 
 from webapp.api.direct import DirectView
 from webapp.api.lookup import checked, run_or_newest
-from webapp.results.selectors import mitosis_count_seen, question
+from webapp.results.count import mitosis_count_seen
+from webapp.results.question import question
 from webapp.slides.models import Slide
 
 

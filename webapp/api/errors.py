@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from webapp.api.idempotency import HEADER
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 
 NOT_FOUND = "There is no such thing, or it is not yours to see."
 _PHRASES = {**responses, 460: "Checksum Mismatch"}  # the latter is tus's own

@@ -19,12 +19,12 @@ from webapp.annotations.selectors import run_current
 from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import checked, run_or_newest
-from webapp.errors import InvalidInput
-from webapp.results.exports import FORMATS, bounds_offset, file_name, study_zip
-from webapp.results.imports import read_csv, read_geojson
-from webapp.results.marks import Findings, findings
-from webapp.results.selectors import Question, question
-from webapp.results.services import review_import
+from webapp.core.errors import InvalidInput
+from webapp.exchange.exports import FORMATS, bounds_offset, file_name, study_zip
+from webapp.exchange.imports import read_csv, read_geojson
+from webapp.exchange.services import review_import
+from webapp.results.findings import Findings, findings
+from webapp.results.question import Question, question
 from webapp.slides.models import Slide, Study
 
 MAX_IMPORT_BYTES = 50 << 20

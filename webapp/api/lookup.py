@@ -1,16 +1,19 @@
-"""What several calls do with a request: check what was sent, find the run that is meant."""
+"""What several calls do with a request: check what was sent, find the run that is meant, answer a page of rows."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.shortcuts import get_object_or_404
+from rest_framework import viewsets
+from rest_framework.response import Response
 
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.slides.models import Slide
 
 
@@ -32,3 +35,8 @@ def checked(serializer: type[Any], data: Any) -> dict[str, Any]:
     sent.is_valid(raise_exception=True)
     valid: dict[str, Any] = sent.validated_data
     return valid
+
+
+def _page(view: viewsets.GenericViewSet[Any], rows: QuerySet[Any], serializer: type[Any]) -> Response:
+    page = view.paginate_queryset(rows)
+    return view.get_paginated_response(serializer(page, many=True).data)

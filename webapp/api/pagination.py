@@ -3,7 +3,7 @@
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 
 
 class LimitOffset(LimitOffsetPagination):

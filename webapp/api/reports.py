@@ -23,7 +23,7 @@ from webapp.api.lookup import checked, run_or_newest
 from webapp.reports.models import Report
 from webapp.reports.selectors import report_changes
 from webapp.reports.services import report_sign
-from webapp.results.selectors import question
+from webapp.results.question import question
 from webapp.slides.models import Slide
 
 

@@ -17,13 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.annotations.models import Figure, Region, Run
-from webapp.annotations.selectors import (
-    candidates_packed,
-    figures_of,
-    figures_version,
-    run_current,
-    runs_compare,
-)
+from webapp.annotations.selectors import candidates_packed, figures_of, figures_version, run_current, runs_compare
 from webapp.annotations.services import VerdictConflict, figure_judge, region_draw, region_remove
 from webapp.api.errors import problem
 from webapp.api.idempotency import Idempotent

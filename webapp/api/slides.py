@@ -29,7 +29,7 @@ from webapp.api.serializers import (
     RunSerializer,
     SlideSerializer,
 )
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, slides_filtered
 from webapp.slides.models import Slide

@@ -21,7 +21,7 @@ from rest_framework.response import Response
 
 from webapp.api.idempotency import Idempotent
 from webapp.api.serializers import UploadSerializer
-from webapp.errors import DomainError, Gone, InvalidInput
+from webapp.core.errors import DomainError, Gone, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study, Upload

@@ -8,30 +8,19 @@ from webapp.api.counts import CountView
 from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
-from webapp.api.models import ModelVersionViewSet
+from webapp.api.labelled_sets import LabelledSetViewSet
+from webapp.api.locked_cases import LockedCaseViewSet
+from webapp.api.mining import MiningRunViewSet
+from webapp.api.mitosis_free_slides import FreeSlideViewSet
+from webapp.api.removals import RemovalViewSet
 from webapp.api.reports import ReportPdfView, ReportsView
-from webapp.api.retraining import (
-    CardView,
-    FreeSlideViewSet,
-    LabelledSetViewSet,
-    LockedCaseViewSet,
-    MiningRunViewSet,
-    RemovalViewSet,
-    TrainingViewSet,
-    VersionActionsViewSet,
-)
-from webapp.api.review import (
-    CandidatesView,
-    CompareView,
-    FiguresView,
-    FigureView,
-    RegionsView,
-    RegionView,
-)
+from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
 from webapp.api.slides import SlideViewSet
 from webapp.api.studies import StudyViewSet
 from webapp.api.tiles import CropView, DziView, IdentityImageView, ThumbnailView, TileView
+from webapp.api.trainings import TrainingViewSet
 from webapp.api.uploads import UploadsView, UploadView
+from webapp.api.versions import CardView, ModelVersionViewSet, VersionActionsViewSet
 
 app_name = "api"
 

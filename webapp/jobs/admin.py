@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import OPEN, State

@@ -30,11 +30,11 @@ from django.db.models import F, Max, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from webapp.errors import DomainError, TooMany
+from webapp.core.errors import DomainError, TooMany
+from webapp.core.logs import log_about
 from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, send_after_commit
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import OPEN, State, sources
-from webapp.logs import log_about
 from webapp.slides.models import Slide
 
 MAX_ATTEMPTS = 5  # of one shard; more deaths of workers than that are no accident

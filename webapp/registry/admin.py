@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.registry.services import version_promote, version_roll_back
 

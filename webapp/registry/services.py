@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from webapp.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
 from webapp.slides.storage import weights_fetched, weights_keep
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
 
-from webapp.results.marks import Findings
+from webapp.results.findings import Findings
 
 
 def report_facts(*, found: Findings, version: int, reader: User, signed_at: datetime) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from detector.slide import WorkingFrame, open_slide
 from detector.slide.reader import Rgb
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.tiles import jpeg
-from webapp.errors import DomainError
-from webapp.results.marks import Findings
+from webapp.core.errors import DomainError
+from webapp.results.findings import Findings
 
 MAX_CROPS = 24
 _CROP = 64  # px of 0.25 um: 16 um

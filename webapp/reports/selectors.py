@@ -12,8 +12,9 @@ from django.db.models import Q
 from webapp.annotations.selectors import run_current
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
+from webapp.results.count import mitosis_count
+from webapp.results.question import question
 from webapp.results.rules import Rule
-from webapp.results.selectors import mitosis_count, question
 from webapp.slides.models import Slide, Viewer
 
 

@@ -9,13 +9,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp.annotations.models import Run
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.reports.facts import facts_sha256, report_facts, same_but_for_the_signature
 from webapp.reports.models import Report
 from webapp.reports.page import draw_page
 from webapp.reports.pictures import take_pictures
-from webapp.results.marks import findings
-from webapp.results.selectors import Question
+from webapp.results.findings import findings
+from webapp.results.question import Question
 from webapp.slides.models import Slide
 
 

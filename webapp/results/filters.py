@@ -9,7 +9,7 @@ from datetime import date, datetime
 from django.db.models import Exists, F, Func, IntegerField, OuterRef, QuerySet, Subquery
 
 from webapp.annotations.models import Candidate, Run
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 from webapp.slides.models import Slide, SlideQuerySet, Viewer
 
 

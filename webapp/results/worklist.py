@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices, Value, When
 
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.jobs.models import Job
-from webapp.jobs.states import OPEN
+from webapp.jobs.states import OPEN, State
+from webapp.results.basis import Basis, _bases
+from webapp.results.count import _values
+from webapp.results.question import question
 from webapp.slides.models import Slide, Viewer
 
 
@@ -73,3 +77,27 @@ def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tup
     runs = Run.objects.filter(slide__in=slides, pk=Subquery(newest))
     counted = runs.annotate(judged=Count("candidates", filter=judged), of=Count("candidates", filter=shown))
     return {slide: (judged, of) for slide, judged, of in counted.values_list("slide_id", "judged", "of")}
+
+
+def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, Any]]:
+    """Of each slide: its count by the newest run, None before there is one, and the job that is under way on it."""
+    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
+    runs = _bases(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
+    asked = question(min_score=min_score)
+    values = {basis.slide: _values(basis, asked)["reviewed"] for basis in map(Basis.of, runs)}
+    jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
+    failed = {
+        job.slide_id: job
+        for job in Job.objects.filter(slide__in=slides, state=State.FAILED, run=None).order_by("created_at")
+    }
+    return [
+        {
+            "slide": slide,
+            "count": values[slide.pk]["count"] if slide.pk in values else None,
+            "per_mm2": values[slide.pk]["count_per_mm2"] if slide.pk in values else None,
+            "score": values[slide.pk]["score"] if slide.pk in values else None,
+            "job": jobs.get(slide.pk),
+            "failed": failed.get(slide.pk) if slide.pk not in values else None,
+        }
+        for slide in slides
+    ]

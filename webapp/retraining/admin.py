@@ -14,10 +14,13 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from webapp.annotations.models import Label
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.jobs.admin import for_each
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.registry.models import ModelVersion
+from webapp.retraining.judgements import judgement_request
+from webapp.retraining.locked_cases import case_lock, case_unlock, free_slide_add, free_slide_remove
+from webapp.retraining.mining import mined_sample_judge, mined_samples_reject, mined_samples_restore, mining_request
 from webapp.retraining.models import (
     Judgement,
     LabelledSet,
@@ -29,23 +32,10 @@ from webapp.retraining.models import (
     TrainingRun,
 )
 from webapp.retraining.plans import plan_names
+from webapp.retraining.removals import removal_end, removal_make
 from webapp.retraining.selectors import estimate_of, slides_unlabelled
-from webapp.retraining.services import (
-    case_lock,
-    case_unlock,
-    free_slide_add,
-    free_slide_remove,
-    judgement_request,
-    mined_sample_judge,
-    mined_samples_reject,
-    mined_samples_restore,
-    mining_request,
-    removal_end,
-    removal_make,
-    set_import_upload,
-    training_again,
-    training_request,
-)
+from webapp.retraining.sets import set_import_upload
+from webapp.retraining.trainings import training_again, training_request
 from webapp.slides.models import Slide
 
 

@@ -201,7 +201,10 @@ class TrainingRun(models.Model):
 
 
 class Judgement(models.Model):
-    """A version against the one that was active, on the locked cases. result: `detector.judge`'s, null until done."""
+    """A version against the one that was active, on the locked cases.
+
+    result: that of `detector.evaluation.compare`, null until done.
+    """
 
     class Verdict(models.TextChoices):
         BETTER = "better", "better"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from webapp.errors import InvalidInput
+from webapp.core.errors import InvalidInput
 
 DEVICES = ("auto", "cpu", "cuda")
 _SEED_LIMIT, _ITERATIONS_LIMIT = 2**31, 1_000_000

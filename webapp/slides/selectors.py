@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import QuerySet
 
-from webapp.prepared import Prepared
+from webapp.core.prepared import Prepared
 from webapp.slides.models import Membership, Slide, Study, Viewer
 
 # In the order of the model, as `from_db` wants them; what else there is is read when it is needed.

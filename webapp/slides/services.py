@@ -19,7 +19,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
-from webapp.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
+from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
 from webapp.slides.storage import slide_forget
 

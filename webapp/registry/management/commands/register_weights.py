@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.errors import DomainError
+from webapp.core.errors import DomainError
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_register
 

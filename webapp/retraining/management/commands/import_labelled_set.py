@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.errors import DomainError
-from webapp.retraining.services import set_import
+from webapp.core.errors import DomainError
+from webapp.retraining.sets import set_import
 
 
 class Command(BaseCommand):

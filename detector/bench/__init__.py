@@ -1,0 +1,1 @@
+"""Speed, memory and exactness as ratios to plain baselines."""

@@ -1,0 +1,72 @@
+"""`mine`: mitoses from unlabelled slides (section 3.2)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from detector import paper
+from detector.cli.arguments import (
+    cascade_option,
+    mpp_of,
+    network_options,
+    parse_mpp,
+    parse_possible_score,
+    scorer_of,
+    void,
+)
+from detector.detection.windows import plan_windows
+from detector.frames import Hpf
+from detector.mine import mine_slide, mined_as_json, mined_hpf, write_mined
+from detector.slide import WorkingFrame, open_slide
+from detector.version import code_version
+
+
+def mine_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `mine`."""
+    parser.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
+    parser.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
+    parser.add_argument("--mpp", type=parse_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
+    parser.add_argument("--first-look", type=parse_possible_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
+    parser.add_argument("--agreement", type=parse_possible_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    network_options(parser)
+    cascade_option(parser)
+
+
+def run_mine(options: argparse.Namespace) -> None:
+    """Write the mined patches and `mined.json`; print the counters of each slide."""
+    scorer, card = scorer_of(options, cascade=options.cascade)
+    options.out.mkdir(parents=True, exist_ok=True)
+    model = {"name": card.get("name"), "sha256": card["sha256"]}
+    parameters = {
+        "first_look": options.first_look,
+        "agreement": options.agreement,
+        "precision": scorer.precision,
+        "cascade": scorer.cascades(options.first_look),
+        "code_version": code_version(),
+    }
+    slides: list[dict[str, Any]] = []
+    hpfs: list[Hpf] = []
+    try:
+        for path in options.slides:
+            with open_slide(path) as slide:
+                frame = WorkingFrame(slide, mpp_of(slide, options.mpp))
+                with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
+                    samples, counters = mine_slide(
+                        scorer,
+                        frame,
+                        first_look=options.first_look,
+                        agreement=options.agreement,
+                        progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
+                    )
+                hpfs += [mined_hpf(frame, sample, slide=path.stem) for sample in samples]
+                slides.append(mined_as_json(path.name, samples, counters))
+            print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
+    finally:  # a bad slide does not lose what was mined before it
+        if slides:
+            written = write_mined(options.out, slides, hpfs, model=model, parameters=parameters)
+            print(f"{len(hpfs)} samples: {written}")

@@ -1,0 +1,71 @@
+"""`train`: the initial model, or with mined samples the final one (section 3.1)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from detector.cli.arguments import (
+    course_of,
+    course_options,
+    mitosis_free_cases,
+    mitosis_free_option,
+    parse_names,
+    training_bar,
+)
+from detector.datasets import read_dataset
+from detector.errors import DataSetError
+from detector.frames import Hpf
+from detector.mine import read_mined
+from detector.model.card import refuse_learnt_from
+from detector.split import split_by_case, validation_cases
+from detector.training.plan import read_plan
+from detector.training.train import CHECKPOINT, train_final_model, train_initial_model
+
+
+def train_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `train`."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of one data set, or of several")
+    parser.add_argument("--plan", required=True, help="paper, short, or a TOML file")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, card, curve and checkpoint")
+    parser.add_argument(
+        "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
+    )
+    mitosis_free_option(parser)
+    parser.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
+    parser.add_argument(
+        "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    course_options(parser, parent="begin with these weights, not with random ones")
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train the initial model, or with `--mined` the final one."""
+    plan = read_plan(options.plan)
+    cases = [*read_dataset(options.dataset), *mitosis_free_cases(options)]
+    if options.cases:
+        _, cases = split_by_case(cases, parse_names(options.cases))
+    held_out = parse_names(options.held_out)
+    if options.held_out == "auto":
+        held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
+        print(f"held out: {', '.join(held_out)}")
+    train, validation = split_by_case(cases, held_out)
+    if options.parent is not None:
+        refuse_learnt_from(options.parent, set(held_out))
+    if options.resume and not (options.out / CHECKPOINT).exists():
+        print(f"{options.out} holds no checkpoint: from the beginning")
+    with training_bar(plan.iterations) as report:
+        course = {"resume": options.resume, **course_of(options, report)}
+        if options.mined is None:
+            path = train_initial_model(train, validation, plan, options.out, **course)
+        else:
+            path = train_final_model(train, validation, _mined(options.mined), plan, options.out, **course)
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def _mined(folder: Path) -> list[Hpf]:
+    hpfs = read_mined(folder)
+    if not hpfs:
+        raise DataSetError(f"{folder} holds no mined sample; ask for less --agreement, or train without --mined")
+    return hpfs

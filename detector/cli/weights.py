@@ -1,0 +1,87 @@
+"""`distil`, `average` and `calibrate`: weights made of weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from detector import paper
+from detector.cli.arguments import parse_names, parse_new_weights, training_bar
+from detector.cli.evaluate import must_be_judgeable
+from detector.datasets import read_dataset
+from detector.datasets.frames import read_mitosis_free
+from detector.frames import cases_of
+from detector.model.card import read_card
+from detector.model.checkpoint import SHIPPED_WEIGHTS
+from detector.split import split_by_case
+from detector.training.average import average_weights
+from detector.training.calibrate import calibrate_weights
+from detector.training.distil import distil
+from detector.training.plan import read_plan
+
+
+def distil_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `distil`."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="frames to learn from; labels are not looked at")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    parser.add_argument("--plan", default="distil", help="distil (default), or a TOML file")
+    parser.add_argument("--held-out", default="", help="cases on which both are compared only, e.g. A04")
+    parser.add_argument("--slides", nargs="+", type=Path, default=[], metavar="SLIDE", help="more tissue to learn from")
+    parser.add_argument(
+        "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), and their card"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside --out")
+
+
+def run_distil(options: argparse.Namespace) -> None:
+    """Write weights with a coarse network; print what the cascade keeps."""
+    plan = read_plan(options.plan)
+    slides = cases_of(
+        hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=paper.COARSE_TISSUE)
+    )
+    held_out = parse_names(options.held_out)
+    train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
+    with training_bar(plan.iterations) as report:
+        path = distil(options.weights, train, validation, plan, options.out, resume=options.resume, report=report)
+    card = read_card(path)
+    print(json.dumps(card["coarse"]["kept"], indent=1))
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def average_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `average`."""
+    parser.add_argument("weights", nargs="+", type=Path, metavar="WEIGHTS", help="each the --parent of the next")
+    parser.add_argument("--dataset", type=Path, required=True, help="with the cases that none has learnt from")
+    parser.add_argument("--held-out", required=True, help="cases to judge on, e.g. A04")
+    parser.add_argument(
+        "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), and their card"
+    )
+
+
+def run_average(options: argparse.Namespace) -> None:
+    """Write the mean of several weights."""
+    _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
+    path = average_weights(options.weights, held_out, options.out)
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def calibrate_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `calibrate`."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set score 0.5 on")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    parser.add_argument("--held-out", default="", help="cases that the weights have not learnt from, for the card")
+    parser.add_argument(
+        "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), with their card"
+    )
+
+
+def run_calibrate(options: argparse.Namespace) -> None:
+    """Write weights whose score 0.5 is where F1 is best; print what was set."""
+    cases = read_dataset(options.dataset)
+    _, held_out = split_by_case(cases, parse_names(options.held_out))
+    must_be_judgeable(cases)
+    path = calibrate_weights(options.weights, cases, held_out, options.out)
+    card = read_card(path)
+    print(json.dumps(card["calibration"]))
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")

@@ -1,0 +1,146 @@
+"""Testing (3.1): windows, scores, suppression at 30 px, threshold.
+
+"We pad (64 pixels) images by mirroring and use overlapping (120 pixels) windows ... Once we have the probability maps
+of all windows ..., we stitch and re-size them to the original image size. This is followed by NMS with radius of 30
+pixels ... Finally, we remove all detections with score below 0.5."
+
+The map is not enlarged to the size of the slide (8 billion cells would need 32 GB): suppression ranks the cells
+themselves, and a detection is placed between them by the mean of the cells around its peak, weighted by score.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from detector import paper
+from detector.detection.nms import suppress
+from detector.detection.scorer import Scorer, logit, score_ahead, sigmoid
+from detector.detection.windows import WindowPlan, plan_windows
+from detector.slide import Frame, WorkingFrame
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to stop a scan between two rectangles."""
+
+
+Progress = Callable[[int], None]  # told how many windows are done
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Map cells at or above the floor. m_xy: int32 (n, 2), (column, row). logits: float32 (n,)."""
+
+    m_xy: NDArray[np.int32]
+    logits: NDArray[np.float32]
+
+    @staticmethod
+    def joined(parts: list[Cells]) -> Cells:
+        """The cells of several parts of one image; no cell is in two of them."""
+        if not parts:
+            return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
+        return Cells(np.concatenate([p.m_xy for p in parts]), np.concatenate([p.logits for p in parts]))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Candidates, best first. xy: float (n, 2), level-0 px of the slide (or px of the frame). scores: (n,) in 0..1."""
+
+    xy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def at_least(self, score: float) -> Detections:
+        """Those with this score or more. A lower one never suppressed a higher one, so this may come last."""
+        keep = self.scores >= score
+        return Detections(self.xy[keep], self.scores[keep])
+
+    def rows(self) -> list[dict[str, float]]:
+        """Ready for JSON: x and y to a hundredth of a pixel, the score to five digits."""
+        return [
+            {"x": round(x, 2), "y": round(y, 2), "score": round(score, 5)}
+            for (x, y), score in zip(self.xy.tolist(), self.scores.tolist(), strict=True)
+        ]
+
+
+def scan(
+    scorer: Scorer,
+    frame: Frame,
+    plan: WindowPlan,
+    *,
+    floor: float,
+    progress: Progress | None = None,
+    readers: int = 1,
+) -> Cells:
+    """All cells of the plan's windows with a score of at least `floor`; see `score_ahead`.
+
+    readers: threads that read; one keeps up with a CPU, a GPU wants more. The order of the cells does not depend on it.
+    """
+    floor_logit = logit(floor)
+    parts, done = [], plan.windows_skipped
+    if progress is not None and done:
+        progress(done)
+    # The largest first: what is left at the end is small, and nothing waits long for the last one.
+    rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
+    reads = [functools.partial(frame.read, *rectangle.region) for rectangle in rectangles]
+    for rectangle, logits in zip(rectangles, score_ahead(scorer, reads, floor, readers=readers), strict=True):
+        rows, columns = np.nonzero(logits >= floor_logit)
+        m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
+        parts.append(Cells(m_xy, logits[rows, columns]))
+        done += rectangle.windows
+        if progress is not None:
+            progress(done)
+    return Cells.joined(parts)
+
+
+def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detections:
+    """Suppress the cells and place each survivor, in level-0 px of the frame's slide.
+
+    radius: um; by default the paper's 30 px, which are 7.5 um whatever the resolution. The cells may come in any
+    order and from any number of shards.
+    """
+    radius = paper.NMS_RADIUS * paper.WORKING_MPP if radius is None else radius
+    um_per_cell = paper.OUTPUT_STRIDE * np.array(frame.mpp)
+    um = cells.m_xy * um_per_cell
+    logits = cells.logits.astype(np.float64)
+    peaks = suppress(um, logits, radius)
+    scores = sigmoid(logits)
+    if len(peaks):
+        # Only cells at the storage floor or above weigh in, so that a lower floor does not move detections.
+        strong = np.flatnonzero(scores >= paper.STORED_SCORE_FLOOR)
+        near = (
+            cKDTree(um[strong]).query_ball_point(um[peaks], paper.REFINE_RADIUS * paper.WORKING_MPP)
+            if len(strong)
+            else [[]] * len(peaks)
+        )
+        placed = np.empty((len(peaks), 2))
+        for i, (peak, neighbours) in enumerate(zip(peaks, near, strict=True)):
+            members = np.union1d(strong[np.asarray(neighbours, dtype=np.intp)], [peak])
+            placed[i] = np.average(cells.m_xy[members], axis=0, weights=scores[members])
+    else:
+        placed = np.empty((0, 2))
+    scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
+    xy = placed * paper.OUTPUT_STRIDE * scale
+    limit = np.array(frame.slide.size if isinstance(frame, WorkingFrame) else frame.size)
+    return Detections(np.clip(xy, 0, limit), scores[peaks])
+
+
+def detect(
+    scorer: Scorer,
+    frame: Frame,
+    *,
+    min_score: float = paper.SCORE_THRESHOLD,
+    nms_radius: float | None = None,
+    progress: Progress | None = None,
+) -> Detections:
+    """Everything in one call: the detections of an image or slide with at least this score.
+
+    nms_radius: um, see `place`. progress: called with the number of windows done, may raise `Cancelled`.
+    """
+    floor = min(min_score, paper.STORED_SCORE_FLOOR)
+    cells = scan(scorer, frame, plan_windows(frame), floor=floor, progress=progress)
+    return place(cells, frame, radius=nms_radius).at_least(min_score)

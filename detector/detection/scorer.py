@@ -1,0 +1,204 @@
+"""A network ready to score: device, precision, cascade, memory; and images scored while the next ones are read."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detector import paper
+from detector.detection.cascade import look_closer
+from detector.frames import Rgb
+from detector.model.checkpoint import load_coarse, load_weights
+from detector.model.network import ResNet12, folded, mitosis_logit
+
+_LANES = 4  # at most, as each needs its memory
+
+
+class Scorer:
+    """A network ready to score: on its device, folded, in its precision.
+
+    device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is for processors that
+    have it, twice as fast, scores within 0.05; "auto" takes it where it is in hardware. coarse: the network that looks
+    first in a cascade; None to score every cell. A GPU scores every cell: it waits for the reader, not for the network.
+    """
+
+    def __init__(
+        self, network: ResNet12, *, coarse: ResNet12 | None = None, device: str = "auto", precision: str = "auto"
+    ) -> None:
+        self.device = device_called(device)
+        if precision not in {"auto", "fp32", "bf16"}:
+            raise ValueError(f"precision must be auto, fp32 or bf16, not {precision}")
+        self.precision = precision if precision != "auto" else "bf16" if has_bf16(self.device) else "fp32"
+        self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        self._network = self._ready(network)
+        self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
+
+    def cascades(self, floor: float) -> bool:
+        """Whether a scan down to this score goes by the cascade.
+
+        Not below the score that is stored: the coarse network has not learnt what is there.
+        """
+        return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
+
+    def lanes(self, floor: float) -> int:
+        """How many images to score side by side in a scan down to this score; each has its share of the threads.
+
+        The many small images of a cascade keep few threads busy each; two at once took 10 to 15 % less time on two
+        cores. A large one keeps all of them, and needs most of the memory.
+        """
+        return min(torch.get_num_threads(), _LANES) if self.cascades(floor) else 1
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, for the stamp of a run."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{self.device.type}, {torch.get_num_threads()} threads"
+
+    def logits(self, image: Rgb) -> NDArray[np.float32]:
+        """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px."""
+        return self._map(self._network, image)
+
+    def logits_from(self, image: Rgb, floor: float) -> NDArray[np.float32]:
+        """As `logits`, for a scan down to the score `floor`: -inf where a cascade did not look closer."""
+        if self._coarse is None or not self.cascades(floor):
+            return self.logits(image)
+        return look_closer(image, self._map(self._coarse, image) >= 0, logit(floor), self._stack)
+
+    def _map(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
+        """What a network says of an image.
+
+        One for which there is not enough memory is done in halves, and those in halves again: slower, but it goes
+        on. The same logits then, up to how kernels round for other shapes.
+        """
+        try:
+            (logits,) = self._forward(network, image[None])
+            return np.asarray(logits)
+        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            if not _out_of_memory(error) or max(image.shape[:2]) < paper.PATCH_SIZE + paper.OUTPUT_STRIDE:
+                raise
+        # Not in the handler: there the traceback would keep the tensors of the failed attempt.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        axis = 0 if image.shape[0] >= image.shape[1] else 1
+        first, second = halves(image, axis)
+        return np.concatenate([self._map(network, first), self._map(network, second)], axis=axis)
+
+    def _stack(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits [n, r, q] of small images of one size, uint8 [n, h, w, 3]."""
+        if len(stack) == 1:
+            return self.logits(stack[0])[None]
+        try:
+            return self._forward(self._network, stack)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+        return np.concatenate([self._stack(half) for half in np.array_split(stack, 2)])
+
+    def _ready(self, network: ResNet12) -> ResNet12:
+        ready = folded(network).to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        assert isinstance(ready, ResNet12)
+        return ready
+
+    @torch.inference_mode()
+    def _forward(self, network: ResNet12, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+        x = torch.from_numpy(np.ascontiguousarray(stack)).to(self.device)  # (n, h, w, 3)
+        x = x.permute(0, 3, 1, 2).to(self._dtype)  # (n, 3, h, w), channels last in memory
+        out: NDArray[np.float32] = mitosis_logit(network(x).float()).cpu().numpy()  # (n, r, q)
+        return out
+
+
+def load_scorer(
+    path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
+) -> tuple[Scorer, dict[str, Any]]:
+    """What is in a file of weights, ready to score, and its card. cascade: by its coarse network where it has one."""
+    network, card = load_weights(path)
+    coarse = load_coarse(path) if cascade else None
+    return Scorer(network, coarse=coarse, device=device, precision=precision), card
+
+
+def halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
+    """Two parts of an image along an axis, whose maps side by side are the map of the whole; they share 120 px."""
+    cells = (image.shape[axis] - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1
+    cut = cells // 2 * paper.OUTPUT_STRIDE  # where the second part begins
+    end = cut - paper.OUTPUT_STRIDE + paper.PATCH_SIZE  # of the first part
+    return (image[:end], image[cut:]) if axis == 0 else (image[:, :end], image[:, cut:])
+
+
+def device_called(name: str) -> torch.device:
+    """The device of a name, or for "auto" a GPU where there is one. ValueError where there is no such device."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in {"cpu", "cuda"}:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no device {name} here: PyTorch sees {torch.cuda.device_count()} CUDA GPUs")
+    return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def logit(probability: float) -> float:
+    """Log odds; a probability of 0 lets everything through."""
+    if not 0 <= probability < 1:
+        raise ValueError(f"a score lies between 0 and 1, not at {probability}")
+    return float(np.log(probability / (1 - probability))) if probability > 0 else -np.inf
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability from log odds."""
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether a device, or the processor's allocator, had not the memory that was asked for."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The words of PyTorch's own allocator, and of oneDNN, which does not say why.
+    return any(words in str(error) for words in ("allocate memory", "could not create a primitive"))
+
+
+def score_ahead(
+    scorer: Scorer, reads: Sequence[Callable[[], Rgb]], floor: float, *, readers: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """Logits of images, in their order. While some are scored, side by side in lanes, the next ones are read."""
+    lanes, threads = scorer.lanes(floor), torch.get_num_threads()
+    lane, each, over = threading.Semaphore(lanes), max(1, threads // lanes), threading.Event()
+
+    def scored(read: Callable[[], Rgb]) -> NDArray[np.float32]:
+        image = read()
+        with lane:
+            return np.empty((0, 0), np.float32) if over.is_set() else scorer.logits_from(image, floor)
+
+    try:
+        # A thread's number of threads becomes that of threads to come as well, so it is taken back below.
+        with ThreadPoolExecutor(lanes + readers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            coming = iter(reads)
+            waiting = deque(pool.submit(scored, read) for read in itertools.islice(coming, lanes + readers))
+            try:
+                while waiting:
+                    logits = waiting.popleft().result()
+                    waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
+                    yield logits
+            finally:
+                over.set()  # where nobody asks for more, what has been read is not scored
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Section 4: metrics, evaluation on labelled frames, one detector compared with another."""

@@ -1,0 +1,251 @@
+"""A candidate judged against another detector on the same labelled frames: which is better, and where they differ.
+
+Both see the same frames, so their difference is judged in pairs: cases are drawn with replacement, both are measured
+on the drawn ones, and the interval is that of the difference. It is narrower than the two intervals beside each other.
+
+F1 is of frames that were chosen for their mitoses. Most tissue has none, so false alarms where there is none are
+counted as well, those that one of the two makes alone. They can only speak against a candidate: false alarms of one
+slide are alike, so that they are many proves less than it seems, and to make none is easy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from detector import paper
+from detector.detection.detect import Detections, detect
+from detector.detection.scorer import Scorer
+from detector.evaluation.evaluate import by_source, curve, summary
+from detector.evaluation.metrics import Evaluation, Judged, match, paired_intervals
+from detector.frames import Case, Hpf, Rgb, cut_plain
+from detector.mine import around
+from detector.slide import WorkingFrame
+
+RULE = (
+    "Better where the 95 % interval of the difference in max F1, of the locked cases drawn with replacement 1,000 "
+    "times, lies above 0 and that of F1 at 0.5 not below; worse where either lies below 0. False alarms where there is "
+    "no mitosis are more where those that the candidate makes alone outnumber those that the active version makes "
+    "alone by more than chance (sign test, 95 %): then a better one cannot be told, and one that is not better is "
+    f"worse. Otherwise, and with fewer than {paper.FEWEST_CASES} cases, one cannot tell."
+)
+_ONE_SIDE = 0.025  # of a two-sided test at 95 %
+_CURVE_POINTS = 200
+
+Progress = Callable[[int], None]
+
+
+@dataclass
+class _Side:
+    scorer: Scorer
+    frames: list[Judged] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    mm2: float = 0.0
+    free_mm2: float = 0.0
+    free_detections: int = 0
+    free_alone: int = 0
+
+    def look_at(self, hpf: Hpf) -> Detections:
+        began = time.monotonic()
+        found = detect(self.scorer, hpf.frame(), min_score=paper.LOWEST_THRESHOLD)
+        self.seconds += time.monotonic() - began
+        self.frames.append(Judged(hpf.case, found.scores, match(found.xy, found.scores, hpf.mitoses, _radius(hpf)),
+                                  len(hpf.mitoses)))  # fmt: skip
+        self.sources.append(hpf.source)
+        mm2 = hpf.image.shape[0] * hpf.image.shape[1] * hpf.mpp**2 / 1e6
+        self.mm2 += mm2
+        if not len(hpf.mitoses):
+            self.free_mm2 += mm2
+            self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
+        return found
+
+    def look_at_free(self, frame: WorkingFrame, mm2: float, progress: Progress) -> Detections:
+        """A slide without mitoses, on which every detection is false."""
+        began = time.monotonic()
+        found = detect(self.scorer, frame, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
+        self.seconds += time.monotonic() - began
+        self.mm2 += mm2
+        self.free_mm2 += mm2
+        self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
+        return found
+
+    def measured(self) -> dict[str, Any]:
+        everything = Evaluation(self.frames)
+        points = curve(everything)
+        shown = sorted(set(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int).tolist()))
+        return {
+            **summary(everything),
+            "curve": [points[i] for i in shown],
+            "by_source": by_source(everything, self.sources),
+            "free_mm2": round(self.free_mm2, 4),
+            "free_detections": self.free_detections,
+            "free_alone": self.free_alone,
+            "free_per_mm2": round(self.free_detections / self.free_mm2, 3) if self.free_mm2 else None,
+            "seconds_per_mm2": round(self.seconds / self.mm2, 3) if self.mm2 else None,
+        }
+
+
+@dataclass(frozen=True)
+class FreeSlide:
+    """A slide that a person says is without mitoses. mm2: of its tissue. opened: its frame, while it is looked at."""
+
+    name: str
+    case: str
+    mm2: float
+    opened: Callable[[], AbstractContextManager[WorkingFrame]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A detection at 0.5 or more that the other side does not have. x, y: px of the frame, level-0 px of a slide.
+
+    other: the best score of the other side there. by: "candidate" or "active". right: it matches a label.
+    """
+
+    case: str
+    frame: str
+    x: float
+    y: float
+    score: float
+    other: float
+    by: str
+    right: bool
+    crop: Rgb
+
+
+def judge(
+    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[FreeSlide] = (),
+    progress: Progress = lambda done: None,
+) -> tuple[dict[str, Any], list[Difference]]:  # fmt: skip
+    """Both on all exhaustively labelled frames, and on slides without mitoses: what was measured, ready for JSON, with
+    verdict and reason; and the detections on which they differ, the clearest first.
+
+    progress: called with the number of frames and slides done, and between the windows of a slide; may raise.
+    """
+    sides = {"candidate": _Side(candidate), "active": _Side(active)}
+    differences: list[Difference] = []
+    hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
+    for done, hpf in enumerate(hpfs):
+        progress(done)
+        found = {name: side.look_at(hpf) for name, side in sides.items()}
+        for name, other in _BOTH_WAYS:
+            hits = sides[name].frames[-1].hits
+            own = _only(_place_of(hpf), name, found[name], found[other], hits)
+            differences += own
+            if not len(hpf.mitoses):
+                sides[name].free_alone += len(own)
+    for done, slide in enumerate(free, start=len(hpfs)):
+        differences += _on_free_slide(sides, slide, lambda _, done=done: progress(done))  # type: ignore[misc]
+    differences.sort(key=lambda one: (one.other - one.score, one.case, one.frame, one.x))
+    paired = paired_intervals(Evaluation(sides["candidate"].frames), Evaluation(sides["active"].frames))
+    count = len({hpf.case for hpf in hpfs})
+    result = {name: side.measured() for name, side in sides.items()}
+    alone = (sides["candidate"].free_alone, sides["active"].free_alone) if sides["active"].free_mm2 else None
+    said, why = verdict(paired, count, alone)
+    return {
+        **result,
+        "difference": {key: [round(value, 4) for value in values] for key, values in paired.items()},
+        "cases": count,
+        "verdict": said,
+        "why": why,
+        "rule": RULE,
+    }, differences
+
+
+def verdict(
+    paired: dict[str, tuple[float, float, float]], cases: int, alone: tuple[int, int] | None = None
+) -> tuple[str, str]:
+    """By `RULE`: "better", "worse" or "cannot tell", and why. paired: as `paired_intervals` gives it.
+
+    alone: false alarms where there is no mitosis that the candidate makes alone, and that the active version makes
+    alone; None where no such tissue was looked at.
+    """
+    if cases < paper.FEWEST_CASES:
+        return "cannot tell", f"There are {cases} locked cases; fewer than {paper.FEWEST_CASES} cannot tell."
+    more, alarms = more_alarms(alone)
+    words = {"max_f1": "Max F1", "f1": "F1 at 0.5"}
+    for key, name in words.items():
+        value, low, high = paired[key]
+        if high < 0:
+            return "worse", f"{name} changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which is below 0. {alarms}"
+    value, low, high = paired["max_f1"]
+    change = f"Max F1 changes by {value:+.3f} [{low:+.3f}, {high:+.3f}], which"
+    if low > 0:
+        if more:
+            return "cannot tell", f"{change} is above 0. {alarms} A person has to weigh the one against the other."
+        return "better", f"{change} is above 0. {alarms}"
+    return "worse" if more else "cannot tell", f"{change} holds 0. {alarms}"
+
+
+def more_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
+    """Whether a candidate makes more false alarms where there is no mitosis, and a sentence. alone: see `verdict`."""
+    if alone is None:
+        return False, "No tissue without mitoses was looked at, so false alarms there are not known."
+    candidate, active = alone
+    more, fewer = (
+        total > 0 and bool(binomtest(count, total, alternative="greater").pvalue < _ONE_SIDE)
+        for count, total in ((candidate, candidate + active), (active, candidate + active))
+    )
+    said = "which is more" if more else "which is fewer" if fewer else "which may be chance"
+    return more, (
+        f"Of the false alarms where there is no mitosis, {candidate} are the candidate's alone and {active} the active "
+        f"version's alone, {said}."
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where two sides are compared. radius: of a match. crop: 128 px of 0.25 um around (x, y)."""
+
+    case: str
+    name: str
+    radius: float
+    crop: Callable[[float, float], Rgb]
+
+
+_BOTH_WAYS = (("candidate", "active"), ("active", "candidate"))
+
+
+def _place_of(hpf: Hpf) -> _Place:
+    return _Place(hpf.case, hpf.name, _radius(hpf), lambda x, y: cut_plain(hpf.image, x, y))
+
+
+def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress) -> list[Difference]:
+    with slide.opened() as frame:
+        found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
+        radius = paper.MATCH_RADIUS * float(np.mean(frame.scale)) * paper.WORKING_MPP / float(np.mean(frame.mpp))
+        place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
+        nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
+        differences = []
+        for name, other in _BOTH_WAYS:
+            own = _only(place, name, found[name], found[other], nothing)
+            sides[name].free_alone += len(own)
+            differences += own
+        return differences
+
+
+def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDArray[np.bool_]) -> list[Difference]:
+    """Detections of one side that the other does not have within the radius at 0.5 or more. hits: of `own`."""
+    strong = others.at_least(paper.SCORE_THRESHOLD)
+    mine = own.at_least(paper.SCORE_THRESHOLD)
+    shared = match(mine.xy, mine.scores, strong.xy, place.radius)
+    rows = []
+    for (x, y), score, both, right in zip(mine.xy.tolist(), mine.scores.tolist(), shared, hits, strict=False):
+        if both:
+            continue
+        near = np.hypot(*(others.xy - (x, y)).T) <= place.radius
+        other = float(others.scores[near].max(initial=0.0))
+        rows.append(Difference(place.case, place.name, x, y, score, other, by, bool(right), place.crop(x, y)))
+    return rows
+
+
+def _radius(hpf: Hpf) -> float:
+    return paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp

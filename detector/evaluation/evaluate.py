@@ -1,0 +1,84 @@
+"""A detector judged on labelled frames (section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from detector import paper
+from detector.detection.detect import detect
+from detector.detection.scorer import Scorer
+from detector.evaluation.metrics import Evaluation, Judged, match
+from detector.frames import Case
+from detector.model.card import describe
+
+
+def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
+    """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
+    frames = []
+    for case in cases:
+        for hpf in case.hpfs:
+            if not hpf.exhaustive:
+                continue
+            found = detect(scorer, hpf.frame(), min_score=floor)
+            radius = paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp
+            hits = match(found.xy, found.scores, hpf.mitoses, radius)
+            frames.append(Judged(case.name, found.scores, hits, len(hpf.mitoses)))
+    return Evaluation(frames)
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of the paper's tables, ready for JSON."""
+    at_half = evaluation.counts()
+    best, threshold = evaluation.max_f1()
+    by_case = evaluation.f1_by_case()
+    values = list(by_case.values())
+    intervals = evaluation.intervals()
+    return {
+        "cases": len(by_case),
+        "frames": len(evaluation.frames),
+        "mitoses": sum(frame.truths for frame in evaluation.frames),
+        "f1_at_0.5": round(at_half.f1, 4),
+        "precision": round(at_half.precision, 4),
+        "recall": round(at_half.recall, 4),
+        "true_positives": at_half.true_positives,
+        "false_positives": at_half.false_positives,
+        "false_negatives": at_half.false_negatives,
+        "max_f1": round(best, 4),
+        "max_f1_threshold": round(threshold, 4),
+        "f1_at_0.5_interval": _rounded(intervals.get("f1")),
+        "max_f1_interval": _rounded(intervals.get("max_f1")),
+        "f1_by_case": {case: round(value, 4) for case, value in by_case.items()},
+        "f1_case_mean": round(float(np.mean(values)), 4) if values else None,
+        "f1_case_deviation": round(float(np.std(values)), 4) if values else None,
+    }
+
+
+def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> dict[str, Any]:
+    """What a card says of the cases that weights have not learnt from; no metrics where there is none."""
+    measured = {"metrics": summary(evaluate(scorer, held_out))} if held_out else {}
+    return {"held_out": describe(held_out), **measured}
+
+
+def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The figures of each source of data by itself, ready for JSON. sources: of each frame of the evaluation."""
+    keys = ("cases", "mitoses", "max_f1", "f1_at_0.5", "precision", "recall")
+    parts = {
+        source: summary(Evaluation([f for f, s in zip(evaluation.frames, sources, strict=True) if s == source]))
+        for source in sorted(set(sources))
+    }
+    return {source: {key: figures[key] for key in keys} for source, figures in parts.items()}
+
+
+def curve(evaluation: Evaluation) -> list[dict[str, float]]:
+    """The precision-recall curve, from the highest threshold to the lowest, ready for JSON (Fig. 3c)."""
+    return [
+        {"threshold": round(threshold, 5), "precision": round(counts.precision, 4), "recall": round(counts.recall, 4)}
+        for threshold, counts in evaluation.curve()
+    ]
+
+
+def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(end, 4) for end in interval]

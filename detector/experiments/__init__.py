@@ -1,0 +1,1 @@
+"""Table 1 and cross-validation: whole courses of trainings compared."""

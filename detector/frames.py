@@ -1,0 +1,99 @@
+"""A labelled frame (HPF), the case it belongs to, patches cut from it: what training and evaluation are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import paper
+from detector.slide import ArrayFrame
+
+Rgb = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LabStatistics:
+    """Mean and standard deviation of the three LAB channels (8-bit OpenCV scale), as contrast transfer needs them."""
+
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Hpf:
+    """One labelled frame at the working resolution.
+
+    image: uint8 [h, w, 3] RGB. mitoses, non_mitoses: float (n, 2), (x, y) in pixels of `image`, origin top left.
+    exhaustive: every mitosis of the frame is labelled, so that background may be taken from it and a detection
+    without a label counts as false. A patch around one known mitosis is not exhaustive.
+    """
+
+    name: str
+    case: str
+    image: Rgb
+    mitoses: Points
+    non_mitoses: Points
+    mpp: float
+    stain: LabStatistics
+    source: str
+    exhaustive: bool = True
+
+    def frame(self) -> ArrayFrame:
+        """The image as the testing code reads it."""
+        return ArrayFrame(self.image, self.mpp)
+
+
+@dataclass(frozen=True)
+class Case:
+    """All frames of one patient; the unit by which data are split (section 4: "at case level")."""
+
+    name: str
+    hpfs: tuple[Hpf, ...] = field(default=())
+
+
+def points(rows: Iterable[Sequence[float]] = ()) -> Points:
+    """(x, y) rows as a float array of shape (n, 2), also for none."""
+    return np.asarray(list(rows), dtype=np.float64).reshape(-1, 2)
+
+
+def lab_statistics(images: Iterable[Rgb]) -> LabStatistics:
+    """LAB mean and standard deviation over all pixels of some images of one stain (usually one HPF).
+
+    Pure black pixels are padding, not tissue, and are left out.
+    """
+    total, square, count = np.zeros(3), np.zeros(3), 0
+    for image in images:
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3)[::7].astype(np.float64)
+        lab = lab[lab[:, 0] > 0]
+        total += lab.sum(axis=0)
+        square += (lab**2).sum(axis=0)
+        count += len(lab)
+    mean = total / max(count, 1)
+    deviation = np.sqrt(np.maximum(square / max(count, 1) - mean**2, 0.0))
+    return LabStatistics((mean[0], mean[1], mean[2]), (deviation[0], deviation[1], deviation[2]))
+
+
+def cases_of(hpfs: Iterable[Hpf]) -> list[Case]:
+    """Frames grouped by case, in the order of the names."""
+    groups: dict[str, list[Hpf]] = {}
+    for hpf in hpfs:
+        groups.setdefault(hpf.case, []).append(hpf)
+    return [Case(name, tuple(groups[name])) for name in sorted(groups)]
+
+
+def cut_plain(image: Rgb, x: float, y: float) -> Rgb:
+    """The 128 x 128 patch centred on the pixel corner nearest to (x, y), as the network sees it in testing."""
+    middle = paper.PATCH_SIZE // 2
+    return warp(image, np.array([[1.0, 0.0, round(x) - middle], [0.0, 1.0, round(y) - middle]]))
+
+
+def warp(image: Rgb, matrix: NDArray[np.float64], size: int = paper.PATCH_SIZE) -> Rgb:
+    """Square patch whose pixel (u, v) is the image at matrix @ (u, v, 1)."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(patch, dtype=np.uint8)

@@ -1,0 +1,133 @@
+"""A network that learns, with all that a checkpoint must hold for the course to go on as if it had not stopped.
+
+As the batches of a course depend on seed and iteration alone, weights, optimizer and iteration are enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from detector.errors import PlanError, WeightsError
+from detector.frames import Hpf
+from detector.model.network import ResNet12
+from detector.training.plan import Plan
+
+
+class Learner:
+    """A network, the moving average of its weights, its optimizer, and how many iterations it has learnt.
+
+    checkpoint: the file of `save` and `restore`. inputs: what must be the same for a checkpoint to be gone on with, see
+    `fingerprint`.
+    """
+
+    def __init__(self, network: ResNet12, plan: Plan, *, checkpoint: Path, inputs: str) -> None:
+        self.network, self.plan, self.checkpoint, self.inputs = network, plan, checkpoint, inputs
+        moving = get_ema_multi_avg_fn(plan.average)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(network, multi_avg_fn=moving, use_buffers=True)
+        self._optimizer = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay)
+        self.iteration = 0
+
+    @property
+    def learnt(self) -> ResNet12:
+        """The moving average of the weights where the plan keeps one, else the weights themselves."""
+        network = self._average.module if self.plan.average else self.network
+        assert isinstance(network, ResNet12)
+        return network
+
+    def learn(self, loss: Tensor) -> None:
+        """One iteration: a step down a loss of the network."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate(self.iteration)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._average.update_parameters(self.network)
+        self.iteration += 1
+
+    def save(self, **more: Tensor) -> None:
+        """Write the checkpoint, with more tensors that `restore` gives back."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
+        for index, state in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        tensors |= more
+        partial = self.checkpoint.with_name(f"{self.checkpoint.name}.partial")
+        contiguous = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
+        save_file(contiguous, partial, metadata={"iteration": str(self.iteration), "inputs": self.inputs})
+        partial.replace(self.checkpoint)
+
+    def restore(self) -> dict[str, Tensor]:
+        """Go on from the checkpoint. WeightsError for a damaged one, PlanError where it was made of other inputs."""
+        path = self.checkpoint
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata, names = file.metadata() or {}, file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+        except SafetensorError as error:
+            raise WeightsError(f"{path} is damaged ({error}); delete it to train from the beginning") from error
+        if metadata.get("inputs") != self.inputs:
+            raise PlanError(
+                f"{path} was made with another plan or other data; "
+                "resume with the same ones, or train into another folder"
+            )
+        more: dict[str, Tensor] = {}
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        for key, tensor in tensors.items():
+            group, _, name = key.partition(".")
+            (groups[group] if name else more)[name or group] = tensor
+        self.network.load_state_dict(groups["network"])
+        self._average.load_state_dict(groups["average"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in groups["optimizer"].items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = tensor
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+        self.iteration = int(metadata["iteration"])
+        return more
+
+
+def fingerprint(plan: Plan, hpfs: Iterable[Hpf], weights: str | None) -> str:
+    """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames and labels, and the weights.
+
+    weights: the SHA-256 of those that the course begins with. Whether the end is calibrated changes nothing before it.
+    """
+    course = {key: value for key, value in plan.as_dict().items() if key != "calibrate"}
+    frames = [[hpf.name, hpf.mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs]
+    return hashlib.sha256(json.dumps([course, frames, weights], sort_keys=True).encode()).hexdigest()
+
+
+def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
+    """The mean of some losses, the last one of an iteration. Raises PlanError where it is no number any more."""
+    loss = float(torch.stack(list(losses)).mean())
+    if not math.isfinite(loss):
+        raise PlanError(f"the loss is {loss} at iteration {iteration}; take a smaller learning rate")
+    return loss
+
+
+@contextmanager
+def whole_iteration() -> Iterator[None]:
+    """Holds Ctrl-C back to the end of the block, as half an iteration in a checkpoint cannot be gone on from."""
+    if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if held:
+        signal.raise_signal(signal.SIGINT)

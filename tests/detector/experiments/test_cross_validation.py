@@ -1,0 +1,88 @@
+"""Slide-wise cross-validation on drawn frames: no network is judged on what it has learnt from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from detector.__main__ import main
+from detector.detection.scorer import Scorer
+from detector.errors import PlanError
+from detector.evaluation.evaluate import evaluate, summary
+from detector.evaluation.metrics import Evaluation
+from detector.experiments.cross_validation import cross_validate
+from detector.frames import cases_of
+from detector.model.checkpoint import load_weights, save_weights
+from detector.model.network import ResNet12
+from detector.training.plan import with_change
+from tests.detector.training.test_train import PLAN
+from tests.drawing import draw_hpf
+
+SHORT = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
+CASES = cases_of([draw_hpf(f"{name}_0", seed=seed) for seed, name in enumerate(["A00", "A01", "A02"])])
+GLASS = cases_of([replace(draw_hpf("glass_0", seed=9, mitoses=()), source="mitosis-free")])
+COURSE = {"device": "cpu", "precision": "fp32", "resume": True}
+
+
+def test_each_network_is_judged_on_the_case_that_it_has_not_seen(tmp_path):
+    plans = [SHORT, with_change(SHORT, "augmentation.blur = 0; seed = 2")]
+    rows = cross_validate([*CASES, *GLASS], plans, tmp_path, say=lambda _: None, **COURSE)
+    assert [row["plan"]["name"] for row in rows] == [SHORT.name, "augmentation.blur = 0; seed = 2"]
+    for folder, row in ((SHORT.name, rows[0]), ("augmentation.blur-0-seed-2", rows[1])):
+        frames = []
+        for case in CASES:
+            network, card = load_weights(tmp_path / folder / case.name / "weights.safetensors")
+            learnt = {name for source in card["data"] for name in source["case_names"]}
+            assert learnt == {c.name for c in [*CASES, *GLASS]} - {case.name}
+            frames += evaluate(Scorer(network), [case]).frames
+        assert row["all"] == summary(Evaluation(frames))
+        assert row["max_f1_by_case"] == {
+            c.name: Evaluation([f]).max_f1()[0] for c, f in zip(CASES, frames, strict=True)
+        }
+    assert "verdict" not in rows[0]
+    assert rows[1]["verdict"] == "cannot tell"  # there are three cases
+    assert rows[1]["difference"]["max_f1"][0] == pytest.approx(
+        rows[1]["all"]["max_f1"] - rows[0]["all"]["max_f1"], abs=2e-4
+    )
+    assert rows[1]["plan"]["seed"] == 2
+    assert json.loads((tmp_path / "table.json").read_text())[1]["verdict"] == "cannot tell"
+    assert f"| {plans[1].name} |" in (tmp_path / "table.md").read_text()
+
+
+def test_what_is_there_is_not_done_again(tmp_path):
+    first = cross_validate(CASES, [SHORT], tmp_path, say=lambda _: None, **COURSE)
+    said = []
+    assert cross_validate(CASES, [SHORT], tmp_path, say=said.append, **COURSE) == first
+    assert not [line for line in said if "learns" in line]
+    with pytest.raises(PlanError, match="another plan"):
+        cross_validate(CASES, [replace(SHORT, seed=9)], tmp_path, say=said.append, **COURSE)
+    with pytest.raises(PlanError, match="other data"):
+        cross_validate([*CASES, *GLASS], [SHORT], tmp_path, say=said.append, **COURSE)
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="two cases"):
+        cross_validate([CASES[0], *GLASS], [SHORT], tmp_path, say=print)
+    with pytest.raises(ValueError, match="one name"):
+        cross_validate(CASES, [SHORT, SHORT], tmp_path, say=print)
+    save_weights(ResNet12(PLAN.widths), tmp_path / "p.safetensors", {"data": [{"source": "s", "case_names": ["A01"]}]})
+    with pytest.raises(ValueError, match="has learnt from A01"):
+        cross_validate(CASES, [SHORT], tmp_path, say=print, parent=tmp_path / "p.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("blur off", "is no TOML"), ("blurr = 0", "blurr is no field"), ("seed = -1", "seed must be")]
+)
+def test_a_change_that_is_none_is_refused(text, why):
+    with pytest.raises(PlanError, match=why):
+        with_change(SHORT, text)
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["cross-validate", str(tmp_path), "--plan", "short", "--change", "x = 1", "--out", out]) == 2
+    assert "x is no field of a plan" in capsys.readouterr().err
+    assert main(["cross-validate", str(tmp_path), "--plan", "short", "--out", out]) == 2
+    assert "holds no data set" in capsys.readouterr().err

@@ -1,0 +1,64 @@
+"""A process that prepares an upload reads libraries and its own folder, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+TRY = """
+import json, socket, subprocess, sys
+from pathlib import Path
+import openslide
+from detector.slide.confine import confine, limit
+
+folder, secret, listening = sys.argv[1:4]
+limit(memory_bytes=4 << 30, seconds=60)
+confined = confine(Path(folder))
+
+def outcome(act):
+    try:
+        act()
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+    except MemoryError:
+        return "MemoryError"
+
+import imagecodecs, cv2  # libraries that are first needed later on
+print(json.dumps({
+    "confined": confined,
+    "read secret": outcome(lambda: Path(secret).read_text()),
+    "write beside": outcome(lambda: Path(secret).write_text("changed")),
+    "read passwords": outcome(lambda: Path("/etc/passwd").read_text()),
+    "read the parent's environment": outcome(lambda: Path("/proc/1/environ").read_bytes()),
+    "write inside": outcome(lambda: (Path(folder) / "made" ).write_text("x")),
+    "move inside": outcome(lambda: (Path(folder) / "made" ).replace(Path(folder) / "moved")),
+    "start a program": outcome(lambda: subprocess.run(["/usr/bin/env"])),
+    "connect": outcome(lambda: socket.create_connection(("127.0.0.1", int(listening)), 2)),
+    "take memory": outcome(lambda: bytearray(5 << 30)),
+}))
+"""
+
+
+def test_what_a_taken_over_decoder_can_do(tmp_path):
+    (tmp_path / "slide").mkdir()
+    (tmp_path / "secret").write_text("key")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        arguments = [tmp_path / "slide", tmp_path / "secret", listening.getsockname()[1]]
+        command = [sys.executable, "-c", TRY, *map(str, arguments)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    could = json.loads(done.stdout.splitlines()[-1])
+    assert could.pop("take memory") == "MemoryError"
+    assert could.pop("write inside") == could.pop("move inside") == "done"
+    if not could.pop("confined"):
+        pytest.skip("this kernel has no Landlock: files are not confined here")
+    assert set(could.values()) == {"PermissionError"}, could
+    assert (tmp_path / "secret").read_text() == "key"

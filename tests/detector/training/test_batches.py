@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from detector import paper
+from detector.frames import Hpf, LabStatistics, points
+from detector.training.augment import Augmentation
+from detector.training.batches import SampleSets, compose_batch, stream
+from detector.training.patch_sets import Sample
+from detector.training.plan import Plan
+
+STILL = Augmentation(contrast_transfer=0.0, shift=0.0, scale=0.0, colour=0.0)
+
+
+def plain(grey, source="drawn"):
+    """A sample of a frame of one grey, which tells a patch's set."""
+    image = np.full((160, 160, 3), grey, dtype=np.uint8)
+    stain = LabStatistics((float(grey), 128.0, 128.0), (10.0, 1.0, 1.0))
+    hpf = Hpf(f"grey{grey}", "A", image, points(), points(), 0.25, stain, source)
+    return Sample(hpf, 80.0, 80.0)
+
+
+LAB, RAND, CONTEXT, HARD, WSI, OTHER_LAB = 10, 60, 110, 160, 210, 250
+SETS = SampleSets([plain(LAB)], [plain(RAND)])
+
+
+def greys(sets, plan, iterations=1):
+    """The grey of each patch of some batches, foreground and background apart."""
+    foreground, background = [], []
+    for iteration in range(iterations):
+        patches, labels = compose_batch(sets, plan, iteration)
+        assert (patches == patches[:, :1, :1, :1]).all()
+        foreground += patches[labels == 1, 0, 0, 0].tolist()
+        background += patches[labels == 0, 0, 0, 0].tolist()
+    return foreground, background
+
+
+@pytest.mark.parametrize(
+    ("plan", "composition"),
+    [(Plan(), (2, 62)), (Plan(foreground_per_batch=8, background_per_batch=56), (8, 56))],
+)
+def test_a_batch_has_64_patches_in_the_ratio_of_the_plan(plan, composition):
+    patches, labels = compose_batch(SETS, plan, 0)
+    assert patches.shape == (paper.BATCH_SIZE, 128, 128, 3)
+    assert patches.dtype == np.uint8
+    assert (int(labels.sum()), int((1 - labels).sum())) == composition
+
+
+def test_labels_say_from_which_set_a_patch_is():
+    assert greys(SETS, Plan(augmentation=STILL)) == ([LAB] * 2, [RAND] * 62)
+
+
+def test_background_is_from_bg_hard_once_it_is_there():
+    assert set(greys(replace(SETS, bg_hard=[plain(HARD)]), Plan(augmentation=STILL))[1]) == {HARD}
+    _, mixed = greys(replace(SETS, bg_hard=[plain(HARD)]), Plan(augmentation=STILL, hard_share=0.75), 20)
+    assert mixed.count(HARD) / len(mixed) == pytest.approx(0.75, abs=0.06)
+
+
+def test_the_share_of_background_from_beside_single_patches():
+    sets = replace(SETS, bg_context=[plain(CONTEXT)], bg_hard=[plain(HARD)])
+    _, background = greys(sets, Plan(augmentation=STILL, context_share=0.2), 20)
+    assert background.count(CONTEXT) / len(background) == pytest.approx(0.2, abs=0.06)
+    assert background.count(RAND) == 0
+
+
+@pytest.mark.parametrize(("ratio", "share"), [((1, 1), 0.5), ((3, 1), 0.25), ((1, 0), 0.0), ((0, 1), 1.0)])
+def test_foreground_is_from_fg_lab_and_fg_wsi_in_a_fixed_ratio(ratio, share):
+    plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=ratio)
+    foreground, _ = greys(replace(SETS, fg_wsi=[plain(WSI)] * 30), plan, 20)
+    assert foreground.count(WSI) / len(foreground) == pytest.approx(share, abs=0.06)
+    assert greys(SETS, plan)[0] == [LAB] * 40
+
+
+def test_a_few_mined_samples_come_no_more_often_than_labelled_ones():
+    sets = replace(SETS, fg_lab=[plain(LAB)] * 90, fg_wsi=[plain(WSI)] * 10)
+    plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=(1, 1))
+    foreground, _ = greys(sets, plan, 20)
+    assert foreground.count(WSI) / len(foreground) == pytest.approx(0.1, abs=0.04)
+
+
+def test_a_few_mined_samples_come_as_often_as_those_of_the_smallest_source():
+    labelled = [*[plain(LAB)] * 500, *[plain(OTHER_LAB, "another")] * 10]
+    sets = replace(SETS, fg_lab=labelled, fg_wsi=[plain(WSI)] * 5)
+    plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=(1, 1))
+    foreground, _ = greys(sets, plan, 20)
+    assert foreground.count(WSI) / len(foreground) == pytest.approx(5 / (2 * 10 + 5), abs=0.05)
+    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(10 / 25, abs=0.06)
+
+
+def test_every_source_of_data_has_the_same_weight_in_fg_lab():
+    sets = replace(SETS, fg_lab=[*[plain(LAB)] * 30, plain(OTHER_LAB, "another")])
+    foreground, _ = greys(sets, Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1), 20)
+    assert foreground.count(OTHER_LAB) / len(foreground) == pytest.approx(0.5, abs=0.06)
+
+
+def test_contrast_transfer_gives_patches_the_stains_of_other_frames():
+    stains = [plain(LAB).hpf.stain, plain(WSI).hpf.stain]
+    plan = Plan(augmentation=replace(STILL, contrast_transfer=0.5))
+    _, background = greys(replace(SETS, stains=stains), plan, 10)
+    kept = background.count(RAND) / len(background)
+    assert kept == pytest.approx(0.5, abs=0.08)
+    assert len(set(background)) == 3
+
+
+def test_iteration_i_is_the_same_from_a_fresh_stream():
+    def make(iteration):
+        return compose_batch(SETS, Plan(), iteration)
+
+    whole = list(stream(make, 0, 7))
+    for start in (3, 6):
+        for (patches, labels), (again, same) in zip(whole[start:], stream(make, start, 7), strict=True):
+            assert (patches == again).all()
+            assert (labels == same).all()
+    assert not (whole[0][0] == whole[1][0]).all()
+    assert not (compose_batch(SETS, Plan(seed=2), 0)[0] == whole[0][0]).all()
+
+
+def test_a_stream_that_is_left_early_ends_its_thread():
+    batches = stream(lambda iteration: iteration, 0, 1000)
+    assert next(batches) == 0
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_where_batches_are_taken():
+    with pytest.raises(ValueError, match="high"):
+        list(stream(lambda iteration: compose_batch(SampleSets([], [plain(RAND)]), Plan(), iteration), 0, 3))

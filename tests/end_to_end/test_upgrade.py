@@ -1,0 +1,403 @@
+"""What 0.2.0 left behind works unchanged: its data folder, database, tokens, reports, jobs, weights, plans.
+
+`tests/fixtures/v0_2_0` was made by the code of 0.2.0 (its README says how), `answers.json` is what that code answered.
+Everything is asked through doors that stay where they are: HTTP, manage.py's commands, the tasks by their names, and
+`python -m detector`.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pydicom
+import pytest
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+V0_2_0 = ROOT / "tests" / "fixtures" / "v0_2_0"
+THEN: dict[str, Any] = json.loads((V0_2_0 / "answers.json").read_text("utf-8"))
+SLIDE, JOBS = THEN["slides"]["read"], THEN["jobs"]
+
+Step = tuple[str, list[Any], dict[str, Any]]  # which door, and what it is given
+
+# A process of the present code on a data folder: a line of JSON is a list of steps, answered by a line of answers.
+DRIVER = """
+import base64, io, json, sys
+import django
+django.setup()
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.db import connections, transaction
+from django.test import Client
+
+def manage(name, *arguments, **options):
+    call_command(name, *arguments, **options, stdout=io.StringIO())
+
+def task(name, shard):
+    from worker.app import app
+    app.tasks[name](shard_pk=shard)
+
+def call(method, path, token="", headers={}, data=None, kind="application/json", raw=None):
+    headers = {**headers, **({"authorization": f"Token {token}"} if token else {})}
+    if raw is not None:
+        data = base64.b64decode(raw)
+    given = {} if data is None else {"data": data, "content_type": kind}
+    return packed(getattr(client, method)(path, **given, headers=headers))
+
+def packed(answer):
+    body = b"".join(answer) if answer.streaming else answer.content
+    return {"status": answer.status_code, "headers": dict(answer.headers), "body": base64.b64encode(body).decode()}
+
+def page(path, file=None):
+    from django.contrib.auth import get_user_model
+    client.force_login(get_user_model().objects.get(username="admin"))
+    if file is None:
+        answer = client.get(path)
+    else:
+        answer = client.post(path, {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))})
+    client.logout()
+    return packed(answer)
+
+def copy(sqlite):
+    # As a PostgreSQL of that version: the migrations that it had, and then the rows.
+    from django.core.management.color import no_style
+    from django.db.migrations.executor import MigrationExecutor
+    from django.db.migrations.recorder import MigrationRecorder
+    connections.settings["old"] = {
+        **connections.settings["default"], "ENGINE": "django.db.backends.sqlite3", "NAME": sqlite, "OPTIONS": {},
+    }
+    new, old = connections["default"], connections["old"]
+    applied = sorted(MigrationRecorder(old).applied_migrations())
+    executor = MigrationExecutor(new)
+    apps = executor.migrate(list(dict(applied).items())).apps
+    models = apps.get_models(include_auto_created=True)
+    with transaction.atomic():
+        for model in models:
+            for row in model._base_manager.using("old").order_by("pk"):
+                row.save_base(raw=True, using="default", force_insert=True)
+        for line in new.ops.sequence_reset_sql(no_style(), models):
+            new.cursor().execute(line)
+    old.close()
+    del connections.settings["old"]
+
+client = Client(SERVER_NAME="localhost")
+doors = {"manage": manage, "task": task, "call": call, "page": page, "copy": copy}
+for line in sys.stdin:
+    print(json.dumps([doors[door](*given, **named) for door, given, named in json.loads(line)]), flush=True)
+"""
+
+
+def unpacked(folder: Path) -> Path:
+    """The data folder as 0.2.0 left it."""
+    with tarfile.open(V0_2_0 / "data.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "data"
+
+
+class Upgraded:
+    """A process of the present code on a data folder and a database of 0.2.0."""
+
+    def __init__(self, data: Path, database: str) -> None:
+        self.data, self._log = data, data / "stderr.txt"
+        environment = {
+            **os.environ, "DJANGO_SETTINGS_MODULE": "webapp.settings", "DATA_DIR": str(data), "DATABASE_URL": database,
+            "MODEL_DIR": str(data / "models"), "REDIS_URL": f"unix://{data / 'no.sock'}", "OMP_NUM_THREADS": "1",
+            "DEVICE": "cpu", "PRECISION": "fp32",
+        }  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self._log.open("w"), text=True,
+        )  # fmt: skip
+
+    def do(self, *steps: Step) -> list[Any]:
+        """What each step answers."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(steps) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self._log.read_text()[-4000:]
+        answers: list[Any] = json.loads(line)
+        return answers
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+def step(door: str, *given: Any, **named: Any) -> Step:
+    return door, list(given), named
+
+
+def get(path: str, who: str = "admin") -> Step:
+    return step("call", "get", path, token=THEN["tokens"].get(who, who))
+
+
+def post(path: str, data: Any = None, who: str = "admin", **headers: str) -> Step:
+    return step("call", "post", path, token=THEN["tokens"][who], data=data, headers=headers)
+
+
+def body(answer: dict[str, Any]) -> bytes:
+    return base64.b64decode(answer["body"])
+
+
+def told(answer: dict[str, Any]) -> Any:
+    """What an answer says, in a form that JSON can keep and that two versions can be compared in."""
+    kind, data = answer["headers"].get("Content-Type", ""), body(answer)
+    if "json" in kind:
+        return json.loads(data)
+    if "csv" in kind:
+        return list(csv.DictReader(io.StringIO(data.decode())))
+    if "zip" in kind:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return sorted(archive.namelist())
+    if kind == "application/dicom":
+        groups = pydicom.dcmread(io.BytesIO(data)).AnnotationGroupSequence
+        return [[one.AnnotationGroupLabel, *array("d", one.DoublePointCoordinatesData)] for one in groups]
+    return hashlib.sha256(data).hexdigest()
+
+
+def differences(then: Any, now: Any, where: str = "", *, close: float = 1e-9) -> Iterator[str]:
+    """Where `now` does not say what `then` said; it may say more. close: as far as numbers may differ."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key, value in then.items():
+            yield from (
+                differences(value, now[key], f"{where}.{key}", close=close)
+                if key in now
+                else [f"{where}.{key} is gone"]
+            )
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for index, pair in enumerate(zip(then, now, strict=True)):
+            yield from differences(*pair, f"{where}[{index}]", close=close)
+    elif isinstance(then, float) and isinstance(now, float):
+        if not math.isclose(then, now, rel_tol=close, abs_tol=close):
+            yield f"{where}: {then} was, {now} is"
+    elif then != now:
+        yield f"{where}: {str(then)[:200]} was, {str(now)[:200]} is"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
+    """The data folder in its place, with its SQLite file or with the same rows in a PostgreSQL of 0.2.0; migrated.
+
+    The tests below share it, in their order: first what only reads.
+    """
+    data = unpacked(tmp_path_factory.mktemp("upgrade"))
+    if request.param == "sqlite":
+        made = Upgraded(data, f"sqlite:///{data / 'db.sqlite3'}")
+        made.do(step("manage", "migrate"))
+        yield made
+        made.end()
+        return
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        pytest.skip("these tests run on SQLite")
+    address = os.environ["DATABASE_URL"]
+    path, _, query = address.partition("?")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE upgrade")
+    made = Upgraded(data, f"{path.rsplit('/', 1)[0]}/upgrade?{query}")
+    made.do(step("copy", str(data / "db.sqlite3")), step("manage", "migrate"))
+    yield made
+    made.end()
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP DATABASE upgrade WITH (FORCE)")
+
+
+def test_the_history_of_migrations_goes_on(upgraded):
+    upgraded.do(
+        step("manage", "migrate", check_unapplied=True),
+        step("manage", "makemigrations", check_changes=True, dry_run=True),
+        step("manage", "check"),
+    )
+
+
+def test_what_could_be_read_reads_the_same(upgraded):
+    answers = upgraded.do(*(get(read["path"], read["as"]) for read in THEN["reads"]))
+    found = [
+        f"{read['path']} as {read['as']}{difference}"
+        for read, now in zip(THEN["reads"], answers, strict=True)
+        for difference in differences(
+            {"status": read["status"], "said": read["said"]}, {"status": now["status"], "said": told(now)}
+        )
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_pages_are_there_and_show_the_same_numbers(upgraded):
+    answers = upgraded.do(*(step("page", path) for path in THEN["pages"]))
+    for (path, words), answer in zip(THEN["pages"].items(), answers, strict=True):
+        assert answer["status"] == 200, path
+        assert not [word for word in words if word not in body(answer).decode()], path
+
+
+def test_people_come_in_with_their_tokens_and_passwords(upgraded):
+    kept = dict(line.split(": ") for line in (upgraded.data / "credentials.txt").read_text().splitlines()[1:])
+    form = {"kind": "application/x-www-form-urlencoded"}
+    answers = upgraded.do(
+        *(get("/api/v1/jobs/?limit=1", who) for who in ("admin", "alice", "bob", "dora")),
+        get("/api/v1/jobs/", "0" * 64),
+        step("call", "post", "/login/", data=f"username=admin&password={kept['password']}", **form),
+        step("call", "post", "/login/", data="username=alice&password=alice-of-0.2.0", **form),
+        step("call", "post", "/login/", data="username=alice&password=another", **form),
+    )
+    assert [answer["status"] for answer in answers] == [200, 200, 200, 200, 401, 302, 302, 200]
+    assert kept["token"] == THEN["tokens"]["admin"]
+
+
+def test_a_signed_report_is_still_signed_and_the_next_version_follows_it(upgraded):
+    address = f"/api/v1/reports/{THEN['report']}/report.pdf"
+    pdf, by_hash, by_another = upgraded.do(
+        get(address),
+        step("page", f"/reports/check/?hash={THEN['sha256']}"),
+        step("page", f"/reports/check/?hash={'0' * 64}"),
+    )
+    by_file, signed, listed = upgraded.do(
+        step("page", "/reports/check/", file=pdf["body"]),
+        post(f"/api/v1/slides/{SLIDE}/reports/", {"area_mm2": 0.002, "min_score": 0.4}, "alice"),
+        get(f"/api/v1/slides/{SLIDE}/reports/"),
+    )
+    assert body(pdf).startswith(b"%PDF")
+    for answer in (by_hash, by_file):
+        assert THEN["sha256"] in body(answer).decode()
+        assert "tag good" in body(answer).decode(), (
+            "signed here, and what is stored has the hash that it was signed with"
+        )
+    assert THEN["report"] not in body(by_another).decode()
+    assert (signed["status"], told(signed)["version"]) == (201, 2)
+    assert [report["version"] for report in told(listed)] == [2, 1]
+    assert "Version 2 was signed later." in told(listed)[1]["changes"]
+
+
+def test_what_was_begun_before_goes_on_after(upgraded):
+    verdict, figures = THEN["verdict"], f"/api/v1/slides/{SLIDE}/figures/"
+    reader, key = f"/api/v1/slides/{SLIDE}/reader/", {"Idempotency-Key": "fixture-reader"}
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Offset": str(THEN["arrived"])}
+    again, otherwise, judged, unseen, there, sent = upgraded.do(
+        post(reader, {"reader": "alice"}, "alice", **key),
+        post(reader, {"reader": None}, "alice", **key),
+        post(figures, {**verdict, "label": "non_mitotic", "expected": 1}, "bob"),
+        post(figures, {"x": verdict["x"], "y": verdict["y"], "label": "mitotic", "expected": 1}, "alice"),
+        get(THEN["upload"], "alice"),
+        step(
+            "call", "patch", THEN["upload"], token=THEN["tokens"]["alice"], headers=tus, raw=THEN["late"],
+            kind="application/offset+octet-stream",
+        ),
+    )  # fmt: skip
+    assert (again["status"], again["headers"].get("Idempotency-Replayed")) == (200, "true")
+    assert not list(differences(THEN["reader_answer"], told(again)))
+    assert otherwise["status"] == 422, "the key of another call"
+    assert (judged["status"], told(judged)["version"]) == (200, 2), "a verdict that is sent twice is one"
+    assert (unseen["status"], told(unseen)["figure"]["label"]) == (409, "non_mitotic")
+    assert there["headers"]["Upload-Offset"] == str(THEN["arrived"])
+    assert (sent["status"], "Mitoscope-Slide" in sent["headers"]) == (204, True)
+
+
+def work() -> list[Step]:
+    """What workers had left to do, done: a detection of which a part was done, one and a mining that waited, a training
+    that was stopped. Then what came of it."""
+    runs, training = THEN["slides"]["elsewhere"], THEN["trainings"]["stopped"]
+    return [
+        post(f"/api/v1/jobs/{JOBS['stopped']}/retry/"),
+        *(step("task", "worker.detect", shard) for shard in [*THEN["shards"]["waiting"], *THEN["shards"]["queued"]]),
+        step("task", "worker.mine", THEN["shards"]["mining"][0]),
+        step("task", "worker.train", THEN["shards"]["stopped"][0]),
+        *(get(f"/api/v1/jobs/{JOBS[name]}/") for name in ("waiting", "queued", "mining", "stopped")),
+        get(f"/api/v1/slides/{SLIDE}/detections/?min_score=0.2"),
+        get(f"/api/v1/slides/{runs}/detections/?min_score=0.2"),
+        get(f"/api/v1/trainings/{training}/"),
+    ]
+
+
+def outcome(answers: list[Any]) -> dict[str, Any]:
+    """What does not depend on when it was done."""
+    *_, waiting, queued, mining, stopped, read, elsewhere, training = map(told, filter(None, answers))
+    return {
+        "states": [job["state"] for job in (waiting, queued, mining, stopped)],
+        "progress": [job["progress"] for job in (waiting, queued, mining, stopped)],
+        "found": [found["results"] for found in (read, elsewhere)],
+        "curve": training["curve"],
+        "said": [line["said"] for line in training["log"]],
+        "weights": training["version"] is not None,
+    }
+
+
+def test_work_that_was_under_way_is_finished(upgraded):
+    now = outcome(upgraded.do(*work()))
+    assert now["states"] == ["succeeded"] * 4
+    assert not list(differences(THEN["outcome"], now, close=1e-4))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpacked(tmp_path_factory.mktemp("detector"))
+
+
+@pytest.fixture
+def detector(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """`python -m detector ...`: its exit status, and what it says."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["detector", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module("detector", run_name="__main__")
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out or said.err
+
+    return run
+
+
+@pytest.mark.parametrize("way", ["alone", "cascade"])
+def test_weights_score_as_they_did(detector, data, way):
+    """Scores are told to 1e-5. Those of a low threshold are those of nearly every place that could be one."""
+    slide = data / "slides" / SLIDE / "original" / "slide.tif"
+    weights = ["--weights", data / "models" / "mitoscope.safetensors", "--device", "cpu", "--precision", "fp32"]
+    arguments = ["--min-score", "0.001", "--no-cascade"] if way == "alone" else ["--min-score", "0.2"]
+    status, said = detector("detect", slide, *weights, *arguments)
+    assert status == 0
+    now, then = json.loads(said), THEN["detect"][way]
+    assert now["parameters"]["cascade"] == (way == "cascade")
+    assert not list(differences(then, now, close=2e-5))
+    assert len(then["detections"]) > 5
+
+
+@pytest.mark.parametrize("plan", sorted((V0_2_0 / "plans").glob("*.toml")), ids=lambda path: path.stem)
+def test_plans_are_read(detector, data, plan, tmp_path):
+    """Up to what is wrong with the data; a plan with a mistake is refused before."""
+    nothing = tmp_path / "nothing"
+    status, said = detector("train", nothing, "--plan", plan, "--out", tmp_path / "out")
+    assert (status, str(nothing) in said) == (2, True), said
+    (tmp_path / plan.name).write_text(f"nonsense = 1\n{plan.read_text()}")
+    status, said = detector("train", nothing, "--plan", tmp_path / plan.name, "--out", tmp_path / "out")
+    assert (status, "nonsense" in said) == (2, True), said
+
+
+@pytest.mark.parametrize("way", ["from the beginning", "from its checkpoint", "in steps"])
+def test_plans_mean_what_they_meant_and_checkpoints_go_on(detector, data, way, tmp_path):
+    name, out = "tiny-steps" if way == "in steps" else "tiny", tmp_path / "out"
+    if way == "from its checkpoint":
+        shutil.copytree(data / "runs" / "tiny", out)
+    status, said = detector(
+        "train", data / "sets" / THEN["set"], "--plan", V0_2_0 / "plans" / f"{name}.toml", "--out", out,
+        "--held-out", "B00,B01", "--device", "cpu", "--precision", "fp32", "--resume",
+    )  # fmt: skip
+    assert status == 0, said
+    assert ("holds no checkpoint" in said) == (way != "from its checkpoint")
+    now = [[float(value or -1) for value in row] for row in list(csv.reader((out / "curve.csv").open()))[1:]]
+    assert not list(differences(THEN["curves"][name], now, close=1e-4))
+    card = json.loads((out / "weights.json").read_text())
+    assert (card["iterations"], card["cases_learnt"]) == (len(now) and int(now[-1][0]), ["A00", "A01", "B02"])

@@ -1,0 +1,121 @@
+"""What is done with model versions by REST: judge, promote, roll back, detect again; and their cards."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.annotations.services import detection_request
+from webapp.api.administrators import _ForAdministrators
+from webapp.api.lookup import _page, checked
+from webapp.api.mining import _slides
+from webapp.api.serializers import JobSerializer, ModelVersionSerializer
+from webapp.core.errors import DomainError
+from webapp.registry.models import ModelVersion
+from webapp.registry.services import version_promote, version_roll_back
+from webapp.retraining.judgements import judgement_request
+from webapp.retraining.models import Judgement
+from webapp.retraining.selectors import model_card
+
+
+class JudgementSerializer(serializers.ModelSerializer[Judgement]):
+    """A version against the one that was active."""
+
+    job = JobSerializer()
+
+    class Meta:
+        model = Judgement
+        fields = ["id", "version", "active", "cases", "verdict", "why", "result", "at", "job"]
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why; kept with your name."""
+
+    reason = serializers.CharField()
+
+
+class RerunSerializer(serializers.Serializer[Any]):
+    """Which slides to detect on again with this version."""
+
+    slides = serializers.ListField(child=serializers.UUIDField())
+
+
+class RerunAnswerSerializer(serializers.Serializer[Any]):
+    """Jobs that were made, and slides that have none, with the reason."""
+
+    jobs = serializers.ListField(child=serializers.UUIDField())
+    refused = serializers.DictField(child=serializers.CharField())
+
+
+class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVersion]):
+    """What administrators do with model versions."""
+
+    serializer_class = ModelVersionSerializer
+    queryset = ModelVersion.objects.all()
+
+    @extend_schema(request=None, responses={202: JudgementSerializer})
+    @action(detail=True, methods=["post"])
+    def judge(self, request: Request, pk: str) -> Response:
+        """Judge against the active version on the locked cases."""
+        judgement = judgement_request(version=self.get_object(), by=self.person)
+        return Response(JudgementSerializer(judgement).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=JudgementSerializer(many=True))
+    @action(detail=True)
+    def judgements(self, request: Request, pk: str) -> Response:
+        """How it was judged, the last one first."""
+        return _page(self, self.get_object().judgements.select_related("job"), JudgementSerializer)
+
+    @extend_schema(request=ReasonSerializer, responses=ModelVersionSerializer)
+    @action(detail=True, methods=["post"])
+    def promote(self, request: Request, pk: str) -> Response:
+        """Make it the active version."""
+        reason = checked(ReasonSerializer, request.data)["reason"]
+        promotion = version_promote(version=self.get_object(), by=self.person, reason=reason)
+        promotion.version.refresh_from_db()
+        return Response(ModelVersionSerializer(promotion.version).data)
+
+    @extend_schema(request=None, responses=ModelVersionSerializer)
+    @action(detail=False, methods=["post"], url_path="roll-back")
+    def roll_back(self, request: Request) -> Response:
+        """The version that the last promotion replaced is the active one again."""
+        version = version_roll_back(by=self.person).version
+        version.refresh_from_db()
+        return Response(ModelVersionSerializer(version).data)
+
+    @extend_schema(request=RerunSerializer, responses={202: RerunAnswerSerializer})
+    @action(detail=True, methods=["post"])
+    def rerun(self, request: Request, pk: str) -> Response:
+        """Detect on slides again with this version; earlier runs stay."""
+        version, jobs, refused = self.get_object(), [], {}
+        for slide in _slides(checked(RerunSerializer, request.data), self.person):
+            try:
+                jobs.append(detection_request(slide=slide, by=self.person, model=version).pk)
+            except DomainError as error:
+                refused[str(slide.pk)] = str(error)
+        return Response({"jobs": jobs, "refused": refused}, status=status.HTTP_202_ACCEPTED)
+
+
+class CardView(APIView):
+    """Model cards; every signed-in person may read them, as results name the version."""
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Everything that is on record about a version."""
+        return Response(model_card(version=get_object_or_404(ModelVersion, pk=pk)))
+
+
+class ModelVersionViewSet(viewsets.ReadOnlyModelViewSet[ModelVersion]):
+    """Every signed-in person may see the model versions: results name them."""
+
+    serializer_class = ModelVersionSerializer
+    queryset = ModelVersion.objects.all()

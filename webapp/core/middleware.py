@@ -1,0 +1,63 @@
+"""What every answer gets: an id that the logs carry too, and the header that Django does not set by itself."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from django.http import HttpRequest, HttpResponse
+
+from webapp.core.logs import log_about
+
+# Our own pages run only our own scripts; the API's documentation page starts Swagger with an inline script.
+_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+_POLICY_DOCS = _POLICY + "; script-src 'self' 'unsafe-inline'"
+_SLOW_SECONDS = 1.0
+# Logged only when slow or wrong.
+_MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
+
+_View = Callable[[HttpRequest], HttpResponse]
+_log = logging.getLogger(__name__)
+
+
+def request_log(get_response: _View) -> _View:
+    """One line for each request: what was asked, by whom, the answer, how long it took.
+
+    X-Request-ID of a proxy is taken over; the answer has it, and so has every line that is logged on the way.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else uuid4().hex
+        began = time.monotonic()
+        with log_about(request=request_id):
+            response = get_response(request)
+            seconds = time.monotonic() - began
+            slow = seconds > _SLOW_SECONDS
+            if slow or response.status_code >= 400 or not _MANY.match(request.path):
+                user = getattr(request, "user", None)
+                _log.log(
+                    logging.WARNING if slow or response.status_code >= 500 else logging.INFO,
+                    "%s %s %d in %d ms%s",
+                    *(request.method, request.path, response.status_code, seconds * 1000, ", slow" if slow else ""),
+                    extra={"status": response.status_code, "ms": round(seconds * 1000), "user": user and user.pk},
+                )
+        response["X-Request-ID"] = request_id
+        return response
+
+    return middleware
+
+
+def content_security_policy(get_response: _View) -> _View:
+    """Pages load scripts, styles and pictures from this server alone."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        docs = request.path.startswith("/api/v1/docs")
+        response.headers.setdefault("Content-Security-Policy", _POLICY_DOCS if docs else _POLICY)
+        return response
+
+    return middleware

@@ -1,0 +1,151 @@
+"""Findings as DICOM: one Microscopy Bulk Simple Annotations object (PS3.3 A.87), made by highdicom.
+
+Coordinates are those of the total pixel matrix, in which (0, 0) is the outer corner of the first pixel, as in ours. An
+image that came as DICOM is referenced by its own UIDs. One that did not has none: UIDs are made from the slide's id,
+the same in every export, so that exports of one slide belong together and whoever converts it may use them. The patient
+is the case's pseudonym; of names in the file nothing is taken over.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID, uuid5
+
+import highdicom
+import numpy as np
+from highdicom.ann import AnnotationGroup, Measurements, MicroscopyBulkSimpleAnnotations
+from highdicom.color import CIELabColor
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
+
+from webapp.annotations.models import Label
+from webapp.core.errors import DomainError
+from webapp.results.findings import Findings, Mark
+
+_SCHEME = "99MITOSCOPE"  # no standard terminology that we know of has codes for these
+_SCORE = CodedConcept("score", _SCHEME, "Detector score, 0 to 1")
+
+
+def annotation_object(
+    found: Findings,
+    properties: Mapping[str, str],
+    classes: Mapping[Label, tuple[str, list[int]]],
+    areas: Sequence[tuple[str, list[int], NDArray[np.float64]]],
+) -> bytes:
+    """The file. properties: of the slide, as OpenSlide names them. classes: name and colour of each label.
+
+    areas: regions and hotspots, each with name, colour and corners [n, 2] in level-0 px.
+    """
+    numbers = itertools.count(1)
+    groups = [*_points(found, classes, numbers), *_polygons(areas, numbers)]
+    if not groups:
+        raise DomainError("A DICOM annotation object needs a figure or a region, and this slide has none.")
+    stored = MicroscopyBulkSimpleAnnotations(
+        source_images=[_image(found, properties)],
+        annotation_coordinate_type="2D",
+        annotation_groups=groups,
+        series_instance_uid=_uid(found.run.pk, "annotations"),
+        series_number=1,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="Mitoscope",
+        manufacturer_model_name=_text(found.count["model"]["name"]),
+        software_versions=_text(found.count["code_version"]),
+        device_serial_number=found.count["model"]["sha256"][:16],
+        content_label="MITOSES",
+        content_description=f"Counted from score {found.asked.min_score:g}; {found.count['use']}",
+    )
+    file = io.BytesIO()
+    stored.save_as(file)
+    return file.getvalue()
+
+
+def _image(found: Findings, properties: Mapping[str, str]) -> Dataset:
+    """What an annotation object says of its image."""
+    image = Dataset()
+    image.SOPClassUID = VLWholeSlideMicroscopyImageStorage
+    image.Modality = "SM"
+    for level in ("Study", "Series", "SOP"):
+        name = f"{level}InstanceUID"
+        setattr(image, name, properties.get(f"dicom.{name}") or _uid(found.slide.pk, name))
+    image.FrameOfReferenceUID = properties.get("dicom.FrameOfReferenceUID") or _uid(found.slide.pk, "FrameOfReference")
+    image.SpecificCharacterSet = "ISO_IR 192"
+    image.PatientID, image.PatientName = _text(found.slide.case.identifier), ""
+    image.ContainerIdentifier = str(found.slide.pk)
+    for name in ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
+        setattr(image, name, "")
+    return image
+
+
+def _points(
+    found: Findings, classes: Mapping[Label, tuple[str, list[int]]], numbers: Iterator[int]
+) -> Iterator[AnnotationGroup]:
+    """Figures of one label and origin at a time."""
+    by_kind: dict[tuple[Label, str], list[Mark]] = {}
+    for mark in found.marks:
+        by_kind.setdefault((Label(mark.label), _origin(mark)), []).append(mark)
+    for (label, origin), marks in sorted(by_kind.items()):
+        scores = np.array([mark.score for mark in marks], np.float32)  # nothing but None where a person made them
+        name, colour = classes[label]
+        yield AnnotationGroup(
+            number=next(numbers),
+            uid=highdicom.UID(),
+            label=f"{name}, {origin.lower()}",
+            annotated_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            annotated_property_type=CodedConcept(label or "open", _SCHEME, name),
+            graphic_type="POINT",
+            graphic_data=[np.array([[mark.x, mark.y]]) for mark in marks],
+            algorithm_type=origin,
+            algorithm_identification=None if origin == "MANUAL" else _algorithm(found),
+            measurements=None if origin == "MANUAL" else [Measurements(_SCORE, scores, codes.UCUM.NoUnits)],
+            display_color=CIELabColor.from_rgb(*colour),
+        )
+
+
+def _polygons(
+    areas: Sequence[tuple[str, list[int], NDArray[np.float64]]], numbers: Iterator[int]
+) -> Iterator[AnnotationGroup]:
+    for name, colour, corners in areas:
+        yield AnnotationGroup(
+            number=next(numbers),
+            uid=highdicom.UID(),
+            label=name,
+            annotated_property_category=codes.SCT.SpatialAndRelationalConcept,
+            annotated_property_type=CodedConcept(name.split()[0].lower(), _SCHEME, name.split()[0]),
+            graphic_type="POLYGON",
+            graphic_data=[corners],
+            algorithm_type="MANUAL",
+            display_color=CIELabColor.from_rgb(*colour),
+        )
+
+
+def _origin(mark: Mark) -> str:
+    """Who made it (Annotation Group Generation Type): a person, the detector, or both."""
+    if mark.score is None:
+        return "MANUAL"
+    return "AUTOMATIC" if mark.label == Label.OPEN else "SEMIAUTOMATIC"
+
+
+def _algorithm(found: Findings) -> highdicom.AlgorithmIdentificationSequence:
+    model = found.count["model"]
+    return highdicom.AlgorithmIdentificationSequence(
+        name=_text(model["name"]),
+        family=codes.DCM.ArtificialIntelligence,
+        version=model["sha256"],
+        source="Mitoscope",
+    )
+
+
+def _text(value: str) -> str:
+    """As a DICOM long string: 64 bytes, no backslash, which would part it in two values."""
+    return value.replace("\\", "/").encode()[:64].decode(errors="ignore")
+
+
+def _uid(pk: UUID, name: str) -> str:
+    """A UID that follows from an id and a name (PS3.5 B.2: a UUID under 2.25)."""
+    return f"2.25.{uuid5(pk, name).int}"

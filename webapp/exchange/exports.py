@@ -1,0 +1,325 @@
+"""The findings of a slide in the forms that other programs read.
+
+Coordinates are level-0 pixels, uncropped, except where a form has its own: QuPath shows a slide cropped to the bounds
+that its file names, so GeoJSON is moved by them and says so (`mitoscope.bounds_offset`); MIDOG counts in mm.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.core.serializers.json import DjangoJSONEncoder
+
+from detector.errors import SlideError
+from detector.slide import open_slide
+from webapp.annotations.models import Label, Region
+from webapp.core.errors import DomainError
+from webapp.results.findings import Findings, Mark
+from webapp.slides.models import Slide
+from webapp.slides.storage import slide_held
+
+CLASSES = {
+    Label.MITOTIC: ("mitotic figure", [0, 114, 178]),
+    Label.NON_MITOTIC: ("non-mitotic figure", [213, 94, 0]),
+    Label.UNSURE: ("unsure", [240, 228, 66]),
+    Label.OPEN: ("candidate", [120, 120, 120]),
+}
+REGION_CLASSES = {Region.Kind.TUMOUR: ("Tumor", [200, 0, 0]), Region.Kind.EXCLUSION: ("Exclusion", [60, 60, 60])}
+HOTSPOT_CLASS = ("Hotspot", [230, 159, 0])
+MARK_COLUMNS = ["slide", "x", "y", "score", "label", "counted", "hotspot", "added", "by", "at"]
+_CORNERS = 128  # of the polygon that stands for a circle
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of export. name, holds: for people. suffix: of its files."""
+
+    name: str
+    holds: str
+    suffix: str
+    content_type: str
+    write: Callable[[Findings], bytes]
+
+
+def geojson(found: Findings) -> bytes:
+    """What QuPath reads by File > Import objects: figures, regions and hotspots."""
+    left, top = bounds_offset(found.slide)
+
+    def shift(x: float, y: float) -> list[float]:
+        return [x - left, y - top]
+
+    features = [_mark_feature(mark, shift) for mark in found.marks]
+    features += [_region_feature(region, shift) for region in found.regions]
+    for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):
+        features.append(_hotspot_feature(found, number, hotspot, shift))
+    body = {
+        "type": "FeatureCollection",
+        "mitoscope": {**_stamp(found), "bounds_offset": [left, top]},
+        "features": features,
+    }
+    return json.dumps(body, cls=DjangoJSONEncoder).encode()
+
+
+def figures_csv(found: Findings) -> bytes:
+    """One line for each candidate and judged figure."""
+    rows = [
+        [
+            found.slide.pk, mark.x, mark.y, "" if mark.score is None else mark.score, mark.label,
+            _yes(mark.counted), mark.hotspot or "", _yes(mark.added), mark.by, mark.at.isoformat() if mark.at else "",
+        ]
+        for mark in found.marks
+    ]  # fmt: skip
+    return _csv([MARK_COLUMNS, *rows])
+
+
+def summary_csv(found: Findings) -> bytes:
+    """The numbers of a slide in one line under its header."""
+    row = summary(found)
+    return _csv([list(row), list(row.values())])
+
+
+def summary(found: Findings) -> dict[str, Any]:
+    """The numbers of a slide by name."""
+    count, hotspot, slide = found.count, found.count["hotspot"] or {}, found.slide
+    mark = count["score"] or {}
+    rule = mark.get("rule") or {}
+    interval = hotspot.get("interval") or mark.get("interval") or [None, None]
+    return {
+        "slide": slide.pk,
+        "name": slide.name,
+        "case": slide.case.identifier,
+        "study": slide.case.study.name,
+        "run": found.run.pk,
+        "model": count["model"]["name"],
+        "model_sha256": count["model"]["sha256"],
+        "min_score": count["min_score"],
+        "tissue_mm2": count["tissue_mm2"],
+        "ai_count": count["ai"]["count"],
+        "count": count["count"],
+        "count_per_mm2": count["count_per_mm2"],
+        "hotspot_shape": count["shape"],
+        "hotspot_mm2": count["area_mm2"],
+        "hotspot_x": hotspot.get("x"),
+        "hotspot_y": hotspot.get("y"),
+        "hotspot_count": hotspot.get("count"),
+        "hotspot_per_mm2": hotspot.get("count_per_mm2"),
+        "interval_low": interval[0],
+        "interval_high": interval[1],
+        "hotspot_unseen": hotspot.get("unseen"),
+        "score": mark.get("value"),
+        "to_next": mark.get("to_next"),
+        "rule": rule.get("id"),
+        "rule_version": rule.get("version"),
+        **count["judged"],
+        "reason": count["reason"],
+        "stale": " ".join(count["stale"]),
+        "use": count["use"],
+    }
+
+
+def midog(found: Findings) -> bytes:
+    """ "Multiple points" of grand-challenge.org, as in MIDOG: mm from the top left, every candidate with its class.
+
+    The class is a person's where there is one, else mitotic from the threshold on; unsure ones are left out.
+    """
+    if found.slide.mpp is None:
+        raise DomainError("MIDOG counts in mm and the um/px of this slide is not known; enter it first.")
+    scale_x, scale_y = (value / 1000 for value in found.slide.mpp)
+    points = [
+        {
+            "name": CLASSES[Label.MITOTIC if _is_mitotic(mark, found.asked.min_score) else Label.NON_MITOTIC][0],
+            "point": [mark.x * scale_x, mark.y * scale_y, 0],
+            "probability": 1.0 if mark.score is None else mark.score,
+        }
+        for mark in found.marks
+        if mark.label != Label.UNSURE
+    ]
+    body = {"type": "Multiple points", "points": points, "version": {"major": 1, "minor": 0}}
+    return json.dumps(body).encode()
+
+
+def dicom(found: Findings) -> bytes:
+    """A DICOM Microscopy Bulk Simple Annotations object: figures by label and origin, regions and hotspots."""
+    from webapp.exchange.dicom import annotation_object  # here, as highdicom takes a second and few ask for it
+
+    areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
+    for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):
+        areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(_outline(found.slide, hotspot))))
+    return annotation_object(found, _properties(found.slide), CLASSES, areas)
+
+
+FORMATS = {
+    "geojson": Format(
+        "QuPath", "Figures, regions and hotspots as GeoJSON, moved to where QuPath crops the slide.",
+        "geojson", "application/geo+json", geojson,
+    ),
+    "csv": Format("Figures", "A line of CSV for each.", "csv", "text/csv; charset=utf-8", figures_csv),
+    "summary": Format("Numbers", "One line of CSV.", "summary.csv", "text/csv; charset=utf-8", summary_csv),
+    "midog": Format("MIDOG", "Points in mm, for grand-challenge.org.", "midog.json", "application/json", midog),
+    "dicom": Format("DICOM", "Microscopy Bulk Simple Annotations.", "dcm", "application/dicom", dicom),
+}  # fmt: skip
+
+
+def file_name(slide: Slide, form: Format) -> str:
+    """A name for the export of a slide: readable, unique, and harmless in any file system."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+|[.]{2,}", "_", f"{slide.case.identifier}_{slide.name}").strip("._")[:80]
+    return f"{readable}-{str(slide.pk)[:8]}.{form.suffix}"
+
+
+def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]:
+    """A zip, piece by piece as it is made: the export of each slide, and `summary.csv` with the numbers of all.
+
+    A slide whose export is refused is left out of the files; `summary.csv` has it all the same.
+    """
+    pipe = _Pipe()
+    rows: list[dict[str, Any]] = []
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for found in all_findings:
+            rows.append(summary(found))
+            try:
+                zipped.writestr(file_name(found.slide, form), form.write(found))
+            except DomainError:
+                continue
+            yield pipe.take()
+        header = [list(rows[0])] if rows else []
+        zipped.writestr("summary.csv", _csv([*header, *(list(row.values()) for row in rows)]))
+    yield pipe.take()
+
+
+def bounds_offset(slide: Slide) -> tuple[int, int]:
+    """Where the part of the slide that QuPath shows begins (openslide.bounds-x, -y), in level-0 px."""
+    properties = _properties(slide)
+    return int(properties.get("openslide.bounds-x", 0)), int(properties.get("openslide.bounds-y", 0))
+
+
+def _properties(slide: Slide) -> Mapping[str, str]:
+    """What the file says of itself. Raises DomainError where it cannot be opened."""
+    try:
+        with slide_held(slide) as path, open_slide(path) as file:
+            return file.properties
+    except SlideError as error:
+        raise DomainError(
+            "The file of this slide cannot be opened, so nobody can say what other programs take its corner for."
+        ) from error
+
+
+class _Pipe(io.RawIOBase):
+    """Takes what a zip writes, to be handed on."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._buffer += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        taken = bytes(self._buffer)
+        self._buffer.clear()
+        return taken
+
+
+def _is_mitotic(mark: Mark, min_score: float) -> bool:
+    if mark.label == Label.OPEN:
+        return mark.score is not None and mark.score >= min_score
+    return mark.label == Label.MITOTIC
+
+
+def _mark_feature(mark: Mark, shift: Callable[[float, float], list[float]]) -> dict[str, Any]:
+    metadata = {"label": mark.label, "counted": _yes(mark.counted), "added": _yes(mark.added)}
+    metadata |= {"by": mark.by, "at": mark.at.isoformat()} if mark.at else {}
+    metadata |= {"hotspot": str(mark.hotspot)} if mark.hotspot else {}
+    return {
+        "type": "Feature",
+        "id": str(mark.id),
+        "geometry": {"type": "Point", "coordinates": shift(mark.x, mark.y)},
+        "properties": {
+            "objectType": "detection",
+            "classification": _classification(CLASSES[Label(mark.label)]),
+            "measurements": {} if mark.score is None else {"score": mark.score},
+            "metadata": metadata,
+        },
+    }
+
+
+def _region_feature(region: Region, shift: Callable[[float, float], list[float]]) -> dict[str, Any]:
+    ring = [shift(x, y) for x, y in region.polygon]
+    return _area_feature(str(region.pk), ring, REGION_CLASSES[Region.Kind(region.kind)], {})
+
+
+def _hotspot_feature(
+    found: Findings, number: int, hotspot: dict[str, Any], shift: Callable[[float, float], list[float]]
+) -> dict[str, Any]:
+    ring = [shift(x, y) for x, y in _outline(found.slide, hotspot)]
+    measurements = {name: hotspot[name] for name in ("count", "count_per_mm2", "area_mm2")}
+    feature = _area_feature(f"{found.run.pk}-hotspot-{number}", ring, HOTSPOT_CLASS, measurements)
+    feature["properties"]["name"] = f"Hotspot {number}: {hotspot['count']} in {hotspot['area_mm2']:.4g} mm2"
+    return feature
+
+
+def _outline(slide: Slide, hotspot: dict[str, Any]) -> list[tuple[float, float]]:
+    """Corners in level-0 px, of a circle many."""
+    assert slide.mpp is not None, "without um/px there is no hotspot"
+    if hotspot["shape"] == "circle":
+        reach = math.sqrt(hotspot["area_mm2"] / math.pi)
+        angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
+        corners = [(reach * math.cos(angle), reach * math.sin(angle)) for angle in angles]
+    else:
+        half = math.sqrt(hotspot["area_mm2"]) / 2
+        corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
+    mpp_x, mpp_y = slide.mpp
+    return [(hotspot["x"] + dx * 1000 / mpp_x, hotspot["y"] + dy * 1000 / mpp_y) for dx, dy in corners]
+
+
+def _area_feature(
+    key: str, ring: list[list[float]], kind: tuple[str, list[int]], measurements: dict[str, float]
+) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "id": key,
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        "properties": {
+            "objectType": "annotation",
+            "classification": _classification(kind),
+            "measurements": measurements,
+            "isLocked": True,
+        },
+    }
+
+
+def _classification(kind: tuple[str, list[int]]) -> dict[str, Any]:
+    return {"name": kind[0], "color": kind[1]}
+
+
+def _stamp(found: Findings) -> dict[str, Any]:
+    names = ("slide", "run", "min_score", "count", "area_mm2", "shape", "model", "code_version", "mpp", "use")
+    return {"name": found.slide.name, **{name: found.count[name] for name in names}}
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Comma-separated. Text that a spreadsheet would run as a formula begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerows([_harmless(value) for value in row] for row in rows)
+    return out.getvalue().encode()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,0 +1,128 @@
+"""Everything that cannot be made again, in a folder elsewhere, and back.
+
+A backup is FOLDER/TIME/ with the database, the keys, the weights and the trainings, beside FOLDER/slides/ and
+FOLDER/sets/, which all backups share: a prepared slide or labelled set never changes, so each is copied once. The
+database is copied first; every slide that it names is then there to be copied. Where slides are kept in a bucket they
+are left to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from webapp.core.errors import DomainError
+
+_KEYS = ("secret_key", "credentials.txt")
+
+
+def backup_make(*, folder: Path) -> Path:
+    """Write a backup; returns its folder. One that broke off has no name that `backup_restore` takes."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    final = folder / timezone.now().strftime("%Y-%m-%dT%H%M%S")
+    partial = final.with_name(f"{final.name}.partial")
+    partial.mkdir(mode=0o700)
+    _dump(partial / "database")
+    for name in _KEYS:
+        if (source := Path(settings.DATA_DIR) / name).exists():
+            shutil.copy2(source, partial / name)
+    shutil.copytree(settings.MODEL_DIR, partial / "models")
+    if Path(settings.TRAINING_DIR).exists():
+        shutil.copytree(settings.TRAINING_DIR, partial / "trainings", ignore=shutil.ignore_patterns("*.partial"))
+    _copy_missing(Path(settings.SET_DIR), folder / "sets")
+    if not settings.S3_BUCKET:
+        _copy_missing(Path(settings.SLIDE_DIR), folder / "slides")
+    partial.rename(final)
+    return final
+
+
+def backup_restore(*, folder: Path) -> None:
+    """Put a backup back, into a database and a data folder that hold no slides. Migrations that are newer are run."""
+    if not (folder / "database").exists() or folder.suffix == ".partial":
+        raise DomainError(f"{folder} is not a finished backup; name the folder with the date.")
+    if _slides() > 0:
+        raise DomainError("There are slides in this database; a backup is only put back into a new one.")
+    connection.close()
+    _load(folder / "database")
+    data = Path(settings.DATA_DIR)
+    for name in _KEYS:
+        if (source := folder / name).exists():
+            shutil.copy2(source, data / name)
+    _copy_missing(folder / "models", Path(settings.MODEL_DIR))
+    _copy_missing(folder / "trainings", Path(settings.TRAINING_DIR))
+    _copy_missing(folder.parent / "sets", Path(settings.SET_DIR))
+    if (slides := folder.parent / "slides").exists():
+        _copy_missing(slides, Path(settings.SLIDE_DIR))
+    call_command("migrate", verbosity=0)
+
+
+def _dump(file: Path) -> None:
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        with contextlib.closing(sqlite3.connect(file)) as copy:
+            connection.connection.backup(copy)
+        return
+    with _postgres() as (name, environment):
+        _run(["pg_dump", "--format=custom", "--no-owner", f"--file={file}", name], environment)
+
+
+def _load(file: Path) -> None:
+    if connection.vendor == "sqlite":
+        target = Path(str(connection.settings_dict["NAME"]))
+        for part in ("-wal", "-shm"):
+            target.with_name(target.name + part).unlink(missing_ok=True)
+        shutil.copy2(file, target)
+        return
+    with _postgres() as (name, environment):
+        options = ["--clean", "--if-exists", "--no-owner", "--single-transaction", f"--dbname={name}"]
+        _run(["pg_restore", *options, str(file)], environment)
+
+
+@contextlib.contextmanager
+def _postgres() -> Iterator[tuple[str, dict[str, str]]]:
+    """Name of the database, and the environment in which PostgreSQL's own programs find it."""
+    given = connection.settings_dict
+    host = given["HOST"] or given.get("OPTIONS", {}).get("host", "")
+    variables = {"PGHOST": host, "PGPORT": given["PORT"], "PGUSER": given["USER"], "PGPASSWORD": given["PASSWORD"]}
+    yield given["NAME"], {**os.environ, **{name: str(value) for name, value in variables.items() if value}}
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise DomainError(f"{command[0]} is not installed (Debian: apt install postgresql-client).") from None
+    if done.returncode:
+        raise DomainError(f"{command[0]} failed: {done.stderr.strip()[-1000:]}")
+
+
+def _slides() -> int:
+    """Rows of the table of slides; 0 where there is no table yet."""
+    from webapp.slides.models import Slide
+
+    if Slide._meta.db_table not in connection.introspection.table_names():
+        return 0
+    return Slide.objects.count()
+
+
+def _copy_missing(source: Path, target: Path) -> None:
+    """Copy what is not there yet; each file whole or not at all."""
+    for path in sorted(source.rglob("*")) if source.exists() else ():
+        copy = target / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir(parents=True, exist_ok=True)
+        elif not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            partial = copy.with_name(f"{copy.name}.copying")
+            shutil.copy2(path, partial)
+            partial.replace(copy)

@@ -1,0 +1,19 @@
+"""What is slow and what is stuck, for staff."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from webapp.jobs.health import health_of_jobs, parts_of_server
+
+
+@login_required
+def health(request: HttpRequest) -> HttpResponse:
+    """What is slow and what is stuck, and who works; for staff."""
+    if not request.user.is_staff:
+        raise PermissionDenied
+    wrong = [part["say"] for part in parts_of_server().values() if not part["ok"]]
+    return render(request, "health.html", {"wrong": wrong, "health": health_of_jobs()})

@@ -1,0 +1,39 @@
+"""Model versions: the list, and one of them."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from webapp.annotations.models import Run
+from webapp.registry.models import ModelVersion
+from webapp.retraining.provenance import sources_of
+
+_ROWS = 25
+
+
+@login_required
+def models(request: HttpRequest) -> HttpResponse:
+    """Model versions and what is known of them."""
+    return render(request, "models.html", {"models": ModelVersion.objects.all()})
+
+
+@login_required
+def model(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One model version: what it was made from, what it was measured at, and where it has been used."""
+    found = get_object_or_404(ModelVersion.objects.select_related("parent"), pk=pk)
+    runs = Run.objects.visible_to(request.user).filter(model=found).select_related("slide")
+    context = {
+        "model": found,
+        "sources": sources_of(version=found),
+        "judgements": found.judgements.select_related("active").exclude(result=None).defer("result"),
+        "promotions": found.promotions.select_related("by", "replaced"),
+        "runs": runs[:_ROWS],
+        "run_count": runs.count(),
+        "card": json.dumps(found.card, indent=2),
+    }
+    return render(request, "model.html", context)

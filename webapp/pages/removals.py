@@ -1,0 +1,42 @@
+"""What a removal affects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from webapp.pages.administrators import _for_administrators
+from webapp.retraining.models import LabelledSet, Removal
+from webapp.retraining.provenance import affected_in_words
+from webapp.slides.models import Slide
+
+
+@_for_administrators
+def removal(request: HttpRequest) -> HttpResponse:
+    """What would be affected if a slide, a person's work or a set were removed; and the button that does it."""
+    asked = {name: request.GET.get(name, "") for name in ("slide", "person", "labelled_set")}
+    subject: dict[str, Any] = {}
+    if asked["slide"]:
+        subject["slide"] = get_object_or_404(Slide, pk=asked["slide"])
+    elif asked["person"]:
+        subject["person"] = get_object_or_404(User, username=asked["person"])
+    elif asked["labelled_set"]:
+        subject["labelled_set"] = get_object_or_404(LabelledSet, pk=asked["labelled_set"])
+    context = {
+        "asked": asked,
+        "affected": _affected(subject) if subject else None,
+        "slides": Slide.objects.filter(Q(figures__isnull=False) | Q(mined__isnull=False)).distinct().order_by("name"),
+        "people": User.objects.order_by("username"),
+        "sets": LabelledSet.objects.all(),
+    }
+    return render(request, "removal.html", context)
+
+
+def _affected(subject: dict[str, Any]) -> dict[str, Any]:
+    """What a removal affects, and the removal where it has been made."""
+    removal = Removal.objects.filter(ended_at=None, **subject).select_related("by").first()
+    return {**affected_in_words(removal=removal or Removal(**subject)), "removed": removal}

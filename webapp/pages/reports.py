@@ -1,0 +1,62 @@
+"""Signing a report, its versions, and checking a hash."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from webapp.annotations.selectors import run_current
+from webapp.core.errors import DomainError
+from webapp.reports.models import Report
+from webapp.reports.selectors import report_by_file, report_by_hash, report_changes, report_is_intact
+from webapp.reports.services import report_sign
+from webapp.results.count import mitosis_count
+from webapp.results.question import question
+from webapp.slides.models import Slide
+
+_MAX_PDF_BYTES = 10 << 20
+
+
+@login_required
+def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What would be signed now, and what was signed before."""
+    slides = Slide.objects.visible_to(request.user).select_related("case__study")
+    slide: Slide = get_object_or_404(slides, pk=pk)
+    run = run_current(slide=slide)
+    asked = question()
+    if request.method == "POST" and run is not None:
+        try:
+            report = report_sign(slide=slide, run=run, asked=asked, by=cast(User, request.user))
+            messages.success(request, f"Version {report.version} is signed.")
+        except DomainError as error:
+            messages.error(request, str(error))
+        return redirect("slide-report", pk=pk)
+    reports = list(Report.objects.filter(slide=slide).select_related("signed_by").order_by("-version"))
+    context = {
+        "slide": slide,
+        "count": mitosis_count(run=run, asked=asked) if run else None,
+        "reports": [{"report": report, "changes": report_changes(report=report)} for report in reports],
+    }
+    return render(request, "report.html", context)
+
+
+@login_required
+def check_report(request: HttpRequest) -> HttpResponse:
+    """Whether a printed hash, or a file, is that of a report that was signed here."""
+    context: dict[str, Any] = {"hash": request.GET.get("hash", "").strip()}
+    file = request.FILES.get("file")
+    if request.method == "POST" and file is not None and (file.size or 0) <= _MAX_PDF_BYTES:
+        report = report_by_file(user=request.user, data=file.read())
+    else:
+        report = report_by_hash(user=request.user, sha256=context["hash"]) if context["hash"] else None
+    if request.method == "POST" or context["hash"]:
+        context |= {"asked": True, "report": report}
+    if report is not None:
+        context |= {"intact": report_is_intact(report), "changes": report_changes(report=report)}
+    return render(request, "report_check.html", context)

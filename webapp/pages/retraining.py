@@ -1,0 +1,58 @@
+"""Retraining on one page: what is known, mining, training, comparing, removing. For administrators."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from webapp.annotations.models import Figure, Label
+from webapp.pages.administrators import _for_administrators
+from webapp.pages.mining import _MOST_CHOICES
+from webapp.registry.models import ModelVersion, Promotion
+from webapp.retraining.models import (
+    Judgement,
+    LabelledFrame,
+    LabelledSet,
+    LockedCase,
+    MiningRun,
+    MitosisFreeSlide,
+    Removal,
+    TrainingRun,
+)
+from webapp.retraining.plans import DEVICES, plan_names
+from webapp.retraining.selectors import labels_made_here, precision_of, slides_unlabelled
+from webapp.slides.models import Slide
+
+
+@_for_administrators
+def loop(request: HttpRequest) -> HttpResponse:
+    """The whole loop on one page: sets, locked cases, mining runs, trainings, judgements, removals."""
+    locked = {case.name: case for case in LockedCase.objects.all()}
+    cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
+    context = {
+        "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
+        "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
+        "made_here": labels_made_here(),
+        "free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
+        "may_be_free": _may_be_free(),
+        "unlabelled": slides_unlabelled().count(),
+        "versions": ModelVersion.objects.all(),
+        "mining": [(run, precision_of(run=run)) for run in MiningRun.objects.select_related("job", "model")],
+        "trainings": TrainingRun.objects.select_related("job", "version").defer("manifest", "curve"),
+        "judgements": Judgement.objects.select_related("job", "version", "active").defer("result"),
+        "promotions": Promotion.objects.select_related("version", "replaced", "by"),
+        "removals": Removal.objects.select_related("slide", "person", "labelled_set", "by"),
+        "chosen_mining": request.GET.get("mining", ""),
+        "plans": plan_names(),
+        "devices": DEVICES,
+    }
+    return render(request, "loop.html", context)
+
+
+def _may_be_free() -> QuerySet[Slide]:
+    """Slides that could be said to be without mitoses."""
+    ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
+    marked = MitosisFreeSlide.objects.values("slide")
+    with_mitoses = Figure.objects.filter(label=Label.MITOTIC).values("slide")
+    return ready.exclude(Q(pk__in=with_mitoses) | Q(pk__in=marked)).order_by("name")[:_MOST_CHOICES]

@@ -1,0 +1,64 @@
+"""The page of one slide: look at it, find its mitoses, read the count."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from webapp.annotations.models import Run
+from webapp.exchange.exports import FORMATS
+from webapp.slides.models import Slide
+from webapp.slides.selectors import readers_by_study
+from webapp.slides.services import may_set_mpp
+
+# Of one and of ten fields of 0.5 and 0.55 mm, and round ones.
+_AREAS_MM2 = ("0.196", "0.237", "0.5", "1", "1.96", "2", "2.37", "3")
+# Named in the page, so that the browser fetches them at once instead of finding them one after the other.
+_MODULES = sorted(path.name for path in (settings.BASE_DIR / "static" / "viewer").glob("*.js"))
+
+
+@login_required
+def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Look at a slide, find its mitoses, read the count."""
+    slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
+    found: Slide = get_object_or_404(slides, pk=pk)
+    runs = Run.objects.filter(slide=found).select_related("model")
+    asked = request.GET.get("run")
+    run = _run(runs, asked) if asked else runs.first()
+    config = {
+        "slide": str(found.pk),
+        "width": found.width,
+        "height": found.height,
+        "mpp": found.mpp,
+        "state": found.state,
+        "run": str(run.pk) if run else None,
+        "defaultScore": settings.DEFAULT_MIN_SCORE,
+        "floor": settings.STORED_SCORE_FLOOR,
+        "person": request.user.get_username(),
+    }
+    context = {
+        "slide": found,
+        "shown": found.state in {Slide.State.READY, Slide.State.NEEDS_MPP},
+        "run": run,
+        "others": [other for other in runs if other != run],
+        "config": config,
+        "modules": _MODULES,
+        "exports": FORMATS.items(),
+        "counting": {"rules": settings.SCORE_RULES.values(), "rule": settings.SCORE_RULE, "areas": _AREAS_MM2},
+        "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
+        "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
+    }
+    return render(request, "slide.html", context)
+
+
+def _run(runs: QuerySet[Run], asked: str) -> Run:
+    try:
+        return get_object_or_404(runs, pk=asked)
+    except ValidationError as error:  # no id at all
+        raise Http404 from error

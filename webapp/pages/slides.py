@@ -1,0 +1,119 @@
+"""The lists of slides: the worklist, all slides, the cases, one case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count, Max, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from detector.slide.reader import MAX_FLAT_PIXELS
+from webapp.core.errors import InvalidInput
+from webapp.exchange.exports import FORMATS
+from webapp.results.filters import Filters, scanners_of, slides_filtered
+from webapp.results.worklist import Group, groups, in_group, reading_progress
+from webapp.results.worklist import worklist_rows as select_worklist_rows
+from webapp.slides.models import Case, Slide, SlideQuerySet, Study
+from webapp.slides.selectors import readers_by_study, readers_of
+
+_ROWS = 25
+
+
+@login_required
+def worklist(request: HttpRequest) -> HttpResponse:
+    """What needs a reader, and where slides are dropped in."""
+    studies = Study.objects.visible_to(request.user).order_by("pk")
+    context = {
+        **_worklist(request),
+        "studies": studies,
+        "max_upload_gb": settings.MAX_UPLOAD_BYTES // 1024**3,
+        "max_flat_megapixels": MAX_FLAT_PIXELS // 10**6,
+    }
+    return render(request, "worklist.html", context)
+
+
+@login_required
+def worklist_rows(request: HttpRequest) -> HttpResponse:
+    """The rows alone, fetched again while something is under way."""
+    return render(request, "worklist_rows.html", _worklist(request))
+
+
+@login_required
+def slides(request: HttpRequest) -> HttpResponse:
+    """Every slide, the newest first."""
+    found, asked = _found(request)
+    studies = Study.objects.visible_to(request.user).order_by("name")
+    return render(
+        request, "slides.html", {**_rows(request, found), **asked, "studies": studies, "exports": FORMATS.items()}
+    )
+
+
+@login_required
+def cases(request: HttpRequest) -> HttpResponse:
+    """Every case, with how many slides it has."""
+    search = request.GET.get("search", "").strip()
+    found = Case.objects.visible_to(request.user).select_related("study").filter(identifier__icontains=search)
+    counted = found.annotate(slide_count=Count("slides", distinct=True), newest=Max("slides__uploaded_at"))
+    page = Paginator(counted.order_by("study__name", "identifier"), _ROWS).get_page(request.GET.get("page"))
+    return render(request, "cases.html", {"page": page, "search": search})
+
+
+@login_required
+def case(request: HttpRequest, pk: int) -> HttpResponse:
+    """One patient: all slides, side by side."""
+    found: Case = get_object_or_404(Case.objects.visible_to(request.user).select_related("study"), pk=pk)
+    rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study", "reader"))
+    return render(request, "case.html", {"case": found, **rows})
+
+
+def _worklist(request: HttpRequest) -> dict[str, Any]:
+    found, asked = _found(request)
+    counts = groups(found, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
+    show = request.GET.get("show", "")
+    group = Group(show) if show in Group.values else Group.OPEN_ONES
+    shown = in_group(found, group, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
+    rows = _rows(request, shown, counts[group])
+    tabs = [{"group": one, "count": counts[one]} for one in Group]
+    return {**rows, **asked, "busy": rows["busy"] or counts[Group.WAITING] > 0, "group": group, "tabs": tabs}
+
+
+def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
+    """The slides that fit what was asked for, and what the form of the filters shows."""
+    slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
+    problem = ""
+    try:
+        filters = Filters.of(request.GET)
+    except InvalidInput as error:
+        filters, problem = Filters(), str(error)
+    found = slides_filtered(slides=slides, user=request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE)
+    asked = {
+        "filters": filters,
+        "filtered": filters != Filters(search=filters.search),
+        "filter_problem": problem,
+        "search": filters.search,
+        "states": Slide.State.choices,
+        "scanners": scanners_of(slides),
+        "people": readers_of(studies=Study.objects.visible_to(request.user)),
+    }
+    return found, asked
+
+
+def _rows(request: HttpRequest, found: QuerySet[Slide], count: int | None = None) -> dict[str, Any]:
+    """A page of slides. count: how many there are, where that is known already."""
+    paginator = Paginator(found.order_by("-uploaded_at"), _ROWS)
+    if count is not None:
+        paginator.count = count
+    page = paginator.get_page(request.GET.get("page"))
+    shown = list(page.object_list)
+    rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
+    readers = readers_by_study(slides=shown, user=request.user)
+    progress = reading_progress(shown, min_score=settings.DEFAULT_MIN_SCORE)
+    for row in rows:
+        row["judged"], row["of"] = progress.get(row["slide"].pk, (0, 0))
+        row["readers"] = readers[row["slide"].case.study_id]
+    busy = any(row["job"] for row in rows)
+    return {"page": page, "rows": rows, "busy": busy, "min_score": settings.DEFAULT_MIN_SCORE}

@@ -1,0 +1,72 @@
+"""Counts kept by everything that they follow from: in the process, and in Redis for all processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from webapp.core.redis import ask_redis
+
+_REMEMBERED = 5000  # counts kept by each process
+_KEPT_SECONDS = 86400  # by Redis, for all processes
+_CALCULATION = 3  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
+
+
+@dataclass(frozen=True)
+class CountAnswer:
+    """The count of a run with everything that it rests on. It is remembered, so nobody may change it."""
+
+    values: dict[str, Any]
+
+    @cached_property
+    def body(self) -> bytes:
+        """As JSON."""
+        return json.dumps(self.values, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @cached_property
+    def tag(self) -> str:
+        """Names these bytes and no others, in every process (an ETag)."""
+        return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+
+
+class _Remembered:
+    """The last results of this process by everything that they follow from, so that none can be out of date."""
+
+    def __init__(self) -> None:
+        self._results: OrderedDict[Hashable, CountAnswer] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], CountAnswer]) -> CountAnswer:
+        """The result of this key, made where it is not there."""
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]
+        result = make()
+        with self._lock:
+            self._results[key] = result
+            while len(self._results) > _REMEMBERED:
+                self._results.popitem(last=False)
+        return result
+
+
+def _shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The same among all processes, so that a hotspot is searched once; made anew where Redis is away."""
+    name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
+    if kept := ask_redis(lambda redis: redis.get(name)):
+        found: dict[str, Any] = json.loads(kept)
+        return found
+    result = make()
+    ask_redis(lambda redis: redis.set(name, json.dumps(result), ex=_KEPT_SECONDS))
+    return result
+
+
+_remembered = _Remembered()

@@ -1,0 +1,220 @@
+"""Counting: the number of mitotic figures of a slide, its hotspot and score, and what they rest on.
+
+Two values stand side by side. AI: the candidates at or above the threshold, verdicts ignored. Reviewed: of those, the
+ones that nobody has judged, and every figure that a person has called mitotic. Where nobody has judged they are equal.
+Both are counted on the same ground: inside the tumour regions where there are any, outside exclusions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from webapp.annotations.models import Candidate, Figure, Label, Region, Run
+from webapp.results.basis import Basis, _bases, _newest_or_asked, _stale
+from webapp.results.cache import CountAnswer, _remembered, _shared
+from webapp.results.hotspot.search import fits, hotspots
+from webapp.results.hotspot.shapes import Place
+from webapp.results.poisson import poisson_interval
+from webapp.results.question import SHAPES, Question
+from webapp.results.roi import counted_ground, holds, tissue_mm2_on
+from webapp.results.rules import score
+from webapp.slides.models import Slide, Viewer
+from webapp.slides.selectors import viewer_values
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures that count. xy: [n, 2] level-0 px. open: those that nobody has judged."""
+
+    xy: NDArray[np.float64]
+    open: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.open)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The figures of a slide at a threshold, on the ground where they are counted."""
+
+    ground: BaseGeometry
+    has_regions: bool
+    ai: Figures
+    reviewed: Figures
+    judged: dict[str, int]
+
+
+def mitosis_count(*, run: Run, asked: Question) -> dict[str, Any]:
+    """The count of a run, with hotspots and score. Without um/px there is no area and no score; `reason` says so.
+
+    The answer is remembered, so nobody may change it.
+    """
+    return _count(Basis.of(_bases(Run.objects.filter(pk=run.pk)).get()), asked).values
+
+
+def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, asked: Question) -> CountAnswer | None:
+    """The same of a slide's newest run, or of the one that is asked for; None where the person sees no such run."""
+    sees_all, values = viewer_values(user)
+    rows = _newest_or_asked(sees_all, **values, slide=slide, **({"pk": run} if run else {}))
+    return _count(Basis.of(rows[0]), asked) if rows else None
+
+
+def _count(basis: Basis, asked: Question) -> CountAnswer:
+    stale = _stale(basis, asked)
+    return _remembered.get((basis, asked, *stale), lambda: CountAnswer(_answer(basis, asked, stale)))
+
+
+def _answer(basis: Basis, asked: Question, stale: list[str]) -> dict[str, Any]:
+    run = Run.objects.select_related("slide", "model").get(pk=basis.run)
+    result = _values(basis, asked)
+    reviewed = result["reviewed"]
+    return {
+        "slide": run.slide_id,
+        "run": run.pk,
+        "min_score": asked.min_score,
+        "area_mm2": asked.area_mm2,
+        "shape": asked.shape,
+        "count": reviewed["count"],
+        "count_per_mm2": reviewed["count_per_mm2"],
+        "hotspot": next(iter(reviewed["hotspots"]), None),
+        "score": reviewed["score"],
+        **result,
+        "stale": stale,
+        "model": {"name": run.model.name, "sha256": run.model_sha256},
+        "parameters": run.parameters,
+        "mpp": list(run.slide.mpp or (run.mpp_x, run.mpp_y)),
+        "code_version": run.code_version,
+        "detected_at": run.created_at,
+        "use": "research use only",
+    }
+
+
+def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
+    """The figures that count, of both values."""
+    rows = Candidate.objects.filter(run=run, score__gte=min_score)
+    candidates = list(rows.values_list("x", "y", "figure_id"))
+    figures = Figure.objects.filter(slide=slide).exclude(label=Label.OPEN)
+    judged = list(figures.values_list("x", "y", "label", "added", "pk"))
+    judged_keys = {row[4] for row in judged}
+    regions = list(Region.objects.current().filter(slide=slide))
+    ground = counted_ground(slide, regions)
+
+    candidate_xy = _points(candidates)
+    is_open = np.array([row[2] not in judged_keys for row in candidates], bool)
+    judged_xy = _points(judged)
+    if regions:
+        on_ground = holds(ground, candidate_xy)
+        candidate_xy, is_open = candidate_xy[on_ground], is_open[on_ground]
+        judged_on = holds(ground, judged_xy)
+        judged, judged_xy = [row for row, on in zip(judged, judged_on, strict=True) if on], judged_xy[judged_on]
+    mitotic = np.array([row[2] == Label.MITOTIC for row in judged], bool)
+    reviewed_xy = np.concatenate([candidate_xy[is_open], judged_xy[mitotic]])
+    labels = {str(label): sum(row[2] == label for row in judged) for label in Label if label}
+    return Counted(
+        ground=ground,
+        has_regions=bool(regions),
+        ai=Figures(candidate_xy, is_open),
+        reviewed=Figures(reviewed_xy, np.arange(len(reviewed_xy)) < is_open.sum()),
+        judged={
+            **labels,
+            "added": sum(row[2] == Label.MITOTIC and row[3] for row in judged),
+            "unseen": int(is_open.sum()),
+        },
+    )
+
+
+def _values(basis: Basis, asked: Question) -> dict[str, Any]:
+    """The two values and what they rest on."""
+    # The same key can only have the same values.
+    key = (basis.run, asked, basis.mpp, basis.tissue_fraction, basis.verdicts, basis.region_events)
+    return _shared(key, lambda: _counted(Run.objects.select_related("slide").get(pk=basis.run), asked))
+
+
+def _counted(run: Run, asked: Question) -> dict[str, Any]:
+    slide = run.slide
+    counted = figures_counted(slide=slide, run=run, min_score=asked.min_score)
+    tissue_mm2 = tissue_mm2_on(slide, counted.ground) if counted.has_regions else slide.tissue_mm2
+    value = _Valuer(slide, counted.ground, tissue_mm2, asked)
+    ai = value(counted.ai)
+    # Equal figures have the same hotspots; nobody waits for them twice.
+    same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
+    return {
+        "tissue_mm2": tissue_mm2,
+        "reason": value.reason,
+        "ai": ai,
+        "reviewed": ai if same else value(counted.reviewed),
+        "judged": counted.judged,
+    }
+
+
+class _Valuer:
+    """Makes a value of figures: count, density, hotspots, score."""
+
+    def __init__(self, slide: Slide, ground: BaseGeometry, tissue_mm2: float | None, asked: Question) -> None:
+        self.tissue_mm2 = tissue_mm2
+        self.asked = asked
+        self.shape = SHAPES[asked.shape](asked.area_mm2)
+        self.mm_per_px = np.array(slide.mpp or (np.nan, np.nan)) / 1000
+        self.cut_offs = asked.rule.cut_offs(asked.area_mm2)
+        self.ground = None if slide.mpp is None else shapely.transform(ground, lambda xy: xy * self.mm_per_px)
+        self.has_room = self.ground is not None and fits(self.shape, self.ground)
+        self.reason = self._reason()
+
+    def __call__(self, figures: Figures) -> dict[str, Any]:
+        places: list[Place] = []
+        if self.ground is not None and self.has_room:
+            mm = figures.xy * self.mm_per_px
+            places = hotspots(mm[:, 0], mm[:, 1], self.shape, self.ground)
+        return {
+            "count": len(figures),
+            "count_per_mm2": len(figures) / self.tissue_mm2 if self.tissue_mm2 else None,
+            "hotspots": [self._hotspot(place, figures) for place in places],
+            "score": self._score(places[0].count if places else 0) if self.has_room else None,
+        }
+
+    def _hotspot(self, place: Place, figures: Figures) -> dict[str, Any]:
+        x, y = np.array([place.x, place.y]) / self.mm_per_px
+        return {
+            "x": float(x),
+            "y": float(y),
+            "shape": self.asked.shape,
+            "area_mm2": self.asked.area_mm2,
+            "count": place.count,
+            "count_per_mm2": place.count / self.asked.area_mm2,
+            "interval": list(poisson_interval(place.count)),
+            "unseen": int(figures.open[place.inside].sum()),
+        }
+
+    def _score(self, count: int) -> dict[str, Any] | None:
+        if self.cut_offs is None:
+            return None
+        rule = self.asked.rule
+        value, to_next = score(count, self.cut_offs)
+        stamp = {"id": rule.id, "name": rule.name, "version": rule.version, "source": rule.source}
+        stamp.update(area_mm2=self.asked.area_mm2, cut_offs=list(self.cut_offs))
+        return {"value": value, "rule": stamp, "to_next": to_next, "interval": list(poisson_interval(count))}
+
+    def _reason(self) -> str:
+        if self.ground is None:
+            return "The um/px of this slide is not known, so there is no area, no density and no score."
+        if not self.has_room:
+            shape = f"{self.asked.shape} of {self.asked.area_mm2:.4g} mm2"
+            return f"No {shape} fits where figures are counted, so there is no hotspot and no score."
+        if self.cut_offs is None:
+            rule, area = self.asked.rule, f"{self.asked.area_mm2:.4g} mm2"
+            if rule.area_mm2 is None:
+                return f"In {area} the rule {rule.id} cannot tell a score of 2 from 3, so there is no score."
+            return f"The rule {rule.id} is for {rule.area_mm2:.4g} mm2, so there is no score in {area}."
+        return "" if self.tissue_mm2 else "No tissue was found, so there is no density."
+
+
+def _points(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
+    return np.array([row[:2] for row in rows], float).reshape(-1, 2)

@@ -1,0 +1,58 @@
+"""Judging a version against the active one on the locked cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from webapp.core.errors import DomainError
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+from webapp.registry.models import ModelVersion
+from webapp.registry.services import version_active, version_note
+from webapp.retraining.locked_cases import cases_learnt_by
+from webapp.retraining.models import Judgement, LabelledFrame, LockedCase, MitosisFreeSlide
+from webapp.retraining.provenance import removed_now
+
+
+def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
+    """Have a version judged against the active one, on the locked cases, which stay locked from now on, and on the
+    slides without mitoses."""
+    active = version_active()
+    if active.pk == version.pk:
+        raise DomainError(f"{version} is the active version; there is nothing to judge it against.")
+    names = sorted(
+        LabelledFrame.objects.filter(case__in=LockedCase.objects.values("name"), exhaustive=True)
+        .exclude(labelled_set__in=removed_now().sets)
+        .values_list("case", flat=True)
+        .distinct()
+        .order_by("case")
+    )
+    if not names:
+        raise DomainError("No exhaustively labelled case is locked for judging; lock some on the page Models first.")
+    free = MitosisFreeSlide.objects.exclude(slide__in=removed_now().slides).select_related("slide__case")
+    if learnt := sorted({*names, *(one.slide.case.identifier for one in free)} & cases_learnt_by(version)):
+        raise DomainError(f"{version} has learnt from {', '.join(learnt)}; it cannot be judged there.")
+    with transaction.atomic():
+        LockedCase.objects.filter(name__in=names, used_at=None).update(used_at=timezone.now())
+        job = job_create(kind=Job.Kind.JUDGE, by=by)
+        judgement: Judgement = Judgement.objects.create(
+            job=job, version=version, active=active, cases=names, slides=[str(one.slide_id) for one in free]
+        )
+    return judgement
+
+
+def judgement_save(*, judgement: Judgement, result: dict[str, Any]) -> None:
+    """Keep what was found, beside the version and in its card."""
+    known = sorted(set(judgement.cases) & cases_learnt_by(judgement.active))
+    why = result["why"]
+    if known:
+        why += f" {judgement.active} has learnt from {', '.join(known)}, so it looks better there than it is."
+    with transaction.atomic():
+        Judgement.objects.filter(pk=judgement.pk).update(result=result, verdict=result["verdict"], why=why)
+        sides = {side: {k: result[side][k] for k in ("max_f1", "f1_at_0.5")} for side in ("candidate", "active")}
+        value = {"against": judgement.active.sha256, "cases": judgement.cases, "verdict": result["verdict"], "why": why}
+        version_note(version=judgement.version, key="judgement", value={**value, **sides, "rule": result["rule"]})

@@ -1,0 +1,32 @@
+"""Removing a slide, a person's work or a set from what is learnt from, and taking that back."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from webapp.core.errors import DomainError, InvalidInput
+from webapp.retraining.models import LabelledSet, Removal
+from webapp.slides.models import Slide
+
+
+def removal_make(
+    *, by: User, reason: str, slide: Slide | None = None, person: User | None = None,
+    labelled_set: LabelledSet | None = None,
+) -> Removal:  # fmt: skip
+    """From now on no training uses it, nor what was made from it (`provenance.affected_by` says what that is)."""
+    if not reason.strip():
+        raise InvalidInput("Say why this is to be removed; the reason is kept with your name.")
+    if sum(one is not None for one in (slide, person, labelled_set)) != 1:
+        raise InvalidInput("Name one slide, one person or one labelled set.")
+    subject = {"slide": slide, "person": person, "labelled_set": labelled_set}
+    if Removal.objects.filter(ended_at=None, **subject).exists():
+        raise DomainError("This has been removed already.")
+    removal: Removal = Removal.objects.create(by=by, reason=reason.strip(), **subject)
+    return removal
+
+
+def removal_end(*, removal: Removal) -> None:
+    """Take a removal back; the next training may use it again."""
+    if not Removal.objects.filter(pk=removal.pk, ended_at=None).update(ended_at=timezone.now()):
+        raise DomainError("This removal has been taken back before.")

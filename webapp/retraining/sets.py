@@ -1,0 +1,83 @@
+"""Labelled sets: taking the files in, and keeping what a worker read of them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.db import transaction
+
+from detector.errors import SlideError
+from detector.slide.archive import unpack
+from webapp.core.errors import InvalidInput
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+from webapp.retraining.models import LabelledFrame, LabelledSet
+
+
+def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
+    """Take the files of a labelled set, from a zip or a folder, and have a worker read them.
+
+    Raises InvalidInput where it is neither, where a name leads out of the zip, or where the same set is there already.
+    """
+    name = name.strip()
+    if not name or len(name) > 100 or LabelledSet.objects.filter(name=name).exists():
+        raise InvalidInput("Give the set a name of its own, of at most 100 characters.")
+    pk = uuid4()
+    folder = Path(settings.SET_DIR) / str(pk)
+    try:
+        _unpack(source, folder)
+        sha256 = folder_hash(folder)
+        if same := LabelledSet.objects.filter(sha256=sha256).first():
+            raise InvalidInput(f"The very same files are there already, as the set {same}.")
+        with transaction.atomic():
+            job = job_create(kind=Job.Kind.INGEST, by=by, parameters={"set": str(pk)})
+            made: LabelledSet = LabelledSet.objects.create(pk=pk, name=name, sha256=sha256, job=job, by=by)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return made
+
+
+def set_import_upload(*, name: str, file: File[bytes], by: User) -> LabelledSet:
+    """`set_import` of a zip that comes with a request."""
+    with NamedTemporaryFile(suffix=".zip") as source:
+        for chunk in file.chunks():
+            source.write(chunk)
+        source.flush()
+        return set_import(name=name, source=Path(source.name), by=by)
+
+
+def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[dict[str, Any]]) -> None:
+    """Keep what a worker read: fields of `LabelledFrame` by name."""
+    with transaction.atomic():
+        LabelledFrame.objects.filter(labelled_set=labelled_set).delete()
+        LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **frame) for frame in frames)
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of all files, in the order of the names."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, folder)
+        return
+    folder.mkdir(parents=True)
+    try:
+        unpack(source, folder)
+    except SlideError as error:
+        raise InvalidInput(f"A labelled set comes as a zip. {error.reason}") from error

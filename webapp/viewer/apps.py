@@ -1,5 +1,0 @@
-from django.apps import AppConfig
-
-
-class ViewerConfig(AppConfig):
-    name = "webapp.viewer"
