@@ -19,17 +19,18 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 
 _LONG = ("test_chaos.py", "test_make_run.py")
+_MORE_THAN_A_BROWSER = ("test_loop.py", "test_make_run.py", "test_upload_page.py")  # jobs, processes, uploads
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that drive a browser and nothing else may be rerun; pyproject.toml bounds the reruns of a whole run."""
+    if "browser" in getattr(item, "fixturenames", ()) and item.path.name not in _MORE_THAN_A_BROWSER:
+        item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a busy machine misses a moment now and then; what is broken fails three times in a row.
-
-    What takes longest begins first, so that in the end no process waits for another one.
-    """
-    for item in items:
-        if "end_to_end" in item.path.parts:
-            item.add_marker(pytest.mark.flaky(reruns=2))
+    """What takes longest begins first, so that in the end no process waits for another one."""
     items.sort(key=lambda item: item.path.name not in _LONG)
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings as django_settings
 
+from tests.waiting import wait_for
 from webapp.jobs.presence import who_is_here
 from worker import process, weights
 
@@ -58,13 +59,9 @@ def test_the_network_is_there_before_the_first_message_and_the_process_is_heard_
     monkeypatch.setattr(process, "time", SimpleNamespace(time=time.time, sleep=once))
     process.begin(["detect", "mine"])
     assert weights._load.cache_info().currsize == 1
-    said = None
-    for _ in range(100):
-        said = (who_is_here() or {}).get(process.worker_name())
-        if said:
-            break
-        time.sleep(0.05)
-    assert said is not None
+    said = wait_for(
+        lambda: (who_is_here() or {}).get(process.worker_name()), seconds=30, what="the process to be heard of"
+    )
     assert said["queues"] == ["detect", "mine"]
     assert (said["device"].split(",")[0], said["precision"]) == ("cpu", "fp32")
     assert said["memory_mb"] > 50
