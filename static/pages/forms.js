@@ -57,7 +57,10 @@ async function send(element, make) {
 
 /** The cost of a mining. */
 function inWords({ slides, tissue_mm2: mm2, seconds, rests_on: reason }) {
-  const time = seconds === null ? "time not known" : `about ${seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`}`;
+  const time =
+    seconds === null
+      ? "time not known"
+      : `about ${seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`}`;
   return `${slides} slides, ${mm2.toFixed(1)} mm² of tissue, ${time} (from ${reason})`;
 }
 

@@ -1,7 +1,12 @@
 // Line plots as SVG, drawn from JSON.
 
 const NS = "http://www.w3.org/2000/svg";
-const WIDTH = 560, HEIGHT = 220, LEFT = 48, BOTTOM = 28, TOP = 8, RIGHT = 8;
+const WIDTH = 560,
+  HEIGHT = 220,
+  LEFT = 48,
+  BOTTOM = 28,
+  TOP = 8,
+  RIGHT = 8;
 
 function node(name, attributes, text) {
   const made = document.createElementNS(NS, name);
@@ -23,17 +28,31 @@ export function plot(place, lines, { x, y, log = false, yRange, xRange }) {
     place.textContent = "Nothing has been measured yet.";
     return;
   }
-  const high = (index) => Math.max(...all.map((p) => p[index])), low = (index) => Math.min(...all.map((p) => p[index]));
+  const high = (index) => Math.max(...all.map((p) => p[index])),
+    low = (index) => Math.min(...all.map((p) => p[index]));
   const [x0, x1] = xRange ?? [0, high(0)];
   const [y0, y1] = (yRange ?? [low(1), high(1)]).map((value) => (log ? Math.log10(value) : value));
   const toX = (value) => LEFT + ((value - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT);
-  const toY = (value) => HEIGHT - BOTTOM - (((log ? Math.log10(value) : value) - y0) / (y1 - y0 || 1)) * (HEIGHT - BOTTOM - TOP);
-  const svg = node("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot", role: "img", "aria-label": `${y} by ${x}` });
+  const toY = (value) =>
+    HEIGHT - BOTTOM - (((log ? Math.log10(value) : value) - y0) / (y1 - y0 || 1)) * (HEIGHT - BOTTOM - TOP);
+  const svg = node("svg", {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    class: "plot",
+    role: "img",
+    "aria-label": `${y} by ${x}`,
+  });
   for (const part of [0, 0.5, 1]) {
-    const value = y0 + part * (y1 - y0), height = HEIGHT - BOTTOM - part * (HEIGHT - BOTTOM - TOP);
+    const value = y0 + part * (y1 - y0),
+      height = HEIGHT - BOTTOM - part * (HEIGHT - BOTTOM - TOP);
     svg.append(node("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: height, y2: height, class: "grid" }));
     svg.append(node("text", { x: LEFT - 6, y: height + 4, "text-anchor": "end" }, short(log ? 10 ** value : value)));
-    svg.append(node("text", { x: toX(x0 + part * (x1 - x0)), y: HEIGHT - BOTTOM + 16, "text-anchor": part === 1 ? "end" : "middle" }, short(x0 + part * (x1 - x0))));
+    svg.append(
+      node(
+        "text",
+        { x: toX(x0 + part * (x1 - x0)), y: HEIGHT - BOTTOM + 16, "text-anchor": part === 1 ? "end" : "middle" },
+        short(x0 + part * (x1 - x0)),
+      ),
+    );
   }
   svg.append(node("text", { x: (LEFT + WIDTH) / 2, y: HEIGHT - 1, "text-anchor": "middle", class: "axis" }, x));
   const middle = (TOP + HEIGHT - BOTTOM) / 2;
@@ -41,8 +60,10 @@ export function plot(place, lines, { x, y, log = false, yRange, xRange }) {
   shown.forEach((line, number) => {
     const path = line.points.map((p) => `${toX(p[0]).toFixed(1)},${toY(p[1]).toFixed(1)}`).join(" ");
     svg.append(node("polyline", { points: path, class: `line line-${number}` }));
-    for (const p of line.points.length < 30 ? line.points : []) svg.append(node("circle", { cx: toX(p[0]), cy: toY(p[1]), r: 2.5, class: `dot line-${number}` }));
-    if (line.ring) svg.append(node("circle", { cx: toX(line.ring[0]), cy: toY(line.ring[1]), r: 6, class: `line line-${number}` }));
+    for (const p of line.points.length < 30 ? line.points : [])
+      svg.append(node("circle", { cx: toX(p[0]), cy: toY(p[1]), r: 2.5, class: `dot line-${number}` }));
+    if (line.ring)
+      svg.append(node("circle", { cx: toX(line.ring[0]), cy: toY(line.ring[1]), r: 6, class: `line line-${number}` }));
   });
   const legend = document.createElement("p");
   legend.className = "legend small";

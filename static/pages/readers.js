@@ -8,7 +8,10 @@ document.addEventListener("change", async (event) => {
   const said = document.getElementById("assigned");
   choice.disabled = true;
   try {
-    const { name, reader } = await call(choice.dataset.assign, { method: "POST", body: { reader: choice.value || null } });
+    const { name, reader } = await call(choice.dataset.assign, {
+      method: "POST",
+      body: { reader: choice.value || null },
+    });
     choice.dataset.was = choice.value;
     said.textContent = reader ? `${reader} is to read ${name}.` : `${name} is nobody's to read now.`;
   } catch (error) {

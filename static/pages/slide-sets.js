@@ -18,7 +18,10 @@ export function slideSets(found) {
   };
   for (const { path } of found.filter((entry) => /\.mrxs$/i.test(entry.path))) {
     const stem = path.slice(0, -5);
-    take(base(stem), [...left.values()].filter((entry) => entry.path === path || entry.path.startsWith(`${stem}/`)));
+    take(
+      base(stem),
+      [...left.values()].filter((entry) => entry.path === path || entry.path.startsWith(`${stem}/`)),
+    );
   }
   for (const folder of new Set([...left.keys()].map(folderOf))) {
     const here = [...left.values()].filter(({ path }) => folderOf(path) === folder);

@@ -20,7 +20,10 @@ let sending = 0;
 if (drop) {
   for (const input of drop.querySelectorAll("input[type=file]")) {
     input.addEventListener("change", () => {
-      add([...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file })), !input.webkitdirectory);
+      add(
+        [...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file })),
+        !input.webkitdirectory,
+      );
       input.value = "";
     });
   }
@@ -56,10 +59,21 @@ function add(found, all = found.every(({ path }) => !path.includes("/"))) {
 
 function queue(slide) {
   const row = new Row(slide.name);
-  const fields = { study: form.study.value, case: form.case.value, mpp: form.mpp.value, detect: String(form.detect.checked) };
+  const fields = {
+    study: form.study.value,
+    case: form.case.value,
+    mpp: form.mpp.value,
+    detect: String(form.detect.checked),
+  };
   waiting.push({ slide, row, fields });
   row.say("Waiting for its turn.");
-  row.buttons({ Cancel: () => waiting.splice(waiting.findIndex((one) => one.row === row), 1) && row.remove() });
+  row.buttons({
+    Cancel: () =>
+      waiting.splice(
+        waiting.findIndex((one) => one.row === row),
+        1,
+      ) && row.remove(),
+  });
   next();
 }
 
@@ -80,7 +94,8 @@ async function send({ slide, row, fields }) {
   const { entries, name } = slide;
   const total = entries.reduce((sum, { file }) => sum + file.size, 0);
   row.buttons({});
-  const body = entries.length === 1 ? entries[0].file : await zipped(entries, (read) => row.progress(read, total, "Read"));
+  const body =
+    entries.length === 1 ? entries[0].file : await zipped(entries, (read) => row.progress(read, total, "Read"));
   const upload = new tus.Upload(body, {
     endpoint: form.dataset.url,
     chunkSize: CHUNK,
@@ -104,7 +119,11 @@ function attempt(upload, row, size) {
       sending += 1;
       attempt(upload, row, size).finally(sent);
     };
-    const cancel = () => upload.abort(true).catch(() => {}).finally(() => (row.remove(), settle()));
+    const cancel = () =>
+      upload
+        .abort(true)
+        .catch(() => {})
+        .finally(() => (row.remove(), settle()));
     row.began();
     upload.options.onProgress = (sent, total) => row.progress(sent, total);
     upload.options.onSuccess = () => {
@@ -146,9 +165,13 @@ async function showUnfinished() {
   for (const { id, name, offset, size } of await answer.json()) {
     const row = new Row(name, `unfinished-${id}`);
     row.progress(offset, size);
-    row.say(`${bytes(offset)} of ${bytes(size)} arrived before it broke off. Choose the file again to go on from there.`);
+    row.say(
+      `${bytes(offset)} of ${bytes(size)} arrived before it broke off. Choose the file again to go on from there.`,
+    );
     const headers = { "X-CSRFToken": form.csrfmiddlewaretoken.value, "Tus-Resumable": "1.0.0" };
-    row.buttons({ Discard: () => fetch(`${form.dataset.url}${id}/`, { method: "DELETE", headers }).then(() => row.remove()) });
+    row.buttons({
+      Discard: () => fetch(`${form.dataset.url}${id}/`, { method: "DELETE", headers }).then(() => row.remove()),
+    });
   }
 }
 

@@ -22,11 +22,43 @@ export async function zipped(entries, onRead) {
   for (const { path, file } of [...entries].sort((a, b) => (a.path < b.path ? -1 : 1))) {
     const crc = await checksum(file, (bytes) => onRead((read += bytes)));
     const name = new TextEncoder().encode(path);
-    const common = [u16(45), u16(UTF8), u16(0), u16(0), u16(FIRST_OF_1980), u32(crc), u32(IN_ZIP64), u32(IN_ZIP64), u16(name.length)];
-    const local = new Blob([u32(0x04034b50), ...common, u16(20), name, u16(1), u16(16), u64(file.size), u64(file.size)]);
+    const common = [
+      u16(45),
+      u16(UTF8),
+      u16(0),
+      u16(0),
+      u16(FIRST_OF_1980),
+      u32(crc),
+      u32(IN_ZIP64),
+      u32(IN_ZIP64),
+      u16(name.length),
+    ];
+    const local = new Blob([
+      u32(0x04034b50),
+      ...common,
+      u16(20),
+      name,
+      u16(1),
+      u16(16),
+      u64(file.size),
+      u64(file.size),
+    ]);
     directory.push(
-      u32(0x02014b50), u16(45), ...common, u16(28), u16(0), u16(0), u16(0), u32(0), u32(IN_ZIP64),
-      name, u16(1), u16(24), u64(file.size), u64(file.size), u64(at),
+      u32(0x02014b50),
+      u16(45),
+      ...common,
+      u16(28),
+      u16(0),
+      u16(0),
+      u16(0),
+      u32(0),
+      u32(IN_ZIP64),
+      name,
+      u16(1),
+      u16(24),
+      u64(file.size),
+      u64(file.size),
+      u64(at),
     );
     parts.push(local, file);
     at += local.size + file.size;

@@ -30,7 +30,11 @@ async function ask(path, { method = "GET", body, type = "application/json", tag 
   if (tag) headers["If-None-Match"] = tag;
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   try {
-    return await fetch(new URL(path, root), { method, headers, body: body instanceof Blob ? body : body && JSON.stringify(body) });
+    return await fetch(new URL(path, root), {
+      method,
+      headers,
+      body: body instanceof Blob ? body : body && JSON.stringify(body),
+    });
   } catch {
     throw new ApiError("The server does not answer. Nothing is lost; try again in a moment.", 0);
   }
@@ -47,9 +51,14 @@ export async function candidates(slide, run) {
 
 /** @param {URLSearchParams} asked the run, and how to count */
 export const count = (slide, asked) => call(`slides/${slide}/mitosis-count/?${asked}`);
-export const exportUrl = (slide, format, asked) => new URL(`slides/${slide}/export/?format=${format}&${asked}`, root).href;
+export const exportUrl = (slide, format, asked) =>
+  new URL(`slides/${slide}/export/?format=${format}&${asked}`, root).href;
 export const importFile = (slide, file) =>
-  call(`slides/${slide}/import/`, { method: "POST", body: file, type: /\.csv$/i.test(file.name) ? "text/csv" : "application/geo+json" });
+  call(`slides/${slide}/import/`, {
+    method: "POST",
+    body: file,
+    type: /\.csv$/i.test(file.name) ? "text/csv" : "application/geo+json",
+  });
 export const figures = (slide, run, version) =>
   call(`slides/${slide}/figures/?run=${run}`, { tag: version === null ? undefined : `"${run}-${version}"` });
 export const history = (slide, figure) => call(`slides/${slide}/figures/${figure}/`);
@@ -67,6 +76,8 @@ export const cropUrl = (slide, x, y, size = 128) =>
   new URL(`slides/${slide}/crop.jpeg?x=${x.toFixed(1)}&y=${y.toFixed(1)}&size=${size}`, root).href;
 
 function sentence(data, status) {
-  const fields = Object.values(data.errors ?? {}).flat().filter((text) => typeof text === "string");
+  const fields = Object.values(data.errors ?? {})
+    .flat()
+    .filter((text) => typeof text === "string");
   return fields[0] ?? data.detail ?? `The server answered with status ${status}.`;
 }

@@ -47,7 +47,8 @@ export class Card {
     const label = this.#store.label(spot);
     if (this.picture.src !== address) this.picture.src = address;
     this.picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
-    const where = position < 0 ? "not in this list" : `${(position + 1).toLocaleString("en")} of ${length.toLocaleString("en")}`;
+    const where =
+      position < 0 ? "not in this list" : `${(position + 1).toLocaleString("en")} of ${length.toLocaleString("en")}`;
     this.say.textContent = `${score === null ? "Added" : `Score ${score.toFixed(2)}`} · ${WORDS[label]} · ${where}`;
     for (const button of this.#element.querySelectorAll("[data-verdict]")) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === label && label !== ""));
@@ -74,7 +75,9 @@ export class Card {
     if (figure.version < 2) return;
     const verdicts = await api.history(this.#slide, figure.id).catch(() => []);
     if (key !== this.#shown) return;
-    const lines = verdicts.map(({ label, by, at }) => `${WORDS[label]}, by ${by ?? "somebody"}, ${new Date(at).toLocaleString()}`);
+    const lines = verdicts.map(
+      ({ label, by, at }) => `${WORDS[label]}, by ${by ?? "somebody"}, ${new Date(at).toLocaleString()}`,
+    );
     this.history.textContent = lines.reverse().join("\n");
   }
 }

@@ -35,7 +35,8 @@ export class Density {
   /** The counts spread over their neighbours (1 2 1 in both directions, three times), for a picture without steps. */
   smooth() {
     let from = Float32Array.from(this.counts);
-    for (let pass = 0; pass < 3; pass++) from = spread(spread(from, this.columns, this.rows, 1), this.columns, this.rows, this.columns);
+    for (let pass = 0; pass < 3; pass++)
+      from = spread(spread(from, this.columns, this.rows, 1), this.columns, this.rows, this.columns);
     return from;
   }
 
@@ -55,8 +56,16 @@ export class Density {
 
 /** From see-through blue over green to yellow: told apart on pink, and by readers with any colour vision. */
 export function colour(share) {
-  const stops = [[0, 40, 90, 200, 0], [0.25, 30, 110, 200, 120], [0.6, 30, 170, 130, 180], [1, 253, 220, 40, 225]];
-  const end = Math.max(1, stops.findIndex((stop) => stop[0] >= share));
+  const stops = [
+    [0, 40, 90, 200, 0],
+    [0.25, 30, 110, 200, 120],
+    [0.6, 30, 170, 130, 180],
+    [1, 253, 220, 40, 225],
+  ];
+  const end = Math.max(
+    1,
+    stops.findIndex((stop) => stop[0] >= share),
+  );
   const [a, b] = [stops[end - 1], stops[end]];
   const along = (share - a[0]) / (b[0] - a[0]);
   return [1, 2, 3, 4].map((i) => a[i] + along * (b[i] - a[i]));

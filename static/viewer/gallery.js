@@ -41,7 +41,8 @@ export class Gallery {
     const { columns, side } = this.#grid();
     const top = Math.floor(position / columns) * side;
     if (top < this.#box.scrollTop) this.#box.scrollTop = top;
-    else if (top + side > this.#box.scrollTop + this.#box.clientHeight) this.#box.scrollTop = top + side - this.#box.clientHeight;
+    else if (top + side > this.#box.scrollTop + this.#box.clientHeight)
+      this.#box.scrollTop = top + side - this.#box.clientHeight;
     this.#fill();
   }
 
@@ -61,7 +62,10 @@ export class Gallery {
     if (!side) return;
     const rows = Math.ceil(this.#spots.length / columns);
     const first = Math.max(0, Math.floor(this.#box.scrollTop / side) - 1) * columns;
-    const last = Math.min(this.#spots.length, Math.min(rows, Math.ceil((this.#box.scrollTop + this.#box.clientHeight) / side) + 2) * columns);
+    const last = Math.min(
+      this.#spots.length,
+      Math.min(rows, Math.ceil((this.#box.scrollTop + this.#box.clientHeight) / side) + 2) * columns,
+    );
     if (!all && first === this.#first && last === this.#last) return;
     [this.#first, this.#last] = [first, last];
     this.#list.style.height = `${rows * side}px`;

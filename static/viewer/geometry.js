@@ -20,7 +20,12 @@ export const scaleOf = (transform) => Math.hypot(transform[0], transform[1]);
 /** The box in level-0 px that holds a screen of this size, with a margin in screen px; holds for rotation. */
 export function boxInView(transform, width, height, margin = 0) {
   const back = invert(transform);
-  const corners = [[-margin, -margin], [width + margin, -margin], [-margin, height + margin], [width + margin, height + margin]];
+  const corners = [
+    [-margin, -margin],
+    [width + margin, -margin],
+    [-margin, height + margin],
+    [width + margin, height + margin],
+  ];
   const points = corners.map(([x, y]) => apply(back, x, y));
   const xs = points.map((point) => point[0]);
   const ys = points.map((point) => point[1]);

@@ -50,9 +50,11 @@ function show(job) {
     bar.removeAttribute("value");
   }
   document.getElementById("job-text").textContent =
-    job.state === "pending" ? `${what}: number ${job.queue_position} in the queue`
-    : total ? `${what}: ${done} of ${total} windows, ${skipped} skipped as glass${parts > 1 ? `, ${partsDone} of ${parts} parts` : ""}`
-    : `${what} …`;
+    job.state === "pending"
+      ? `${what}: number ${job.queue_position} in the queue`
+      : total
+        ? `${what}: ${done} of ${total} windows, ${skipped} skipped as glass${parts > 1 ? `, ${partsDone} of ${parts} parts` : ""}`
+        : `${what} …`;
   document.getElementById("job-left").textContent =
     job.seconds_left === null ? "" : `about ${duration(job.seconds_left)} left`;
   document.getElementById("job-workers").textContent = job.workers.join("; ");

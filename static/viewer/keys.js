@@ -3,8 +3,20 @@
 /** @typedef {{keys: string[], say: string, group: string, run: (event: KeyboardEvent) => any}} Binding  run: false where there was nothing to do, so that the browser may */
 
 const NAMES = {
-  ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "Shift+ArrowLeft": "Shift ←", "Shift+ArrowRight": "Shift →",
-  "Shift+ArrowUp": "Shift ↑", "Shift+ArrowDown": "Shift ↓", "Shift+r": "Shift R", Escape: "Esc", Enter: "Enter", " ": "Space", Backspace: "Backspace", Delete: "Delete",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  ArrowUp: "↑",
+  ArrowDown: "↓",
+  "Shift+ArrowLeft": "Shift ←",
+  "Shift+ArrowRight": "Shift →",
+  "Shift+ArrowUp": "Shift ↑",
+  "Shift+ArrowDown": "Shift ↓",
+  "Shift+r": "Shift R",
+  Escape: "Esc",
+  Enter: "Enter",
+  " ": "Space",
+  Backspace: "Backspace",
+  Delete: "Delete",
 };
 
 /** The name of what was pressed: letters small, Shift said only where it changes no sign. */
@@ -22,7 +34,8 @@ export function listen(bindings) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (target.matches("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
     const name = nameOf(event);
-    if (target.matches("input[type=range], [role=tab], [role=tablist] *") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
+    if (target.matches("input[type=range], [role=tab], [role=tablist] *") && /^(Arrow|Home|End|Page)/.test(event.key))
+      return;
     if (target.matches("button, a, summary") && (name === "Enter" || name === " ")) return;
     const binding = byKey.get(name);
     if (binding && binding.run(event) !== false) event.preventDefault();
@@ -39,7 +52,11 @@ export function describe(bindings, element) {
     const list = document.createElement("dl");
     for (const { keys, say } of members) {
       const term = document.createElement("dt");
-      term.append(...keys.slice(0, 4).map((key) => Object.assign(document.createElement("kbd"), { textContent: NAMES[key] ?? key.toUpperCase() })));
+      term.append(
+        ...keys
+          .slice(0, 4)
+          .map((key) => Object.assign(document.createElement("kbd"), { textContent: NAMES[key] ?? key.toUpperCase() })),
+      );
       list.append(term, Object.assign(document.createElement("dd"), { textContent: say }));
     }
     section.append(list);

@@ -48,13 +48,27 @@ async function open() {
   const stage = new Stage(at("viewer"), config, complain);
   const scene = { hidden: false, points: false, hotspots: [], hpf: null, other: null, draft: null, region: null };
   const undo = new Undo();
-  const overlay = new Overlay(stage, at("overlay"), store, scene, (words) => at("view-note").textContent !== words && (at("view-note").textContent = words));
+  const overlay = new Overlay(
+    stage,
+    at("overlay"),
+    store,
+    scene,
+    (words) => at("view-note").textContent !== words && (at("view-note").textContent = words),
+  );
   showScaleBar(stage, at("scalebar"));
   const pointer = showPosition(stage, at("position"));
   startTabs(at("tabs"));
 
   const numbers = config.run ? new Numbers(config, store, scene) : null;
-  const regions = new RegionPanel({ config, store, scene, undo, say, changed: () => overlay.update(), counted: () => numbers?.update() });
+  const regions = new RegionPanel({
+    config,
+    store,
+    scene,
+    undo,
+    say,
+    changed: () => overlay.update(),
+    counted: () => numbers?.update(),
+  });
   const tool = new RegionTool(stage, store, scene, regions);
   regions.tool = tool;
   const hpf = new HpfTool(stage, scene, () => {
@@ -67,7 +81,8 @@ async function open() {
     if (!scene.hpf) return (at("hpf-say").textContent = "");
     const { ai, reviewed } = store.numbers(scene.hpf);
     scene.hpf.say = `${reviewed} in ${scene.hpf.areaMm2} mm²`;
-    at("hpf-say").textContent = `${reviewed} reviewed, ${ai} by AI in ${scene.hpf.areaMm2} mm². Drag its rim, or Shift and the arrows.`;
+    at("hpf-say").textContent =
+      `${reviewed} reviewed, ${ai} by AI in ${scene.hpf.areaMm2} mm². Drag its rim, or Shift and the arrows.`;
   }
   const showHpf = (on) => {
     if (!config.mpp) return say("The µm/px of this slide is not known, so an area cannot be outlined.", "warn");
@@ -148,7 +163,8 @@ async function open() {
   const addHere = () => review.add(...(pointer() ? stage.toSlide(pointer()) : stage.centre));
   let hotspot = -1;
   const nextHotspot = () => {
-    if (!scene.hotspots.length) return say("There is no hotspot: nothing is counted, or the area is not known.", "warn");
+    if (!scene.hotspots.length)
+      return say("There is no hotspot: nothing is counted, or the area is not known.", "warn");
     hotspot = (hotspot + 1) % scene.hotspots.length;
     const { x, y, side } = scene.hotspots[hotspot];
     stage.scale = (1.2 * side * config.mpp[0]) / Math.min(at("viewer").clientWidth, at("viewer").clientHeight);
@@ -171,24 +187,36 @@ async function open() {
     { group: "Review", keys: ["n"], say: "Not a mitotic figure", run: () => review.judge("non_mitotic") },
     { group: "Review", keys: ["u"], say: "Unsure", run: () => review.judge("unsure") },
     { group: "Review", keys: ["z"], say: "Take back, as often as you like", run: takeBack },
-    { group: "Review", keys: ["c"], say: "Context of the figure, or the figure alone", run: () => review.card.toggleContext() },
+    {
+      group: "Review",
+      keys: ["c"],
+      say: "Context of the figure, or the figure alone",
+      run: () => review.card.toggleContext(),
+    },
     { group: "Review", keys: ["a"], say: "Add a missed figure under the pointer (or in the middle)", run: addHere },
-    { group: "Review", keys: ["[", "]"], say: "Threshold down, up", run: (event) => (setScore(store.minScore + (event.key === "[" ? -0.01 : 0.01)), settle()) },
+    {
+      group: "Review",
+      keys: ["[", "]"],
+      say: "Threshold down, up",
+      run: (event) => (setScore(store.minScore + (event.key === "[" ? -0.01 : 0.01)), settle()),
+    },
     { group: "Slide", keys: ["t"], say: "Next hotspot", run: nextHotspot },
     ...commonKeys(),
   ]);
-  for (const button of document.querySelectorAll("[data-verdict]")) button.addEventListener("click", () => review.judge(button.dataset.verdict));
+  for (const button of document.querySelectorAll("[data-verdict]"))
+    button.addEventListener("click", () => review.judge(button.dataset.verdict));
   on("context", () => review.card.toggleContext());
   on("undo", takeBack);
   on("tool-add", () => setAdding(!adding));
   on("tool-hotspot", nextHotspot);
   for (const link of document.querySelectorAll("[data-go=hotspot]")) link.addEventListener("click", nextHotspot);
-  for (const link of document.querySelectorAll("[data-go=all]")) link.addEventListener("click", () => {
-    review.order.value = "score";
-    review.filter.value = "all";
-    review.list();
-    at("gallery").focus();
-  });
+  for (const link of document.querySelectorAll("[data-go=all]"))
+    link.addEventListener("click", () => {
+      review.order.value = "score";
+      review.filter.value = "all";
+      review.list();
+      at("gallery").focus();
+    });
   document.addEventListener("keydown", (event) => event.key === "Escape" && setAdding(false));
 
   store.observe(() => {
@@ -209,21 +237,53 @@ async function open() {
 
   function commonKeys() {
     return [
-      { group: "Slide", keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], say: "Move", run: ({ key }) => stage.panBy(...{ ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] }[key]) },
-      { group: "Slide", keys: ["+", "=", "-"], say: "Closer, farther", run: ({ key }) => stage.zoomBy(key === "-" ? 1 / 1.5 : 1.5) },
+      {
+        group: "Slide",
+        keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"],
+        say: "Move",
+        run: ({ key }) =>
+          stage.panBy(...{ ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] }[key]),
+      },
+      {
+        group: "Slide",
+        keys: ["+", "=", "-"],
+        say: "Closer, farther",
+        run: ({ key }) => stage.zoomBy(key === "-" ? 1 / 1.5 : 1.5),
+      },
       { group: "Slide", keys: ["0"], say: "Whole slide", run: () => stage.home() },
-      { group: "Slide", keys: Object.keys(FIELDS), say: "5×, 10×, 20×, 40×", run: ({ key }) => (stage.scale = config.mpp ? FIELDS[key] : FIELDS[key] * 4) },
-      { group: "Slide", keys: ["r", "Shift+r"], say: "Turn right, left", run: ({ shiftKey }) => stage.rotateBy(shiftKey ? -15 : 15) },
+      {
+        group: "Slide",
+        keys: Object.keys(FIELDS),
+        say: "5×, 10×, 20×, 40×",
+        run: ({ key }) => (stage.scale = config.mpp ? FIELDS[key] : FIELDS[key] * 4),
+      },
+      {
+        group: "Slide",
+        keys: ["r", "Shift+r"],
+        say: "Turn right, left",
+        run: ({ shiftKey }) => stage.rotateBy(shiftKey ? -15 : 15),
+      },
       { group: "Slide", keys: ["f"], say: "Full screen", run: fullScreen },
       { group: "Slide", keys: ["b"], say: "Brightness and contrast", run: light },
       { group: "Slide", keys: ["l"], say: "Copy a link to this place", run: copyLink },
       { group: "Overlays", keys: ["o"], say: "Hide or show all", run: hide },
       { group: "Overlays", keys: ["d"], say: "Points always, or a heatmap where there are many", run: points },
       { group: "Overlays", keys: ["h"], say: "Outline of a field (HPF)", run: () => showHpf(!scene.hpf) },
-      { group: "Overlays", keys: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], say: "Move the outline", run: ({ key }) => hpf.moveBy(...{ ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[key]) },
+      {
+        group: "Overlays",
+        keys: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"],
+        say: "Move the outline",
+        run: ({ key }) =>
+          hpf.moveBy(...{ ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[key]),
+      },
       { group: "Regions", keys: ["p"], say: "Draw a tumour region", run: () => tool.start("tumour") },
       { group: "Regions", keys: ["x"], say: "Draw an exclusion", run: () => tool.start("exclusion") },
-      { group: "Regions", keys: [" "], say: "Set a corner in the middle of the view", run: () => tool.cornerInTheMiddle() },
+      {
+        group: "Regions",
+        keys: [" "],
+        say: "Set a corner in the middle of the view",
+        run: () => tool.cornerInTheMiddle(),
+      },
       { group: "Regions", keys: ["Enter"], say: "Close the region", run: () => tool.finish() },
       { group: "Regions", keys: ["Backspace"], say: "Take the last corner back", run: () => tool.backspace() },
       { group: "Regions", keys: ["Delete"], say: "Remove the chosen region", run: () => tool.remove() },
@@ -248,7 +308,10 @@ async function open() {
     on("tool-hide", hide);
     on("tool-points", points);
     on("tool-hpf", () => showHpf(!scene.hpf));
-    for (const id of ["brightness", "contrast"]) at(id).addEventListener("input", () => stage.setLight(Number(at("brightness").value), Number(at("contrast").value)));
+    for (const id of ["brightness", "contrast"])
+      at(id).addEventListener("input", () =>
+        stage.setLight(Number(at("brightness").value), Number(at("contrast").value)),
+      );
     on("light-reset", () => {
       at("brightness").value = at("contrast").value = 1;
       stage.setLight(1, 1);
@@ -264,7 +327,10 @@ async function open() {
 
   function fullScreen() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else at("work").requestFullscreen().catch(() => say("This browser does not allow full screen.", "warn"));
+    else
+      at("work")
+        .requestFullscreen()
+        .catch(() => say("This browser does not allow full screen.", "warn"));
   }
 
   function light() {

@@ -6,7 +6,17 @@ import { outlineOf } from "./geometry.js";
 const PAUSE = 150; // ms that the hand must rest before the server is asked
 const inWords = ({ interval: [low, high], unseen }) =>
   `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}${unseen === undefined ? "" : `, ${unseen} in it not looked at`}`;
-const ruleInWords = ({ value, to_next: more, rule: { id, version, cut_offs: [two, three], area_mm2: area, source } }) =>
+const ruleInWords = ({
+  value,
+  to_next: more,
+  rule: {
+    id,
+    version,
+    cut_offs: [two, three],
+    area_mm2: area,
+    source,
+  },
+}) =>
   `Score ${value}${more === null ? "" : `, ${more} more would be ${value + 1}`} · ${id} version ${version}: 2 from ${two}, 3 from ${three} in ${Number(area.toPrecision(3))} mm² · ${source}`;
 const whole = (value) => value.toLocaleString("en");
 
@@ -24,11 +34,15 @@ export class Numbers {
   /** @param {object} config of the page @param {import("./store.js").Store} store @param {import("./overlay.js").Scene} scene */
   constructor(config, store, scene) {
     [this.#config, this.#store, this.#scene] = [config, store, scene];
-    this.at = Object.fromEntries([...document.querySelectorAll("[data-number]")].map((cell) => [cell.dataset.number, cell]));
+    this.at = Object.fromEntries(
+      [...document.querySelectorAll("[data-number]")].map((cell) => [cell.dataset.number, cell]),
+    );
     this.rests = document.getElementById("density");
     this.rule = document.getElementById("rule-said");
     this.judged = document.getElementById("judged");
-    this.#asked = Object.fromEntries(["area", "shape", "rule"].map((name) => [name, document.getElementById(`count-${name}`)]));
+    this.#asked = Object.fromEntries(
+      ["area", "shape", "rule"].map((name) => [name, document.getElementById(`count-${name}`)]),
+    );
     for (const choice of Object.values(this.#asked)) choice.addEventListener("change", () => this.update());
   }
 
@@ -42,7 +56,13 @@ export class Numbers {
   /** How the page counts, as the server is asked; what is not chosen is left to the server. */
   question() {
     const { area, shape, rule } = this.#asked;
-    const asked = { run: this.#config.run, min_score: this.#store.minScore, area_mm2: area.value, shape: shape.value, rule: rule.value };
+    const asked = {
+      run: this.#config.run,
+      min_score: this.#store.minScore,
+      area_mm2: area.value,
+      shape: shape.value,
+      rule: rule.value,
+    };
     return new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
   }
 
@@ -79,7 +99,10 @@ export class Numbers {
       ? `${whole(said)} judged: ${whole(mitotic)} mitotic, ${whole(non_mitotic)} not, ${whole(unsure)} unsure${added ? `, ${whole(added)} added` : ""} · ${whole(unseen)} not looked at`
       : "By AI alone: nobody has judged a figure yet.";
     const tissue = this.#answer?.tissue_mm2;
-    for (const [name, count] of [["reviewed", reviewed], ["ai", ai]]) {
+    for (const [name, count] of [
+      ["reviewed", reviewed],
+      ["ai", ai],
+    ]) {
       this.#put(`${name}-density`, tissue ? (count / tissue).toFixed(1) : "–");
     }
   }
@@ -89,13 +112,28 @@ export class Numbers {
     const reviewed = answer.reviewed ?? ai;
     const mpp = this.#config.mpp;
     this.#scene.hotspots = mpp
-      ? (reviewed.hotspots ?? []).map((spot) => ({ ...outlineOf(spot.shape, spot.area_mm2, mpp, spot.x, spot.y), count: spot.count }))
+      ? (reviewed.hotspots ?? []).map((spot) => ({
+          ...outlineOf(spot.shape, spot.area_mm2, mpp, spot.x, spot.y),
+          count: spot.count,
+        }))
       : [];
     this.#store.changed();
     if (answer.judged) this.#count({ ai: ai.count, reviewed: reviewed.count, ...answer.judged });
     else if (this.#store.loaded) this.#count(this.#store.numbers());
-    else this.#count({ ai: ai.count, reviewed: ai.count, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: ai.count });
-    for (const [name, value] of [["reviewed", reviewed], ["ai", ai]]) {
+    else
+      this.#count({
+        ai: ai.count,
+        reviewed: ai.count,
+        mitotic: 0,
+        non_mitotic: 0,
+        unsure: 0,
+        added: 0,
+        unseen: ai.count,
+      });
+    for (const [name, value] of [
+      ["reviewed", reviewed],
+      ["ai", ai],
+    ]) {
       this.#put(`${name}-density`, value.count_per_mm2 === null ? "–" : value.count_per_mm2.toFixed(1));
       const hotspot = value.hotspots?.[0];
       this.#put(`${name}-hotspot`, hotspot ? hotspot.count : "–");

@@ -27,7 +27,10 @@ function passes(store, spot, filter) {
 /** Candidates from the threshold up by score, then what was judged below it or beside the run. */
 function shown(store) {
   const { visible } = store;
-  const below = store.judged().filter((spot) => spot >= visible).sort((a, b) => a - b);
+  const below = store
+    .judged()
+    .filter((spot) => spot >= visible)
+    .sort((a, b) => a - b);
   const spots = new Int32Array(visible + below.length);
   for (let i = 0; i < visible; i++) spots[i] = i;
   spots.set(below, visible);
@@ -37,7 +40,10 @@ function shown(store) {
 /** All candidates, the nearest to the threshold first: they are sorted by score, so two fingers are enough. */
 function byCloseness(store) {
   const { n, score } = store.columns;
-  const added = store.judged().filter((spot) => spot >= n).sort((a, b) => a - b);
+  const added = store
+    .judged()
+    .filter((spot) => spot >= n)
+    .sort((a, b) => a - b);
   const spots = new Int32Array(n + added.length);
   let up = store.visible - 1;
   let down = store.visible;

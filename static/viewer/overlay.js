@@ -109,7 +109,15 @@ export class Overlay {
     const transform = [a, b, c, d, e + MARGIN, f + MARGIN];
     if (this.#scene.hidden) return this.#say("Overlays are hidden (O shows them)");
     const radius = Math.max(SMALLEST, Math.round(2 * this.#radiusUm * scaleOf(transform)) / 2);
-    const view = { context, ratio, transform, width, height, radius, box: boxInView(transform, width, height, 2 * radius) };
+    const view = {
+      context,
+      ratio,
+      transform,
+      width,
+      height,
+      radius,
+      box: boxInView(transform, width, height, 2 * radius),
+    };
     this.#regions(view);
     const said = [];
     if (this.#store.loaded) said.push(this.#candidates(view));
@@ -138,7 +146,9 @@ export class Overlay {
     if (spots.length > MOST) spots.sort((a, b) => a - b).length = MOST;
     for (const spot of spots) this.#spot(view, spot);
     for (const spot of this.#store.judged()) if (spot >= visible) this.#spot(view, spot);
-    return spots.length < total ? `Showing ${whole(spots.length)} of ${whole(total)} candidates in and around the view, the best scores first` : "";
+    return spots.length < total
+      ? `Showing ${whole(spots.length)} of ${whole(total)} candidates in and around the view, the best scores first`
+      : "";
   }
 
   /** The best-scored candidates in view, without the index: it would sort through nearly all of them. */
@@ -188,9 +198,12 @@ export class Overlay {
       if (++total <= MOST) stamp(view.context, "other", view.radius, view.ratio, ...apply(view.transform, x[i], y[i]));
     }
     for (const places of [other.only, other.onlyOther]) {
-      for (const place of places.slice(0, MOST)) stamp(view.context, "only", view.radius, view.ratio, ...apply(view.transform, place.x, place.y));
+      for (const place of places.slice(0, MOST))
+        stamp(view.context, "only", view.radius, view.ratio, ...apply(view.transform, place.x, place.y));
     }
-    return total > MOST ? `Showing ${whole(MOST)} of ${whole(total)} of the other run there, the best scores first` : "";
+    return total > MOST
+      ? `Showing ${whole(MOST)} of ${whole(total)} of the other run there, the best scores first`
+      : "";
   }
 
   #regions(view) {
@@ -212,10 +225,11 @@ export class Overlay {
     if (closed && kind === "exclusion") hatch(context, path);
     stroke(context, path, COLOUR[kind], kind === "exclusion" ? [6, 4] : []);
     if (handles) for (const [x, y] of points) knob(context, x, y, 5, COLOUR[kind]);
-    if (handles && closed) points.forEach(([x, y], i) => {
-      const [nextX, nextY] = points[(i + 1) % points.length];
-      knob(context, (x + nextX) / 2, (y + nextY) / 2, 3, COLOUR[kind]);
-    });
+    if (handles && closed)
+      points.forEach(([x, y], i) => {
+        const [nextX, nextY] = points[(i + 1) % points.length];
+        knob(context, (x + nextX) / 2, (y + nextY) / 2, 3, COLOUR[kind]);
+      });
     if (closed) {
       const [x, y] = points.reduce((top, point) => (point[1] < top[1] ? point : top));
       words(context, kind, x, y - 8, COLOUR[kind]);
@@ -247,7 +261,12 @@ export class Overlay {
     const half = radius + 7; // brackets around the mark: shape, not colour alone
     const arm = half * 0.6;
     const path = new Path2D();
-    for (const [sx, sy] of [[-1, -1], [1, -1], [1, 1], [-1, 1]]) {
+    for (const [sx, sy] of [
+      [-1, -1],
+      [1, -1],
+      [1, 1],
+      [-1, 1],
+    ]) {
       path.moveTo(x + sx * half, y + sy * (half - arm));
       path.lineTo(x + sx * half, y + sy * half);
       path.lineTo(x + sx * (half - arm), y + sy * half);

@@ -100,10 +100,15 @@ export class RegionPanel {
   #fill() {
     const { mpp } = this.#config;
     const items = this.#store.regions.map((region) => {
-      const area = mpp ? `${((polygonArea(region.polygon) * mpp[0] * mpp[1]) / 1e6).toFixed(2)} mm²` : `${region.polygon.length} corners`;
+      const area = mpp
+        ? `${((polygonArea(region.polygon) * mpp[0] * mpp[1]) / 1e6).toFixed(2)} mm²`
+        : `${region.polygon.length} corners`;
       const item = document.createElement("li");
       item.dataset.region = region.id;
-      const show = Object.assign(document.createElement("button"), { className: "quiet grow", textContent: `${region.kind}, ${area}, by ${region.by ?? "somebody"}` });
+      const show = Object.assign(document.createElement("button"), {
+        className: "quiet grow",
+        textContent: `${region.kind}, ${area}, by ${region.by ?? "somebody"}`,
+      });
       const remove = Object.assign(document.createElement("button"), { className: "quiet", textContent: "Remove" });
       remove.dataset.do = "remove";
       remove.setAttribute("aria-label", `Remove the ${region.kind} region of ${area}`);
@@ -117,6 +122,7 @@ export class RegionPanel {
 
   #mark() {
     document.getElementById("viewer").classList.toggle("drawing", this.tool.drawing);
-    for (const item of this.list.children) item.toggleAttribute("aria-current", item.dataset.region === this.#scene.region);
+    for (const item of this.list.children)
+      item.toggleAttribute("aria-current", item.dataset.region === this.#scene.region);
   }
 }

@@ -33,7 +33,9 @@ export class RegionTool {
   start(kind) {
     this.#scene.region = null;
     this.#scene.draft = { kind, polygon: [], closed: false };
-    this.#on.say(`Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: click sets a corner (Space one in the middle), Shift and drag draw freehand; Enter closes, Backspace takes a corner back, Esc gives up.`);
+    this.#on.say(
+      `Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: click sets a corner (Space one in the middle), Shift and drag draw freehand; Enter closes, Backspace takes a corner back, Esc gives up.`,
+    );
     this.#on.changed();
   }
 

@@ -38,10 +38,11 @@ export class Review {
     this.order = document.getElementById("order");
     this.filter = document.getElementById("filter");
     this.showing = document.getElementById("showing");
-    for (const choice of [this.order, this.filter]) choice.addEventListener("change", () => {
-      choice.blur();
-      this.list();
-    });
+    for (const choice of [this.order, this.filter])
+      choice.addEventListener("change", () => {
+        choice.blur();
+        this.list();
+      });
     this.queue = new VerdictQueue({
       send: (entry) => api.judge(config.slide, config.run, entry),
       storage: localStorage,
@@ -134,7 +135,11 @@ export class Review {
     const { x, y } = this.#store.place(spot);
     const position = this.#where();
     const id = this.#give(spot, x, y, label);
-    this.#undo.push({ id, say: `${SAY[label]} at ${x.toFixed(0)}, ${y.toFixed(0)}`, back: () => this.#giveAt(x, y, before) });
+    this.#undo.push({
+      id,
+      say: `${SAY[label]} at ${x.toFixed(0)}, ${y.toFixed(0)}`,
+      back: () => this.#giveAt(x, y, before),
+    });
     this.#say(`${SAY[label]}. Z takes it back.`);
     // With a filter the judged one may leave the list; what comes next then stands where it stood.
     if (this.filter.value !== "all") this.list();
@@ -152,7 +157,11 @@ export class Review {
     const given = this.#at(x, y);
     const place = this.#store.place(given);
     this.#undo.push({ id, say: "the added figure", back: () => this.#giveAt(place.x, place.y, before) });
-    this.#say(spot >= 0 ? "There was a candidate here already: it is a mitotic figure now. Z takes it back." : "Missed figure added. Z takes it back.");
+    this.#say(
+      spot >= 0
+        ? "There was a candidate here already: it is a mitotic figure now. Z takes it back."
+        : "Missed figure added. Z takes it back.",
+    );
     this.list();
     this.select(given, false);
   }
@@ -169,7 +178,14 @@ export class Review {
     const old = spot >= 0 ? this.#store.figure(spot) : undefined;
     const verdict = crypto.randomUUID?.() ?? uuid();
     const place = spot >= 0 ? this.#store.place(spot) : { x, y };
-    const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local: old?.id ?? `new ${verdict}` };
+    const entry = {
+      verdict,
+      label,
+      x: place.x,
+      y: place.y,
+      expected: old?.version ?? 0,
+      local: old?.id ?? `new ${verdict}`,
+    };
     this.#show(entry, spot, entry.local);
     this.queue.give(entry);
     return verdict;
@@ -179,15 +195,26 @@ export class Review {
   #show(entry, spot, id) {
     const candidate = spot >= 0 && spot < this.#store.columns.n ? this.#store.columns.key[spot] : null;
     this.#store.putFigure({
-      id, x: entry.x, y: entry.y, added: candidate === null, label: entry.label, version: entry.expected + 1,
-      by: this.#config.person, at: null, candidate, pending: true,
+      id,
+      x: entry.x,
+      y: entry.y,
+      added: candidate === null,
+      label: entry.label,
+      version: entry.expected + 1,
+      by: this.#config.person,
+      at: null,
+      candidate,
+      pending: true,
     });
   }
 
   #kept(entry, figure, judged) {
     const shown = this.#store.figure(this.#store.spotOf(entry.local));
     const later = this.queue.waits(entry.local) || this.queue.waits(figure.id);
-    this.#store.putFigure(later && shown ? { ...shown, id: figure.id, candidate: figure.candidate } : figure, entry.local);
+    this.#store.putFigure(
+      later && shown ? { ...shown, id: figure.id, candidate: figure.candidate } : figure,
+      entry.local,
+    );
     this.update();
     if (!later) judged();
   }
@@ -211,8 +238,11 @@ export class Review {
     const wait = `${many} ${waiting === 1 ? "waits" : "wait"} in this ${stored ? "browser" : "tab, which must stay open,"}`;
     line.textContent = signedOut
       ? `You are signed out. ${wait}: sign in again in another tab, then they are sent.`
-      : error ? `The server does not answer. ${wait} and ${waiting === 1 ? "is" : "are"} sent as soon as it does; go on reading.`
-      : waiting ? `Saving ${many} …` : "All verdicts are saved.";
+      : error
+        ? `The server does not answer. ${wait} and ${waiting === 1 ? "is" : "are"} sent as soon as it does; go on reading.`
+        : waiting
+          ? `Saving ${many} …`
+          : "All verdicts are saved.";
   }
 
   #where() {

@@ -44,13 +44,21 @@ export class Runs {
     const asked = ++this.#asked;
     other.visible = countFrom(other.columns.score, this.#store.minScore);
     this.#on.changed();
-    const { both, only_run: only, only_other: onlyOther } = await api.compare(this.#config.slide, this.#config.run, other.run, this.#store.minScore);
+    const {
+      both,
+      only_run: only,
+      only_other: onlyOther,
+    } = await api.compare(this.#config.slide, this.#config.run, other.run, this.#store.minScore);
     if (asked !== this.#asked) return;
     Object.assign(other, { only, onlyOther });
     this.#on.changed();
     const line = document.createElement("p");
     line.textContent = `${both.toLocaleString("en")} found by both (within 7.5 µm), at score ≥ ${this.#store.minScore.toFixed(2)}.`;
-    this.result.replaceChildren(line, this.#places("Only this run (ring)", only), this.#places("Only the other (triangle)", onlyOther));
+    this.result.replaceChildren(
+      line,
+      this.#places("Only this run (ring)", only),
+      this.#places("Only the other (triangle)", onlyOther),
+    );
   }
 
   #places(title, places) {
@@ -58,7 +66,11 @@ export class Runs {
     part.open = places.length > 0 && places.length <= 50;
     const most = 200;
     const shown = places.length > most ? `, showing the best ${most}` : "";
-    part.append(Object.assign(document.createElement("summary"), { textContent: `${title}: ${places.length.toLocaleString("en")}${shown}` }));
+    part.append(
+      Object.assign(document.createElement("summary"), {
+        textContent: `${title}: ${places.length.toLocaleString("en")}${shown}`,
+      }),
+    );
     const list = document.createElement("ul");
     list.className = "places";
     for (const { x, y, score } of places.slice(0, most)) {

@@ -18,7 +18,9 @@ export function showScaleBar(stage, element) {
     const length = roundLength(perUnit, WIDEST);
     bar.style.width = `${length * perUnit}px`;
     bar.textContent = !mpp ? `${length} px` : length >= 1000 ? `${length / 1000} mm` : `${length} µm`;
-    words.textContent = mpp ? `${Number((1 / perUnit).toPrecision(3))} µm/px · ${magnification(1 / perUnit)}` : "µm/px unknown";
+    words.textContent = mpp
+      ? `${Number((1 / perUnit).toPrecision(3))} µm/px · ${magnification(1 / perUnit)}`
+      : "µm/px unknown";
     element.setAttribute("aria-label", `Scale bar ${bar.textContent}; ${words.textContent}`);
   };
   for (const event of ["open", "update-viewport", "resize"]) viewer.addHandler(event, update);

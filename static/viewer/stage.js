@@ -44,7 +44,9 @@ export class Stage {
       viewer.addOnceHandler("open", resolve);
       viewer.addOnceHandler("open-failed", resolve);
     });
-    viewer.addHandler("open-failed", () => complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."));
+    viewer.addHandler("open-failed", () =>
+      complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."),
+    );
     viewer.addHandler("open", () => this.#goToHash(true));
     viewer.addHandler("animation-finish", () => history.replaceState(null, "", placeToHash(this.place())));
     addEventListener("hashchange", () => this.#goToHash(false));
@@ -79,7 +81,14 @@ export class Stage {
     const at = (x, y) => image.imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
     const { x: w, y: h } = image.getContentSize();
     const [origin, right, down] = [at(0, 0), at(w, 0), at(0, h)];
-    return [(right.x - origin.x) / w, (right.y - origin.y) / w, (down.x - origin.x) / h, (down.y - origin.y) / h, origin.x, origin.y];
+    return [
+      (right.x - origin.x) / w,
+      (right.y - origin.y) / w,
+      (down.x - origin.x) / h,
+      (down.y - origin.y) / h,
+      origin.x,
+      origin.y,
+    ];
   }
 
   /** Screen pixel -> level-0 pixel. */
@@ -141,7 +150,8 @@ export class Stage {
   /** How the picture is shown, never how it is stored. */
   setLight(brightness, contrast) {
     [this.brightness, this.contrast] = [brightness, contrast];
-    this.viewer.drawer.canvas.style.filter = brightness === 1 && contrast === 1 ? "" : `brightness(${brightness}) contrast(${contrast})`;
+    this.viewer.drawer.canvas.style.filter =
+      brightness === 1 && contrast === 1 ? "" : `brightness(${brightness}) contrast(${contrast})`;
   }
 
   #goToHash(immediately) {

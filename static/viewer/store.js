@@ -8,7 +8,13 @@ import { inOutline, inPolygon } from "./geometry.js";
 
 /** @typedef {{id: string, x: number, y: number, added: boolean, label: string, version: number, by: string?, at: string?, candidate: number?, pending?: boolean}} Figure */
 
-const EMPTY = { n: 0, score: new Float64Array(), x: new Float32Array(), y: new Float32Array(), key: new Float64Array() };
+const EMPTY = {
+  n: 0,
+  score: new Float64Array(),
+  x: new Float32Array(),
+  y: new Float32Array(),
+  key: new Float64Array(),
+};
 
 export class Store {
   /** @type {import("./columns.js").Columns} */
@@ -69,7 +75,8 @@ export class Store {
   setFigures(figures) {
     const waiting = [...this.#figures.values()].filter((figure) => figure.pending);
     const known = new Set(figures.map((figure) => figure.id));
-    for (const figure of [...this.#figures.values()]) if (!figure.pending && !known.has(figure.id)) this.#forget(figure.id);
+    for (const figure of [...this.#figures.values()])
+      if (!figure.pending && !known.has(figure.id)) this.#forget(figure.id);
     const busy = new Set(waiting.map((figure) => figure.id));
     const busyKeys = new Set(waiting.map((figure) => figure.candidate).filter((key) => key !== null));
     for (const figure of figures) if (!busy.has(figure.id) && !busyKeys.has(figure.candidate)) this.#keep(figure);
@@ -174,7 +181,8 @@ export class Store {
       return this.counts(place.x, place.y) && (!outline || inOutline(outline, place.x, place.y));
     };
     let ai = 0;
-    if (outline) for (let i = 0; i < visible; i++) ai += Number(inOutline(outline, x[i], y[i]) && this.counts(x[i], y[i]));
+    if (outline)
+      for (let i = 0; i < visible; i++) ai += Number(inOutline(outline, x[i], y[i]) && this.counts(x[i], y[i]));
     else ai = this.#counted ? this.#counted[visible] : visible;
     const numbers = { ai, reviewed: ai, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: ai };
     for (const spot of this.judged()) {
@@ -242,7 +250,8 @@ export class Store {
     const figure = this.#figures.get(id);
     if (!figure) return;
     this.#figures.delete(id);
-    if (figure.candidate !== null && this.#figureOfKey.get(figure.candidate) === id) this.#figureOfKey.delete(figure.candidate);
+    if (figure.candidate !== null && this.#figureOfKey.get(figure.candidate) === id)
+      this.#figureOfKey.delete(figure.candidate);
     const slot = this.#loose.indexOf(id);
     if (slot >= 0) this.#loose[slot] = null;
   }

@@ -112,7 +112,9 @@ export class VerdictQueue {
 
 /** What an earlier page has left in storage, in the order in which it was given. @returns {Entry[]} */
 function kept(storage, prefix) {
-  const names = Array.from({ length: storage.length }, (_, i) => storage.key(i)).filter((name) => name.startsWith(prefix));
+  const names = Array.from({ length: storage.length }, (_, i) => storage.key(i)).filter((name) =>
+    name.startsWith(prefix),
+  );
   const read = (name) => {
     try {
       return [JSON.parse(storage.getItem(name))];

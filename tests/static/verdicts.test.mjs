@@ -5,11 +5,21 @@ import { VerdictQueue } from "../../static/viewer/verdicts.js";
 
 class Shelf {
   kept = new Map();
-  getItem(name) { return this.kept.get(name) ?? null; }
-  setItem(name, value) { this.kept.set(name, value); }
-  removeItem(name) { this.kept.delete(name); }
-  key(i) { return [...this.kept.keys()][i]; }
-  get length() { return this.kept.size; }
+  getItem(name) {
+    return this.kept.get(name) ?? null;
+  }
+  setItem(name, value) {
+    this.kept.set(name, value);
+  }
+  removeItem(name) {
+    this.kept.delete(name);
+  }
+  key(i) {
+    return [...this.kept.keys()][i];
+  }
+  get length() {
+    return this.kept.size;
+  }
 }
 const failure = (status) => Object.assign(new Error(`status ${status}`), { status });
 const entry = (verdict, local = "f") => ({ verdict, label: "mitotic", x: 1, y: 2, expected: 0, local });
@@ -55,7 +65,10 @@ test("a conflict drops the verdict and those given on top of it, and goes on wit
   q.give(entry("c", "f2"));
   await new Promise((resolve) => setTimeout(resolve));
   assert.deepEqual([sent, told.conflict.map((one) => one.verdict), q.waiting.length], [["a", "c"], ["a"], 0]);
-  assert.deepEqual(told.lost.map((one) => one.verdict), ["a", "b"]);
+  assert.deepEqual(
+    told.lost.map((one) => one.verdict),
+    ["a", "b"],
+  );
 });
 
 test("a refused verdict is told and does not block the others", async () => {
@@ -83,7 +96,11 @@ test("two tabs on one slide keep what the other one has not sent", async () => {
 });
 
 test("where nothing can be stored a verdict is sent all the same, and the page is told that it must stay open", async () => {
-  const storage = Object.assign(new Shelf(), { setItem() { throw new Error("full"); } });
+  const storage = Object.assign(new Shelf(), {
+    setItem() {
+      throw new Error("full");
+    },
+  });
   let away = true;
   const { queue: q, told } = queue(() => (away ? Promise.reject(failure(0)) : Promise.resolve({})), storage);
   q.give(entry("a"));
