@@ -4,12 +4,12 @@ import * as api from "./api.js";
 import { unpack } from "./columns.js";
 import { startFiles } from "./files.js";
 import { Histogram } from "./histogram.js";
-import { HpfTool } from "./hpf.js";
+import { FieldTool } from "./tools/field.js";
 import { followJob } from "./job.js";
 import { describe, listen } from "./keys.js";
 import { Numbers } from "./numbers.js";
 import { Overlay } from "./overlay.js";
-import { RegionTool } from "./regions.js";
+import { RegionTool } from "./tools/region.js";
 import { RegionPanel } from "./region_panel.js";
 import { Review } from "./review.js";
 import { Runs } from "./runs.js";
@@ -71,7 +71,7 @@ async function open() {
   });
   const tool = new RegionTool(stage, store, scene, regions);
   regions.tool = tool;
-  const hpf = new HpfTool(stage, scene, () => {
+  const hpf = new FieldTool(stage, scene, () => {
     sayHpf();
     overlay.update();
   });

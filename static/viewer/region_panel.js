@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { polygonArea } from "./geometry.js";
 
 export class RegionPanel {
-  /** @type {import("./regions.js").RegionTool} */
+  /** @type {import("./tools/region.js").RegionTool} */
   tool;
   #config;
   #store;

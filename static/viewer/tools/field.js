@@ -1,14 +1,14 @@
 // An outline of a known area that is moved over the slide by hand, as an eyepiece is, and what is counted in it.
 
-import { inOutline, outlineOf } from "./geometry.js";
+import { inOutline, outlineOf } from "../geometry.js";
 
-export class HpfTool {
+export class FieldTool {
   #stage;
   #scene;
   #changed;
   #offset = null;
 
-  /** @param {import("./stage.js").Stage} stage @param {import("./overlay.js").Scene} scene @param {() => void} changed */
+  /** @param {import("../stage.js").Stage} stage @param {import("../overlay.js").Scene} scene @param {() => void} changed */
   constructor(stage, scene, changed) {
     [this.#stage, this.#scene, this.#changed] = [stage, scene, changed];
   }

@@ -3,7 +3,7 @@
 // Click (or Space, in the middle of the view) sets a corner, Shift and drag draw freehand; Enter, a double click or the first corner close it. A closed region
 // is chosen by its edge; its corners are dragged, a small knob between two corners makes a new one, Delete removes it.
 
-import { distanceToEdge } from "./geometry.js";
+import { distanceToEdge } from "../geometry.js";
 
 const NEAR = 10; // screen px within which a corner or an edge is meant
 const FREEHAND_STEP = 6; // screen px
@@ -16,9 +16,9 @@ export class RegionTool {
   #grabbed = null; // {polygon, corner} while a corner is dragged
 
   /**
-   * @param {import("./stage.js").Stage} stage
-   * @param {import("./store.js").Store} store
-   * @param {import("./overlay.js").Scene} scene
+   * @param {import("../stage.js").Stage} stage
+   * @param {import("../store.js").Store} store
+   * @param {import("../overlay.js").Scene} scene
    * @param {{drawn: Function, edited: Function, removed: Function, changed: Function, say: Function}} on
    */
   constructor(stage, store, scene, on) {
