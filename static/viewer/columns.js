@@ -27,7 +27,11 @@ export function unpack(buffer) {
   };
 }
 
-/** How many candidates have at least a score: a binary search, so that the slider recounts at once. */
+/**
+ * How many candidates have at least a score: a binary search, so that the slider recounts at once.
+ * @param {Float64Array} score highest first
+ * @param {number} least
+ */
 export function countFrom(score, least) {
   let low = 0;
   let high = score.length;

@@ -1,4 +1,6 @@
-// How many candidates lie where, on a grid over the slide: a heatmap for low zoom, and a quick count of what is in view.
+// The density of candidates on a grid over the slide: a heatmap for low zoom, and a quick count of what is in view.
+
+/** @import { Box } from "./geometry.js" */
 
 const CELLS = 200; // along the longer side
 
@@ -11,7 +13,7 @@ export class Density {
     this.counts = new Uint32Array(this.columns * this.rows);
   }
 
-  /** Count the first `n` of the points. */
+  /** Count the first `n` of the points. @param {ArrayLike<number>} x @param {ArrayLike<number>} y @param {number} n */
   fill(x, y, n) {
     this.counts.fill(0);
     for (let i = 0; i < n; i++) {
@@ -21,7 +23,7 @@ export class Density {
     }
   }
 
-  /** At most how many points lie in a box [x0, y0, x1, y1]: those of all cells that it touches. */
+  /** At most how many points lie in a box [x0, y0, x1, y1]: those of all cells that it touches. @param {Box} box */
   atMost([x0, y0, x1, y1]) {
     const [left, right] = [Math.max(0, (x0 / this.cell) | 0), Math.min(this.columns - 1, (x1 / this.cell) | 0)];
     const [top, bottom] = [Math.max(0, (y0 / this.cell) | 0), Math.min(this.rows - 1, (y1 / this.cell) | 0)];
@@ -54,7 +56,11 @@ export class Density {
   }
 }
 
-/** From see-through blue over green to yellow: told apart on pink, and by readers with any colour vision. */
+/**
+ * From see-through blue over green to yellow: told apart on pink, and by readers with any colour vision.
+ * @param {number} share 0..1
+ * @returns {number[]} RGBA, 0..255
+ */
 export function colour(share) {
   const stops = [
     [0, 40, 90, 200, 0],
@@ -73,6 +79,7 @@ export function colour(share) {
 
 const COLOURS = Array.from({ length: 256 }, (_, i) => colour(i / 255));
 
+/** One pass of (1 2 1) along rows (step 1) or columns. @param {Float32Array<ArrayBuffer>} from @param {number} columns @param {number} rows @param {number} step */
 function spread(from, columns, rows, step) {
   const to = new Float32Array(from.length);
   const along = step === 1 ? columns : rows;

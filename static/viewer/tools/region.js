@@ -1,47 +1,76 @@
 // Drawing and changing tumour regions and exclusions, with the pointer of OpenSeadragon and on the one canvas.
 //
-// Click (or Space, in the middle of the view) sets a corner, Shift and drag draw freehand; Enter, a double click or the first corner close it. A closed region
-// is chosen by its edge; its corners are dragged, a small knob between two corners makes a new one, Delete removes it.
+// Click (or Space, in the middle of the view) sets a corner, Shift and drag draw freehand; Enter, a double click or the
+// first corner close it. A closed region is chosen by its edge; its corners are dragged, a small knob between two corners
+// makes a new one, Delete removes it.
 
 import { distanceToEdge } from "../geometry.js";
 
+/** @import { Point, RegionKind } from "../geometry.js" */
+/** @import { Scene } from "../scene.js" */
+/** @import { Stage } from "../stage.js" */
+/** @import { Region, Store } from "../store.js" */
+/** @import { Say } from "../toast.js" */
+/** @import { Hand, Position, Tool } from "./tool.js" */
+
+/**
+ * @typedef {object} Listener  who takes what was drawn
+ * @property {(kind: RegionKind, polygon: Point[]) => unknown} drawn
+ * @property {(region: Region, polygon: Point[]) => unknown} edited
+ * @property {(region: Region) => unknown} removed
+ * @property {() => void} changed what is drawn on the slide
+ * @property {Say} say
+ */
+
 const NEAR = 10; // screen px within which a corner or an edge is meant
 const FREEHAND_STEP = 6; // screen px
+const HOW =
+  "click sets a corner (Space one in the middle), Shift and drag draw freehand; " +
+  "Enter closes, Backspace takes a corner back, Esc gives up.";
 
+/** @implements {Tool} */
 export class RegionTool {
   #stage;
   #store;
   #scene;
   #on;
-  #grabbed = null; // {polygon, corner} while a corner is dragged
+  /** @type {{region: Region, polygon: Point[], corner: number} | null} while a corner is dragged */
+  #grabbed = null;
 
-  /**
-   * @param {import("../stage.js").Stage} stage
-   * @param {import("../store.js").Store} store
-   * @param {import("../overlay.js").Scene} scene
-   * @param {{drawn: Function, edited: Function, removed: Function, changed: Function, say: Function}} on
-   */
+  /** @param {Stage} stage @param {Store} store @param {Scene} scene @param {Listener} on */
   constructor(stage, store, scene, on) {
-    [this.#stage, this.#store, this.#scene, this.#on] = [stage, store, scene, on];
+    this.#stage = stage;
+    this.#store = store;
+    this.#scene = scene;
+    this.#on = on;
   }
 
   get drawing() {
-    return this.#scene.draft !== null && !this.#scene.draft.closed;
+    return this.#open !== null;
   }
 
-  /** @param {"tumour" | "exclusion"} kind */
-  start(kind) {
+  /** Begin to draw. @param {RegionKind} kind */
+  activate(kind) {
     this.#scene.region = null;
     this.#scene.draft = { kind, polygon: [], closed: false };
-    this.#on.say(
-      `Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: click sets a corner (Space one in the middle), Shift and drag draw freehand; Enter closes, Backspace takes a corner back, Esc gives up.`,
-    );
+    this.#on.say(`Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: ${HOW}`);
     this.#on.changed();
   }
 
+  /** Give up what is drawn, and choose nothing. */
+  deactivate() {
+    const busy = this.#scene.draft !== null || this.#scene.region !== null;
+    this.#grabbed = null;
+    this.#scene.draft = null;
+    this.#scene.region = null;
+    this.#on.changed();
+    return busy;
+  }
+
+  /** Close the region that is drawn. */
   finish() {
-    const { draft } = this.#scene;
-    if (!this.drawing) return false;
+    const draft = this.#open;
+    if (!draft) return false;
     if (draft.polygon.length < 3) {
       this.#on.say("A region needs three corners at least.");
       return true;
@@ -51,42 +80,41 @@ export class RegionTool {
     return true;
   }
 
-  cancel() {
-    const busy = this.#scene.draft !== null || this.#scene.region !== null;
-    this.#scene.draft = null;
-    this.#scene.region = null;
-    this.#on.changed();
-    return busy;
-  }
-
   /** Take the last corner back. */
   backspace() {
-    if (!this.drawing) return false;
-    this.#scene.draft.polygon.pop();
+    const draft = this.#open;
+    if (!draft) return false;
+    draft.polygon.pop();
     this.#on.changed();
     return true;
   }
 
+  /** Set a corner in the middle of the view, for who has no pointer. */
+  cornerInTheMiddle() {
+    return this.#set(this.#stage.centre);
+  }
+
+  /** Remove the chosen region. */
   remove() {
-    const region = this.#store.regions.find(({ id }) => id === this.#scene.region);
+    const region = this.#chosen;
     if (!region) return false;
     this.#scene.region = null;
     this.#on.removed(region);
     return true;
   }
 
+  /** @param {string | null} id */
   choose(id) {
     this.#scene.region = id;
     this.#on.changed();
   }
 
+  /** @param {Position} position */
   click(position) {
-    if (this.drawing) {
-      const { polygon } = this.#scene.draft;
-      if (polygon.length >= 3 && this.#near(position, polygon[0])) return this.finish();
-      polygon.push(this.#corner(position));
-      this.#on.changed();
-      return true;
+    const draft = this.#open;
+    if (draft) {
+      const closes = draft.polygon.length >= 3 && this.#near(position, draft.polygon[0]);
+      return closes ? this.finish() : this.#set(this.#stage.onSlide(position));
     }
     const [x, y] = this.#stage.toSlide(position);
     const near = this.#stage.reach(NEAR);
@@ -98,26 +126,19 @@ export class RegionTool {
     return Boolean(hit);
   }
 
-  /** A corner in the middle of the view, for who has no pointer. */
-  cornerInTheMiddle() {
-    if (!this.drawing) return false;
-    this.#scene.draft.polygon.push(this.#stage.centre);
-    this.#on.changed();
-    return true;
-  }
-
   doubleClick() {
-    if (!this.drawing) return false;
-    this.#scene.draft.polygon.pop(); // the second click set a corner on the first
+    const draft = this.#open;
+    if (!draft) return false;
+    draft.polygon.pop(); // the second click set a corner on the first
     return this.finish();
   }
 
+  /** @param {Position} position */
   press(position) {
-    const region = this.#store.regions.find(({ id }) => id === this.#scene.region);
+    const region = this.#chosen;
     if (!region || this.drawing) return false;
-    const { polygon } = region;
+    const polygon = region.polygon.map((corner) => /** @type {Point} */ ([...corner]));
     let corner = polygon.findIndex((one) => this.#near(position, one));
-    const copy = polygon.map((one) => [...one]);
     if (corner < 0) {
       const edge = polygon.findIndex(([x, y], i) => {
         const [nextX, nextY] = polygon[(i + 1) % polygon.length];
@@ -125,47 +146,59 @@ export class RegionTool {
       });
       if (edge < 0) return false;
       corner = edge + 1;
-      copy.splice(corner, 0, this.#corner(position));
+      polygon.splice(corner, 0, this.#stage.onSlide(position));
     }
-    this.#grabbed = { region, corner };
-    this.#scene.draft = { kind: region.kind, polygon: copy, closed: true };
+    this.#grabbed = { region, polygon, corner };
+    this.#scene.draft = { kind: region.kind, polygon, closed: true };
     this.#on.changed();
     return true;
   }
 
-  drag(position, event) {
+  /** @param {Position} position @param {Hand} [hand] */
+  drag(position, hand) {
     if (this.#grabbed) {
-      this.#scene.draft.polygon[this.#grabbed.corner] = this.#corner(position);
+      this.#grabbed.polygon[this.#grabbed.corner] = this.#stage.onSlide(position);
       this.#on.changed();
       return true;
     }
-    if (!this.drawing || !event?.shiftKey) return false;
-    const { polygon } = this.#scene.draft;
-    if (!polygon.length || !this.#near(position, polygon.at(-1), FREEHAND_STEP)) {
-      polygon.push(this.#corner(position));
-      this.#on.changed();
-    }
+    const draft = this.#open;
+    if (!draft || !hand?.shiftKey) return false;
+    const last = draft.polygon.at(-1);
+    if (!last || !this.#near(position, last, FREEHAND_STEP)) this.#set(this.#stage.onSlide(position));
     return true;
   }
 
   release() {
     if (!this.#grabbed) return false;
-    const { region } = this.#grabbed;
-    const { polygon } = this.#scene.draft;
+    const { region, polygon } = this.#grabbed;
     this.#grabbed = null;
     this.#scene.draft = null;
     this.#on.edited(region, polygon);
     return true;
   }
 
+  /** What is being drawn and not closed yet. */
+  get #open() {
+    const { draft } = this.#scene;
+    return draft && !draft.closed ? draft : null;
+  }
+
+  get #chosen() {
+    return this.#store.regions.find(({ id }) => id === this.#scene.region);
+  }
+
+  /** @param {Point} corner */
+  #set(corner) {
+    const draft = this.#open;
+    if (!draft) return false;
+    draft.polygon.push(corner);
+    this.#on.changed();
+    return true;
+  }
+
+  /** @param {Position} position @param {Point} place */
   #near(position, [x, y], pixels = NEAR) {
     const [px, py] = this.#stage.toSlide(position);
     return Math.hypot(px - x, py - y) < this.#stage.reach(pixels);
-  }
-
-  #corner(position) {
-    const [x, y] = this.#stage.toSlide(position);
-    const { width, height } = this.#stage;
-    return [Math.min(width, Math.max(0, x)), Math.min(height, Math.max(0, y))];
   }
 }
