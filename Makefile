@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 # Tools of npm, with the Node that webapp/bootstrap.py installs where the machine has none.
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin
-PRETTIER := $(NODE)/prettier --log-level warn static tests/static package.json
+PRETTIER := $(NODE)/prettier --log-level warn static tests/static package.json tsconfig.json
 MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
@@ -26,12 +26,13 @@ install-tests:
 test: install-tests  ## set everything up and run all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: install-tests  ## ruff, mypy and import contracts; prettier for the pages
+lint: install-tests  ## ruff, mypy and import contracts; prettier and tsc for the pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy detector worker webapp static/mitoscope.py
 	$(BIN)/lint-imports
 	$(PRETTIER) --check
+	$(NODE)/tsc
 
 format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -5,9 +5,10 @@
 /** @import { Entry } from "./verdicts.js" */
 
 /**
- * @typedef {{count: number, x: number, y: number, shape: Shape, area_mm2: number, interval: Point, unseen?: number}} Hotspot
+ * @typedef {{interval: [number, number], unseen?: number}} Sure  95 % interval of a count; figures in it not looked at
+ * @typedef {Sure & {count: number, x: number, y: number, shape: Shape, area_mm2: number}} Hotspot
  * @typedef {{id: string, version: string, cut_offs: [number, number], area_mm2: number, source: string}} Rule
- * @typedef {{value: number, to_next: number | null, interval: Point, unseen?: number, rule: Rule}} Score  mitotic score, 1..3
+ * @typedef {Sure & {value: number, to_next: number | null, rule: Rule}} Score  mitotic score, 1..3
  * @typedef {{count: number, count_per_mm2: number | null, hotspots?: Hotspot[], score?: Score | null}} Value
  */
 /**
@@ -39,7 +40,13 @@
 /** @typedef {{x: number, y: number, score: number}} Found */
 /** @typedef {{both: number, only_run: Found[], only_other: Found[]}} Comparison */
 /** @typedef {{verdicts: number, regions: number, unchanged: number, left: unknown[]}} Imported */
-/** @typedef {{method?: string, body?: object | Blob, type?: string, tag?: string}} Options  type: of a Blob; tag: what is known already (If-None-Match) */
+/**
+ * @typedef {object} Options
+ * @property {string} [method]
+ * @property {object | Blob} [body]
+ * @property {string} [type] of a Blob
+ * @property {string} [tag] what is known already (If-None-Match)
+ */
 
 /** Made at the first call: modules that only name addresses can be loaded without a page. */
 const root = () => new URL("/api/v1/", location.origin);
@@ -121,7 +128,11 @@ export function importFile(slide, file) {
 export const figures = (slide, run, version) =>
   call(`slides/${slide}/figures/?run=${run}`, { tag: version === null ? undefined : `"${run}-${version}"` });
 
-/** @param {string} slide @param {string} figure @returns {Promise<{label: Figure["label"], by: string | null, at: string}[]>} */
+/**
+ * @param {string} slide
+ * @param {string} figure
+ * @returns {Promise<{label: Figure["label"], by: string | null, at: string}[]>}
+ */
 export const history = (slide, figure) => call(`slides/${slide}/figures/${figure}/`);
 
 /** @param {string} slide @param {string} run @param {Entry} entry @returns {Promise<Figure>} */
@@ -131,13 +142,23 @@ export const judge = (slide, run, { label, x, y, expected, verdict }) =>
 /** @param {string} slide @returns {Promise<Region[]>} */
 export const regions = (slide) => call(`slides/${slide}/regions/`);
 
-/** @param {string} slide @param {{kind: RegionKind, polygon: Point[], replaces?: string}} region @returns {Promise<Region>} */
+/**
+ * @param {string} slide
+ * @param {{kind: RegionKind, polygon: Point[], replaces?: string}} region
+ * @returns {Promise<Region>}
+ */
 export const drawRegion = (slide, region) => call(`slides/${slide}/regions/`, { method: "POST", body: region });
 
 /** @param {string} slide @param {string} region @returns {Promise<null>} */
 export const removeRegion = (slide, region) => call(`slides/${slide}/regions/${region}/`, { method: "DELETE" });
 
-/** @param {string} slide @param {string} run @param {string} other @param {number} score @returns {Promise<Comparison>} */
+/**
+ * @param {string} slide
+ * @param {string} run
+ * @param {string} other
+ * @param {number} score
+ * @returns {Promise<Comparison>}
+ */
 export const compare = (slide, run, other, score) =>
   call(`slides/${slide}/compare/?run=${run}&other=${other}&min_score=${score}`);
 

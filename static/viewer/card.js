@@ -80,7 +80,8 @@ export class Card {
     if (this.#picture.src !== address) this.#picture.src = address;
     this.#picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
     const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
-    this.#say.textContent = `${score === null ? "Added" : `Score ${score.toFixed(2)}`} · ${labelled(label)} · ${where}`;
+    const found = score === null ? "Added" : `Score ${score.toFixed(2)}`;
+    this.#say.textContent = `${found} · ${labelled(label)} · ${where}`;
     for (const button of this.#verdicts) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === label));
     }

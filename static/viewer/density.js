@@ -79,7 +79,13 @@ export function colour(share) {
 
 const COLOURS = Array.from({ length: 256 }, (_, i) => colour(i / 255));
 
-/** One pass of (1 2 1) along rows (step 1) or columns. @param {Float32Array<ArrayBuffer>} from @param {number} columns @param {number} rows @param {number} step */
+/**
+ * One pass of (1 2 1) along rows (step 1) or columns.
+ * @param {Float32Array<ArrayBuffer>} from
+ * @param {number} columns
+ * @param {number} rows
+ * @param {number} step
+ */
 function spread(from, columns, rows, step) {
   const to = new Float32Array(from.length);
   const along = step === 1 ? columns : rows;

@@ -44,7 +44,12 @@ export function boxInView(transform, width, height, margin = 0) {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
-/** Whether a point lies in a polygon (not closed); even-odd rule. @param {Point[]} polygon @param {number} x @param {number} y */
+/**
+ * Whether a point lies in a polygon (not closed); even-odd rule.
+ * @param {Point[]} polygon
+ * @param {number} x
+ * @param {number} y
+ */
 export function inPolygon(polygon, x, y) {
   let inside = false;
   for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
@@ -64,7 +69,13 @@ export function polygonArea(polygon) {
   return Math.abs(twice) / 2;
 }
 
-/** How far a point is from the segment between two others. @param {Point} a @param {Point} b @param {number} x @param {number} y */
+/**
+ * How far a point is from the segment between two others.
+ * @param {Point} a
+ * @param {Point} b
+ * @param {number} x
+ * @param {number} y
+ */
 export function distanceToEdge([ax, ay], [bx, by], x, y) {
   const [dx, dy] = [bx - ax, by - ay];
   const along = Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy || 1)));
@@ -85,7 +96,12 @@ export function outlineOf(shape, areaMm2, mpp, x, y) {
   return { x, y, shape, side: um / mpp[0], sideY: um / mpp[1] };
 }
 
-/** Whether a point lies in an outline, its edge included. @param {Outline} outline @param {number} px @param {number} py */
+/**
+ * Whether a point lies in an outline, its edge included.
+ * @param {Outline} outline
+ * @param {number} px
+ * @param {number} py
+ */
 export function inOutline({ x, y, shape, side, sideY }, px, py) {
   const [dx, dy] = [(2 * (px - x)) / side, (2 * (py - y)) / sideY];
   return shape === "circle" ? dx * dx + dy * dy <= 1 : Math.abs(dx) <= 1 && Math.abs(dy) <= 1;
@@ -104,7 +120,13 @@ export function magnification(umPerPixel) {
   return `${times >= 10 ? Math.round(times) : times >= 1 ? times.toFixed(1).replace(/\.0$/, "") : times.toFixed(2)}×`;
 }
 
-/** @typedef {{x: number, y: number, scale: number, rotation: number}} Place  scale: um (px where unknown) per screen pixel; rotation: degrees */
+/**
+ * @typedef {object} Place  where one looks
+ * @property {number} x level-0 px, middle of the view
+ * @property {number} y
+ * @property {number} scale um (px where unknown) per screen pixel
+ * @property {number} rotation degrees
+ */
 
 /** A place as the end of an address. @param {Place} place */
 export const placeToHash = ({ x, y, scale, rotation }) =>

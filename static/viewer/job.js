@@ -10,7 +10,11 @@ import { duration } from "./duration.js";
 const PAUSE = 1000; // ms between two looks
 const PAUSE_AWAY = 3000; // after a look that failed
 
-/** Follow what is under way, and let a detection be asked for. @param {Config} config @param {(message: string) => void} complain */
+/**
+ * Follow what is under way, and let a detection be asked for.
+ * @param {Config} config
+ * @param {(message: string) => void} complain
+ */
 export function startJobs(config, complain) {
   const follow = () => {
     followJob(config.slide, complain, (job) => {

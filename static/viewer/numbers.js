@@ -6,7 +6,7 @@ import { at, findAll } from "./dom.js";
 import { outlineOf } from "./geometry.js";
 import { whole } from "./words.js";
 
-/** @import { Count, Hotspot, Score, Value } from "./api.js" */
+/** @import { Count, Hotspot, Score, Sure, Value } from "./api.js" */
 /** @import { RunConfig } from "./config.js" */
 /** @import { Scene } from "./scene.js" */
 /** @import { Store, Tally } from "./store.js" */
@@ -63,7 +63,9 @@ export class Numbers {
     this.#timer = setTimeout(() => this.confirm().catch(() => {}), PAUSE);
   }
 
-  /** Ask the server. One question at a time: counting many candidates takes it a while, and only the last answer is wanted. */
+  /**
+   * Ask the server. One question at a time: counting many takes it a while, and only the last answer is wanted.
+   */
   async confirm() {
     this.#again = this.#asking;
     if (this.#asking) return;
@@ -152,7 +154,7 @@ function provenance({ tissue_mm2: tissue, model, reason, stale }, { hotspots, sc
     .join(" · ");
 }
 
-/** @param {Hotspot | Score} of */
+/** @param {Sure} of */
 function intervalInWords({ interval: [low, high], unseen }) {
   const left = unseen === undefined ? "" : `, ${unseen} in it not looked at`;
   return `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}${left}`;
@@ -162,6 +164,6 @@ function intervalInWords({ interval: [low, high], unseen }) {
 function ruleInWords({ value, to_next: more, rule }) {
   const [two, three] = rule.cut_offs;
   const next = more === null ? "" : `, ${more} more would be ${value + 1}`;
-  const area = Number(rule.area_mm2.toPrecision(3));
-  return `Score ${value}${next} · ${rule.id} version ${rule.version}: 2 from ${two}, 3 from ${three} in ${area} mm² · ${rule.source}`;
+  const cuts = `2 from ${two}, 3 from ${three} in ${Number(rule.area_mm2.toPrecision(3))} mm²`;
+  return `Score ${value}${next} · ${rule.id} version ${rule.version}: ${cuts} · ${rule.source}`;
 }

@@ -39,7 +39,10 @@ function shown(store) {
   return spots;
 }
 
-/** All candidates, the nearest to the threshold first: they are sorted by score, so two fingers are enough. @param {Store} store */
+/**
+ * All candidates, the nearest to the threshold first: they are sorted by score, so two fingers are enough.
+ * @param {Store} store
+ */
 function byCloseness(store) {
   const { n, score } = store.columns;
   const added = store

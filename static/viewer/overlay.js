@@ -103,7 +103,8 @@ export class Overlay {
   /** @param {number} dx @param {number} dy px */
   #move(dx, dy) {
     const ratio = window.devicePixelRatio || 1; // whole device pixels: nothing has to be interpolated
-    this.#canvas.style.transform = `translate(${Math.round(dx * ratio) / ratio}px, ${Math.round(dy * ratio) / ratio}px)`;
+    const [x, y] = [Math.round(dx * ratio) / ratio, Math.round(dy * ratio) / ratio];
+    this.#canvas.style.transform = `translate(${x}px, ${y}px)`;
   }
 
   /** Draw now. */
@@ -153,7 +154,10 @@ export class Overlay {
     return { context, ratio, transform, width, height, radius, box };
   }
 
-  /** @param {View} view @returns {string} what is shown, where that is not every candidate as a point; so do the next ones */
+  /**
+   * @param {View} view
+   * @returns {string} what is shown, where that is not every candidate as a point; so do the next ones
+   */
   #candidates(view) {
     const { visible, columns } = this.#store;
     const key = `${visible} ${columns.n}`;

@@ -5,7 +5,13 @@
 
 const HALO = "#ffffff";
 
-/** @param {Context} context @param {Path2D} path @param {string} colour @param {number[]} dash @param {number} [width] */
+/**
+ * @param {Context} context
+ * @param {Path2D} path
+ * @param {string} colour
+ * @param {number[]} dash
+ * @param {number} [width]
+ */
 export function stroke(context, path, colour, dash, width = 2.2) {
   context.lineJoin = "round";
   context.setLineDash([]);
@@ -41,7 +47,12 @@ export function write(context, text, x, y, colour) {
   context.fillText(text, x, y);
 }
 
-/** Stripes inside a path, so that it is known without its colour. @param {Context} context @param {Path2D} path @param {string} colour */
+/**
+ * Stripes inside a path, so that it is known without its colour.
+ * @param {Context} context
+ * @param {Path2D} path
+ * @param {string} colour
+ */
 export function hatch(context, path, colour) {
   context.save();
   context.clip(path);

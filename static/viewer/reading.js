@@ -40,7 +40,10 @@ const POLL = 4000; // ms between two looks at what others said
  * @property {Say} say
  */
 
-/** @param {Page} page @returns {Reading & {begin: (columns: Columns) => Promise<void>}} begin: the candidates are here */
+/**
+ * @param {Page} page
+ * @returns {Reading & {begin: (columns: Columns) => Promise<void>}} begin: the candidates are here
+ */
 export function startReading({ config, store, stage, scene, overlay, undo, numbers, regions, pointer, say }) {
   const panel = new ReviewPanel(config, store, {
     choose: (spot) => review.select(spot),

@@ -153,7 +153,11 @@ export class Review {
     else this.update();
   }
 
-  /** Add a figure that was missed; where one is there already it is judged instead. @param {number} x @param {number} y */
+  /**
+   * Add a figure that was missed; where one is there already it is judged instead.
+   * @param {number} x
+   * @param {number} y
+   */
   add(x, y) {
     const { undo, say } = this.#parts;
     const spot = this.#at(x, y);
@@ -177,7 +181,13 @@ export class Review {
     if (this.#store.label(spot) || spot < this.#store.columns.n) this.select(spot);
   }
 
-  /** @param {number} spot -1: a new figure @param {number} x @param {number} y @param {Label} label @returns {string} id of the verdict */
+  /**
+   * @param {number} spot -1: a new figure
+   * @param {number} x
+   * @param {number} y
+   * @param {Label} label
+   * @returns {string} id of the verdict
+   */
   #give(spot, x, y, label) {
     const old = spot >= 0 ? this.#store.figure(spot) : undefined;
     const verdict = crypto.randomUUID?.() ?? uuid();

@@ -66,7 +66,11 @@ export class ReviewPanel {
     at("showing").textContent = `Showing ${shown} of ${all} figures; candidates are stored from score ${this.#floor}`;
   }
 
-  /** Show what is chosen and what it is called. @param {number} position in the list, -1: not in it @param {number} length */
+  /**
+   * Show what is chosen and what it is called.
+   * @param {number} position in the list, -1: not in it
+   * @param {number} length
+   */
   show(position, length) {
     this.#gallery.refresh();
     this.#card.show(position, length);

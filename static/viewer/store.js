@@ -1,4 +1,4 @@
-// What is known of one run and of what people said: candidates, figures, regions, threshold. Knows no viewer and no page.
+// What is known of one run and of what people said: candidates, figures, regions, threshold. Knows no viewer, no page.
 //
 // A spot is a place that can be judged, as a number: 0 .. n-1 are the candidates of the run, best first; from n on come
 // judged places at which this run has no candidate (figures that a person added, or that another run found).
@@ -98,7 +98,10 @@ export class Store {
     this.changed({ counts: true });
   }
 
-  /** Take what the server says of all figures; what is on its way there keeps what the reader said. @param {Figure[]} figures */
+  /**
+   * Take what the server says of all figures; what is on its way there keeps what the reader said.
+   * @param {Figure[]} figures
+   */
   setFigures(figures) {
     const waiting = [...this.#figures.values()].filter((figure) => figure.pending);
     const known = new Set(figures.map((figure) => figure.id));
@@ -199,7 +202,11 @@ export class Store {
     return spots;
   }
 
-  /** Whether a place is where figures are counted: in a tumour region where there is one, in no exclusion. @param {number} x @param {number} y */
+  /**
+   * Whether a place is where figures are counted: in a tumour region where there is one, in no exclusion.
+   * @param {number} x
+   * @param {number} y
+   */
   counts(x, y) {
     const tumour = this.regions.filter((region) => region.kind === "tumour");
     if (this.regions.some(({ kind, polygon }) => kind === "exclusion" && inPolygon(polygon, x, y))) return false;
@@ -235,7 +242,12 @@ export class Store {
     return numbers;
   }
 
-  /** The spot nearest to a point among those that show, within a distance in level-0 px; -1 for none. @param {number} x @param {number} y @param {number} distance */
+  /**
+   * The spot nearest to a point among those that show, within a distance in level-0 px; -1 for none.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} distance
+   */
   nearest(x, y, distance) {
     let best = -1;
     let least = distance;
@@ -253,7 +265,12 @@ export class Store {
     return best;
   }
 
-  /** The stored candidate nearest to a point whatever its score, -1 for none. @param {number} x @param {number} y @param {number} distance */
+  /**
+   * The stored candidate nearest to a point whatever its score, -1 for none.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} distance
+   */
   nearestCandidate(x, y, distance) {
     return this.#index?.neighbors(x, y, 1, distance)[0] ?? -1;
   }

@@ -1,6 +1,7 @@
 // The queue between a reader's keys and the server: a verdict is kept in the browser until the server has it.
 //
-// 1. `give` keeps the verdict in storage, each under a name of its own: two tabs on one slide do not overwrite each other.
+// 1. `give` keeps the verdict in storage, each under a name of its own: two tabs on one slide do not overwrite each
+//    other.
 // 2. Verdicts are sent one by one, in the order in which they were given; each has an id of its own, so that one whose
 //    answer was lost can be sent again and counts once.
 // 3. No answer: it stays, the page says so, and it is sent again after a pause. A conflict: it is dropped, and what
@@ -22,7 +23,12 @@ const PAUSES = [1000, 2000, 5000, 10000]; // ms between tries
  * @property {number} [at] ms, rising
  */
 /** @typedef {Error & {status?: number, body?: any}} Failure  status 0 or none: no answer; body: the whole answer */
-/** @typedef {{waiting: number, stored: boolean, error: Failure | null}} QueueState  how many wait, whether a closed tab keeps them, why they wait */
+/**
+ * @typedef {object} QueueState
+ * @property {number} waiting how many
+ * @property {boolean} stored whether a closed tab keeps them
+ * @property {Failure | null} error why they wait
+ */
 /** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem" | "key" | "length">} Shelf */
 /**
  * @typedef {object} Told  who hears what became of a verdict

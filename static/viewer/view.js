@@ -17,7 +17,12 @@ export class View {
   #brightness = at("brightness", HTMLInputElement);
   #contrast = at("contrast", HTMLInputElement);
 
-  /** @param {Stage} stage @param {Scene} scene @param {() => void} changed called when other things are drawn @param {Say} say */
+  /**
+   * @param {Stage} stage
+   * @param {Scene} scene
+   * @param {() => void} changed called when other things are drawn
+   * @param {Say} say
+   */
   constructor(stage, scene, changed, say) {
     this.#stage = stage;
     this.#scene = scene;

@@ -1,39 +1,10 @@
 // The store: what is counted, what a click means, and how what the server says meets what the reader just said.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import Flatbush from "flatbush";
 import { countFrom, unpack } from "../../static/viewer/columns.js";
 import { gallery } from "../../static/viewer/order.js";
-import { Store } from "../../static/viewer/store.js";
+import { figure, storeOf } from "./fakes.mjs";
 
-/** @param {[number, number, number][]} places x, y, score, best first */
-function columnsOf(places) {
-  const n = places.length;
-  return {
-    n,
-    score: Float64Array.from(places, (p) => p[2]),
-    x: Float32Array.from(places, (p) => p[0]),
-    y: Float32Array.from(places, (p) => p[1]),
-    key: Float64Array.from(places, (_, i) => 1000 + i),
-  };
-}
-function storeOf(places, minScore = 0.5) {
-  const store = new Store(minScore, Flatbush);
-  store.load(columnsOf(places));
-  return store;
-}
-const figure = (id, label, more = {}) => ({
-  id,
-  x: 0,
-  y: 0,
-  added: false,
-  label,
-  version: 1,
-  by: "alice",
-  at: null,
-  candidate: null,
-  ...more,
-});
 const PLACES = [
   [10, 10, 0.9],
   [100, 10, 0.7],

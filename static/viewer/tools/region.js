@@ -1,8 +1,8 @@
 // Drawing and changing tumour regions and exclusions, with the pointer of OpenSeadragon and on the one canvas.
 //
 // Click (or Space, in the middle of the view) sets a corner, Shift and drag draw freehand; Enter, a double click or the
-// first corner close it. A closed region is chosen by its edge; its corners are dragged, a small knob between two corners
-// makes a new one, Delete removes it.
+// first corner close it. A closed region is chosen by its edge; its corners are dragged, a small knob between two
+// corners makes a new one, Delete removes it.
 
 import { distanceToEdge } from "../geometry.js";
 
