@@ -5,7 +5,6 @@ import { Density, colour } from "../../static/viewer/density.js";
 import { duration } from "../../static/viewer/duration.js";
 import * as geometry from "../../static/viewer/geometry.js";
 import { countBins } from "../../static/viewer/histogram.js";
-import { nameOf } from "../../static/viewer/keys.js";
 import { Undo } from "../../static/viewer/undo.js";
 
 const TURNED = [0, 2, -2, 0, 30, 40]; // turned by 90 degrees, twice as large
@@ -91,14 +90,6 @@ test("the histogram holds every score", () => {
     6,
   );
   assert.equal(bins.at(-1), 2);
-});
-
-test("keys are named by what they say", () => {
-  const named = (key, shiftKey = false) => nameOf({ key, shiftKey });
-  assert.deepEqual(
-    [named("J"), named("R", true), named("?", true), named("ArrowUp", true)],
-    ["j", "Shift+r", "?", "Shift+ArrowUp"],
-  );
 });
 
 test("steps are taken back from the newest on; one that fails stays", async () => {
