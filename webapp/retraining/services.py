@@ -24,6 +24,7 @@ from django.utils import timezone
 from detector.errors import SlideError
 from detector.hpf import cases_learnt, validation_cases
 from detector.slide.archive import unpack
+from detector.slide.folder import files_below
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
@@ -97,7 +98,7 @@ def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[dict[str, Any
 def folder_hash(folder: Path) -> str:
     """SHA-256 over names and contents of all files, in the order of the names."""
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in files_below(folder):
         with path.open("rb") as file:
             total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
@@ -487,7 +488,10 @@ def _draw(key: str) -> float:
 
 def _unpack(source: Path, folder: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, folder)
+        for path in files_below(source):
+            copy = folder / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
         return
     folder.mkdir(parents=True)
     try:
