@@ -14,7 +14,7 @@ help:  ## say what there is
 install:
 	@$(PYTHON) webapp/bootstrap.py
 
-run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=...)
+run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=..., TORCH_BACKEND=cpu or cu126)
 	@$(BIN)/python -m webapp.launcher
 
 install-tests:
