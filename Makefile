@@ -1,7 +1,7 @@
 # `make run` serves Mitoscope; `make test` runs all tests. Both set up what they need.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
-# Tools of npm, with the Node that webapp/bootstrap.py installs where the machine has none.
+# Tools of npm, with the Node that webapp/ops/bootstrap.py installs where the machine has none.
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin
 PRETTIER := $(NODE)/prettier --log-level warn static tests/static package.json tsconfig.json
 MITOSCOPE_DATA ?=
@@ -17,7 +17,7 @@ help:  ## say what there is
 install:
 	@$(PYTHON) webapp/ops/bootstrap.py
 
-run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=...)
+run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=..., TORCH_BACKEND=cpu or cu126)
 	@$(BIN)/python -m webapp.ops.launcher
 
 install-tests:
