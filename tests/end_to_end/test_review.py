@@ -10,6 +10,8 @@ import pytest
 from tests.browser import at_rest, offences, shoot
 from webapp.annotations.models import Figure, Region, Verdict
 
+pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
+
 
 @pytest.fixture
 def open_slide(run, open_as):

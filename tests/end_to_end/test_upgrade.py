@@ -1,8 +1,8 @@
-"""What 0.2.0 left behind works unchanged: data folder, database, tokens, reports, jobs, weights, plans, checkpoints.
+"""What 0.2.0 left behind works unchanged: its data folder, database, tokens, reports, jobs, weights, plans.
 
-`tests/fixtures/v0_2_0` was made by the code of 0.2.0 (its README says how); `answers.json.xz` is what that code
-answered. Everything is asked through doors that stay where they are: HTTP, manage.py's commands, the workers' tasks by
-their names, and `python -m detector`.
+`tests/fixtures/v0_2_0` was made by the code of 0.2.0 (its README says how), `answers.json` is what that code answered.
+Everything is asked through doors that stay where they are: HTTP, manage.py's commands, the tasks by their names, and
+`python -m detector`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import json
-import lzma
 import math
 import os
 import runpy
@@ -29,12 +28,11 @@ from typing import Any
 import psycopg
 import pydicom
 import pytest
-import torch
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 V0_2_0 = ROOT / "tests" / "fixtures" / "v0_2_0"
-THEN: dict[str, Any] = json.loads(lzma.decompress((V0_2_0 / "answers.json.xz").read_bytes()))
+THEN: dict[str, Any] = json.loads((V0_2_0 / "answers.json").read_text("utf-8"))
 SLIDE, JOBS = THEN["slides"]["read"], THEN["jobs"]
 
 Step = tuple[str, list[Any], dict[str, Any]]  # which door, and what it is given
@@ -57,7 +55,6 @@ def task(name, shard):
     app.tasks[name](shard_pk=shard)
 
 def call(method, path, token="", headers={}, data=None, kind="application/json", raw=None):
-    client.cookies.clear()
     headers = {**headers, **({"authorization": f"Token {token}"} if token else {})}
     if raw is not None:
         data = base64.b64decode(raw)
@@ -71,10 +68,9 @@ def packed(answer):
 def page(path, file=None):
     from django.contrib.auth import get_user_model
     client.force_login(get_user_model().objects.get(username="admin"))
-    if file is None:
-        answer = client.get(path)
-    else:
-        answer = client.post(path, {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))})
+    sent = file and {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))}
+    answer = client.post(path, sent) if sent else client.get(path)
+    client.logout()
     return packed(answer)
 
 def copy(sqlite):
@@ -99,7 +95,7 @@ def copy(sqlite):
     old.close()
     del connections.settings["old"]
 
-client = Client(SERVER_NAME="localhost", raise_request_exception=False)
+client = Client(SERVER_NAME="localhost")
 doors = {"manage": manage, "task": task, "call": call, "page": page, "copy": copy}
 for line in sys.stdin:
     print(json.dumps([doors[door](*given, **named) for door, given, named in json.loads(line)]), flush=True)
@@ -135,8 +131,7 @@ class Upgraded:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, self._log.read_text()[-4000:]
-        answers: list[Any] = json.loads(line)
-        return answers
+        return list(json.loads(line))
 
     def end(self) -> None:
         self._process.communicate()
@@ -213,11 +208,9 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("CREATE DATABASE upgrade")
     made = Upgraded(data, f"{path.rsplit('/', 1)[0]}/upgrade?{query}")
-    try:
-        made.do(step("copy", str(data / "db.sqlite3")), step("manage", "migrate"))
-        yield made
-    finally:
-        made.end()
+    made.do(step("copy", str(data / "db.sqlite3")), step("manage", "migrate"))
+    yield made
+    made.end()
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("DROP DATABASE upgrade WITH (FORCE)")
 
@@ -352,12 +345,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def detector(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str]]]:
+def detector(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """`python -m detector ...`: its exit status, and what it says."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
 
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["detector", *map(str, arguments)])
@@ -366,8 +355,7 @@ def detector(
         said = capsys.readouterr()
         return int(end.value.code or 0), said.out or said.err
 
-    yield run
-    torch.set_num_threads(before)
+    return run
 
 
 @pytest.mark.parametrize("way", ["alone", "cascade"])
