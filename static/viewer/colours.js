@@ -1,4 +1,4 @@
-// The colours of what is drawn on the slide: static/app.css says them (--mark-mitotic, ...), for page and canvas.
+// The colours of what is drawn on the slide: static/css/base.css says them (--mark-mitotic, ...), for page and canvas.
 
 /**
  * @typedef {import("./words.js").Verdict | "unjudged" | "other" | "only" | "selected" | "hotspot" | "field"} Mark
