@@ -23,7 +23,7 @@ from detector.detection.detect import Progress, place, scan
 from detector.detection.scorer import Scorer, sigmoid
 from detector.detection.windows import WINDOW_CELLS, plan_windows
 from detector.errors import DataSetError
-from detector.frames import Hpf, LabStatistics, Points, Rgb, lab_statistics, points
+from detector.frames import LabelledFrame, LabStatistics, Points, Rgb, lab_statistics, points
 from detector.slide import Frame, WorkingFrame
 
 TRANSFORMATIONS = (
@@ -37,7 +37,7 @@ TRANSFORMATIONS = (
     "flipped, turned by 270",
 )
 FILE = "mined.json"
-_LOOK = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
+_CONTEXT = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def mine_slide(
 
 def transformed_scores(scorer: Scorer, frame: Frame, xy: Sequence[float] | Points) -> tuple[float, ...]:
     """The score at (x, y), level-0 px, under each of `TRANSFORMATIONS`: the highest within two map cells (16 px)."""
-    image = around(frame, xy, _LOOK, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
+    image = around(frame, xy, _CONTEXT, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
     highest = np.array([scorer.logits(turned).max() for turned in flips_and_rotations(image)], dtype=np.float64)
     return tuple(sigmoid(highest).tolist())
 
@@ -116,10 +116,10 @@ def agree(scores: Sequence[float], agreement: float = paper.MINING_AGREEMENT) ->
     return min(scores) >= agreement
 
 
-def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
+def mined_patch(frame: Frame, sample: MinedSample, *, slide: str) -> LabelledFrame:
     """The patch of 192 x 192 px around a sample with the stain of its surroundings, as `train_final_model` takes it."""
     xy = (sample.x, sample.y)
-    return Hpf(
+    return LabelledFrame(
         name=f"{slide}_{sample.x:.0f}_{sample.y:.0f}",
         case=slide,
         image=around(frame, xy, paper.MINED_PATCH),
@@ -132,52 +132,52 @@ def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
     )
 
 
-def judged_hpf(
+def verdict_patch(
     frame: Frame, xy: Sequence[float], mitoses: Points, *, mitotic: bool, case: str, name: str, source: str
-) -> Hpf:
+) -> LabelledFrame:
     """The patch of 192 x 192 px around a figure that a person has judged. xy, mitoses: level-0 px of the slide.
 
     A mitotic one is a single patch, as of a mined sample. One that is none is a small frame of its own, in which the
     figures called mitotic are the only ones: a false positive of the network in it becomes a hard negative.
     """
-    hpf = mined_hpf(frame, MinedSample(float(xy[0]), float(xy[1]), ()), slide=case)
+    patch = mined_patch(frame, MinedSample(float(xy[0]), float(xy[1]), ()), slide=case)
     if mitotic:
-        return replace(hpf, name=name, source=source)
+        return replace(patch, name=name, source=source)
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
     inside = (mitoses - np.asarray(xy)) / scale + paper.MINED_PATCH / 2
     inside = inside[((inside >= 0) & (inside <= paper.MINED_PATCH)).all(axis=1)]
-    middle = hpf.mitoses
-    return replace(hpf, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
+    middle = patch.mitoses
+    return replace(patch, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
 
 
-def write_mined(out: Path, slides: Sequence[dict[str, Any]], hpfs: Sequence[Hpf], **stamp: Any) -> Path:
+def write_mined(out: Path, slides: Sequence[dict[str, Any]], patches: Sequence[LabelledFrame], **stamp: Any) -> Path:
     """A folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
 
-    slides: as `mined_as_json` gives them. stamp: model and parameters, for whoever wants to mine the same again.
+    slides: as `mined_to_json` gives them. stamp: model and parameters, for whoever wants to mine the same again.
     """
     (out / "patches").mkdir(parents=True, exist_ok=True)
-    patches = []
-    for hpf in hpfs:
-        _, data = cv2.imencode(".png", hpf.image[..., ::-1])
-        (out / "patches" / f"{hpf.name}.png").write_bytes(data.tobytes())
-        patches.append({"name": hpf.name, "slide": hpf.case, "mpp": hpf.mpp, "stain": asdict(hpf.stain)})
-    content = {**stamp, "transformations": TRANSFORMATIONS, "slides": list(slides), "patches": patches}
+    rows = []
+    for patch in patches:
+        _, data = cv2.imencode(".png", patch.image[..., ::-1])
+        (out / "patches" / f"{patch.name}.png").write_bytes(data.tobytes())
+        rows.append({"name": patch.name, "slide": patch.case, "mpp": patch.mpp, "stain": asdict(patch.stain)})
+    content = {**stamp, "transformations": TRANSFORMATIONS, "slides": list(slides), "patches": rows}
     (out / FILE).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     return out / FILE
 
 
-def mined_as_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> dict[str, Any]:
+def mined_to_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> dict[str, Any]:
     """One slide of `mined.json`."""
     rows = [{"x": round(s.x, 2), "y": round(s.y, 2), "scores": [round(v, 5) for v in s.scores]} for s in samples]
     return {"slide": slide, "counters": asdict(counters), "samples": rows}
 
 
-def read_mined(folder: Path) -> list[Hpf]:
+def read_mined(folder: Path) -> list[LabelledFrame]:
     """The mined patches of a folder, for `train_final_model`. Raises DataSetError naming what is missing or broken."""
     path = folder / FILE
     try:
         rows = json.loads(path.read_text("utf-8"))["patches"]
-        hpfs = []
+        patches = []
         for row in rows:
             stain = LabStatistics(_three(row["stain"]["mean"]), _three(row["stain"]["deviation"]))
             image = cv2.imread(str(folder / "patches" / f"{row['name']}.png"), cv2.IMREAD_COLOR)
@@ -186,12 +186,14 @@ def read_mined(folder: Path) -> list[Hpf]:
             rgb = np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
             middle = points([(rgb.shape[1] / 2, rgb.shape[0] / 2)])
             mpp = float(row["mpp"])
-            hpfs.append(Hpf(row["name"], row["slide"], rgb, middle, points(), mpp, stain, "FG-WSI", exhaustive=False))
+            patches.append(
+                LabelledFrame(row["name"], row["slide"], rgb, middle, points(), mpp, stain, "FG-WSI", exhaustive=False)
+            )
     except OSError as error:
         raise DataSetError(f"{folder} holds no mined samples ({FILE} cannot be read): {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataSetError(f"{path} is not what `mine` writes ({error!r}); mine again") from error
-    return hpfs
+    return patches
 
 
 def _three(values: Sequence[float]) -> tuple[float, float, float]:

@@ -39,7 +39,7 @@ def scorer_of(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, di
     return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=cascade)
 
 
-def course_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
+def training_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
     """What every training takes. parent: what the help says of `--parent`."""
     parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help=parent)
     parser.add_argument("--compile", action="store_true", help="up to twice as fast on a CPU; needs a C++ compiler")
@@ -47,8 +47,8 @@ def course_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
 
-def course_of(options: argparse.Namespace, report: Report) -> dict[str, Any]:
-    """What the options of `course_options` say, for the functions that train."""
+def training_arguments(options: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """What the options of `training_options` say, for the functions that train."""
     return {**{key: getattr(options, key) for key in ("parent", "compile", "device", "precision")}, "report": report}
 
 
@@ -66,7 +66,7 @@ def mitosis_free_option(parser: argparse.ArgumentParser) -> None:
 
 def mitosis_free_cases(options: argparse.Namespace) -> list[Case]:
     """The cases of the slides that `mitosis_free_option` names."""
-    return cases_of(hpf for path in options.mitosis_free for hpf in read_mitosis_free(path))
+    return cases_of(frame for path in options.mitosis_free for frame in read_mitosis_free(path))
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def training_bar(iterations: int) -> Iterator[Report]:
         yield report
 
 
-def mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
+def slide_mpp(slide: Slide, given: float | None) -> tuple[float, float]:
     """um per pixel as the file says, or as given for one that does not."""
     if slide.mpp is not None:
         return slide.mpp
@@ -113,7 +113,7 @@ def parse_score(text: str) -> float:
     return value
 
 
-def parse_possible_score(text: str) -> float:
+def parse_positive_score(text: str) -> float:
     """A score above 0 and below 1."""
     value = parse_score(text)
     if value == 0:

@@ -12,16 +12,16 @@ from tqdm import tqdm
 from detector import paper
 from detector.cli.arguments import (
     cascade_option,
-    mpp_of,
     network_options,
     parse_mpp,
-    parse_possible_score,
+    parse_positive_score,
     scorer_of,
+    slide_mpp,
     void,
 )
 from detector.detection.windows import plan_windows
-from detector.frames import Hpf
-from detector.mine import mine_slide, mined_as_json, mined_hpf, write_mined
+from detector.frames import LabelledFrame
+from detector.mine import mine_slide, mined_patch, mined_to_json, write_mined
 from detector.slide import WorkingFrame, open_slide
 from detector.version import code_version
 
@@ -31,8 +31,8 @@ def mine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
     parser.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
     parser.add_argument("--mpp", type=parse_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
-    parser.add_argument("--first-look", type=parse_possible_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
-    parser.add_argument("--agreement", type=parse_possible_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    parser.add_argument("--first-look", type=parse_positive_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
+    parser.add_argument("--agreement", type=parse_positive_score, default=paper.MINING_AGREEMENT, help="default 0.8")
     network_options(parser)
     cascade_option(parser)
 
@@ -46,15 +46,15 @@ def run_mine(options: argparse.Namespace) -> None:
         "first_look": options.first_look,
         "agreement": options.agreement,
         "precision": scorer.precision,
-        "cascade": scorer.cascades(options.first_look),
+        "cascade": scorer.uses_cascade(options.first_look),
         "code_version": code_version(),
     }
     slides: list[dict[str, Any]] = []
-    hpfs: list[Hpf] = []
+    patches: list[LabelledFrame] = []
     try:
         for path in options.slides:
             with open_slide(path) as slide:
-                frame = WorkingFrame(slide, mpp_of(slide, options.mpp))
+                frame = WorkingFrame(slide, slide_mpp(slide, options.mpp))
                 with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
                     samples, counters = mine_slide(
                         scorer,
@@ -63,10 +63,10 @@ def run_mine(options: argparse.Namespace) -> None:
                         agreement=options.agreement,
                         progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
                     )
-                hpfs += [mined_hpf(frame, sample, slide=path.stem) for sample in samples]
-                slides.append(mined_as_json(path.name, samples, counters))
+                patches += [mined_patch(frame, sample, slide=path.stem) for sample in samples]
+                slides.append(mined_to_json(path.name, samples, counters))
             print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
     finally:  # a bad slide does not lose what was mined before it
         if slides:
-            written = write_mined(options.out, slides, hpfs, model=model, parameters=parameters)
-            print(f"{len(hpfs)} samples: {written}")
+            written = write_mined(options.out, slides, patches, model=model, parameters=parameters)
+            print(f"{len(patches)} samples: {written}")

@@ -10,23 +10,22 @@ import numpy as np
 from detector import paper
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
-from detector.evaluation.metrics import Evaluation, Judged, match
+from detector.evaluation.metrics import Evaluation, MatchedFrame, match
 from detector.frames import Case
-from detector.model.card import describe
+from detector.model.card import data_summary
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
     """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
-    frames = []
+    matched = []
     for case in cases:
-        for hpf in case.hpfs:
-            if not hpf.exhaustive:
+        for frame in case.frames:
+            if not frame.exhaustive:
                 continue
-            found = detect(scorer, hpf.frame(), min_score=floor)
-            radius = paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp
-            hits = match(found.xy, found.scores, hpf.mitoses, radius)
-            frames.append(Judged(case.name, found.scores, hits, len(hpf.mitoses)))
-    return Evaluation(frames)
+            found = detect(scorer, frame.array_frame(), min_score=floor)
+            hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
+            matched.append(MatchedFrame(case.name, found.scores, hits, len(frame.mitoses)))
+    return Evaluation(matched)
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> dict[str, Any]:
     """What a card says of the cases that weights have not learnt from; no metrics where there is none."""
     measured = {"metrics": summary(evaluate(scorer, held_out))} if held_out else {}
-    return {"held_out": describe(held_out), **measured}
+    return {"held_out": data_summary(held_out), **measured}
 
 
 def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, dict[str, Any]]:

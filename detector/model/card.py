@@ -12,27 +12,27 @@ from detector.errors import WeightsError
 from detector.frames import Case
 
 
-def describe(cases: Sequence[Case]) -> list[dict[str, Any]]:
+def data_summary(cases: Sequence[Case]) -> list[dict[str, Any]]:
     """Sources of some cases with their counts, for a card."""
     described = []
-    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
-        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
-        names = sorted({hpf.case for hpf in hpfs})
-        look_alikes = sum(len(hpf.non_mitoses) for hpf in hpfs)
+    for source in sorted({frame.source for case in cases for frame in case.frames}):
+        frames = [frame for case in cases for frame in case.frames if frame.source == source]
+        names = sorted({frame.case for frame in frames})
+        look_alikes = sum(len(frame.non_mitoses) for frame in frames)
         described.append(
             {
                 "source": source,
                 "cases": len(names),
                 "case_names": names if len(names) <= 20 else [*names[:3], "..."],
-                "frames": len(hpfs),
-                "mitoses": sum(hpf.mitosis_count for hpf in hpfs),
+                "frames": len(frames),
+                "mitoses": sum(frame.mitosis_count for frame in frames),
                 **({"look_alikes": look_alikes} if look_alikes else {}),
             }
         )
     return described
 
 
-def cases_learnt(card: dict[str, Any]) -> set[str]:
+def training_cases(card: dict[str, Any]) -> set[str]:
     """Names of all cases that weights with this card, and those that they began with, have learnt from.
 
     Cards from before `cases_learnt` was kept go one parent back, and name three of many cases.
@@ -58,13 +58,13 @@ def read_card(path: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("sha256") != sha256_of(path):
         raise WeightsError(f"{path} is not the file that its card {card_path.name} describes (SHA-256 differs)")
     try:
-        cases_learnt(card)
+        training_cases(card)
     except (AttributeError, KeyError, TypeError) as error:
         raise WeightsError(f"the card {card_path} does not say what was learnt from, as training writes it") from error
     return card
 
 
-def refuse_learnt_from(path: Path, names: set[str]) -> None:
+def refuse_training_cases(path: Path, names: set[str]) -> None:
     """ValueError where weights have learnt from one of these cases: they know what is hidden or held out of it."""
-    if known := sorted(names & cases_learnt(read_card(path))):
+    if known := sorted(names & training_cases(read_card(path))):
         raise ValueError(f"{path} has learnt from {', '.join(known)}, so it cannot be judged on them")

@@ -12,7 +12,7 @@ from detector.detection.scorer import Scorer
 from detector.errors import WeightsError
 from detector.evaluation.evaluate import on_held_out
 from detector.frames import Case
-from detector.model.card import refuse_learnt_from
+from detector.model.card import refuse_training_cases
 from detector.model.checkpoint import load_weights, save_weights
 from detector.version import code_version
 
@@ -34,7 +34,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         if (after.get("parent") or {}).get("sha256") != before["sha256"]:
             raise WeightsError(f"{path} did not begin with the weights named before it; give a course in its order")
     for path in paths:
-        refuse_learnt_from(path, {case.name for case in held_out})
+        refuse_training_cases(path, {case.name for case in held_out})
     network, last = loaded[-1]
     if any(one.widths != network.widths or one.padded != network.padded for one, _ in loaded):
         raise WeightsError("the weights are of networks of different widths; their mean is of none of them")

@@ -78,10 +78,10 @@ def read_plan(name: str) -> Plan:
         values = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlanError(f"{path} is no TOML: {error}") from error
-    return changed(Plan(name=path.stem), values, where=str(path))
+    return override(Plan(name=path.stem), values, where=str(path))
 
 
-def changed(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
+def override(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
     """The plan with some of its fields changed. where: for errors. Raises PlanError naming the field."""
     values = dict(values)
     augmentation = values.pop("augmentation", {})
@@ -105,7 +105,7 @@ def changed(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
     return made
 
 
-def with_change(plan: Plan, text: str) -> Plan:
+def override_toml(plan: Plan, text: str) -> Plan:
     """The plan with what a line of TOML says, and named by it: "augmentation.blur = 0; weight_decay = 0".
 
     Raises PlanError naming the field.
@@ -114,7 +114,7 @@ def with_change(plan: Plan, text: str) -> Plan:
         values = tomllib.loads(text.replace(";", "\n"))
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{text} is no TOML ({error}); write a change as 'augmentation.blur = 0'") from error
-    return changed(replace(plan, name=text), values, where=text)
+    return override(replace(plan, name=text), values, where=text)
 
 
 def scaled(plan: Plan, iterations: int) -> Plan:

@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector.errors import PlanError, WeightsError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from detector.model.network import ResNet12
 from detector.training.plan import Plan
 
 
-class Learner:
+class TrainingState:
     """A network, the moving average of its weights, its optimizer, and how many iterations it has learnt.
 
     checkpoint: the file of `save` and `restore`. inputs: what must be the same for a checkpoint to be gone on with, see
@@ -41,13 +41,13 @@ class Learner:
         self.iteration = 0
 
     @property
-    def learnt(self) -> ResNet12:
+    def ema(self) -> ResNet12:
         """The moving average of the weights where the plan keeps one, else the weights themselves."""
         network = self._average.module if self.plan.average else self.network
         assert isinstance(network, ResNet12)
         return network
 
-    def learn(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor) -> None:
         """One iteration: a step down a loss of the network."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.plan.learning_rate(self.iteration)
@@ -99,16 +99,17 @@ class Learner:
         return more
 
 
-def fingerprint(plan: Plan, hpfs: Iterable[Hpf], weights: str | None) -> str:
+def fingerprint(plan: Plan, frames: Iterable[LabelledFrame], weights: str | None) -> str:
     """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames and labels, and the weights.
 
     weights: the SHA-256 of those that the course begins with. Whether the end is calibrated changes nothing before it.
     """
     course = {key: value for key, value in plan.as_dict().items() if key != "calibrate"}
-    frames = [
-        [hpf.name, hpf.mitoses.tolist(), hpf.non_mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs
+    rows = [
+        [frame.name, frame.mitoses.tolist(), frame.non_mitoses.tolist(), frame.stain.mean, frame.stain.deviation]
+        for frame in frames
     ]
-    return hashlib.sha256(json.dumps([course, frames, weights], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([course, rows, weights], sort_keys=True).encode()).hexdigest()
 
 
 def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
@@ -120,7 +121,7 @@ def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
 
 
 @contextmanager
-def whole_iteration() -> Iterator[None]:
+def defer_interrupt() -> Iterator[None]:
     """Holds Ctrl-C back to the end of the block, as half an iteration in a checkpoint cannot be gone on from."""
     if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
         yield

@@ -16,8 +16,8 @@ from detector.mine import (
     agree,
     flips_and_rotations,
     mine_slide,
-    mined_as_json,
-    mined_hpf,
+    mined_patch,
+    mined_to_json,
     read_mined,
     transformed_scores,
     write_mined,
@@ -104,9 +104,9 @@ def test_one_low_score_is_enough_to_disagree(scores, agreement):
 
 def test_mined_patches_come_back_as_they_were_written(frame, tmp_path):
     samples, counters = mine_slide(DarkScorer(), frame)
-    hpfs = [mined_hpf(frame, sample, slide="one") for sample in samples]
-    write_mined(tmp_path, [mined_as_json("one.tif", samples, counters)], hpfs, parameters={"agreement": 0.8})
-    for before, after in zip(hpfs, read_mined(tmp_path), strict=True):
+    patches = [mined_patch(frame, sample, slide="one") for sample in samples]
+    write_mined(tmp_path, [mined_to_json("one.tif", samples, counters)], patches, parameters={"agreement": 0.8})
+    for before, after in zip(patches, read_mined(tmp_path), strict=True):
         assert np.array_equal(before.image, after.image) and after.image.shape == (192, 192, 3)
         assert (after.name, after.case, after.mpp, after.exhaustive) == (before.name, "one", before.mpp, False)
         assert after.stain.mean == pytest.approx(before.stain.mean)
@@ -132,10 +132,10 @@ def test_a_folder_that_mine_did_not_write_is_refused(content, tmp_path):
 
 def test_a_missing_patch_is_named(frame, tmp_path):
     samples, counters = mine_slide(DarkScorer(), frame)
-    hpfs = [mined_hpf(frame, sample, slide="one") for sample in samples]
-    write_mined(tmp_path, [mined_as_json("one.tif", samples, counters)], hpfs)
-    (tmp_path / "patches" / f"{hpfs[2].name}.png").unlink()
-    with pytest.raises(DataSetError, match=hpfs[2].name):
+    patches = [mined_patch(frame, sample, slide="one") for sample in samples]
+    write_mined(tmp_path, [mined_to_json("one.tif", samples, counters)], patches)
+    (tmp_path / "patches" / f"{patches[2].name}.png").unlink()
+    with pytest.raises(DataSetError, match=patches[2].name):
         read_mined(tmp_path)
 
 

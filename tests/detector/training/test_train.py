@@ -12,7 +12,7 @@ import torch
 
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.frames import Case, cases_of
-from detector.model.card import refuse_learnt_from, sha256_of
+from detector.model.card import refuse_training_cases, sha256_of
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.plan import Plan
@@ -117,8 +117,8 @@ def test_resuming_with_another_plan_or_other_data_is_refused(tmp_path):
         train(tmp_path, replace(PLAN, weight_decay=0.1), resume=True)
     with pytest.raises(PlanError, match="another plan or other data"):
         train(tmp_path, cases=TRAIN[:1], resume=True)
-    first = TRAIN[0].hpfs[0]
-    relabelled = Case(TRAIN[0].name, (replace(first, mitoses=first.mitoses + 1), *TRAIN[0].hpfs[1:]))
+    first = TRAIN[0].frames[0]
+    relabelled = Case(TRAIN[0].name, (replace(first, mitoses=first.mitoses + 1), *TRAIN[0].frames[1:]))
     with pytest.raises(PlanError, match="another plan or other data"):
         train(tmp_path, cases=[relabelled, *TRAIN[1:]], resume=True)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
@@ -253,16 +253,16 @@ def test_the_final_model_draws_from_mined_patches_too(tmp_path, uninterrupted):
 
 
 @pytest.mark.parametrize(
-    ("hpfs", "reason"),
+    ("frames", "reason"),
     [
         ([draw_hpf(mitoses=[])], "no labelled mitosis"),
         ([draw_hpf(exhaustive=False)], "no exhaustively labelled frame"),
         ([], "no labelled mitosis"),
     ],
 )
-def test_data_that_nothing_can_be_learnt_from_are_refused(tmp_path, hpfs, reason):
+def test_data_that_nothing_can_be_learnt_from_are_refused(tmp_path, frames, reason):
     with pytest.raises(DataSetError, match=reason):
-        train(tmp_path, cases=cases_of(hpfs))
+        train(tmp_path, cases=cases_of(frames))
 
 
 def test_no_case_that_was_ever_learnt_from_counts_as_held_out(tmp_path, uninterrupted):
@@ -272,8 +272,8 @@ def test_no_case_that_was_ever_learnt_from_counts_as_held_out(tmp_path, uninterr
     third = train_initial_model(HELD_OUT, (), short, tmp_path / "3", parent=second, **CPU)
     for name in ("A00", "A01", "A02", "B00", "B24"):
         with pytest.raises(ValueError, match=f"has learnt from {name}"):
-            refuse_learnt_from(third, {name})
-    refuse_learnt_from(third, {"A03"})
+            refuse_training_cases(third, {name})
+    refuse_training_cases(third, {"A03"})
 
 
 def test_a_network_with_a_parent_has_its_widths(tmp_path, uninterrupted):
@@ -291,8 +291,8 @@ def test_a_training_is_not_written_over(tmp_path, uninterrupted):
 def test_labelled_look_alikes_are_hard_negatives_whatever_the_model_says(tmp_path):
     sure = replace(PLAN, hard_min_score=0.999, learning_rate_steps=((2, 1e-3),), hard_negatives_at=(1,))
     places = np.array([(60.0, 210.0), (150.0, 60.0), (102.0, 92.0)])  # the last is on a mitosis
-    (hpf,) = TRAIN[0].hpfs
-    labelled = replace(TRAIN[0], hpfs=(replace(hpf, non_mitoses=places),))
+    (frame,) = TRAIN[0].frames
+    labelled = replace(TRAIN[0], frames=(replace(frame, non_mitoses=places),))
     paths = [train(tmp_path / str(n), sure, [case]) for n, case in enumerate([TRAIN[0], labelled])]
     assert [load_weights(path)[1]["bg_hard"] for path in paths] == [0, 2]
 
