@@ -65,25 +65,27 @@ def mine_slide(
     scorer: Scorer,
     frame: Frame,
     *,
-    first_look: float = paper.MINING_FIRST_LOOK,
-    agreement: float = paper.MINING_AGREEMENT,
+    prefilter_score: float = paper.MINING_FIRST_LOOK,
+    tta_consensus: float = paper.MINING_AGREEMENT,
     progress: Progress | None = None,
 ) -> tuple[list[MinedSample], Counters]:
     """The samples of one slide, surest first, and the counters.
 
-    first_look: least score under the first transformation. agreement: least score under every one of the eight.
+    prefilter_score: least score under the first transformation. tta_consensus: least score under all eight.
     progress: called with the number of windows done; may raise `Cancelled`. Raises ValueError for no possible score.
     """
-    for name, value in (("first_look", first_look), ("agreement", agreement)):
+    for name, value in (("prefilter_score", prefilter_score), ("tta_consensus", tta_consensus)):
         if not 0 < value < 1:
             raise ValueError(f"{name} must lie between 0 and 1, not at {value}")
     plan = plan_windows(frame)
-    cells = scan(scorer, frame, plan, floor=min(first_look, paper.STORED_SCORE_FLOOR), progress=progress)
-    strong = sigmoid(cells.logits.astype(np.float64)) >= first_look
+    cells = scan(scorer, frame, plan, floor=min(prefilter_score, paper.STORED_SCORE_FLOOR), progress=progress)
+    strong = sigmoid(cells.logits.astype(np.float64)) >= prefilter_score
     windows_with_some = len(np.unique(cells.m_xy[strong] // WINDOW_CELLS, axis=0))
-    candidates = place(cells, frame).at_least(first_look).xy
+    candidates = place(cells, frame).at_least(prefilter_score).xy
     scored = [(xy, transformed_scores(scorer, frame, xy)) for xy in candidates]
-    samples = [MinedSample(float(x), float(y), scores) for (x, y), scores in scored if agree(scores, agreement)]
+    samples = [
+        MinedSample(float(x), float(y), scores) for (x, y), scores in scored if reaches_consensus(scores, tta_consensus)
+    ]
     samples.sort(key=lambda sample: -min(sample.scores))
     seen = plan.windows_total - plan.windows_skipped
     counters = Counters(
@@ -111,9 +113,9 @@ def flips_and_rotations(image: Rgb) -> Iterator[Rgb]:
             yield np.ascontiguousarray(np.rot90(flipped, quarters))
 
 
-def agree(scores: Sequence[float], agreement: float = paper.MINING_AGREEMENT) -> bool:
-    """Whether no transformation scores below `agreement`."""
-    return min(scores) >= agreement
+def reaches_consensus(scores: Sequence[float], tta_consensus: float = paper.MINING_AGREEMENT) -> bool:
+    """Whether every test-time augmentation scores `tta_consensus` or more."""
+    return min(scores) >= tta_consensus
 
 
 def mined_patch(frame: Frame, sample: MinedSample, *, slide: str) -> LabelledFrame:

@@ -109,7 +109,10 @@ class _Reporter:
         iteration = state["iteration"]
         kept = {key: state[key] for key in ("loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
                 if key in state}  # fmt: skip
-        row: dict[str, Any] = {"iteration": iteration, "learning_rate": self.plan.learning_rate(max(0, iteration - 1))}
+        row: dict[str, Any] = {
+            "iteration": iteration,
+            "learning_rate": self.plan.learning_rate_at(max(0, iteration - 1)),
+        }
         if self.rows and self.rows[-1]["iteration"] == iteration:
             row |= self.rows[-1]
         self.rows = [*(one for one in self.rows if one["iteration"] < iteration), row | kept]

@@ -128,7 +128,7 @@ def training(bench: Bench, path: Path) -> BenchmarkResults:
     """A training as it runs against a plain loop, the share of time that it waits for patches, and their making."""
     frames = [_noise(f"{i}") for i in range(4)]
     # What is measured of ours is its second half: in the first one the network may be compiled.
-    plan = Plan(learning_rate_steps=((20, 1e-4),), hard_negatives_at=(), checkpoint_every=10)
+    plan = Plan(iterations=20, hard_negatives_at=(), checkpoint_every=10)
     rng = np.random.default_rng(0)
     stains = [frame.stain for frame in frames]
     sets = SampleSets(fg_lab(frames), [s for frame in frames for s in sample_bg_rand(frame, rng)], stains=stains)

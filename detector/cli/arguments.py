@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from detector import paper
 from detector.datasets.frames import read_mitosis_free
 from detector.detection.scorer import Scorer, load_scorer
 from detector.errors import ResolutionUnknown
@@ -50,6 +51,18 @@ def training_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
 def training_arguments(options: argparse.Namespace, report: Report) -> dict[str, Any]:
     """What the options of `training_options` say, for the functions that train."""
     return {**{key: getattr(options, key) for key in ("parent", "compile", "device", "precision")}, "report": report}
+
+
+def consensus_option(parser: argparse.ArgumentParser) -> None:
+    """Least score of a mined sample under test-time augmentation (section 3.2)."""
+    parser.add_argument(
+        "--tta-consensus",
+        "--agreement",
+        type=parse_positive_score,
+        default=paper.MINING_AGREEMENT,
+        metavar="SCORE",
+        help="least score of a mined sample under every flip and rotation; default 0.8",
+    )
 
 
 def mitosis_free_option(parser: argparse.ArgumentParser) -> None:

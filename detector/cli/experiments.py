@@ -7,12 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from detector import paper
 from detector.cli.arguments import (
+    consensus_option,
     mitosis_free_cases,
     mitosis_free_option,
     parse_names,
-    parse_positive_score,
     training_arguments,
     training_bar,
     training_options,
@@ -34,7 +33,7 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
     )
-    parser.add_argument("--agreement", type=parse_positive_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    consensus_option(parser)
     parser.add_argument(
         "--beside",
         nargs="+",
@@ -58,7 +57,7 @@ def run_reproduce(options: argparse.Namespace) -> None:
     beside = [case for path in options.beside for case in read_dataset(path)] + mitosis_free_cases(options)
     with training_bar(plan.iterations) as report:
         run_experiment(
-            cases, splits, plan, options.out, agreement=options.agreement, say=tqdm.write, beside=beside,
+            cases, splits, plan, options.out, tta_consensus=options.tta_consensus, say=tqdm.write, beside=beside,
             resume=True, **training_arguments(options, report),
         )  # fmt: skip
     tqdm.write(f"the table: {options.out / 'table.md'}")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from detector import paper
 from detector.cli.arguments import (
     cascade_option,
+    consensus_option,
     network_options,
     parse_mpp,
     parse_positive_score,
@@ -31,8 +32,15 @@ def mine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
     parser.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
     parser.add_argument("--mpp", type=parse_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
-    parser.add_argument("--first-look", type=parse_positive_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
-    parser.add_argument("--agreement", type=parse_positive_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    parser.add_argument(
+        "--prefilter-score",
+        "--first-look",
+        type=parse_positive_score,
+        default=paper.MINING_FIRST_LOOK,
+        metavar="SCORE",
+        help="least score under the first transformation; default 0.5",
+    )
+    consensus_option(parser)
     network_options(parser)
     cascade_option(parser)
 
@@ -43,10 +51,10 @@ def run_mine(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     model = {"name": card.get("name"), "sha256": card["sha256"]}
     parameters = {
-        "first_look": options.first_look,
-        "agreement": options.agreement,
+        "first_look": options.prefilter_score,
+        "agreement": options.tta_consensus,
         "precision": scorer.precision,
-        "cascade": scorer.uses_cascade(options.first_look),
+        "cascade": scorer.uses_cascade(options.prefilter_score),
         "code_version": code_version(),
     }
     slides: list[dict[str, Any]] = []
@@ -59,8 +67,8 @@ def run_mine(options: argparse.Namespace) -> None:
                     samples, counters = mine_slide(
                         scorer,
                         frame,
-                        first_look=options.first_look,
-                        agreement=options.agreement,
+                        prefilter_score=options.prefilter_score,
+                        tta_consensus=options.tta_consensus,
                         progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
                     )
                 patches += [mined_patch(frame, sample, slide=path.stem) for sample in samples]

@@ -67,5 +67,5 @@ def run_train(options: argparse.Namespace) -> None:
 def _mined(folder: Path) -> list[LabelledFrame]:
     patches = read_mined(folder)
     if not patches:
-        raise DataSetError(f"{folder} holds no mined sample; ask for less --agreement, or train without --mined")
+        raise DataSetError(f"{folder} holds no mined sample; ask for a lower --tta-consensus, or train without --mined")
     return patches

@@ -83,12 +83,12 @@ def parse_split(text: str, names: Sequence[str]) -> Split:
 
 
 def run_experiment(
-    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, agreement: float, say: Say,
+    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, tta_consensus: float, say: Say,
     beside: Sequence[Case] = (), **course: Any,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Train T, mine U, train T + U and judge both, for every split; `out/table.json` and `out/table.md` grow by rows.
 
-    agreement: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
+    tta_consensus: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
     learn from besides T. course: options of `train_initial_model`; a `parent` is what both begin with. What is there
     from an earlier call is not done again. Raises ValueError where the parent has learnt from one of the cases, or one
     of them is beside as well, and PlanError where `out` holds what was made otherwise.
@@ -101,11 +101,11 @@ def run_experiment(
     rows, before, after = [], Evaluation([]), Evaluation([])
     for split in splits:
         say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
-        row, of_t, of_both = _row(cases, split, plan, out, agreement, beside, course)
+        row, of_t, of_both = _row(cases, split, plan, out, tta_consensus, beside, course)
         rows.append(row)
         before, after = Evaluation([*before.frames, *of_t.frames]), Evaluation([*after.frames, *of_both.frames])
         said, why = decide(paired_intervals(after, before), len(rows))
-        content = {"plan": plan.as_dict(), "agreement": agreement, "splits": rows, "verdict": said, "why": why}
+        content = {"plan": plan.as_dict(), "agreement": tta_consensus, "splits": rows, "verdict": said, "why": why}
         (out / "table.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         (out / "table.md").write_text(
             f"{table(rows)}\nT + U against T, all test cases together: {said}. {why}\n", "utf-8"
@@ -115,7 +115,7 @@ def run_experiment(
 
 
 def _row(
-    cases: Sequence[Case], split: Split, plan: Plan, out: Path, agreement: float, beside: Sequence[Case],
+    cases: Sequence[Case], split: Split, plan: Plan, out: Path, tta_consensus: float, beside: Sequence[Case],
     course: dict[str, Any],
 ) -> tuple[dict[str, Any], Evaluation, Evaluation]:  # fmt: skip
     folder = out / split.test
@@ -126,7 +126,7 @@ def _row(
     train, parent = [*labelled, *beside], course.get("parent")
     if not is_trained(initial.parent, train, plan, parent):
         train_initial_model(train, (), plan, initial.parent, **course)
-    mined = _mined(unlabelled, initial, folder / "U", agreement)
+    mined = _mined(unlabelled, initial, folder / "U", tta_consensus)
     final = folder / "T+U" / WEIGHTS
     if not is_trained(final.parent, train, plan, parent):
         train_final_model(train, (), read_mined(folder / "U"), plan, final.parent, **course)
@@ -192,11 +192,11 @@ def count_matches(samples: Sequence[MinedSample], truths: Points, mpp: float) ->
     return int(match(xy, scores, truths, paper.MATCH_RADIUS * paper.WORKING_MPP / mpp).sum())
 
 
-def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float) -> dict[str, Any]:
+def _mined(cases: Sequence[Case], weights: Path, folder: Path, tta_consensus: float) -> dict[str, Any]:
     """Mine the tiled slides of some cases, whose labels are looked at afterwards only."""
     said = folder / "precision.json"
     network, card = load_weights(weights)
-    model, parameters = {"sha256": card["sha256"]}, {"agreement": agreement}
+    model, parameters = {"sha256": card["sha256"]}, {"agreement": tta_consensus}
     if said.exists():
         there = json.loads((folder / MINED).read_text("utf-8"))
         if (there["model"], there["parameters"]) != (model, parameters):
@@ -212,7 +212,7 @@ def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float)
         with open_slide(path) as slide:
             assert slide.mpp is not None
             frame = WorkingFrame(slide, slide.mpp)
-            samples, counters = mine_slide(scorer, frame, agreement=agreement)
+            samples, counters = mine_slide(scorer, frame, tta_consensus=tta_consensus)
             patches += [mined_patch(frame, sample, slide=case.name) for sample in samples]
         slides.append(mined_to_json(path.name, samples, counters))
         right += count_matches(samples, truths, mpp)

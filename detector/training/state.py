@@ -35,7 +35,7 @@ class TrainingState:
 
     def __init__(self, network: ResNet12, plan: Plan, *, checkpoint: Path, inputs: str) -> None:
         self.network, self.plan, self.checkpoint, self.inputs = network, plan, checkpoint, inputs
-        moving = get_ema_multi_avg_fn(plan.average)  # type: ignore[no-untyped-call]
+        moving = get_ema_multi_avg_fn(plan.ema_decay)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(network, multi_avg_fn=moving, use_buffers=True)
         self._optimizer = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay)
         self.iteration = 0
@@ -43,14 +43,14 @@ class TrainingState:
     @property
     def ema(self) -> ResNet12:
         """The moving average of the weights where the plan keeps one, else the weights themselves."""
-        network = self._average.module if self.plan.average else self.network
+        network = self._average.module if self.plan.ema_decay else self.network
         assert isinstance(network, ResNet12)
         return network
 
     def step(self, loss: Tensor) -> None:
         """One iteration: a step down a loss of the network."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate(self.iteration)
+            group["lr"] = self.plan.learning_rate_at(self.iteration)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -100,16 +100,20 @@ class TrainingState:
 
 
 def fingerprint(plan: Plan, frames: Iterable[LabelledFrame], weights: str | None) -> str:
-    """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames and labels, and the weights.
+    """SHA-256 of what must be the same to resume from a checkpoint: plan, frames with labels, and initial weights.
 
-    weights: the SHA-256 of those that the course begins with. Whether the end is calibrated changes nothing before it.
+    weights: SHA-256 of the weights that the training begins with, or None. The plan is hashed as 0.2.0 wrote it, and
+    non-mitoses only where a frame has some, so that checkpoints of 0.2.0 can be resumed. `calibrate` is left out, as
+    it changes nothing before the end.
     """
-    course = {key: value for key, value in plan.as_dict().items() if key != "calibrate"}
-    rows = [
-        [frame.name, frame.mitoses.tolist(), frame.non_mitoses.tolist(), frame.stain.mean, frame.stain.deviation]
-        for frame in frames
-    ]
-    return hashlib.sha256(json.dumps([course, rows, weights], sort_keys=True).encode()).hexdigest()
+    hyperparameters = {key: value for key, value in plan.as_0_2_0().items() if key != "calibrate"}
+    rows = [_row(frame) for frame in frames]
+    return hashlib.sha256(json.dumps([hyperparameters, rows, weights], sort_keys=True).encode()).hexdigest()
+
+
+def _row(frame: LabelledFrame) -> list[object]:
+    non_mitoses = [frame.non_mitoses.tolist()] if len(frame.non_mitoses) else []
+    return [frame.name, frame.mitoses.tolist(), *non_mitoses, frame.stain.mean, frame.stain.deviation]
 
 
 def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:

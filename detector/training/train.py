@@ -7,7 +7,6 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -34,7 +33,7 @@ from detector.training.batches import SampleSets, compose_batch, draw_batch, pre
 from detector.training.calibrate import calibrate
 from detector.training.curve import Curve
 from detector.training.patch_sets import Sample, bg_context, bg_hard, fg_lab, fg_wsi, sample_bg_rand
-from detector.training.plan import Plan
+from detector.training.plan import Plan, plan_of_card
 from detector.training.state import TrainingState, defer_interrupt, fingerprint, mean_loss
 from detector.version import code_version
 
@@ -83,8 +82,9 @@ def is_trained(out: Path, train: Sequence[Case], plan: Plan, parent: Path | None
     if parent is not None:
         network, of_parent = load_weights(parent)
         plan, begun = _with_network_shape(plan, network), of_parent["sha256"]
-    wanted = json.loads(json.dumps([plan.as_dict(), data_summary(train), begun]))
-    if [card.get("plan"), card.get("data"), (card.get("parent") or {}).get("sha256")] != wanted:
+    there = plan_of_card(card.get("plan") or {}).as_dict()
+    wanted = [plan.as_dict(), data_summary(train), begun]
+    if [there, card.get("data"), (card.get("parent") or {}).get("sha256")] != wanted:
         raise PlanError(f"{out} holds weights of another plan, other data or another parent; choose another --out")
     return True
 
@@ -210,7 +210,7 @@ class _Trainer:
         row: dict[str, Any] = {
             "iteration": self.iteration,
             "loss": round(float(torch.stack(losses).mean()), 5),
-            "learning_rate": self.plan.learning_rate(self.iteration - 1),
+            "learning_rate": self.plan.learning_rate_at(self.iteration - 1),
             "bg_hard": len(self.hard),
         }
         if self.validation and (self.iteration % self.plan.evaluate_every == 0 or stop == self.plan.iterations):

@@ -13,11 +13,11 @@ from detector.detection.scorer import Scorer
 from detector.errors import DataSetError
 from detector.mine import (
     TRANSFORMATIONS,
-    agree,
     flips_and_rotations,
     mine_slide,
     mined_patch,
     mined_to_json,
+    reaches_consensus,
     read_mined,
     transformed_scores,
     write_mined,
@@ -57,7 +57,7 @@ def test_every_figure_is_mined_once_and_every_window_and_candidate_is_accounted_
 
 
 def test_windows_in_which_the_first_transformation_finds_nothing_are_counted(frame):
-    samples, counters = mine_slide(DarkScorer(), ArrayFrame(draw_tissue(900, 900, mitoses=[])), first_look=0.999)
+    samples, counters = mine_slide(DarkScorer(), ArrayFrame(draw_tissue(900, 900, mitoses=[])), prefilter_score=0.999)
     assert (samples, counters.candidates) == ([], 0)
     assert counters.nothing_at_first == counters.windows - counters.bright == 9
 
@@ -98,8 +98,8 @@ def test_the_eight_transformations_are_all_different_and_keep_every_pixel():
 
 
 @given(st.lists(st.floats(0, 1), min_size=8, max_size=8), st.floats(0.01, 0.99))
-def test_one_low_score_is_enough_to_disagree(scores, agreement):
-    assert agree(scores, agreement) == all(score >= agreement for score in scores)
+def test_one_low_score_is_enough_to_disagree(scores, tta_consensus):
+    assert reaches_consensus(scores, tta_consensus) == all(score >= tta_consensus for score in scores)
 
 
 def test_mined_patches_come_back_as_they_were_written(frame, tmp_path):
@@ -114,10 +114,10 @@ def test_mined_patches_come_back_as_they_were_written(frame, tmp_path):
         assert after.image[92:100, 92:100].mean() < after.image.mean() - 40, "the figure is in the middle"
 
 
-@pytest.mark.parametrize(("first_look", "agreement"), [(0, 0.8), (0.5, 1), (-1, 0.5)])
-def test_impossible_scores_are_refused(frame, first_look, agreement):
+@pytest.mark.parametrize(("prefilter_score", "tta_consensus"), [(0, 0.8), (0.5, 1), (-1, 0.5)])
+def test_impossible_scores_are_refused(frame, prefilter_score, tta_consensus):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        mine_slide(DarkScorer(), frame, first_look=first_look, agreement=agreement)
+        mine_slide(DarkScorer(), frame, prefilter_score=prefilter_score, tta_consensus=tta_consensus)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from detector.training.plan import override_toml
 from tests.detector.training.test_train import PLAN
 from tests.drawing import draw_hpf
 
-SHORT = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
+SHORT = replace(PLAN, iterations=3, learning_rate=1e-3, milestones=(), hard_negatives_at=(2,))
 CASES = cases_of([draw_hpf(f"{name}_0", seed=seed) for seed, name in enumerate(["A00", "A01", "A02"])])
 GLASS = cases_of([replace(draw_hpf("glass_0", seed=9, mitoses=()), source="mitosis-free")])
 COURSE = {"device": "cpu", "precision": "fp32", "resume": True}

@@ -82,10 +82,10 @@ def test_each_hidden_label_makes_one_sample_right():
 
 def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     small = [replace(case, frames=case.frames[:1]) for case in CASES]
-    plan = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
+    plan = replace(PLAN, iterations=3, learning_rate=1e-3, milestones=(), hard_negatives_at=(2,))
     splits = make_splits(NAMES, ["A02"])
     heard = []
-    course = {"agreement": 0.01, "beside": BESIDE, "device": "cpu", "precision": "fp32", "resume": True}
+    course = {"tta_consensus": 0.01, "beside": BESIDE, "device": "cpu", "precision": "fp32", "resume": True}
     rows = run_experiment(small, splits, plan, tmp_path, say=heard.append, **course)
     assert rows[0]["labelled"] == ("A00",)
     assert rows[0]["unlabelled"] == ("A01",)
@@ -107,21 +107,23 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     assert (tmp_path / "T A00" / WEIGHTS).stat().st_mtime_ns == before
     assert json.dumps(again) == json.dumps(rows)
     with pytest.raises(PlanError, match="at another agreement"):
-        run_experiment(small, splits, plan, tmp_path, say=heard.append, **course | {"agreement": 0.02})
+        run_experiment(small, splits, plan, tmp_path, say=heard.append, **course | {"tta_consensus": 0.02})
     with pytest.raises(PlanError, match="another plan"):
         run_experiment(small, splits, replace(plan, seed=9), tmp_path, say=heard.append, **course)
 
 
 def test_a_parent_that_knows_a_case_is_refused(tmp_path):
     save_weights(ResNet12(PLAN.widths), tmp_path / "p.safetensors", {"data": [{"source": "s", "case_names": ["A01"]}]})
-    course = {"agreement": 0.5, "parent": tmp_path / "p.safetensors"}
+    course = {"tta_consensus": 0.5, "parent": tmp_path / "p.safetensors"}
     with pytest.raises(ValueError, match="has learnt from A01"):
         run_experiment(CASES, make_splits(NAMES, ["A02"]), PLAN, tmp_path, say=print, **course)
 
 
 def test_a_case_that_both_learn_from_is_not_judged_on(tmp_path):
     with pytest.raises(ValueError, match="A01 cannot be hidden or judged on"):
-        run_experiment(CASES, make_splits(NAMES, ["A02"]), PLAN, tmp_path, agreement=0.5, say=print, beside=CASES[1:2])
+        run_experiment(
+            CASES, make_splits(NAMES, ["A02"]), PLAN, tmp_path, tta_consensus=0.5, say=print, beside=CASES[1:2]
+        )
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

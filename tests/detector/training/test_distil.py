@@ -23,8 +23,8 @@ from tests.detector.test_main import dataset
 from tests.drawing import draw_tissue
 
 PLAN = Plan(
-    name="tiny", widths=(2, 2, 2, 2, 2, 2), learning_rate_steps=((60, 1e-2),), foreground_per_batch=4,
-    background_per_batch=4, average=0.5, hard_negatives_at=(40,), hard_share=0.5,
+    name="tiny", widths=(2, 2, 2, 2, 2, 2), iterations=60, learning_rate=1e-2, milestones=(), foreground_per_batch=4,
+    background_per_batch=4, ema_decay=0.5, hard_negatives_at=(40,), hard_share=0.5,
 )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_a_cascade_that_looks_nowhere_loses_everything_and_says_so(fine, cases, 
 
 def test_weights_with_a_cascade_have_its_measurements_on_the_card(fine, cases, tmp_path):
     save_weights(fine, tmp_path / "fine.safetensors", {"name": "fine", "plan": {}})
-    plan = replace(PLAN, learning_rate_steps=((2, 1e-3),))
+    plan = replace(PLAN, iterations=2, learning_rate=1e-3, milestones=())
     out = distil(tmp_path / "fine.safetensors", cases[:1], cases[1:], plan, tmp_path / "out.safetensors", report=print)
     coarse, card = load_coarse(out), json.loads(out.with_suffix(".json").read_text())
     assert coarse is not None and coarse.widths == PLAN.widths
@@ -163,7 +163,7 @@ def test_what_distil_cannot_take_is_said_in_one_sentence(arguments, sentence, tm
 
 
 def test_one_of_other_widths_begins_anew_and_one_of_the_same_learns_on(fine, cases, make_network, tmp_path):
-    plan = replace(PLAN, learning_rate_steps=((1, 1e-3),))
+    plan = replace(PLAN, iterations=1, learning_rate=1e-3, milestones=())
     for widths, goes_on in (((2,) * 6, True), ((3,) * 6, False)):
         weights = tmp_path / "both.safetensors"
         save_weights(fine, weights, {"name": "b", "coarse": {"plan": {"name": "p"}}}, coarse=make_network(widths))
