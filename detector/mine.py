@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -42,16 +42,29 @@ _CONTEXT = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around 
 
 @dataclass(frozen=True)
 class MinedSample:
-    """x, y: level-0 px of the slide. scores: under each of `TRANSFORMATIONS`, the highest within 16 px of (x, y)."""
+    """One mined mitosis. x, y: level-0 px of the slide. scores: (8,), under each of `TRANSFORMATIONS` the highest
+    within 16 px of (x, y)."""
 
     x: float
     y: float
     scores: tuple[float, ...]
 
+    def as_json(self) -> MinedSampleJson:
+        """Rounded: positions to 0.01 px, scores to five digits."""
+        return {"x": round(self.x, 2), "y": round(self.y, 2), "scores": [round(score, 5) for score in self.scores]}
+
+
+class MinedSampleJson(TypedDict):
+    """A `MinedSample` in JSON."""
+
+    x: float
+    y: float
+    scores: list[float]
+
 
 @dataclass(frozen=True)
 class Counters:
-    """What became of every window and every candidate of one slide."""
+    """Numbers of windows and candidates of one slide, by what became of them."""
 
     windows: int
     bright: int  # windows skipped for their mean RGB
@@ -59,6 +72,14 @@ class Counters:
     candidates: int  # found by the first transformation, one for each figure
     disagreed: int  # of these, with a lower score than asked for under one of the eight
     mined: int
+
+
+class MinedSlideJson(TypedDict):
+    """One slide of `mined.json`. slide: its file name. counters: `Counters`."""
+
+    slide: str
+    counters: dict[str, int]
+    samples: list[MinedSampleJson]
 
 
 def mine_slide(
@@ -118,11 +139,14 @@ def reaches_consensus(scores: Sequence[float], tta_consensus: float = paper.MINI
     return min(scores) >= tta_consensus
 
 
-def mined_patch(frame: Frame, sample: MinedSample, *, slide: str) -> LabelledFrame:
-    """The patch of 192 x 192 px around a sample with the stain of its surroundings, as `train_final_model` takes it."""
-    xy = (sample.x, sample.y)
+def mined_patch(frame: Frame, xy: Sequence[float] | Points, *, slide: str) -> LabelledFrame:
+    """The patch of 192 x 192 px around a mined mitosis, with the stain of its surroundings, for `train_final_model`.
+
+    xy: level-0 px of the slide. slide: becomes the case and the beginning of the name.
+    """
+    x, y = float(xy[0]), float(xy[1])
     return LabelledFrame(
-        name=f"{slide}_{sample.x:.0f}_{sample.y:.0f}",
+        name=f"{slide}_{x:.0f}_{y:.0f}",
         case=slide,
         image=around(frame, xy, paper.MINED_PATCH),
         mitoses=points([(paper.MINED_PATCH / 2, paper.MINED_PATCH / 2)]),
@@ -142,7 +166,7 @@ def verdict_patch(
     A mitotic one is a single patch, as of a mined sample. One that is none is a small frame of its own, in which the
     figures called mitotic are the only ones: a false positive of the network in it becomes a hard negative.
     """
-    patch = mined_patch(frame, MinedSample(float(xy[0]), float(xy[1]), ()), slide=case)
+    patch = mined_patch(frame, xy, slide=case)
     if mitotic:
         return replace(patch, name=name, source=source)
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
@@ -152,7 +176,7 @@ def verdict_patch(
     return replace(patch, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
 
 
-def write_mined(out: Path, slides: Sequence[dict[str, Any]], patches: Sequence[LabelledFrame], **stamp: Any) -> Path:
+def write_mined(out: Path, slides: Sequence[MinedSlideJson], patches: Sequence[LabelledFrame], **stamp: Any) -> Path:
     """A folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
 
     slides: as `mined_to_json` gives them. stamp: model and parameters, for whoever wants to mine the same again.
@@ -168,10 +192,9 @@ def write_mined(out: Path, slides: Sequence[dict[str, Any]], patches: Sequence[L
     return out / FILE
 
 
-def mined_to_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> dict[str, Any]:
-    """One slide of `mined.json`."""
-    rows = [{"x": round(s.x, 2), "y": round(s.y, 2), "scores": [round(v, 5) for v in s.scores]} for s in samples]
-    return {"slide": slide, "counters": asdict(counters), "samples": rows}
+def mined_to_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> MinedSlideJson:
+    """The samples and counters of one slide, as `write_mined` takes them. slide: its file name."""
+    return {"slide": slide, "counters": asdict(counters), "samples": [sample.as_json() for sample in samples]}
 
 
 def read_mined(folder: Path) -> list[LabelledFrame]:

@@ -42,15 +42,16 @@ def run_judgement(shard: Shard) -> None:
             said = time.monotonic()
             shard_progress(shard=shard, done=done, total=total)
 
-    result, differences = compare_detectors(candidate, active, cases_of(hpfs), free=free, progress=progress)
+    compared, differences = compare_detectors(candidate, active, cases_of(hpfs), free=free, progress=progress)
     judgement.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(differences[:MOST_CROPS]):
         _, data = cv2.imencode(".jpeg", one.crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         (judgement.folder / f"{number}.jpeg").write_bytes(data.tobytes())
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items() if k != "crop"})
-    result |= {"free_slides": len(free), "differences": rows, "differences_total": len(differences),
-               "device": candidate.device_name, "at": time.time()}  # fmt: skip
+    result: dict[str, Any] = {**compared, "free_slides": len(free), "differences": rows,
+                              "differences_total": len(differences), "device": candidate.device_name,
+                              "at": time.time()}  # fmt: skip
 
     def finish() -> None:
         with transaction.atomic():

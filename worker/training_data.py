@@ -9,7 +9,7 @@ from typing import Any
 from detector.datasets import read_dataset
 from detector.errors import DataSetError
 from detector.frames import Case, LabelledFrame, cases_of, points
-from detector.mine import MinedSample, mined_patch, verdict_patch
+from detector.mine import mined_patch, verdict_patch
 from detector.slide import WorkingFrame
 from webapp.retraining.models import LabelledSet
 from webapp.retraining.sets import folder_hash
@@ -58,7 +58,7 @@ def _mined(manifest: dict[str, Any]) -> list[LabelledFrame]:
     patches = []
     for pk, rows in _by_slide(manifest["mined"]):
         with _opened(manifest, pk) as frame:
-            patches += [mined_patch(frame, MinedSample(row["x"], row["y"], ()), slide=row["case"]) for row in rows]
+            patches += [mined_patch(frame, (row["x"], row["y"]), slide=row["case"]) for row in rows]
     return patches
 
 

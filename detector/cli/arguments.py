@@ -16,6 +16,7 @@ from detector.datasets.frames import read_mitosis_free
 from detector.detection.scorer import Scorer, load_scorer
 from detector.errors import ResolutionUnknown
 from detector.frames import Case, cases_of
+from detector.model.card import Card
 from detector.model.checkpoint import SHIPPED_WEIGHTS
 from detector.slide import Slide
 from detector.training.train import Report
@@ -35,7 +36,7 @@ def cascade_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def scorer_of(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, dict[str, Any]]:
+def scorer_of(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, Card]:
     """The scorer that the options of `network_options` name, and the card of its weights."""
     return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=cascade)
 

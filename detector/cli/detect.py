@@ -25,6 +25,7 @@ from detector.cli.arguments import (
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
 from detector.detection.windows import plan_windows
+from detector.model.card import Card
 from detector.slide import WorkingFrame, open_slide
 from detector.version import code_version
 
@@ -56,7 +57,7 @@ def run_detect(options: argparse.Namespace) -> None:
         mode = "a"
 
 
-def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def _detect_one(path: Path, scorer: Scorer, card: Card, options: argparse.Namespace) -> dict[str, Any]:
     with open_slide(path) as slide:
         mpp = slide_mpp(slide, options.mpp)
         frame = WorkingFrame(slide, mpp)

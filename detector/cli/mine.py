@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -22,7 +21,7 @@ from detector.cli.arguments import (
 )
 from detector.detection.windows import plan_windows
 from detector.frames import LabelledFrame
-from detector.mine import mine_slide, mined_patch, mined_to_json, write_mined
+from detector.mine import MinedSlideJson, mine_slide, mined_patch, mined_to_json, write_mined
 from detector.slide import WorkingFrame, open_slide
 from detector.version import code_version
 
@@ -57,7 +56,7 @@ def run_mine(options: argparse.Namespace) -> None:
         "cascade": scorer.uses_cascade(options.prefilter_score),
         "code_version": code_version(),
     }
-    slides: list[dict[str, Any]] = []
+    slides: list[MinedSlideJson] = []
     patches: list[LabelledFrame] = []
     try:
         for path in options.slides:
@@ -71,7 +70,7 @@ def run_mine(options: argparse.Namespace) -> None:
                         tta_consensus=options.tta_consensus,
                         progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
                     )
-                patches += [mined_patch(frame, sample, slide=path.stem) for sample in samples]
+                patches += [mined_patch(frame, (sample.x, sample.y), slide=path.stem) for sample in samples]
                 slides.append(mined_to_json(path.name, samples, counters))
             print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
     finally:  # a bad slide does not lose what was mined before it

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from detector import paper
 from detector.detection.cascade import rescore_regions
 from detector.frames import Rgb
+from detector.model.card import Card
 from detector.model.checkpoint import load_coarse, load_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
 
@@ -119,7 +119,7 @@ class Scorer:
 
 def load_scorer(
     path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
-) -> tuple[Scorer, dict[str, Any]]:
+) -> tuple[Scorer, Card]:
     """What is in a file of weights, ready to score, and its card. cascade: by its coarse network where it has one."""
     network, card = load_weights(path)
     coarse = load_coarse(path) if cascade else None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from detector.evaluation.evaluate import by_source, curve, summary
 from detector.evaluation.metrics import Evaluation, MatchedFrame, match, paired_intervals
 from detector.frames import Case, LabelledFrame, Rgb, cut_plain
 from detector.mine import around
+from detector.model.card import Metrics
 from detector.slide import WorkingFrame
 
 RULE = (
@@ -77,7 +78,7 @@ class _Side:
         self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
-    def measured(self) -> dict[str, Any]:
+    def measured(self) -> SideResult:
         everything = Evaluation(self.matched)
         points = curve(everything)
         shown = sorted(set(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int).tolist()))
@@ -121,10 +122,35 @@ class Difference:
     crop: Rgb
 
 
+class SideResult(Metrics, total=False):
+    """Metrics of one detector on all frames, ready for JSON. free_*: on tissue without mitoses; alone: not by the other
+    detector. curve: at most 200 points of precision and recall."""
+
+    curve: list[dict[str, float]]
+    by_source: dict[str, Metrics]
+    free_mm2: float
+    free_detections: int
+    free_alone: int
+    free_per_mm2: float | None
+    seconds_per_mm2: float | None
+
+
+class ComparisonResult(TypedDict):
+    """Two detectors on the same frames, ready for JSON. difference: of "f1" and "max_f1", value and 95 % interval."""
+
+    candidate: SideResult
+    active: SideResult
+    difference: dict[str, list[float]]
+    cases: int
+    verdict: str  # "better", "worse" or "cannot tell"
+    why: str
+    rule: str
+
+
 def compare_detectors(
     candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[MitosisFreeSlide] = (),
     progress: Progress = lambda done: None,
-) -> tuple[dict[str, Any], list[Difference]]:  # fmt: skip
+) -> tuple[ComparisonResult, list[Difference]]:  # fmt: skip
     """Both on all exhaustively labelled frames, and on slides without mitoses: what was measured, ready for JSON, with
     verdict and reason; and the detections on which they differ, the clearest first.
 
@@ -147,11 +173,11 @@ def compare_detectors(
     differences.sort(key=lambda one: (one.other - one.score, one.case, one.frame, one.x))
     paired = paired_intervals(Evaluation(sides["candidate"].matched), Evaluation(sides["active"].matched))
     count = len({frame.case for frame in frames})
-    result = {name: side.measured() for name, side in sides.items()}
     alone = (sides["candidate"].free_alone, sides["active"].free_alone) if sides["active"].free_mm2 else None
     said, why = decide(paired, count, alone)
     return {
-        **result,
+        "candidate": sides["candidate"].measured(),
+        "active": sides["active"].measured(),
         "difference": {key: [round(value, 4) for value in values] for key, values in paired.items()},
         "cases": count,
         "verdict": said,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
 from detector.evaluation.metrics import Evaluation, MatchedFrame, match
 from detector.frames import Case
-from detector.model.card import data_summary
+from detector.model.card import HeldOut, Metrics, data_summary
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
@@ -28,8 +28,8 @@ def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWE
     return Evaluation(matched)
 
 
-def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of the paper's tables, ready for JSON."""
+def summary(evaluation: Evaluation) -> Metrics:
+    """The numbers of the paper's tables, rounded to four digits, ready for JSON."""
     at_half = evaluation.counts()
     best, threshold = evaluation.max_f1()
     by_case = evaluation.f1_by_case()
@@ -55,20 +55,25 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> dict[str, Any]:
-    """What a card says of the cases that weights have not learnt from; no metrics where there is none."""
-    measured = {"metrics": summary(evaluate(scorer, held_out))} if held_out else {}
-    return {"held_out": data_summary(held_out), **measured}
+def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> HeldOut:
+    """The held-out cases for a card, with their metrics; without metrics where there is no such case."""
+    measured: HeldOut = {"held_out": data_summary(held_out)}
+    if held_out:
+        measured["metrics"] = summary(evaluate(scorer, held_out))
+    return measured
 
 
-def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The figures of each source of data by itself, ready for JSON. sources: of each frame of the evaluation."""
+def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, Metrics]:
+    """The main metrics of each source of data by itself, ready for JSON. sources: of each frame of the evaluation."""
     keys = ("cases", "mitoses", "max_f1", "f1_at_0.5", "precision", "recall")
     parts = {
         source: summary(Evaluation([f for f, s in zip(evaluation.frames, sources, strict=True) if s == source]))
         for source in sorted(set(sources))
     }
-    return {source: {key: figures[key] for key in keys} for source, figures in parts.items()}
+    return {
+        source: cast(Metrics, {key: value for key, value in metrics.items() if key in keys})
+        for source, metrics in parts.items()
+    }
 
 
 def curve(evaluation: Evaluation) -> list[dict[str, float]]:

@@ -213,7 +213,7 @@ def _mined(cases: Sequence[Case], weights: Path, folder: Path, tta_consensus: fl
             assert slide.mpp is not None
             frame = WorkingFrame(slide, slide.mpp)
             samples, counters = mine_slide(scorer, frame, tta_consensus=tta_consensus)
-            patches += [mined_patch(frame, sample, slide=case.name) for sample in samples]
+            patches += [mined_patch(frame, (sample.x, sample.y), slide=case.name) for sample in samples]
         slides.append(mined_to_json(path.name, samples, counters))
         right += count_matches(samples, truths, mpp)
         hidden += len(truths)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +14,13 @@ from detector.detection.cascade_recall import measure_recall, score_frames, set_
 from detector.detection.scorer import Scorer, logit
 from detector.evaluation.evaluate import evaluate, on_held_out
 from detector.frames import Case
-from detector.model.card import refuse_training_cases
+from detector.model.card import Calibration, refuse_training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 
 
 @torch.no_grad()
-def calibrate(network: ResNet12, cases: Sequence[Case], *, device: str = "auto") -> dict[str, Any]:
+def calibrate(network: ResNet12, cases: Sequence[Case], *, device: str = "auto") -> Calibration:
     """Shift the logits so that 0.5 lies in the middle of the thresholds with an F1 of at least 98 % of the best.
 
     Returns what was done, for the card. The F1 at 0.5 that is measured on the same cases afterwards is a little too
@@ -53,7 +52,7 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
     network, card = load_weights(weights)
     card.pop("metrics", None)
     card |= {"name": out.stem, "calibration": calibrate(network, cases)}
-    card |= on_held_out(Scorer(network, precision="fp32"), held_out)
+    card = {**card, **on_held_out(Scorer(network, precision="fp32"), held_out)}
     coarse = load_coarse(weights)
     if coarse is not None:
         outputs = score_frames(network, cases)

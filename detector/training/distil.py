@@ -84,7 +84,7 @@ def distil(
     card["coarse"] = {
         "code_version": code_version(),
         "plan": plan.as_dict(),
-        "before": card.get("coarse", {}).get("plan") if before is not None else None,
+        "before": (card.get("coarse") or {}).get("plan") if before is not None else None,
         "data": data_summary(train),
         "held_out": data_summary(held_out),
         "kept": {

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Plan:
             return warm * (last + (first - last) * 0.5 * (1 + math.cos(math.pi * iteration / self.iterations)))
         return next((rate for at, rate in reversed(self.milestones) if at <= iteration), self.learning_rate)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The fields that the schedule uses, ready for JSON: what a card holds."""
         values = json.loads(json.dumps(asdict(self)))
         if self.schedule == "cosine":
@@ -84,7 +84,7 @@ class Plan:
             values["milestones"] = [[at, rate] for at, rate in values["milestones"] if at < self.iterations]
         return dict(values)
 
-    def as_0_2_0(self) -> dict[str, Any]:
+    def as_0_2_0(self) -> dict[str, object]:
         """The fields as version 0.2.0 called them. Checkpoints name their training by a hash of these."""
         values = asdict(self)
         for name in ("iterations", "learning_rate", "final_learning_rate", "milestones"):
@@ -115,7 +115,7 @@ def read_plan(name: str) -> Plan:
     return override(Plan(name=path.stem), values, where=str(path))
 
 
-def override(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
+def override(plan: Plan, values: Mapping[str, object], *, where: str) -> Plan:
     """The plan with some of its fields replaced; names of 0.2.0 are read too. where: for errors.
 
     Raises PlanError naming the field.
@@ -126,13 +126,13 @@ def override(plan: Plan, values: dict[str, Any], *, where: str) -> Plan:
     return _replaced(plan, values, where)
 
 
-def plan_of_card(values: dict[str, Any]) -> Plan:
+def plan_of_card(values: Mapping[str, object]) -> Plan:
     """The plan on a card, from `Plan.as_dict` or as 0.2.0 wrote it. Raises PlanError naming the field."""
     return _replaced(Plan(), values, "the card")
 
 
-def _replaced(plan: Plan, values: dict[str, Any], where: str) -> Plan:
-    values = dict(values)
+def _replaced(plan: Plan, given: Mapping[str, object], where: str) -> Plan:
+    values: dict[str, Any] = dict(given)
     augmentation = values.pop("augmentation", {})
     if not isinstance(augmentation, dict):
         raise PlanError(f"{where}: augmentation must be a table, not {augmentation!r}")

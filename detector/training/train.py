@@ -25,7 +25,7 @@ from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, on_held_out, summary
 from detector.frames import Case, LabelledFrame
-from detector.model.card import data_summary, read_card, training_cases
+from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.augment_gpu import FramesOnDevice
@@ -89,6 +89,21 @@ def is_trained(out: Path, train: Sequence[Case], plan: Plan, parent: Path | None
     return True
 
 
+def _parent_card(card: Card) -> ParentCard:
+    """What the card of a training keeps of the card of its parent."""
+    return {
+        "name": card.get("name"),
+        "sha256": card["sha256"],
+        "iterations": card.get("iterations"),
+        "data": card.get("data"),
+        "bg_hard": card.get("bg_hard"),
+        "plan": card.get("plan"),
+        "held_out": card.get("held_out"),
+        "metrics": card.get("metrics"),
+        "calibration": card.get("calibration"),
+    }
+
+
 def _with_network_shape(plan: Plan, network: ResNet12) -> Plan:
     """The plan of a training that begins with a network, which keeps its widths and its padding."""
     return replace(plan, widths=network.widths, padded=network.padded)
@@ -120,15 +135,15 @@ class _Trainer:
             self.on_device = FramesOnDevice([*self.frames, *mined], self.device)
         torch.manual_seed(self.plan.seed)
         self.network = ResNet12(self.plan.widths, padded=self.plan.padded)
-        self.lineage: dict[str, Any] = {}
-        self.learnt_before: set[str] = set()
+        self.parent_card: ParentCard | None = None
+        self.coarse_card: CoarseCard = {}
+        self.cases_before: set[str] = set()  # which the parent was trained on
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
             self.plan = _with_network_shape(self.plan, self.network)
-            self.learnt_before = training_cases(card)
-            keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan", "held_out", "metrics", "calibration")
-            self.lineage = {"parent": {key: card.get(key) for key in keys}}
-            self.coarse_card: dict[str, Any] = card.get("coarse", {})
+            self.cases_before = training_cases(card)
+            self.parent_card = _parent_card(card)
+            self.coarse_card = card.get("coarse", {})
         # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.
         channels_first = self.device == "cpu" and self.precision == "fp32"
         self.layout = torch.contiguous_format if channels_first else torch.channels_last
@@ -268,7 +283,7 @@ class _Trainer:
 
     def _fingerprint(self) -> str:
         frames = [*self.frames, *(sample.frame for sample in self.mined)]
-        return fingerprint(self.plan, frames, self.lineage.get("parent", {}).get("sha256"))
+        return fingerprint(self.plan, frames, self.parent_card["sha256"] if self.parent_card else None)
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS
@@ -276,20 +291,21 @@ class _Trainer:
         calibration = (
             calibrate(network, self.validation, device=self.device) if self.plan.calibrate and self.validation else None
         )
-        card: dict[str, Any] = {
+        card: Card = {
             "name": self.out.name,
             "code_version": code_version(),
             "plan": self.plan.as_dict(),
             "iterations": self.iteration,
             "precision": self.precision,
-            **self.lineage,
             "data": data_summary(self.train),
-            "cases_learnt": sorted({case.name for case in self.train} | self.learnt_before),
+            "cases_learnt": sorted({case.name for case in self.train} | self.cases_before),
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "calibration": calibration,
             **on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation),
         }
+        if self.parent_card is not None:
+            card["parent"] = self.parent_card
         coarse = load_coarse(self.parent) if self.parent is not None else None
         if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
             outputs = score_frames(network, self.train)

@@ -104,7 +104,7 @@ def test_one_low_score_is_enough_to_disagree(scores, tta_consensus):
 
 def test_mined_patches_come_back_as_they_were_written(frame, tmp_path):
     samples, counters = mine_slide(DarkScorer(), frame)
-    patches = [mined_patch(frame, sample, slide="one") for sample in samples]
+    patches = [mined_patch(frame, (sample.x, sample.y), slide="one") for sample in samples]
     write_mined(tmp_path, [mined_to_json("one.tif", samples, counters)], patches, parameters={"agreement": 0.8})
     for before, after in zip(patches, read_mined(tmp_path), strict=True):
         assert np.array_equal(before.image, after.image) and after.image.shape == (192, 192, 3)
@@ -132,7 +132,7 @@ def test_a_folder_that_mine_did_not_write_is_refused(content, tmp_path):
 
 def test_a_missing_patch_is_named(frame, tmp_path):
     samples, counters = mine_slide(DarkScorer(), frame)
-    patches = [mined_patch(frame, sample, slide="one") for sample in samples]
+    patches = [mined_patch(frame, (sample.x, sample.y), slide="one") for sample in samples]
     write_mined(tmp_path, [mined_to_json("one.tif", samples, counters)], patches)
     (tmp_path / "patches" / f"{patches[2].name}.png").unlink()
     with pytest.raises(DataSetError, match=patches[2].name):
