@@ -80,6 +80,6 @@ def test_without_an_active_version_a_worker_starts_all_the_same(db, monkeypatch)
 def test_a_gpu_has_several_readers(monkeypatch, device, cores, count):
     import torch
 
-    monkeypatch.setattr(weights, "device_called", lambda name: torch.device(device))
+    monkeypatch.setattr(weights, "parse_device", lambda name: torch.device(device))
     monkeypatch.setattr(weights.os, "cpu_count", lambda: cores)
     assert weights.readers() == count
