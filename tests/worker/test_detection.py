@@ -18,6 +18,7 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 import worker.run_detection
+import worker.shard
 from detector.__main__ import main as detector_command
 from webapp.annotations.services import detection_request
 from webapp.celery_app import app
@@ -187,9 +188,9 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_another(alice, make_sli
 
 def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monkeypatch, large):
     job = detection_request(slide=make_slide(image=large), by=alice)
-    monkeypatch.setattr(worker.run_detection, "_PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(worker.shard, "PROGRESS_SECONDS", 0.0)
     said, scored = [], []
-    original, logits = worker.run_detection.shard_progress, worker.run_detection.scorer_of(active_model).logits
+    original, logits = worker.shard.shard_progress, worker.run_detection.scorer_of(active_model).logits
 
     def shard_progress(*, done=0, skipped=0, **kwargs):
         said.append(done > skipped)
@@ -201,7 +202,7 @@ def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monke
         scored.append(image.shape)
         return logits(image)
 
-    monkeypatch.setattr(worker.run_detection, "shard_progress", shard_progress)
+    monkeypatch.setattr(worker.shard, "shard_progress", shard_progress)
     monkeypatch.setattr(worker.run_detection.scorer_of(active_model), "logits", counted)
     run_all(job)
     assert job.state == State.CANCELLED
@@ -256,7 +257,7 @@ def test_a_slide_deleted_while_it_runs_leaves_nothing(alice, make_slide, active_
     slide = make_slide()
     job = detection_request(slide=slide, by=alice)
     shard = job.shards.get()
-    monkeypatch.setattr(worker.run_detection, "shard_progress", lambda **_: slide.delete() if slide.pk else None)
+    monkeypatch.setattr(worker.shard, "shard_progress", lambda **_: slide.delete() if slide.pk else None)
     detect(shard_pk=shard.pk)
     assert not Job.objects.exists()
     detect(shard_pk=shard.pk)

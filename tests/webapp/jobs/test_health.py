@@ -17,6 +17,7 @@ from webapp.jobs.health import health_of_jobs
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import job_create, shard_claim, shard_finish, shard_progress
+from webapp.jobs.stored import ShardFacts
 
 
 @pytest.fixture(autouse=True)
@@ -76,15 +77,15 @@ def test_what_is_stuck_is_said_without_names(here, shard, fields, words, client)
 
 
 def test_a_shard_far_slower_than_its_device_was_today_is_said(here, make_slide, shard):
-    facts = {"device": "cpu", "precision": "bf16", "seconds": 10}
+    facts = ShardFacts(device="cpu", precision="bf16", seconds=10)
     for _ in range(3):
         other = job_create(kind=Job.Kind.DETECT, slide=make_slide(), by=None).shards.get()
         done = shard_claim(shard_pk=other.pk, worker="host/1")
         shard_progress(shard=done, done=100, total=100)
         shard_finish(shard=done, facts=facts)
-    Shard.objects.filter(pk=shard.pk).update(facts=facts, started_at=timezone.now() - timedelta(seconds=90))
+    Shard.objects.filter(pk=shard.pk).update(facts=facts.to_json(), started_at=timezone.now() - timedelta(seconds=90))
     assert "less than half as fast" in health_of_jobs().slow[0], "40 windows in 90 s, others 10 a second"
-    Shard.objects.filter(pk=shard.pk).update(windows_done=910)
+    Shard.objects.filter(pk=shard.pk).update(units_done=910)
     assert health_of_jobs().slow == []
 
 
