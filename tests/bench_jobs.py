@@ -117,26 +117,28 @@ def _slide(mm2: float) -> tuple[Any, float]:
     from detector.slide.prepare import prepare
     from webapp.slides.models import Slide, Study
     from webapp.slides.services import slide_create, slide_prepared
+    from webapp.slides.storage import local_path
 
     study, _ = Study.objects.get_or_create(name="Laboratory")
     slide = slide_create(study=study, case_identifier="", name=f"drawn, {mm2} mm2", file=None, user=None)
-    draw_slide(slide.file, size=int((mm2 / 0.37) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
+    draw_slide(local_path(slide), size=int((mm2 / 0.37) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
     from dataclasses import asdict
 
-    slide = slide_prepared(slide=slide, facts=asdict(prepare(slide.file, slide.folder)))
+    slide = slide_prepared(slide=slide, facts=asdict(prepare(local_path(slide), slide.folder)))
     return Slide.objects.get(pk=slide.pk), slide.tissue_mm2 or 0.0
 
 
 def _engine(slide: Any) -> float:
     from detector.detection.detect import place, scan
     from detector.detection.windows import plan_windows
-    from detector.slide import WorkingFrame, open_slide
+    from detector.slide import WorkingFrame
     from webapp.registry.services import version_active
+    from webapp.slides.storage import slide_opened
     from worker.weights import readers, scorer_of
 
     scorer = scorer_of(version_active())
     began = time.perf_counter()
-    with open_slide(slide.file) as file:
+    with slide_opened(slide) as file:
         frame = WorkingFrame(file, slide.mpp)
         place(scan(scorer, frame, plan_windows(frame), floor=0.2, readers=readers()), frame)
     return time.perf_counter() - began

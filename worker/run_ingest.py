@@ -17,7 +17,7 @@ from webapp.core.errors import DomainError
 from webapp.jobs.services import JobStopped
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
-from webapp.slides.storage import slide_forget, slide_keep
+from webapp.slides.storage import local_path, slide_forget, slide_keep
 from worker.shard import ClaimedShard
 
 TIME_LIMIT = 1800  # seconds that preparing one file may take
@@ -38,7 +38,7 @@ def run_ingest(shard: ClaimedShard) -> None:
 def _prepare_and_keep(shard: ClaimedShard, slide: Slide) -> None:
     answer = _prepare(shard)
     if "refused" not in answer:
-        slide_keep(slide, without=slide.file if answer["path"].startswith("unpacked/") else None)  # the zip
+        slide_keep(slide, without=local_path(slide) if answer["path"].startswith("unpacked/") else None)  # the zip
 
     def save() -> None:
         if "refused" in answer:
@@ -59,7 +59,7 @@ def _detect_if_wanted(slide: Slide) -> None:
 def _prepare(shard: ClaimedShard) -> dict[str, Any]:
     slide = shard.job.slide
     assert slide is not None
-    command = [sys.executable, "-m", "detector.slide", str(slide.file), str(slide.folder)]
+    command = [sys.executable, "-m", "detector.slide", str(local_path(slide)), str(slide.folder)]
     if slide.drawn:
         command.append(str(settings.DEMO_SLIDE_PIXELS))
     # Without our environment: it holds secrets, and whoever takes a decoder over could read them.

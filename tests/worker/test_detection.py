@@ -26,6 +26,7 @@ from webapp.jobs.models import Job, Shard
 from webapp.jobs.presence import who_is_here
 from webapp.jobs.services import job_cancel, job_retry, shard_claim
 from webapp.jobs.states import ENDED, State
+from webapp.slides.storage import local_path
 from worker.tasks import detect
 
 
@@ -47,7 +48,7 @@ def test_page_rest_and_command_line_find_the_same(alice, make_slide, active_mode
     rows = found(job)
     assert len(rows) > 3
     weights = str(settings.MODEL_DIR / "mitoscope.safetensors")
-    arguments = ["detect", str(slide.file), "--weights", weights, "--min-score", "0.2", "--precision", "fp32"]
+    arguments = ["detect", str(local_path(slide)), "--weights", weights, "--min-score", "0.2", "--precision", "fp32"]
     assert detector_command(arguments) == 0
     detections = json.loads(capsys.readouterr().out)["detections"]
     assert [(d["x"], d["y"], d["score"]) for d in detections] == [
@@ -236,7 +237,7 @@ def test_a_step_that_takes_longer_than_the_lease_does_not_lose_it(
 
 def test_a_failure_has_a_sentence_for_the_user_and_a_traceback_for_the_admin(alice, make_slide, active_model):
     slide = make_slide()
-    slide.file.write_bytes(b"II*\0 damaged")
+    local_path(slide).write_bytes(b"II*\0 damaged")
     job = run_all(detection_request(slide=slide, by=alice))
     assert job.state == State.FAILED
     assert "Traceback" not in job.error

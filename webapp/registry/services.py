@@ -13,7 +13,7 @@ from django.db import transaction
 
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
-from webapp.slides.storage import weights_fetched, weights_keep
+from webapp.registry.storage import weights_fetched, weights_keep
 
 
 def version_register(*, weights: Path, name: str = "", parent: ModelVersion | None = None) -> ModelVersion:
