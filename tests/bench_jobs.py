@@ -1,7 +1,7 @@
 """`make bench-jobs`: what the way around the engine costs, from "detect" to "done", as a ratio in one run.
 
 The engine alone is the detector in this process, its network warm: open, plan, read, network, suppress. The whole path
-is the same slide asked for as the web does it, on PostgreSQL and Redis, with a Celery worker and the watch beside:
+is the same slide asked for as the web does it, on PostgreSQL and Redis, with a Celery worker and the reaper beside:
 queue, claim, the same engine, progress, the cells of the shard and the candidates as rows. Rounds alternate.
 """
 
@@ -36,7 +36,7 @@ def main() -> int:
         _start_services(folder, stack)
         slide, mm2 = _slide(options.mm2)
         small, _ = _slide(0.3)
-        worker, watch = (_start(folder, stack, *command) for command in (_WORKER, _WATCH))
+        worker, reaper = (_start(folder, stack, *command) for command in (_WORKER, _REAPER))
         engine, whole, around = [], [], []
         _whole(small)  # both are warm then
         _engine(small)
@@ -47,7 +47,7 @@ def main() -> int:
             around.append(seconds - job.shards.get().facts["seconds"])
             print(f"engine {engine[-1]:7.2f} s   job {seconds:7.2f} s   ratio {seconds / engine[-1]:.3f}", flush=True)
         assert worker.poll() is None
-        assert watch.poll() is None
+        assert reaper.poll() is None
         facts = job.shards.get().facts
         ratio = statistics.median(whole) / statistics.median(engine)
         pairs = [one / other for one, other in zip(whole, engine, strict=True)]
@@ -74,7 +74,7 @@ _WORKER = (
     "--without-gossip",
     "--without-mingle",
 )
-_WATCH = ("manage.py", "watch")
+_REAPER = ("manage.py", "reap_jobs")
 
 
 def _start_services(folder: Path, stack: ExitStack) -> None:

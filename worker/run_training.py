@@ -18,7 +18,7 @@ from webapp.registry.services import version_weights
 from webapp.retraining.models import TrainingRun
 from webapp.retraining.trainings import training_finish, training_report
 from worker import weights
-from worker.patience import patiently
+from worker.retry_database import retry_database
 from worker.shard import ClaimedShard
 from worker.training_data import read_manifest
 
@@ -85,12 +85,12 @@ class _Reporter:
         self.said = time.monotonic()
         done = self.rows[-1]["iteration"] if self.rows else 0
         try:
-            patiently(lambda: self.shard.write_progress(done))
+            retry_database(lambda: self.shard.write_progress(done))
         except JobStopped as stop:
             if Job.objects.filter(pk=self.shard.job.pk, state=State.CANCELLED).exists():
                 raise Cancelled from stop
             raise
-        patiently(lambda: training_report(training=self.training, rows=self.rows, said=sentence))
+        retry_database(lambda: training_report(training=self.training, rows=self.rows, said=sentence))
 
     def _add(self, state: dict[str, Any]) -> None:
         """A row for each iteration heard of; what a checkpoint made undone comes again."""

@@ -20,7 +20,7 @@ from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress, shard_renew
 from webapp.jobs.stored import ShardFacts
 from worker.memory import peak_memory_mb
-from worker.patience import AWAY, patiently
+from worker.retry_database import AWAY, retry_database
 
 PROGRESS_SECONDS = 1.0  # between two writes of progress
 
@@ -81,7 +81,7 @@ class ClaimedShard:
                 if ends_job:
                     job_succeed(job=self.job)
 
-        patiently(write)
+        retry_database(write)
 
     @property
     def seconds(self) -> float:

@@ -14,8 +14,8 @@ from webapp.core.logs import log_about
 from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail
-from worker.patience import AWAY, patiently
 from worker.process import worker_name
+from worker.retry_database import AWAY, retry_database
 from worker.run_detection import merge_detection, run_detection
 from worker.run_import import run_import
 from worker.run_ingest import run_ingest
@@ -70,7 +70,7 @@ def judge(*, shard_pk: int) -> None:
 
 def _run(kind: Job.Kind, work: Callable[[ClaimedShard], None]) -> Shard | None:
     """Claim, work, and turn whatever goes wrong into a sentence for the user and a traceback for the admin."""
-    shard = patiently(lambda: shard_claim_next(kind=kind, worker=worker_name()))
+    shard = retry_database(lambda: shard_claim_next(kind=kind, worker=worker_name()))
     if shard is None:
         _log.info("no %s is left to do", kind.label)
         return None
@@ -90,20 +90,20 @@ def _run(kind: Job.Kind, work: Callable[[ClaimedShard], None]) -> Shard | None:
 def _run_merge(shard_pk: int, merge: Callable[[int], None]) -> None:
     """Merge the job of a shard where it is complete; a failure ends the job as one of a shard does."""
     try:
-        patiently(lambda: merge(shard_pk))
+        retry_database(lambda: merge(shard_pk))
     except Exception as error:
         _log.exception("the job of shard %s could not be merged", shard_pk)
         sentence, trace = _in_words(error)
-        patiently(lambda: merge_fail(shard_pk=shard_pk, error=sentence, traceback=trace))
+        retry_database(lambda: merge_fail(shard_pk=shard_pk, error=sentence, traceback=trace))
 
 
 def _fail(shard: Shard, error: Exception) -> None:
     if isinstance(error, AWAY):
-        _log.error("the database stayed away; the lease ends and the watch sends the shard again")
+        _log.error("the database stayed away; the lease ends and the reaper sends the shard again")
         return
     _log.error("the shard failed", exc_info=error)
     sentence, trace = _in_words(error)
-    patiently(lambda: shard_fail(shard=shard, error=sentence, traceback=trace))
+    retry_database(lambda: shard_fail(shard=shard, error=sentence, traceback=trace))
 
 
 def _in_words(error: Exception) -> tuple[str, str]:

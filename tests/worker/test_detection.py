@@ -22,8 +22,8 @@ import worker.shard
 from detector.__main__ import main as detector_command
 from webapp.annotations.services import detection_request
 from webapp.celery_app import app
+from webapp.jobs.heartbeat import heartbeats
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import who_is_here
 from webapp.jobs.services import job_cancel, job_retry, shard_claim
 from webapp.jobs.states import ENDED, State
 from webapp.slides.storage import local_path
@@ -87,7 +87,7 @@ def islands() -> np.ndarray:
 @pytest.fixture
 def celery_worker(outside) -> Iterator[Callable[[int], None]]:
     """A real worker of Celery for detections; called with a number, it has as many processes from then on."""
-    before, log = set(who_is_here() or ()), Path(outside["DATA_DIR"]) / "worker.log"
+    before, log = set(heartbeats() or ()), Path(outside["DATA_DIR"]) / "worker.log"
     command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1"]
     command += ["-n", "table@test", "--without-gossip", "--without-mingle"]
     worker = subprocess.Popen(
@@ -98,7 +98,7 @@ def celery_worker(outside) -> Iterator[Callable[[int], None]]:
     def have(processes: int) -> None:
         if processes > 1:
             app.control.pool_grow(processes - 1, destination=["table@test"])
-        wait_for(lambda: len(set(who_is_here() or ()) - before) == processes or worker.poll() is not None, log)
+        wait_for(lambda: len(set(heartbeats() or ()) - before) == processes or worker.poll() is not None, log)
         assert worker.poll() is None, log.read_text()
 
     yield have

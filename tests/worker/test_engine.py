@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings as django_settings
 
-from webapp.jobs.presence import who_is_here
+from webapp.jobs.heartbeat import heartbeats
 from worker import process, weights
 
 BOUNDED = """
@@ -60,7 +60,7 @@ def test_the_network_is_there_before_the_first_message_and_the_process_is_heard_
     assert weights._load.cache_info().currsize == 1
     said = None
     for _ in range(100):
-        said = (who_is_here() or {}).get(process.worker_name())
+        said = (heartbeats() or {}).get(process.worker_name())
         if said:
             break
         time.sleep(0.05)

@@ -13,10 +13,11 @@ from django.db import connection
 from django.db.models import Count, Min, Q
 from django.db.utils import Error
 from django.utils import timezone
-from redis import Redis, RedisError
+from redis import RedisError
 
+from webapp.core.redis import redis_client
+from webapp.jobs.heartbeat import REAPER, heartbeats
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import WATCH, who_is_here
 from webapp.jobs.states import OPEN, State
 from webapp.jobs.stored import ShardFacts
 
@@ -68,11 +69,11 @@ class Health:
 
 def health_of_jobs() -> Health:
     """Look at the rows and at what processes say of themselves."""
-    here = who_is_here()
-    workers = None if here is None else [_worker(name, said) for name, said in here.items() if name != WATCH]
+    here = heartbeats()
+    workers = None if here is None else [_worker(name, said) for name, said in here.items() if name != REAPER]
     queues = _queues(workers)
     stuck = [
-        *(["The watch is not there, so lost work is not brought back; start it: manage.py watch."] * _no_watch(here)),
+        *(["No reaper of lost jobs is running, so lost work waits; start it: manage.py reap_jobs."] * _no_reaper(here)),
         *(
             f"No worker takes the {_number(queue.waiting, queue.label + ' job')} waiting; "
             f"start one for the queue {queue.kind}."
@@ -137,8 +138,8 @@ def _worker(name: str, said: dict[str, Any]) -> Worker:
     )
 
 
-def _no_watch(here: dict[str, dict[str, Any]] | None) -> bool:
-    return here is not None and WATCH not in here
+def _no_reaper(here: dict[str, dict[str, Any]] | None) -> bool:
+    return here is not None and REAPER not in here
 
 
 def _stuck_shards() -> list[str]:
@@ -197,8 +198,7 @@ def _database() -> dict[str, Any]:
 
 def _broker() -> dict[str, Any]:
     try:
-        with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as redis:
-            redis.ping()
+        redis_client().ping()
     except RedisError:
         return {"ok": False, "say": "Redis does not answer; jobs wait until it does"}
     return {"ok": True}

@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 
 from webapp.core.logs import About, JsonFormatter, PlainFormatter, log_about
 from webapp.jobs.health import health_of_jobs
+from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import job_create, shard_claim, shard_finish, shard_progress
 from webapp.jobs.stored import ShardFacts
 
@@ -30,9 +30,9 @@ def nobody(settings):
 
 @pytest.fixture
 def here(nobody):
-    """The watch and one detecting worker say that they are there."""
-    say_here(name=WATCH, facts={"queues": []})
-    say_here(name="host/1", facts={"queues": ["detect"], "device": "cpu", "precision": "bf16", "memory_mb": 900})
+    """The reaper and one detecting worker say that they are there."""
+    heartbeat_send(name=REAPER, facts={"queues": []})
+    heartbeat_send(name="host/1", facts={"queues": ["detect"], "device": "cpu", "precision": "bf16", "memory_mb": 900})
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_work_that_no_worker_takes_and_a_missing_watch_are_said(make_slide, db):
     job_create(kind=Job.Kind.DETECT, slide=make_slide(), by=None)
     stuck = " ".join(health_of_jobs().stuck)
     assert "No worker takes the 1 detection job waiting" in stuck
-    assert "watch is not there" in stuck
+    assert "No reaper of lost jobs is running" in stuck
 
 
 @pytest.mark.parametrize(
