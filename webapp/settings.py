@@ -146,7 +146,7 @@ else:
         keepalives_interval=10,
         keepalives_count=3,
         tcp_user_timeout=50_000,
-        # Only `webapp.core.prepared` prepares statements: at their first call, with one plan whatever the values are.
+        # Only `webapp.core.cached_sql` prepares statements: at their first call, with one plan whatever the values are.
         prepare_threshold=0,
         options="-c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=60s "
         "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=50s",

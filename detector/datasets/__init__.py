@@ -71,10 +71,9 @@ def describe_sources(cases: Sequence[Case]) -> list[str]:
     lines = []
     for source in sorted({frame.source for case in cases for frame in case.frames}):
         frames = [frame for case in cases for frame in case.frames if frame.source == source]
-        frames, patches = (sum(frame.exhaustive is kind for frame in frames) for kind in (True, False))
         counts = {
-            "frames": frames,
-            "patches": patches,
+            "frames": sum(frame.exhaustive for frame in frames),
+            "patches": sum(not frame.exhaustive for frame in frames),
             "cases": len({frame.case for frame in frames}),
             "mitoses": sum(frame.mitosis_count for frame in frames),
             "look-alikes": sum(len(frame.non_mitoses) for frame in frames),

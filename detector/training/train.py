@@ -302,8 +302,8 @@ class _Trainer:
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "calibration": calibration,
-            **on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation),
         }
+        card.update(on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation))
         if self.parent_card is not None:
             card["parent"] = self.parent_card
         coarse = load_coarse(self.parent) if self.parent is not None else None

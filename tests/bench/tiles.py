@@ -148,13 +148,14 @@ def mitoscope(slide: Path) -> tuple[str, str, tuple[int, int]]:
 
     from detector.slide.prepare import prepare
     from webapp.slides.services import slide_create, slide_prepared, study_create
+    from webapp.slides.storage import local_path
 
     reader = User.objects.create_user("reader")
     study = study_create(name="Bench", manager=reader)
     copy = Path(os.environ["DATA_DIR"]) / slide.name
     shutil.copyfile(slide, copy)
     made = slide_create(study=study, case_identifier="", name=slide.name, file=copy, user=reader)
-    made = slide_prepared(slide=made, facts=asdict(prepare(made.file, made.folder)))
+    made = slide_prepared(slide=made, facts=asdict(prepare(local_path(made), made.folder)))
     session = SessionStore()
     session[SESSION_KEY] = str(reader.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"

@@ -39,7 +39,7 @@ def slides(transactional_db, make_slide, make_run, alice):
     waiting, failed = make_slide(name="waiting.tif"), make_slide(name="failed.tif")
     job = detection_request(slide=waiting, by=alice)
     minute_ago = timezone.now() - timedelta(seconds=60)
-    progress = {"windows_total": 400, "windows_done": 260, "windows_skipped": 90}
+    progress = {"units_total": 400, "units_done": 260, "units_skipped": 90}
     job.shards.update(state=State.RUNNING, claim=job.pk, started_at=minute_ago, **progress)
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
     broken = detection_request(slide=failed, by=alice)

@@ -20,6 +20,7 @@ from webapp.annotations.selectors import pack
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
+from webapp.jobs.stored import DetectParameters
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
 from webapp.slides.models import Slide
@@ -43,7 +44,7 @@ def detection_request(*, slide: Slide, by: User | None, model: ModelVersion | No
     if slide.state != Slide.State.READY:
         raise DomainError(f"This slide is {slide.get_state_display()}; mitoses can be found when it is ready.")
     model = model or version_active()
-    parameters = {"model": str(model.pk), "floor": settings.STORED_SCORE_FLOOR}
+    parameters = DetectParameters(model=str(model.pk), floor=settings.STORED_SCORE_FLOOR)
     return job_create(kind=Job.Kind.DETECT, slide=slide, by=by, parameters=parameters, shards=settings.DETECT_SHARDS)
 
 

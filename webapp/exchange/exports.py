@@ -20,12 +20,11 @@ import numpy as np
 from django.core.serializers.json import DjangoJSONEncoder
 
 from detector.errors import SlideError
-from detector.slide import open_slide
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
 from webapp.results.findings import Findings, Mark
 from webapp.slides.models import Slide
-from webapp.slides.storage import slide_held
+from webapp.slides.storage import slide_opened
 
 CLASSES = {
     Label.MITOTIC: ("mitotic figure", [0, 114, 178]),
@@ -204,7 +203,7 @@ def bounds_offset(slide: Slide) -> tuple[int, int]:
 def _properties(slide: Slide) -> Mapping[str, str]:
     """What the file says of itself. Raises DomainError where it cannot be opened."""
     try:
-        with slide_held(slide) as path, open_slide(path) as file:
+        with slide_opened(slide) as file:
             return file.properties
     except SlideError as error:
         raise DomainError(

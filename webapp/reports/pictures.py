@@ -11,12 +11,13 @@ import numpy as np
 
 from detector.errors import SlideError
 from detector.slide import Slide as SlideFile
-from detector.slide import WorkingFrame, open_slide
+from detector.slide import WorkingFrame
 from detector.slide.reader import Rgb
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.tiles import jpeg
 from webapp.core.errors import DomainError
 from webapp.results.findings import Findings
+from webapp.slides.storage import slide_opened
 
 MAX_CROPS = 24
 _CROP = 64  # px of 0.25 um: 16 um
@@ -35,11 +36,11 @@ class Pictures:
 
 
 def take_pictures(found: Findings) -> Pictures:
-    """Read them from the slide's file. DomainError where it cannot be read."""
+    """Read them from the slide's file. Raises DomainError where it cannot be read."""
     place = found.count["hotspot"]
     figures = [mark for mark in found.marks if mark.hotspot == 1]
     try:
-        with open_slide(found.slide.file) as file:
+        with slide_opened(found.slide) as file:
             whole = (0.0, 0.0, float(file.size[0]), float(file.size[1]))
             overview = _picture(file, whole, found, place, [])
             close_up = (

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 
 from webapp.annotations.models import Figure, Region, Run
-from webapp.core.prepared import Prepared
+from webapp.core.cached_sql import CachedSql
 from webapp.registry.models import ModelVersion
 from webapp.results.question import Question
 from webapp.slides.selectors import viewer_of
@@ -72,7 +72,7 @@ def _visible_bases(sees_all: bool, *, user: int | None = None, **asked: UUID) ->
     return _bases(Run.objects.visible_to(viewer_of(sees_all, user)).filter(**asked))[:1]
 
 
-_newest_or_asked = Prepared(_visible_bases)
+_newest_or_asked = CachedSql(_visible_bases)
 
 
 def _stale(basis: Basis, asked: Question) -> list[str]:

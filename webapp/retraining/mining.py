@@ -14,6 +14,7 @@ from webapp.annotations.models import Label
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
+from webapp.jobs.stored import MineParameters
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
 from webapp.retraining.locked_cases import _refuse_locked
@@ -36,9 +37,8 @@ def mining_request(
         raise DomainError(f"Not ready to be mined: {', '.join(unready[:5])}. Mine when they are, or without them.")
     model = model or version_active()
     with transaction.atomic():
-        job = job_create(
-            kind=Job.Kind.MINE, by=by, shards=len(slides), parameters={"slides": [str(slide.pk) for slide in slides]}
-        )
+        parameters = MineParameters(slides=tuple(str(slide.pk) for slide in slides))
+        job = job_create(kind=Job.Kind.MINE, by=by, shards=len(slides), parameters=parameters)
         run: MiningRun = MiningRun.objects.create(job=job, model=model, first_look=first_look, agreement=agreement)
         MinedSlide.objects.bulk_create(MinedSlide(run=run, slide=s, index=i) for i, s in enumerate(slides))
     return run

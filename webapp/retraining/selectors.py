@@ -12,6 +12,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.jobs.models import Shard
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun, TrainingRun
 from webapp.retraining.provenance import sources_of
@@ -90,9 +91,9 @@ def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
         shards = Shard.objects.filter(state=State.SUCCEEDED, job__kind="detect", facts__has_key="seconds")
         done = shards.select_related("job__slide").defer("result").order_by("-pk")[:_LAST]
         rates = [
-            shard.job.slide.tissue_mm2 / shard.facts["seconds"] / shard.job.shards.count()
+            shard.job.slide.tissue_mm2 / seconds / shard.job.shards.count()
             for shard in done
-            if shard.job.slide and shard.job.slide.tissue_mm2 and shard.facts["seconds"]
+            if shard.job.slide and shard.job.slide.tissue_mm2 and (seconds := ShardFacts.from_json(shard.facts).seconds)
         ]
         rests_on = f"the {len(rates)} detections made last"
     if not rates:

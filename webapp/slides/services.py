@@ -21,7 +21,7 @@ from django.utils import timezone
 from detector.slide import plausible_mpp
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
-from webapp.slides.storage import slide_forget
+from webapp.slides.storage import local_path, slide_forget
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
@@ -210,9 +210,9 @@ def slide_create(
         )
         detail = f"um/px entered with the upload: {mpp:g}" if mpp else ""
         SlideEvent.objects.create(slide=slide, user=user, action="uploaded" if file else "drawn", detail=detail)
-        slide.file.parent.mkdir(parents=True)
+        local_path(slide).parent.mkdir(parents=True)
         if file is not None:
-            _link_or_copy(file, slide.file)
+            _link_or_copy(file, local_path(slide))
             transaction.on_commit(lambda: file.unlink(missing_ok=True))
     return slide
 
@@ -221,7 +221,7 @@ def slide_prepared(*, slide: Slide, facts: dict[str, Any]) -> Slide:
     """Keep what preparing found. um/px of the file wins over what a person entered."""
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
-        uploaded = slide.file
+        uploaded = local_path(slide)
         for name in ("path", "bytes", "sha256", "format", "scanner", "width", "height", "tissue_fraction"):
             setattr(slide, name, facts[name])
         remarks = [facts["remark"]] if facts.get("remark") else []

@@ -14,9 +14,10 @@ from rest_framework.test import APIClient
 
 from webapp.core.logs import About, JsonFormatter, PlainFormatter, log_about
 from webapp.jobs.health import health_of_jobs
+from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import job_create, shard_claim, shard_finish, shard_progress
+from webapp.jobs.stored import ShardFacts
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +30,9 @@ def nobody(settings):
 
 @pytest.fixture
 def here(nobody):
-    """The watch and one detecting worker say that they are there."""
-    say_here(name=WATCH, facts={"queues": []})
-    say_here(name="host/1", facts={"queues": ["detect"], "device": "cpu", "precision": "bf16", "memory_mb": 900})
+    """The reaper and one detecting worker say that they are there."""
+    heartbeat_send(name=REAPER, facts={"queues": []})
+    heartbeat_send(name="host/1", facts={"queues": ["detect"], "device": "cpu", "precision": "bf16", "memory_mb": 900})
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_work_that_no_worker_takes_and_a_missing_watch_are_said(make_slide, db):
     job_create(kind=Job.Kind.DETECT, slide=make_slide(), by=None)
     stuck = " ".join(health_of_jobs().stuck)
     assert "No worker takes the 1 detection job waiting" in stuck
-    assert "watch is not there" in stuck
+    assert "No reaper of lost jobs is running" in stuck
 
 
 @pytest.mark.parametrize(
@@ -76,15 +77,15 @@ def test_what_is_stuck_is_said_without_names(here, shard, fields, words, client)
 
 
 def test_a_shard_far_slower_than_its_device_was_today_is_said(here, make_slide, shard):
-    facts = {"device": "cpu", "precision": "bf16", "seconds": 10}
+    facts = ShardFacts(device="cpu", precision="bf16", seconds=10)
     for _ in range(3):
         other = job_create(kind=Job.Kind.DETECT, slide=make_slide(), by=None).shards.get()
         done = shard_claim(shard_pk=other.pk, worker="host/1")
         shard_progress(shard=done, done=100, total=100)
         shard_finish(shard=done, facts=facts)
-    Shard.objects.filter(pk=shard.pk).update(facts=facts, started_at=timezone.now() - timedelta(seconds=90))
+    Shard.objects.filter(pk=shard.pk).update(facts=facts.to_json(), started_at=timezone.now() - timedelta(seconds=90))
     assert "less than half as fast" in health_of_jobs().slow[0], "40 windows in 90 s, others 10 a second"
-    Shard.objects.filter(pk=shard.pk).update(windows_done=910)
+    Shard.objects.filter(pk=shard.pk).update(units_done=910)
     assert health_of_jobs().slow == []
 
 
