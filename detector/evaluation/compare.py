@@ -57,7 +57,7 @@ class _Side:
         began = time.monotonic()
         found = detect(self.scorer, hpf.frame(), min_score=paper.LOWEST_THRESHOLD)
         self.seconds += time.monotonic() - began
-        self.frames.append(Judged(hpf.case, found.scores, match(found.xy, found.scores, hpf.mitoses, _radius(hpf)),
+        self.frames.append(Judged(hpf.case, found.scores, match(found.xy, found.scores, hpf.mitoses, hpf.match_radius),
                                   len(hpf.mitoses)))  # fmt: skip
         self.sources.append(hpf.source)
         mm2 = hpf.image.shape[0] * hpf.image.shape[1] * hpf.mpp**2 / 1e6
@@ -215,13 +215,13 @@ _BOTH_WAYS = (("candidate", "active"), ("active", "candidate"))
 
 
 def _place_of(hpf: Hpf) -> _Place:
-    return _Place(hpf.case, hpf.name, _radius(hpf), lambda x, y: cut_plain(hpf.image, x, y))
+    return _Place(hpf.case, hpf.name, hpf.match_radius, lambda x, y: cut_plain(hpf.image, x, y))
 
 
 def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress) -> list[Difference]:
     with slide.opened() as frame:
         found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
-        radius = paper.MATCH_RADIUS * float(np.mean(frame.scale)) * paper.WORKING_MPP / float(np.mean(frame.mpp))
+        radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))
         place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
         differences = []
@@ -245,7 +245,3 @@ def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDA
         other = float(others.scores[near].max(initial=0.0))
         rows.append(Difference(place.case, place.name, x, y, score, other, by, bool(right), place.crop(x, y)))
     return rows
-
-
-def _radius(hpf: Hpf) -> float:
-    return paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp

@@ -23,8 +23,7 @@ def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWE
             if not hpf.exhaustive:
                 continue
             found = detect(scorer, hpf.frame(), min_score=floor)
-            radius = paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp
-            hits = match(found.xy, found.scores, hpf.mitoses, radius)
+            hits = match(found.xy, found.scores, hpf.mitoses, hpf.match_radius)
             frames.append(Judged(case.name, found.scores, hits, len(hpf.mitoses)))
     return Evaluation(frames)
 

@@ -1,6 +1,7 @@
 // Forms and buttons that call the API: data-call is the address, data-ask a question first, data-then what follows.
 
 import { ApiError, call, csrfToken } from "../viewer/api.js";
+import { duration } from "../viewer/duration.js";
 
 const problem = document.getElementById("problem");
 
@@ -57,7 +58,7 @@ async function send(element, make) {
 
 /** The cost of a mining. */
 function inWords({ slides, tissue_mm2: mm2, seconds, rests_on: reason }) {
-  const time = seconds === null ? "time not known" : `about ${seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`}`;
+  const time = seconds === null ? "time not known" : `about ${duration(seconds)}`;
   return `${slides} slides, ${mm2.toFixed(1)} mm² of tissue, ${time} (from ${reason})`;
 }
 

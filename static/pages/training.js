@@ -1,6 +1,7 @@
 // A training as it comes: progress, curves, log.
 
 import { call } from "../viewer/api.js";
+import { duration } from "../viewer/duration.js";
 import { plot } from "./plots.js";
 
 const page = document.getElementById("training");
@@ -19,7 +20,7 @@ function show(training) {
   element("state").textContent = STATES[job.state];
   element("state").className = `tag ${job.state === "succeeded" ? "good" : job.state === "failed" ? "bad" : ""}`;
   element("say").textContent = job.error || (job.progress.total ? `${job.progress.done} of ${job.progress.total} iterations` : job.state === "pending" ? `number ${job.queue_position} in the queue` : "");
-  if (job.seconds_left !== null) element("say").textContent += `, about ${Math.ceil(job.seconds_left / 60)} min left`;
+  if (job.seconds_left !== null) element("say").textContent += `, about ${duration(job.seconds_left)} left`;
   const bar = element("bar");
   bar.max = job.progress.total || 1;
   bar.value = job.progress.done;

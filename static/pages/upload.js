@@ -1,6 +1,7 @@
 // Uploads by tus: many at once, each on its own, with progress, speed, time left, pause and retry. A file is remembered by
 // its fingerprint: after a closed tab or a restarted server it goes on where it was when it is chosen again.
 
+import { duration } from "../viewer/duration.js";
 import { refreshRows } from "./refresh.js";
 import { dropped, slideSets } from "./slide-sets.js";
 import { zipped } from "./zip.js";
@@ -190,7 +191,7 @@ class Row {
     this.bar.value = sent / total;
     const [{ at, sent: before }] = this.samples;
     const rate = now - at > 500 ? (sent - before) / ((now - at) / 1000) : 0;
-    const left = rate > 0 ? `, ${bytes(rate)}/s, ${duration((total - sent) / rate)} left` : "";
+    const left = rate > 0 ? `, ${bytes(rate)}/s, about ${duration((total - sent) / rate)} left` : "";
     this.say(`${verb} ${bytes(sent)} of ${bytes(total)}${left}`.trim());
   }
 
@@ -223,11 +224,6 @@ function sentence(error) {
   } catch {
     return "The connection was lost and did not come back. What has arrived is kept; try again.";
   }
-}
-
-function duration(seconds) {
-  if (seconds < 90) return `about ${Math.ceil(seconds)} s`;
-  return seconds < 5400 ? `about ${Math.round(seconds / 60)} min` : `about ${(seconds / 3600).toFixed(1)} h`;
 }
 
 function bytes(count) {

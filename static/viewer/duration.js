@@ -1,4 +1,4 @@
-// Time that is left, as one says it; webapp/jobs/templatetags/durations.py says the same on pages.
+// Time that is left, as one says it; webapp/jobs/templatetags/durations.py says the same in templates.
 
 /** 40 s, 12 min, 2 h 5 min; rounded up. */
 export function duration(seconds) {

@@ -27,15 +27,15 @@ export function boxInView(transform, width, height, margin = 0) {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
-/** Whether a point lies in a polygon ([[x, y], ...], not closed); even-odd rule. */
+/** Whether a point lies in a polygon ([[x, y], ...], not closed). Non-zero rule, as on the server: all loops count. */
 export function inPolygon(polygon, x, y) {
-  let inside = false;
+  let winding = 0;
   for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
     const [xi, yi] = polygon[i];
     const [xj, yj] = polygon[j];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
+    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) winding += yi > y ? 1 : -1;
   }
-  return inside;
+  return winding !== 0;
 }
 
 /** Area of a polygon in px squared. */

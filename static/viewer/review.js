@@ -8,7 +8,6 @@ import { VerdictQueue } from "./verdicts.js";
 
 const CLOSE_UP = 0.25; // um per screen px when a figure is shown
 const AHEAD = 8; // crops loaded before they are asked for
-const MATCH_UM = 7.5; // within which a place is a figure that is there already, as on the server
 const POLL = 4000; // ms between two looks at what others said
 const SAY = { "": "Taken back", mitotic: "Mitotic figure", non_mitotic: "Not a mitotic figure", unsure: "Unsure" };
 
@@ -221,7 +220,7 @@ export class Review {
 
   /** The spot that a place means: the nearest judged or stored one within the matching radius, -1 for none. */
   #at(x, y) {
-    const reach = MATCH_UM / (this.#config.mpp?.[0] ?? 0.25);
+    const reach = this.#config.matchUm / (this.#config.mpp?.[0] ?? 0.25);
     const shown = this.#store.nearest(x, y, reach);
     return shown >= 0 ? shown : this.#store.nearestCandidate(x, y, reach);
   }
