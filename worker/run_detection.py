@@ -58,7 +58,7 @@ def merge_detection(shard_pk: int) -> None:
             "window": paper.WINDOW_SIZE,
             "overlap": paper.WINDOW_OVERLAP,
             "mirror_pad": paper.MIRROR_PAD,
-            "nms_radius_um": paper.NMS_RADIUS * paper.WORKING_MPP,
+            "nms_radius_um": paper.um(paper.NMS_RADIUS),
             "working_mpp": list(frame.mpp),
             "glass_mean_rgb": paper.GLASS_MEAN_RGB,
             "shards": len(shards),

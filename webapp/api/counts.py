@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -21,7 +22,7 @@ from webapp.slides.models import Slide
 class CountQuerySerializer(serializers.Serializer[Any]):
     """How to count, and by which run (the newest by default)."""
 
-    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
     area_mm2 = serializers.FloatField(
         min_value=0.0001, max_value=100, required=False, help_text="Area of the hotspot; the rule's, or 2, by default."
     )

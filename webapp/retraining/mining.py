@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -23,8 +24,8 @@ from webapp.slides.models import Slide
 
 
 def mining_request(
-    *, slides: Sequence[Slide], by: User, model: ModelVersion | None = None, first_look: float = 0.5,
-    agreement: float = 0.8,
+    *, slides: Sequence[Slide], by: User, model: ModelVersion | None = None,
+    first_look: float = settings.MINING_FIRST_LOOK, agreement: float = settings.MINING_AGREEMENT,
 ) -> MiningRun:  # fmt: skip
     """Look for mitoses in unlabelled slides. Refuses slides of locked cases, and what is not ready, by name."""
     if not slides:

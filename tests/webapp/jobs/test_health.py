@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from knox.models import AuthToken
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from rest_framework.test import APIClient
 
@@ -108,9 +109,13 @@ def test_metrics_are_for_staff_and_in_the_format_of_prometheus(here, shard, clie
     assert client_of(alice).get("/metrics").status_code == 403
     _, token = AuthToken.objects.create(root)
     text = APIClient().get("/metrics", headers={"Authorization": f"Token {token}"}).content.decode()
-    assert 'mitoscope_jobs_running{kind="detect"} 1\n' in text
-    assert 'mitoscope_workers{kind="detect"} 1\n' in text
-    assert 'mitoscope_worker_memory_bytes{worker="host/1",device="cpu"} 9.43718e+08\n' in text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    for name, labels, value in [
+        ("mitoscope_jobs_running", {"kind": "detect"}, 1),
+        ("mitoscope_workers", {"kind": "detect"}, 1),
+        ("mitoscope_worker_memory_bytes", {"worker": "host/1", "device": "cpu"}, 943_718_400),
+    ]:
+        assert [one.value for one in samples if (one.name, one.labels) == (name, labels)] == [value]
     for line in text.splitlines():
         name, value = line.rsplit(" ", 1)
         assert line.startswith("# ") or (name.startswith("mitoscope_") and float(value) >= 0)
