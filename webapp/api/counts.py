@@ -80,7 +80,7 @@ class ValueSerializer(serializers.Serializer[Any]):
 
 
 class JudgedSerializer(serializers.Serializer[Any]):
-    """Verdicts on the ground where figures are counted. added: mitotic figures that the detector missed."""
+    """Verdicts in the region where figures are counted. added: mitotic figures that the detector missed."""
 
     mitotic = serializers.IntegerField()
     non_mitotic = serializers.IntegerField()
@@ -108,7 +108,7 @@ class CountSerializer(serializers.Serializer[Any]):
     count_per_mm2 = serializers.FloatField(allow_null=True)
     hotspot = HotspotSerializer(allow_null=True)
     score = ScoreSerializer(allow_null=True)
-    tissue_mm2 = serializers.FloatField(allow_null=True, help_text="Tissue on the ground where figures are counted.")
+    tissue_mm2 = serializers.FloatField(allow_null=True, help_text="Tissue in the region where figures are counted.")
     reason = serializers.CharField(allow_blank=True, help_text="Why there is no density or score, where there is none.")
     ai = ValueSerializer(help_text="The detector's value, verdicts ignored.")
     reviewed = ValueSerializer(help_text="The readers' value; equal to ai where nobody has judged.")

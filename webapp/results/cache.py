@@ -17,7 +17,7 @@ from webapp.core.redis import ask_redis
 
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
-_CALCULATION = 3  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
+_CALCULATION = 3  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class CountAnswer:
         return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
 
 
-class _Remembered:
+class Remembered:
     """The last results of this process by everything that they follow from, so that none can be out of date."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Remembered:
         return result
 
 
-def _shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The same among all processes, so that a hotspot is searched once; made anew where Redis is away."""
     name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
     if kept := ask_redis(lambda redis: redis.get(name)):
@@ -69,4 +69,4 @@ def _shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]
     return result
 
 
-_remembered = _Remembered()
+remembered = Remembered()

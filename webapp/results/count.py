@@ -2,7 +2,7 @@
 
 Two values stand side by side. AI: the candidates at or above the threshold, verdicts ignored. Reviewed: of those, the
 ones that nobody has judged, and every figure that a person has called mitotic. Where nobody has judged they are equal.
-Both are counted on the same ground: inside the tumour regions where there are any, outside exclusions.
+Both are counted in the same region of interest (ROI): the tumour regions where there are any, without the exclusions.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
-from webapp.results.basis import Basis, _bases, _newest_or_asked, _stale
-from webapp.results.cache import CountAnswer, _remembered, _shared
+from webapp.results.cache import CountAnswer, remembered, shared
 from webapp.results.hotspot.search import fits, hotspots
 from webapp.results.hotspot.shapes import Place
+from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import SHAPES, Question
-from webapp.results.roi import counted_ground, holds, tissue_mm2_on
+from webapp.results.roi import region_of_interest, roi_contains, tissue_mm2_in
 from webapp.results.rules import score
 from webapp.slides.models import Slide, Viewer
 from webapp.slides.selectors import viewer_values
@@ -43,9 +43,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class Counted:
-    """The figures of a slide at a threshold, on the ground where they are counted."""
+    """The figures of a slide at a threshold, inside the ROI."""
 
-    ground: BaseGeometry
+    roi: BaseGeometry
     has_regions: bool
     ai: Figures
     reviewed: Figures
@@ -57,24 +57,24 @@ def mitosis_count(*, run: Run, asked: Question) -> dict[str, Any]:
 
     The answer is remembered, so nobody may change it.
     """
-    return _count(Basis.of(_bases(Run.objects.filter(pk=run.pk)).get()), asked).values
+    return _count(CountInputs.of(count_inputs(Run.objects.filter(pk=run.pk)).get()), asked).values
 
 
 def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, asked: Question) -> CountAnswer | None:
     """The same of a slide's newest run, or of the one that is asked for; None where the person sees no such run."""
     sees_all, values = viewer_values(user)
-    rows = _newest_or_asked(sees_all, **values, slide=slide, **({"pk": run} if run else {}))
-    return _count(Basis.of(rows[0]), asked) if rows else None
+    rows = newest_or_asked(sees_all, **values, slide=slide, **({"pk": run} if run else {}))
+    return _count(CountInputs.of(rows[0]), asked) if rows else None
 
 
-def _count(basis: Basis, asked: Question) -> CountAnswer:
-    stale = _stale(basis, asked)
-    return _remembered.get((basis, asked, *stale), lambda: CountAnswer(_answer(basis, asked, stale)))
+def _count(inputs: CountInputs, asked: Question) -> CountAnswer:
+    stale = stale_because(inputs, asked)
+    return remembered.get((inputs, asked, *stale), lambda: CountAnswer(_answer(inputs, asked, stale)))
 
 
-def _answer(basis: Basis, asked: Question, stale: list[str]) -> dict[str, Any]:
-    run = Run.objects.select_related("slide", "model").get(pk=basis.run)
-    result = _values(basis, asked)
+def _answer(inputs: CountInputs, asked: Question, stale: list[str]) -> dict[str, Any]:
+    run = Run.objects.select_related("slide", "model").get(pk=inputs.run)
+    result = values_of(inputs, asked)
     reviewed = result["reviewed"]
     return {
         "slide": run.slide_id,
@@ -105,21 +105,21 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
     judged = list(figures.values_list("x", "y", "label", "added", "pk"))
     judged_keys = {row[4] for row in judged}
     regions = list(Region.objects.current().filter(slide=slide))
-    ground = counted_ground(slide, regions)
+    roi = region_of_interest(slide, regions)
 
     candidate_xy = _points(candidates)
     is_open = np.array([row[2] not in judged_keys for row in candidates], bool)
     judged_xy = _points(judged)
     if regions:
-        on_ground = holds(ground, candidate_xy)
-        candidate_xy, is_open = candidate_xy[on_ground], is_open[on_ground]
-        judged_on = holds(ground, judged_xy)
+        in_roi = roi_contains(roi, candidate_xy)
+        candidate_xy, is_open = candidate_xy[in_roi], is_open[in_roi]
+        judged_on = roi_contains(roi, judged_xy)
         judged, judged_xy = [row for row, on in zip(judged, judged_on, strict=True) if on], judged_xy[judged_on]
     mitotic = np.array([row[2] == Label.MITOTIC for row in judged], bool)
     reviewed_xy = np.concatenate([candidate_xy[is_open], judged_xy[mitotic]])
     labels = {str(label): sum(row[2] == label for row in judged) for label in Label if label}
     return Counted(
-        ground=ground,
+        roi=roi,
         has_regions=bool(regions),
         ai=Figures(candidate_xy, is_open),
         reviewed=Figures(reviewed_xy, np.arange(len(reviewed_xy)) < is_open.sum()),
@@ -131,18 +131,18 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
     )
 
 
-def _values(basis: Basis, asked: Question) -> dict[str, Any]:
+def values_of(inputs: CountInputs, asked: Question) -> dict[str, Any]:
     """The two values and what they rest on."""
     # The same key can only have the same values.
-    key = (basis.run, asked, basis.mpp, basis.tissue_fraction, basis.verdicts, basis.region_events)
-    return _shared(key, lambda: _counted(Run.objects.select_related("slide").get(pk=basis.run), asked))
+    key = (inputs.run, asked, inputs.mpp, inputs.tissue_fraction, inputs.verdicts, inputs.region_events)
+    return shared(key, lambda: _counted(Run.objects.select_related("slide").get(pk=inputs.run), asked))
 
 
 def _counted(run: Run, asked: Question) -> dict[str, Any]:
     slide = run.slide
     counted = figures_counted(slide=slide, run=run, min_score=asked.min_score)
-    tissue_mm2 = tissue_mm2_on(slide, counted.ground) if counted.has_regions else slide.tissue_mm2
-    value = _Valuer(slide, counted.ground, tissue_mm2, asked)
+    tissue_mm2 = tissue_mm2_in(slide, counted.roi) if counted.has_regions else slide.tissue_mm2
+    value = CountBuilder(slide, counted.roi, tissue_mm2, asked)
     ai = value(counted.ai)
     # Equal figures have the same hotspots; nobody waits for them twice.
     same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
@@ -155,24 +155,24 @@ def _counted(run: Run, asked: Question) -> dict[str, Any]:
     }
 
 
-class _Valuer:
+class CountBuilder:
     """Makes a value of figures: count, density, hotspots, score."""
 
-    def __init__(self, slide: Slide, ground: BaseGeometry, tissue_mm2: float | None, asked: Question) -> None:
+    def __init__(self, slide: Slide, roi: BaseGeometry, tissue_mm2: float | None, asked: Question) -> None:
         self.tissue_mm2 = tissue_mm2
         self.asked = asked
         self.shape = SHAPES[asked.shape](asked.area_mm2)
         self.mm_per_px = np.array(slide.mpp or (np.nan, np.nan)) / 1000
         self.cut_offs = asked.rule.cut_offs(asked.area_mm2)
-        self.ground = None if slide.mpp is None else shapely.transform(ground, lambda xy: xy * self.mm_per_px)
-        self.has_room = self.ground is not None and fits(self.shape, self.ground)
+        self.roi = None if slide.mpp is None else shapely.transform(roi, lambda xy: xy * self.mm_per_px)
+        self.has_room = self.roi is not None and fits(self.shape, self.roi)
         self.reason = self._reason()
 
     def __call__(self, figures: Figures) -> dict[str, Any]:
         places: list[Place] = []
-        if self.ground is not None and self.has_room:
+        if self.roi is not None and self.has_room:
             mm = figures.xy * self.mm_per_px
-            places = hotspots(mm[:, 0], mm[:, 1], self.shape, self.ground)
+            places = hotspots(mm[:, 0], mm[:, 1], self.shape, self.roi)
         return {
             "count": len(figures),
             "count_per_mm2": len(figures) / self.tissue_mm2 if self.tissue_mm2 else None,
@@ -203,7 +203,7 @@ class _Valuer:
         return {"value": value, "rule": stamp, "to_next": to_next, "interval": list(poisson_interval(count))}
 
     def _reason(self) -> str:
-        if self.ground is None:
+        if self.roi is None:
             return "The um/px of this slide is not known, so there is no area, no density and no score."
         if not self.has_room:
             shape = f"{self.asked.shape} of {self.asked.area_mm2:.4g} mm2"

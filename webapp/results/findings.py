@@ -13,7 +13,7 @@ from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
 from webapp.results.count import mitosis_count
 from webapp.results.question import SHAPES, Question
-from webapp.results.roi import counted_ground, holds
+from webapp.results.roi import region_of_interest, roi_contains
 from webapp.slides.models import Slide
 
 
@@ -56,7 +56,7 @@ def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     xy = np.array([(row["x"], row["y"]) for row in rows], float).reshape(-1, 2)
     counts = np.array([_counts(row, asked.min_score) for row in rows], bool)
     if regions:
-        counts &= holds(counted_ground(slide, regions), xy)
+        counts &= roi_contains(region_of_interest(slide, regions), xy)
     in_hotspot = _hotspots(slide, asked, count["reviewed"]["hotspots"], xy)
     marks = [
         Mark(**row, counted=bool(counted), hotspot=int(number) if counted and number else None)

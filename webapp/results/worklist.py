@@ -10,8 +10,8 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
-from webapp.results.basis import Basis, _bases
-from webapp.results.count import _values
+from webapp.results.count import values_of
+from webapp.results.inputs import CountInputs, count_inputs
 from webapp.results.question import question
 from webapp.slides.models import Slide, Viewer
 
@@ -82,9 +82,9 @@ def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tup
 def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, Any]]:
     """Of each slide: its count by the newest run, None before there is one, and the job that is under way on it."""
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    runs = _bases(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
+    runs = count_inputs(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
     asked = question(min_score=min_score)
-    values = {basis.slide: _values(basis, asked)["reviewed"] for basis in map(Basis.of, runs)}
+    values = {inputs.slide: values_of(inputs, asked)["reviewed"] for inputs in map(CountInputs.of, runs)}
     jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
     failed = {
         job.slide_id: job

@@ -111,11 +111,11 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
     make_run(slide, CANDIDATES)
     client = client_of(None)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token_make(user=alice)}")
-    processes = [cache._Remembered(), cache._Remembered()]
+    processes = [cache.Remembered(), cache.Remembered()]
 
     def answers():
         for memory in processes:
-            monkeypatch.setattr(count, "_remembered", memory)
+            monkeypatch.setattr(count, "remembered", memory)
             yield client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/?area_mm2=0.05")
 
     before = [(answer.json(), answer["ETag"]) for answer in answers()]
