@@ -9,11 +9,10 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
-
-from django.core.serializers.json import DjangoJSONEncoder
 
 from webapp.core.redis import ask_redis
+from webapp.core.typed_json import from_json, to_json
+from webapp.results.types import Count, Values
 
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
@@ -22,14 +21,14 @@ _CALCULATION = 3  # to be raised when the same key comes to have another count: 
 
 @dataclass(frozen=True)
 class CountAnswer:
-    """The count of a run with everything that it rests on. It is remembered, so nobody may change it."""
+    """The count of a run with everything that it rests on. It is remembered."""
 
-    values: dict[str, Any]
+    count: Count
 
     @cached_property
     def body(self) -> bytes:
         """As JSON."""
-        return json.dumps(self.values, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":")).encode()
+        return to_json(self.count).encode()
 
     @cached_property
     def tag(self) -> str:
@@ -58,14 +57,13 @@ class Remembered:
         return result
 
 
-def shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def shared(key: Hashable, make: Callable[[], Values]) -> Values:
     """The same among all processes, so that a hotspot is searched once; made anew where Redis is away."""
     name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
     if kept := ask_redis(lambda redis: redis.get(name)):
-        found: dict[str, Any] = json.loads(kept)
-        return found
+        return from_json(Values, json.loads(kept))
     result = make()
-    ask_redis(lambda redis: redis.set(name, json.dumps(result), ex=_KEPT_SECONDS))
+    ask_redis(lambda redis: redis.set(name, to_json(result), ex=_KEPT_SECONDS))
     return result
 
 

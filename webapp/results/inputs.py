@@ -59,6 +59,7 @@ class CountInputs:
 
 
 def count_inputs(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
+    """A row for each run, for `CountInputs.of`; the newest first."""
     return runs.order_by("-created_at").values_list(
         *("pk", "slide_id", "mpp_x", "mpp_y", "slide__mpp_x", "slide__mpp_y", "slide__tissue_fraction"),
         *("model__name", "model__state"),
