@@ -36,7 +36,7 @@ def _field(hint: Any, options: dict[str, Any]) -> serializers.Field[Any, Any, An
     if get_origin(hint) is tuple:
         first, *rest = get_args(hint)
         if is_dataclass(first):
-            return serializer_of(first)(many=True, **options)
+            return serializer_of(first)(many=True, **options)  # type: ignore[arg-type]  # a class, no instance
         if rest != [Ellipsis]:
             options |= {"min_length": 1 + len(rest), "max_length": 1 + len(rest)}
         return serializers.ListField(child=_field(first, {}), **options)

@@ -35,8 +35,9 @@ def from_json(kind: type[_T], data: Any) -> _T:
 
     A field that newer code adds needs a default: what is stored lacks it. TypeError where another field is missing.
     """
+    hints = hints_of(kind)  # type: ignore[arg-type]  # mypy takes a class for unhashable
     kept = [field.name for field in fields(kind) if field.name in data]  # type: ignore[arg-type]  # a dataclass
-    return kind(**{name: _read(hints_of(kind)[name], data[name]) for name in kept})
+    return kind(**{name: _read(hints[name], data[name]) for name in kept})
 
 
 def optional(hint: Any) -> tuple[Any, bool]:
