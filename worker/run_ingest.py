@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
-from typing import Any
 
 from django.conf import settings
 
 from detector.errors import DetectorError
+from detector.slide.prepare import Refusal, SlideFacts, from_json
 from webapp.annotations.services import detection_request_if_wanted
 from webapp.core.errors import DomainError
 from webapp.jobs.services import JobStopped
@@ -37,12 +36,12 @@ def run_ingest(shard: ClaimedShard) -> None:
 
 def _prepare_and_keep(shard: ClaimedShard, slide: Slide) -> None:
     answer = _prepare(shard)
-    if "refused" not in answer:
-        slide_keep(slide, without=local_path(slide) if answer["path"].startswith("unpacked/") else None)  # the zip
+    if isinstance(answer, SlideFacts):
+        slide_keep(slide, without=local_path(slide) if answer.path.startswith("unpacked/") else None)  # the zip
 
     def save() -> None:
-        if "refused" in answer:
-            slide_refused(slide=slide, reason=answer["refused"])
+        if isinstance(answer, Refusal):
+            slide_refused(slide=slide, reason=answer.reason)
         else:
             _detect_if_wanted(slide_prepared(slide=slide, facts=answer))
 
@@ -56,7 +55,7 @@ def _detect_if_wanted(slide: Slide) -> None:
         slide_add_remark(slide=slide, remark=str(error))
 
 
-def _prepare(shard: ClaimedShard) -> dict[str, Any]:
+def _prepare(shard: ClaimedShard) -> SlideFacts | Refusal:
     slide = shard.job.slide
     assert slide is not None
     command = [sys.executable, "-m", "detector.slide", str(local_path(slide)), str(slide.folder)]
@@ -76,13 +75,12 @@ def _prepare(shard: ClaimedShard) -> dict[str, Any]:
             except subprocess.TimeoutExpired:
                 shard.progress()
                 if time.monotonic() > deadline:
-                    return {"refused": f"Preparing this file took longer than {TIME_LIMIT // 60} minutes."}
+                    return Refusal(f"Preparing this file took longer than {TIME_LIMIT // 60} minutes.")
     finally:
         process.kill()
         process.wait()
     if process.returncode < 0:
-        return {"refused": "Reading this file crashed the reader; it is damaged or not what it says it is."}
+        return Refusal("Reading this file crashed the reader; it is damaged or not what it says it is.")
     if process.returncode != 0:
         raise DetectorError(f"the slide could not be prepared:\n{err[-4000:]}")
-    answer: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return answer
+    return from_json(out.splitlines()[-1])

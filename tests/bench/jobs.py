@@ -123,9 +123,7 @@ def _slide(mm2: float) -> tuple[Any, float]:
     study, _ = Study.objects.get_or_create(name="Laboratory")
     slide = slide_create(study=study, case_identifier="", name=f"drawn, {mm2} mm2", file=None, user=None)
     draw_slide(local_path(slide), size=int((mm2 / 0.37) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
-    from dataclasses import asdict
-
-    slide = slide_prepared(slide=slide, facts=asdict(prepare(local_path(slide), slide.folder)))
+    slide = slide_prepared(slide=slide, facts=prepare(local_path(slide), slide.folder))
     return Slide.objects.get(pk=slide.pk), slide.tissue_mm2 or 0.0
 
 
