@@ -26,7 +26,7 @@ class Group(TextChoices):
     OPEN_ONES = "open", "Open"
     TO_READ = "to-read", "To read"
     WAITING = "waiting", "Waiting for detection"
-    ASKING = "asking", "Asking for you"
+    ASKING = "asking", "Needs your input"
     READ = "read", "Read"
 
 
