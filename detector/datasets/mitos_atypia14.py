@@ -30,12 +30,12 @@ def read(folder: Path) -> list[LabelledFrame]:
     """All frames that have labels and an image. Raises DataSetError where no image or a broken row is found."""
     images = {path.stem: path for path in folder.rglob("*") if path.suffix.lower() in IMAGES}
     frames, tables = [], _tables(folder)
-    for table, (frame, scanner, case) in tables.items():
-        if frame not in images:
+    for table, (name, scanner, case) in tables.items():
+        if name not in images:
             continue
-        others = table.with_name(f"{frame}_not_mitosis.csv")
+        others = table.with_name(f"{name}_not_mitosis.csv")
         frame = read_frame(
-            images[frame],
+            images[name],
             case=case,
             source=f"MITOS14-{scanner}",
             mpp=MPP[scanner],

@@ -1,4 +1,4 @@
-"""A detector judged on labelled frames (section 4)."""
+"""Evaluation of a detector on labelled frames (section 4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.model.card import HeldOut, Metrics, data_summary
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
-    """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
+    """Detect in all exhaustively labelled frames and match the labels. floor: lowest threshold of the curve."""
     matched = []
     for case in cases:
         for frame in case.frames:

@@ -1,4 +1,4 @@
-"""The mean of the weights after several stages of one course; what it brought is in docs/training.md."""
+"""Weight averaging over the stages of one training; results in docs/training.md."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from detector.version import code_version
 def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) -> Path:
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
-    Each must have begun with the one before it (`--parent`), as the mean of strangers detects nothing; data and plan on
-    the card are those of the last, and the coarse network of a cascade is not taken over. Raises WeightsError for
-    networks of different widths or weights that are no such course, ValueError where one has learnt from a case that is
-    held out.
+    Each must be the parent of the next: the mean of independent trainings detects nothing. Data and plan on the card
+    are those of the last; the coarse network of a cascade is dropped. Raises WeightsError for networks of different
+    widths or weights that are no such chain, ValueError where one was trained on a held-out case.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
+    out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     loaded = [load_weights(path) for path in paths]
     for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
         if (after.get("parent") or {}).get("sha256") != before["sha256"]:
