@@ -55,12 +55,12 @@ def summary(evaluation: Evaluation) -> Metrics:
     }
 
 
-def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> HeldOut:
-    """The held-out cases for a card, with their metrics; without metrics where there is no such case."""
-    measured: HeldOut = {"held_out": data_summary(held_out)}
+def measure_held_out(card: HeldOut, scorer: Scorer, held_out: Sequence[Case]) -> None:
+    """Write the held-out cases, and the metrics on them, into a card; without such a case it has no metrics."""
+    card.pop("metrics", None)
+    card["held_out"] = data_summary(held_out)
     if held_out:
-        measured["metrics"] = summary(evaluate(scorer, held_out))
-    return measured
+        card["metrics"] = summary(evaluate(scorer, held_out))
 
 
 def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, Metrics]:

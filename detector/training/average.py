@@ -9,7 +9,7 @@ import torch
 
 from detector.detection.scorer import Scorer
 from detector.errors import WeightsError
-from detector.evaluation.evaluate import on_held_out
+from detector.evaluation.evaluate import measure_held_out
 from detector.frames import Case
 from detector.model.card import AveragedCard, Card, refuse_training_cases
 from detector.model.checkpoint import load_weights, save_weights
@@ -39,15 +39,14 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
     last.pop("coarse", None)
-    last.pop("metrics", None)
     card: Card = {
         **last,
         "name": out.stem,
         "code_version": code_version(),
         "average_of": [_averaged(one) for _, one in loaded],
         "calibration": None,
-        **on_held_out(Scorer(network, precision="fp32"), held_out),
     }
+    measure_held_out(card, Scorer(network, precision="fp32"), held_out)
     save_weights(network, out, card)
     return out
 

@@ -12,7 +12,7 @@ import torch
 from detector import paper
 from detector.detection.cascade_recall import measure_recall, score_frames, set_recall_threshold
 from detector.detection.scorer import Scorer, logit
-from detector.evaluation.evaluate import evaluate, on_held_out
+from detector.evaluation.evaluate import evaluate, measure_held_out
 from detector.frames import Case
 from detector.model.card import Calibration, refuse_training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
@@ -50,9 +50,8 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
     refuse_training_cases(weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     network, card = load_weights(weights)
-    card.pop("metrics", None)
     card |= {"name": out.stem, "calibration": calibrate(network, cases)}
-    card = {**card, **on_held_out(Scorer(network, precision="fp32"), held_out)}
+    measure_held_out(card, Scorer(network, precision="fp32"), held_out)
     coarse = load_coarse(weights)
     if coarse is not None:
         outputs = score_frames(network, cases)

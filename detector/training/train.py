@@ -23,7 +23,7 @@ from detector.detection.cascade_recall import measure_recall, score_frames, set_
 from detector.detection.detect import Cancelled, detect
 from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
-from detector.evaluation.evaluate import evaluate, on_held_out, summary
+from detector.evaluation.evaluate import evaluate, measure_held_out, summary
 from detector.frames import Case, LabelledFrame
 from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
@@ -302,8 +302,8 @@ class _Trainer:
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "calibration": calibration,
-            **on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation),
         }
+        measure_held_out(card, Scorer(network, device=self.device, precision="fp32"), self.validation)
         if self.parent_card is not None:
             card["parent"] = self.parent_card
         coarse = load_coarse(self.parent) if self.parent is not None else None
