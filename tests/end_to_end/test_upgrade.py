@@ -42,12 +42,10 @@ Step = tuple[str, list[Any], dict[str, Any]]  # which door, and what it is given
 # A process of the present code on a data folder: a line of JSON is a list of steps, answered by a line of answers.
 DRIVER = """
 import base64, io, json, sys
-import django
-django.setup()
+import django; django.setup()
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
-from django.db import connections, transaction
-from django.test import Client
+from django.db import connections, transaction; from django.test import Client
 def manage(name, *arguments, **options):
     call_command(name, *arguments, **options, stdout=io.StringIO())
 def task(name, shard):
