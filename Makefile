@@ -1,6 +1,9 @@
 # `make run` serves Mitoscope; `make test` runs all tests. Both set up what they need.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
+# Tools of npm, with the Node that webapp/ops/bootstrap.py installs where the machine has none.
+NODE := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin
+PRETTIER := $(NODE)/prettier --log-level warn static tests/static package.json tsconfig.json
 MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
@@ -14,7 +17,7 @@ help:  ## say what there is
 install:
 	@$(PYTHON) webapp/ops/bootstrap.py
 
-run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=...)
+run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=..., TORCH_BACKEND=cpu or cu126)
 	@$(BIN)/python -m webapp.ops.launcher
 
 install-tests:
@@ -23,15 +26,18 @@ install-tests:
 test: install-tests  ## set everything up and run all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: install-tests  ## ruff, ruff format, mypy, import contracts
+lint: install-tests  ## ruff, mypy and import contracts; prettier and tsc for the pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy detector worker webapp static/mitoscope.py
 	$(BIN)/lint-imports
+	$(PRETTIER) --check
+	$(NODE)/tsc
 
 format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(PRETTIER) --write
 
 bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 candidates (needs Chromium; ANNOTORIOUS=its .js file to measure it beside)
 	$(BIN)/python -m tests.bench.viewer $(if $(ANNOTORIOUS),--annotorious $(ANNOTORIOUS)) $(ARGS)

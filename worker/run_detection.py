@@ -36,7 +36,7 @@ def run_detection(shard: Shard) -> None:
     shard_progress(shard=shard)
     scorer = scorer_of(model)
     facts: dict[str, Any] = {"device": scorer.device_name, "precision": scorer.precision}
-    facts["cascade"] = scorer.cascades(job.parameters["floor"])
+    facts["cascade"] = scorer.uses_cascade(job.parameters["floor"])
     shard_begin(shard=shard, facts=facts)
     with working_frame(slide) as frame:
         plan = plan_windows(frame).part(shard.index, job.shards.count())
@@ -74,7 +74,7 @@ def merge_detection(shard_pk: int) -> None:
     model = ModelVersion.objects.get(pk=job.parameters["model"])
     assert slide is not None
     assert slide.mpp is not None
-    cells = Cells.joined([_unpacked(shard.result) for shard in shards if shard.result])
+    cells = Cells.concatenate([_unpacked(shard.result) for shard in shards if shard.result])
     with working_frame(slide) as frame:
         found = place(cells, frame).at_least(job.parameters["floor"])
     stamp: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from detector.datasets import read_dataset
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from webapp.jobs.models import Shard
 from webapp.jobs.services import job_succeed, shard_begin, shard_finish
 from webapp.retraining.models import LabelledSet
@@ -19,7 +19,7 @@ def run_import(shard: Shard) -> None:
     """Read the set that the job names; what is wrong with it is said in the words of the reader."""
     labelled_set = LabelledSet.objects.get(pk=shard.job.parameters["set"])
     shard_begin(shard=shard, facts={})
-    frames = [_fields(hpf) for case in read_dataset(labelled_set.folder) for hpf in case.hpfs]
+    frames = [_fields(hpf) for case in read_dataset(labelled_set.folder) for hpf in case.frames]
 
     def keep() -> None:
         with transaction.atomic():
@@ -30,7 +30,7 @@ def run_import(shard: Shard) -> None:
     patiently(keep)
 
 
-def _fields(hpf: Hpf) -> dict[str, Any]:
+def _fields(hpf: LabelledFrame) -> dict[str, Any]:
     return {
         "name": hpf.name,
         "case": hpf.case,

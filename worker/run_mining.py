@@ -44,7 +44,7 @@ def run_mining(shard: Shard) -> None:
                 shard_progress(shard=shard, done=done, total=total, skipped=skipped)
 
         samples, counters = mine_slide(
-            scorer, frame, first_look=run.first_look, agreement=run.agreement, progress=progress
+            scorer, frame, prefilter_score=run.first_look, tta_consensus=run.agreement, progress=progress
         )
     seconds = round(time.monotonic() - began, 2)
     rows = [(sample.x, sample.y, sample.scores) for sample in samples]

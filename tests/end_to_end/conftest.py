@@ -19,13 +19,6 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 
 _LONG = ("test_chaos.py", "test_make_run.py")
-_MORE_THAN_A_BROWSER = ("test_loop.py", "test_make_run.py", "test_upload_page.py")  # jobs, processes, uploads
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that drive a browser and nothing else may be rerun; pyproject.toml bounds the reruns of a whole run."""
-    if "browser" in getattr(item, "fixturenames", ()) and item.path.name not in _MORE_THAN_A_BROWSER:
-        item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.hookimpl(trylast=True)

@@ -284,6 +284,16 @@ def test_killed_workers_come_back_and_the_detection_is_done(running):
     assert len({run["candidate_count"] for run in runs}) == 1
 
 
+def test_a_second_make_run_on_one_folder_is_refused_and_the_first_goes_on(running):
+    before = {process.pid for process in processes_of(running.data)}
+    out, _ = make_run(running.data, free_port()).communicate(timeout=120)
+    supervisor = (running.data / "run" / "supervisord.pid").read_text().strip()
+    assert f"is in use by Mitoscope at {running.address} (process {supervisor}); stop that first" in out
+    assert "Traceback" not in out
+    assert running.get("health/")["ok"]
+    assert before <= {process.pid for process in processes_of(running.data)}
+
+
 def test_ctrl_c_ends_every_process_and_a_second_start_loses_nothing(running):
     before = running.get("slides/")["results"]
     interrupt(running.process)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.browser import at_rest, offences, shoot
 
+pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
+
 
 @pytest.fixture
 def page(run, open_as, alice):
