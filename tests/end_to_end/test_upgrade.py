@@ -37,62 +37,7 @@ V0_2_0 = ROOT / "tests" / "fixtures" / "v0_2_0"
 THEN: dict[str, Any] = json.loads(lzma.decompress((V0_2_0 / "answers.json.xz").read_bytes()))
 SLIDE, JOBS = THEN["slides"]["read"], THEN["jobs"]
 
-Step = tuple[str, list[Any], dict[str, Any]]  # which door, and what it is given
-
-# A process of the present code on a data folder: a line of JSON is a list of steps, answered by a line of answers.
-DRIVER = """
-import base64, io, json, sys
-import django; django.setup()
-from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
-from django.db import connections, transaction; from django.test import Client
-def manage(name, *arguments, **options):
-    call_command(name, *arguments, **options, stdout=io.StringIO())
-def task(name, shard):
-    from worker.app import app
-    app.tasks[name](shard_pk=shard)
-def call(method, path, token="", headers={}, data=None, kind="application/json", raw=None):
-    client.cookies.clear()
-    headers = {**headers, **({"authorization": f"Token {token}"} if token else {})}
-    if raw is not None:
-        data = base64.b64decode(raw)
-    given = {} if data is None else {"data": data, "content_type": kind}
-    return packed(getattr(client, method)(path, **given, headers=headers))
-def packed(answer):
-    body = b"".join(answer) if answer.streaming else answer.content
-    return {"status": answer.status_code, "headers": dict(answer.headers), "body": base64.b64encode(body).decode()}
-def page(path, file=None):
-    from django.contrib.auth import get_user_model
-    client.force_login(get_user_model().objects.get(username="admin"))
-    sent = file and {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))}
-    answer = client.post(path, sent) if sent else client.get(path)
-    return packed(answer)
-def copy(sqlite):
-    # As a PostgreSQL of that version: the migrations that it had, and then the rows.
-    from django.core.management.color import no_style
-    from django.db.migrations.executor import MigrationExecutor
-    from django.db.migrations.recorder import MigrationRecorder
-    connections.settings["old"] = {
-        **connections.settings["default"], "ENGINE": "django.db.backends.sqlite3", "NAME": sqlite, "OPTIONS": {},
-    }
-    new, old = connections["default"], connections["old"]
-    applied = sorted(MigrationRecorder(old).applied_migrations())
-    executor = MigrationExecutor(new)
-    apps = executor.migrate(list(dict(applied).items())).apps
-    models = apps.get_models(include_auto_created=True)
-    with transaction.atomic():
-        for model in models:
-            for row in model._base_manager.using("old").order_by("pk"):
-                row.save_base(raw=True, using="default", force_insert=True)
-        for line in new.ops.sequence_reset_sql(no_style(), models):
-            new.cursor().execute(line)
-    old.close()
-    del connections.settings["old"]
-client = Client(SERVER_NAME="localhost", raise_request_exception=False)
-doors = {"manage": manage, "task": task, "call": call, "page": page, "copy": copy}
-for line in sys.stdin:
-    print(json.dumps([doors[door](*given, **named) for door, given, named in json.loads(line)]), flush=True)
-"""
+Step = tuple[str, list[Any], dict[str, Any]]  # which door of upgrade_driver.py, and what it is given
 
 
 def unpacked(folder: Path) -> Path:
@@ -113,8 +58,8 @@ class Upgraded:
             "DEVICE": "cpu", "PRECISION": "fp32",
         }  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._log.open("w"), text=True,
+            [sys.executable, "-m", "tests.end_to_end.upgrade_driver"], cwd=ROOT, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log.open("w"), text=True,
         )  # fmt: skip
 
     def do(self, *steps: Step) -> list[Any]:
@@ -124,7 +69,8 @@ class Upgraded:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, self._log.read_text()[-4000:]
-        return list(json.loads(line))
+        answers: list[Any] = json.loads(line)
+        return answers
 
     def end(self) -> None:
         self._process.communicate()
