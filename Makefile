@@ -1,12 +1,15 @@
 # `make run` serves Mitoscope; `make test` runs all tests. Both set up what they need.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
+# Tools of npm, with the Node that webapp/ops/bootstrap.py installs where the machine has none.
+NODE := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin
+PRETTIER := $(NODE)/prettier --log-level warn static tests/static package.json tsconfig.json
 MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
-	hostile chaos reproduce weights backup restore
+	fuzz-slides hostile chaos reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -14,7 +17,7 @@ help:  ## say what there is
 install:
 	@$(PYTHON) webapp/ops/bootstrap.py
 
-run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=...)
+run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=..., TORCH_BACKEND=cpu or cu126)
 	@$(BIN)/python -m webapp.ops.launcher
 
 install-tests:
@@ -23,27 +26,32 @@ install-tests:
 test: install-tests  ## set everything up and run all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: install-tests  ## ruff, ruff format, mypy, import contracts
+lint: install-tests  ## ruff, mypy and import contracts; prettier and tsc for the pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy detector worker webapp static/mitoscope.py
 	$(BIN)/lint-imports
+	$(PRETTIER) --check
+	$(NODE)/tsc
 
 format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(PRETTIER) --write
 
 bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 candidates (needs Chromium; ANNOTORIOUS=its .js file to measure it beside)
-	$(BIN)/python -m tests.bench_viewer $(if $(ANNOTORIOUS),--annotorious $(ANNOTORIOUS)) $(ARGS)
+	$(BIN)/python -m tests.bench.viewer $(if $(ANNOTORIOUS),--annotorious $(ANNOTORIOUS)) $(ARGS)
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark
 
-hostile: install  ## prepare a thousand slides with damaged headers (SLIDE=...)
-	PYTHONPATH=. $(BIN)/python tests/hostile.py $(SLIDE)
+fuzz-slides: install  ## prepare a thousand slides with damaged headers (SLIDE=...)
+	$(BIN)/python -m tests.resilience.fuzz_slides $(SLIDE)
+
+hostile: fuzz-slides  # its name up to 0.2.0
 
 bench-tiles: install  ## measure tiles beside other tile servers (SLIDE=..., LARGE_IMAGE_PYTHON=python that has large_image)
-	PYTHONPATH=. $(BIN)/python tests/bench_tiles.py $(SLIDE) $(if $(LARGE_IMAGE_PYTHON),--large-image $(LARGE_IMAGE_PYTHON))
+	$(BIN)/python -m tests.bench.tiles $(SLIDE) $(if $(LARGE_IMAGE_PYTHON),--large-image $(LARGE_IMAGE_PYTHON))
 
 reproduce: install  ## the semi-supervised experiment of Table 1 (hours on a CPU; goes on where it stopped); needs MITOSCOPE_DATA
 	test -e runs/reproduce-parent/weights.safetensors || $(BIN)/python -m detector train "$(MITOSCOPE_DATA)/ami_br" \
@@ -73,10 +81,10 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 		--slides "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif" "$(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs" runs/drawn.tif --out runs/mitoscope.safetensors
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
-	$(BIN)/python -m tests.chaos $(ARGS)
+	$(BIN)/python -m tests.resilience.chaos $(ARGS)
 
 bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
-	$(BIN)/python -m tests.bench_count
+	$(BIN)/python -m tests.bench.count
 
 backup: install  ## copy database, keys, weights and slides into a folder: make backup TO=/other/disk
 	@$(BIN)/python manage.py backup "$(TO)"
@@ -85,7 +93,7 @@ restore: install  ## put a backup back into an empty DATA_DIR: make restore FROM
 	@$(BIN)/python manage.py restore "$(FROM)"
 
 bench-jobs: install-tests  ## measure the whole path from "detect" to "done" over the engine alone (ARGS="--mm2 10 --rounds 3" is quicker)
-	$(BIN)/python -m tests.bench_jobs $(ARGS)
+	$(BIN)/python -m tests.bench.jobs $(ARGS)
 
 picture: install-tests  ## draw docs/slide-page.jpg anew: the slide page on the demonstration slide (needs Chromium)
 	PYTHONPATH=. $(BIN)/python docs/picture.py

@@ -25,7 +25,7 @@ class LabStatistics:
 
 
 @dataclass(frozen=True)
-class Hpf:
+class LabelledFrame:
     """One labelled frame at the working resolution.
 
     image: uint8 [h, w, 3] RGB. mitoses, non_mitoses: float (n, 2), (x, y) in pixels of `image`, origin top left.
@@ -56,7 +56,7 @@ class Hpf:
         """How many labelled mitoses it adds to a data set; a single patch stands for the one at its centre."""
         return len(self.mitoses) if self.exhaustive else min(1, len(self.mitoses))
 
-    def frame(self) -> ArrayFrame:
+    def array_frame(self) -> ArrayFrame:
         """The image as the testing code reads it."""
         return ArrayFrame(self.image, self.mpp)
 
@@ -66,7 +66,7 @@ class Case:
     """All frames of one patient; the unit by which data are split (section 4: "at case level")."""
 
     name: str
-    hpfs: tuple[Hpf, ...] = field(default=())
+    frames: tuple[LabelledFrame, ...] = field(default=())
 
 
 def points(rows: Iterable[Sequence[float]] = ()) -> Points:
@@ -91,11 +91,11 @@ def lab_statistics(images: Iterable[Rgb]) -> LabStatistics:
     return LabStatistics((mean[0], mean[1], mean[2]), (deviation[0], deviation[1], deviation[2]))
 
 
-def cases_of(hpfs: Iterable[Hpf]) -> list[Case]:
+def cases_of(frames: Iterable[LabelledFrame]) -> list[Case]:
     """Frames grouped by case, in the order of the names."""
-    groups: dict[str, list[Hpf]] = {}
-    for hpf in hpfs:
-        groups.setdefault(hpf.case, []).append(hpf)
+    groups: dict[str, list[LabelledFrame]] = {}
+    for frame in frames:
+        groups.setdefault(frame.case, []).append(frame)
     return [Case(name, tuple(groups[name])) for name in sorted(groups)]
 
 

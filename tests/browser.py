@@ -49,6 +49,23 @@ def sign_in(page: Any, address: str, name: str, password: str) -> None:
     page.wait_for_selector("h1:has-text('Worklist')")
 
 
+def at_rest(page: Any) -> None:
+    """Wait until the slide has glided to its place, in three frames on end, and has its tiles there."""
+    page.evaluate(
+        """async (seconds) => {
+        const viewer = OpenSeadragon.getViewer("viewer"), { viewport, world } = viewer;
+        const there = () => !viewer.isAnimating() && viewport.getBounds(true).equals(viewport.getBounds(false))
+          && viewport.getRotation(true) === viewport.getRotation(false) && world.getItemAt(0).getFullyLoaded();
+        const end = performance.now() + 1000 * seconds;
+        for (let still = 0; still < 3; still = there() ? still + 1 : 0) {
+          if (performance.now() > end) throw new Error(`waited ${seconds} s in vain for the slide to come to rest`);
+          await new Promise(requestAnimationFrame);
+        }
+        }""",
+        15,
+    )
+
+
 def shoot(page: Any, name: str) -> None:
     """A picture of the page, kept in var/screenshots."""
     SHOTS.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +9,8 @@ from subprocess import Popen
 from typing import Any
 
 import psycopg
+
+from tests.waiting import wait_for
 
 
 class Cluster:
@@ -32,20 +32,22 @@ class Cluster:
 
     def start(self, seconds: float = 60) -> None:
         """Start it and wait until it answers; again and again while the processes of a killed one still end."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._process is None or self._process.poll() is not None:
-                self._process = self._run()
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=5):
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"PostgreSQL does not start: {self._log.read_text()[-2000:]}")
+        wait_for(self._answers, seconds=seconds, what=f"PostgreSQL, whose log is {self._log}")
 
     def kill(self) -> None:
         """kill -9 of the server, which its other processes follow when they notice."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            self._process = self._run()
+        try:
+            psycopg.connect(self.url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _run(self) -> Popen[bytes]:
         log: Any = self._log.open("a")

@@ -12,11 +12,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
 import psycopg
+
+from tests.waiting import wait_for
 
 folder = Path(tempfile.mkdtemp(prefix="mitoscope-tests-"))
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -31,14 +32,16 @@ def _start_redis() -> str:
     arguments = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
     process = subprocess.Popen([binary, *map(str, arguments)], stdout=subprocess.DEVNULL)
     atexit.register(process.kill)
-    for _ in range(100):
+
+    def answers() -> bool:
         try:
             with redis.Redis(unix_socket_path=str(socket)) as client:
-                client.ping()
-            return f"unix://{socket}"
+                return bool(client.ping())
         except redis.ConnectionError:
-            time.sleep(0.05)
-    raise SystemExit("the Redis of the tests does not start")
+            return False
+
+    wait_for(answers, seconds=30, what="the Redis of the tests", every=0.05)
+    return f"unix://{socket}"
 
 
 def _start_postgres() -> str:

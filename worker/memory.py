@@ -29,10 +29,10 @@ def memory_mb() -> int:
         return peak_memory_mb()
 
 
-def limit_memory(gigabytes: int) -> None:
+def limit_memory(gigabytes: float) -> None:
     """Let this process take no more; an allocation beyond fails, and the detector goes on in halves (`Scorer.logits`).
 
     The limit is on data (RLIMIT_DATA), which is what allocations are counted in; files that are mapped do not count.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (gigabytes << 30, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (int(gigabytes * 2**30), hard))

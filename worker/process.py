@@ -10,7 +10,7 @@ import time
 
 from django.db import connection
 
-from detector.detection.scorer import device_called
+from detector.detection.scorer import parse_device
 from detector.errors import DetectorError
 from webapp.core.errors import DomainError
 from webapp.jobs.heartbeat import HEARTBEAT_SECONDS, heartbeat_send
@@ -27,7 +27,7 @@ def begin(queues: list[str]) -> None:
     """Called in each process before its first message. queues: those that it takes messages from."""
     facts: dict[str, object] = {"queues": queues}
     if Job.Kind.DETECT in queues:
-        if device_called(weights.DEVICE).type == "cpu":
+        if parse_device(weights.DEVICE).type == "cpu":
             limit_memory(weights.MEMORY_GB)
         facts |= _warm()
     threading.Thread(target=_send_heartbeats, args=(facts,), name="heartbeat", daemon=True).start()

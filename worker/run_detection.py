@@ -28,7 +28,7 @@ def run_detection(shard: ClaimedShard) -> None:
     model = ModelVersion.objects.get(pk=asked.model)
     assert slide is not None, "a detection is of a slide"
     scorer = scorer_of(model)
-    cascade = scorer.cascades(asked.floor)
+    cascade = scorer.uses_cascade(asked.floor)
     shard.begin(ShardFacts(device=scorer.device_name, precision=scorer.precision, cascade=cascade))
     with working_frame(slide) as frame:
         plan = plan_windows(frame).part(shard.index, job.shards.count())
@@ -47,7 +47,7 @@ def merge_detection(shard_pk: int) -> None:
     model = ModelVersion.objects.get(pk=asked.model)
     assert slide is not None
     assert slide.mpp is not None
-    cells = Cells.joined([_unpacked(shard.result) for shard in shards if shard.result])
+    cells = Cells.concatenate([_unpacked(shard.result) for shard in shards if shard.result])
     with working_frame(slide) as frame:
         found = place(cells, frame).at_least(asked.floor)
     stamp: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detector.datasets import read_dataset
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from webapp.jobs.stored import ImportParameters, ShardFacts
 from webapp.retraining.models import LabelledSet
 from webapp.retraining.sets import set_frames_save
@@ -16,11 +16,11 @@ def run_import(shard: ClaimedShard) -> None:
     """Read the set that the job names; what is wrong with it is said in the words of the reader."""
     labelled_set = LabelledSet.objects.get(pk=ImportParameters.from_json(shard.job.parameters).set)
     shard.begin(ShardFacts())
-    frames = [_fields(hpf) for case in read_dataset(labelled_set.folder) for hpf in case.hpfs]
+    frames = [_fields(hpf) for case in read_dataset(labelled_set.folder) for hpf in case.frames]
     shard.complete(lambda: set_frames_save(labelled_set=labelled_set, frames=frames))
 
 
-def _fields(hpf: Hpf) -> dict[str, Any]:
+def _fields(hpf: LabelledFrame) -> dict[str, Any]:
     return {
         "name": hpf.name,
         "case": hpf.case,

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 
 from detector.errors import DataSetError
-from detector.evaluation.compare import FreeSlide, judge
-from detector.frames import Hpf, cases_of
+from detector.evaluation.compare import MitosisFreeSlide, compare_detectors
+from detector.frames import LabelledFrame, cases_of
 from webapp.jobs.stored import ShardFacts
 from webapp.retraining.judgements import judgement_save
 from webapp.retraining.models import Judgement, LabelledSet
@@ -32,19 +32,25 @@ def run_judgement(shard: ClaimedShard) -> None:
     hpfs, free = _locked_frames(judgement), _free_slides(judgement)
     facts = ShardFacts(device=candidate.device_name, precision=candidate.precision)
     shard.begin(facts, total=len(hpfs) + len(free))
-    result, differences = judge(candidate, active, cases_of(hpfs), free=free, progress=shard.progress)
+    compared, differences = compare_detectors(candidate, active, cases_of(hpfs), free=free, progress=shard.progress)
     judgement.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(differences[:MOST_CROPS]):
         _, data = cv2.imencode(".jpeg", one.crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         (judgement.folder / f"{number}.jpeg").write_bytes(data.tobytes())
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items() if k != "crop"})
-    result |= {"free_slides": len(free), "differences": rows, "differences_total": len(differences),
-               "device": candidate.device_name, "at": time.time()}  # fmt: skip
+    result: dict[str, Any] = {
+        **compared,
+        "free_slides": len(free),
+        "differences": rows,
+        "differences_total": len(differences),
+        "device": candidate.device_name,
+        "at": time.time(),
+    }
     shard.complete(lambda: judgement_save(judgement=judgement, result=result))
 
 
-def _locked_frames(judgement: Judgement) -> list[Hpf]:
+def _locked_frames(judgement: Judgement) -> list[LabelledFrame]:
     sets = LabelledSet.objects.filter(frames__case__in=judgement.cases).exclude(pk__in=removed_now().sets).distinct()
     hpfs = [hpf for one in sets for hpf in read_set(str(one.pk), one.sha256, judgement.cases) if hpf.exhaustive]
     if not hpfs:
@@ -52,10 +58,10 @@ def _locked_frames(judgement: Judgement) -> list[Hpf]:
     return hpfs
 
 
-def _free_slides(judgement: Judgement) -> list[FreeSlide]:
+def _free_slides(judgement: Judgement) -> list[MitosisFreeSlide]:
     """Those of the judgement that are still there."""
     slides = Slide.objects.filter(pk__in=judgement.slides, state=Slide.State.READY).select_related("case")
     return [
-        FreeSlide(slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide))
+        MitosisFreeSlide(slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide))
         for slide in slides.order_by("name")
     ]

@@ -29,7 +29,7 @@ def run_mining(shard: ClaimedShard) -> None:
         plan = plan_windows(frame)
         shard.plan(total=plan.windows_total, skipped=plan.windows_skipped)
         samples, counters = mine_slide(
-            scorer, frame, first_look=run.first_look, agreement=run.agreement, progress=shard.progress
+            scorer, frame, prefilter_score=run.first_look, tta_consensus=run.agreement, progress=shard.progress
         )
     rows = [(sample.x, sample.y, sample.scores) for sample in samples]
     seconds = shard.seconds

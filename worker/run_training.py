@@ -8,7 +8,7 @@ from typing import Any
 
 from detector.detection.detect import Cancelled
 from detector.training.augment import Augmentation
-from detector.training.plan import Plan, changed, read_plan, scaled
+from detector.training.plan import Plan, override, read_plan, scaled
 from detector.training.train import CHECKPOINT, train_final_model
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped
@@ -50,12 +50,12 @@ def run_training(shard: ClaimedShard) -> None:
 
 def plan_of(choice: dict[str, Any]) -> Plan:
     """The detector's plan for what a person chose (`webapp.retraining.plans`). Raises PlanError naming the field."""
-    plan = changed(read_plan(choice["base"]), choice["changes"], where="the plan")
+    plan = override(read_plan(choice["base"]), choice["changes"], where="the plan")
     plan = replace(plan, seed=choice["seed"], fg_lab_per_fg_wsi=(choice["ratio"][0], choice["ratio"][1]))
     if choice["iterations"] is not None:
         plan = scaled(plan, choice["iterations"])
     if not choice["augment"]:
-        plan = changed(plan, {"augmentation": dict.fromkeys(_VARIATIONS, 0.0)}, where="the plan")
+        plan = override(plan, {"augmentation": dict.fromkeys(_VARIATIONS, 0.0)}, where="the plan")
     return plan
 
 
@@ -97,7 +97,10 @@ class _Reporter:
         iteration = state["iteration"]
         kept = {key: state[key] for key in ("loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
                 if key in state}  # fmt: skip
-        row: dict[str, Any] = {"iteration": iteration, "learning_rate": self.plan.learning_rate(max(0, iteration - 1))}
+        row: dict[str, Any] = {
+            "iteration": iteration,
+            "learning_rate": self.plan.learning_rate_at(max(0, iteration - 1)),
+        }
         if self.rows and self.rows[-1]["iteration"] == iteration:
             row |= self.rows[-1]
         self.rows = [*(one for one in self.rows if one["iteration"] < iteration), row | kept]

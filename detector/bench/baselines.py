@@ -41,7 +41,7 @@ def plain_recipe(network: ResNet12, frame: Frame, floor: float, glass: NDArray[n
             rows, columns = np.nonzero(logits >= logit(floor))
             m_xy = np.stack([columns + left, rows + top], axis=1).astype(np.int32)
             parts.append(Cells(m_xy, logits[rows, columns]))
-    return place(Cells.joined(parts), frame)
+    return place(Cells.concatenate(parts), frame)
 
 
 def greedy_loop(xy: NDArray[np.float64], logits: NDArray[np.float64], radius: float) -> NDArray[np.intp]:

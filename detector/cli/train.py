@@ -6,18 +6,18 @@ import argparse
 from pathlib import Path
 
 from detector.cli.arguments import (
-    course_of,
-    course_options,
     mitosis_free_cases,
     mitosis_free_option,
     parse_names,
+    training_arguments,
     training_bar,
+    training_options,
 )
-from detector.datasets import read_dataset
+from detector.datasets import describe_sources, read_dataset
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from detector.mine import read_mined
-from detector.model.card import refuse_learnt_from
+from detector.model.card import refuse_training_cases
 from detector.split import split_by_case, validation_cases
 from detector.training.plan import read_plan
 from detector.training.train import CHECKPOINT, train_final_model, train_initial_model
@@ -37,26 +37,27 @@ def train_options(parser: argparse.ArgumentParser) -> None:
         "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    course_options(parser, parent="begin with these weights, not with random ones")
+    training_options(parser, parent="begin with these weights, not with random ones")
 
 
 def run_train(options: argparse.Namespace) -> None:
     """Train the initial model, or with `--mined` the final one."""
     plan = read_plan(options.plan)
     cases = [*read_dataset(options.dataset), *mitosis_free_cases(options)]
+    print("\n".join(describe_sources(cases)), flush=True)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     held_out = parse_names(options.held_out)
     if options.held_out == "auto":
-        held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
+        held_out = validation_cases((c.name for c in cases if any(frame.exhaustive for frame in c.frames)), plan.seed)
         print(f"held out: {', '.join(held_out)}")
     train, validation = split_by_case(cases, held_out)
     if options.parent is not None:
-        refuse_learnt_from(options.parent, set(held_out))
+        refuse_training_cases(options.parent, set(held_out))
     if options.resume and not (options.out / CHECKPOINT).exists():
         print(f"{options.out} holds no checkpoint: from the beginning")
     with training_bar(plan.iterations) as report:
-        course = {"resume": options.resume, **course_of(options, report)}
+        course = {"resume": options.resume, **training_arguments(options, report)}
         if options.mined is None:
             path = train_initial_model(train, validation, plan, options.out, **course)
         else:
@@ -64,8 +65,8 @@ def run_train(options: argparse.Namespace) -> None:
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 
-def _mined(folder: Path) -> list[Hpf]:
-    hpfs = read_mined(folder)
-    if not hpfs:
-        raise DataSetError(f"{folder} holds no mined sample; ask for less --agreement, or train without --mined")
-    return hpfs
+def _mined(folder: Path) -> list[LabelledFrame]:
+    patches = read_mined(folder)
+    if not patches:
+        raise DataSetError(f"{folder} holds no mined sample; ask for a lower --tta-consensus, or train without --mined")
+    return patches

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detector import paper
 from detector.cli.arguments import parse_names, parse_new_weights, training_bar
-from detector.cli.evaluate import must_be_judgeable
+from detector.cli.evaluate import require_exhaustive_frames
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.frames import cases_of
@@ -38,7 +38,7 @@ def run_distil(options: argparse.Namespace) -> None:
     """Write weights with a coarse network; print what the cascade keeps."""
     plan = read_plan(options.plan)
     slides = cases_of(
-        hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=paper.COARSE_TISSUE)
+        frame for path in options.slides for frame in read_mitosis_free(path, least_tissue=paper.COARSE_TISSUE)
     )
     held_out = parse_names(options.held_out)
     train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
@@ -80,7 +80,7 @@ def run_calibrate(options: argparse.Namespace) -> None:
     """Write weights whose score 0.5 is where F1 is best; print what was set."""
     cases = read_dataset(options.dataset)
     _, held_out = split_by_case(cases, parse_names(options.held_out))
-    must_be_judgeable(cases)
+    require_exhaustive_frames(cases)
     path = calibrate_weights(options.weights, cases, held_out, options.out)
     card = read_card(path)
     print(json.dumps(card["calibration"]))

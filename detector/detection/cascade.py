@@ -29,7 +29,7 @@ _TOGETHER = 1 << 20  # pixels of small boxes that are scored at once
 _SUPPRESSED = -(-paper.NMS_RADIUS // paper.OUTPUT_STRIDE)  # cells that a detection may suppress, to each side
 
 
-def look_closer(image: Rgb, promising: Flags, floor: float, score: Callable[[Stack], Logits]) -> Logits:
+def rescore_regions(image: Rgb, promising: Flags, floor: float, score: Callable[[Stack], Logits]) -> Logits:
     """The map [r, q] of an image: logits at the promising cells and as far as they lead, -inf elsewhere.
 
     promising: [r, q]. floor: a logit. score: the fine network, of a stack of images. Wherever a cell reaches the floor,

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from detector import paper
 from detector.detection.nms import suppress
-from detector.detection.scorer import Scorer, logit, score_ahead, sigmoid
+from detector.detection.scorer import Scorer, logit, score_prefetched, sigmoid
 from detector.detection.windows import WindowPlan, plan_windows
 from detector.slide import Frame, WorkingFrame
 
@@ -40,7 +40,7 @@ class Cells:
     logits: NDArray[np.float32]
 
     @staticmethod
-    def joined(parts: list[Cells]) -> Cells:
+    def concatenate(parts: list[Cells]) -> Cells:
         """The cells of several parts of one image; no cell is in two of them."""
         if not parts:
             return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
@@ -76,7 +76,7 @@ def scan(
     progress: Progress | None = None,
     readers: int = 1,
 ) -> Cells:
-    """All cells of the plan's windows with a score of at least `floor`; see `score_ahead`.
+    """All cells of the plan's windows with a score of at least `floor`; see `score_prefetched`.
 
     readers: threads that read; one keeps up with a CPU, a GPU wants more. The order of the cells does not depend on it.
     """
@@ -87,14 +87,14 @@ def scan(
     # The largest first: what is left at the end is small, and nothing waits long for the last one.
     rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
     reads = [functools.partial(frame.read, *rectangle.region) for rectangle in rectangles]
-    for rectangle, logits in zip(rectangles, score_ahead(scorer, reads, floor, readers=readers), strict=True):
+    for rectangle, logits in zip(rectangles, score_prefetched(scorer, reads, floor, readers=readers), strict=True):
         rows, columns = np.nonzero(logits >= floor_logit)
         m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
         parts.append(Cells(m_xy, logits[rows, columns]))
         done += rectangle.windows
         if progress is not None:
             progress(done)
-    return Cells.joined(parts)
+    return Cells.concatenate(parts)
 
 
 def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detections:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,10 @@ from detector import paper
 from detector.detection.detect import Detections, detect
 from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import by_source, curve, summary
-from detector.evaluation.metrics import Evaluation, Judged, match, paired_intervals
-from detector.frames import Case, Hpf, Rgb, cut_plain
+from detector.evaluation.metrics import Evaluation, MatchedFrame, match, paired_intervals
+from detector.frames import Case, LabelledFrame, Rgb, cut_plain
 from detector.mine import around
+from detector.model.card import Metrics
 from detector.slide import WorkingFrame
 
 RULE = (
@@ -45,7 +46,7 @@ Progress = Callable[[int], None]
 @dataclass
 class _Side:
     scorer: Scorer
-    frames: list[Judged] = field(default_factory=list)
+    matched: list[MatchedFrame] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     seconds: float = 0.0
     mm2: float = 0.0
@@ -53,32 +54,32 @@ class _Side:
     free_detections: int = 0
     free_alone: int = 0
 
-    def look_at(self, hpf: Hpf) -> Detections:
+    def look_at(self, frame: LabelledFrame) -> Detections:
         began = time.monotonic()
-        found = detect(self.scorer, hpf.frame(), min_score=paper.LOWEST_THRESHOLD)
+        found = detect(self.scorer, frame.array_frame(), min_score=paper.LOWEST_THRESHOLD)
         self.seconds += time.monotonic() - began
-        self.frames.append(Judged(hpf.case, found.scores, match(found.xy, found.scores, hpf.mitoses, hpf.match_radius),
-                                  len(hpf.mitoses)))  # fmt: skip
-        self.sources.append(hpf.source)
-        mm2 = hpf.image.shape[0] * hpf.image.shape[1] * hpf.mpp**2 / 1e6
+        hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
+        self.matched.append(MatchedFrame(frame.case, found.scores, hits, len(frame.mitoses)))
+        self.sources.append(frame.source)
+        mm2 = frame.image.shape[0] * frame.image.shape[1] * frame.mpp**2 / 1e6
         self.mm2 += mm2
-        if not len(hpf.mitoses):
+        if not len(frame.mitoses):
             self.free_mm2 += mm2
             self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
-    def look_at_free(self, frame: WorkingFrame, mm2: float, progress: Progress) -> Detections:
+    def look_at_free(self, slide: WorkingFrame, mm2: float, progress: Progress) -> Detections:
         """A slide without mitoses, on which every detection is false."""
         began = time.monotonic()
-        found = detect(self.scorer, frame, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
+        found = detect(self.scorer, slide, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
         self.seconds += time.monotonic() - began
         self.mm2 += mm2
         self.free_mm2 += mm2
         self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
-    def measured(self) -> dict[str, Any]:
-        everything = Evaluation(self.frames)
+    def measured(self) -> SideResult:
+        everything = Evaluation(self.matched)
         points = curve(everything)
         shown = sorted(set(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int).tolist()))
         return {
@@ -94,7 +95,7 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class FreeSlide:
+class MitosisFreeSlide:
     """A slide that a person says is without mitoses. mm2: of its tissue. opened: its frame, while it is looked at."""
 
     name: str
@@ -121,10 +122,35 @@ class Difference:
     crop: Rgb
 
 
-def judge(
-    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[FreeSlide] = (),
+class SideResult(Metrics, total=False):
+    """Metrics of one detector on all frames, ready for JSON. free_*: on tissue without mitoses; alone: not by the other
+    detector. curve: at most 200 points of precision and recall."""
+
+    curve: list[dict[str, float]]
+    by_source: dict[str, Metrics]
+    free_mm2: float
+    free_detections: int
+    free_alone: int
+    free_per_mm2: float | None
+    seconds_per_mm2: float | None
+
+
+class ComparisonResult(TypedDict):
+    """Two detectors on the same frames, ready for JSON. difference: of "f1" and "max_f1", value and 95 % interval."""
+
+    candidate: SideResult
+    active: SideResult
+    difference: dict[str, list[float]]
+    cases: int
+    verdict: str  # "better", "worse" or "cannot tell"
+    why: str
+    rule: str
+
+
+def compare_detectors(
+    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[MitosisFreeSlide] = (),
     progress: Progress = lambda done: None,
-) -> tuple[dict[str, Any], list[Difference]]:  # fmt: skip
+) -> tuple[ComparisonResult, list[Difference]]:  # fmt: skip
     """Both on all exhaustively labelled frames, and on slides without mitoses: what was measured, ready for JSON, with
     verdict and reason; and the detections on which they differ, the clearest first.
 
@@ -132,26 +158,26 @@ def judge(
     """
     sides = {"candidate": _Side(candidate), "active": _Side(active)}
     differences: list[Difference] = []
-    hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
-    for done, hpf in enumerate(hpfs):
+    frames = [frame for case in cases for frame in case.frames if frame.exhaustive]
+    for done, frame in enumerate(frames):
         progress(done)
-        found = {name: side.look_at(hpf) for name, side in sides.items()}
+        found = {name: side.look_at(frame) for name, side in sides.items()}
         for name, other in _BOTH_WAYS:
-            hits = sides[name].frames[-1].hits
-            own = _only(_place_of(hpf), name, found[name], found[other], hits)
+            hits = sides[name].matched[-1].hits
+            own = _only(_place_of(frame), name, found[name], found[other], hits)
             differences += own
-            if not len(hpf.mitoses):
+            if not len(frame.mitoses):
                 sides[name].free_alone += len(own)
-    for done, slide in enumerate(free, start=len(hpfs)):
+    for done, slide in enumerate(free, start=len(frames)):
         differences += _on_free_slide(sides, slide, lambda _, done=done: progress(done))  # type: ignore[misc]
     differences.sort(key=lambda one: (one.other - one.score, one.case, one.frame, one.x))
-    paired = paired_intervals(Evaluation(sides["candidate"].frames), Evaluation(sides["active"].frames))
-    count = len({hpf.case for hpf in hpfs})
-    result = {name: side.measured() for name, side in sides.items()}
+    paired = paired_intervals(Evaluation(sides["candidate"].matched), Evaluation(sides["active"].matched))
+    count = len({frame.case for frame in frames})
     alone = (sides["candidate"].free_alone, sides["active"].free_alone) if sides["active"].free_mm2 else None
-    said, why = verdict(paired, count, alone)
+    said, why = decide(paired, count, alone)
     return {
-        **result,
+        "candidate": sides["candidate"].measured(),
+        "active": sides["active"].measured(),
         "difference": {key: [round(value, 4) for value in values] for key, values in paired.items()},
         "cases": count,
         "verdict": said,
@@ -160,7 +186,7 @@ def judge(
     }, differences
 
 
-def verdict(
+def decide(
     paired: dict[str, tuple[float, float, float]], cases: int, alone: tuple[int, int] | None = None
 ) -> tuple[str, str]:
     """By `RULE`: "better", "worse" or "cannot tell", and why. paired: as `paired_intervals` gives it.
@@ -170,7 +196,7 @@ def verdict(
     """
     if cases < paper.FEWEST_CASES:
         return "cannot tell", f"There are {cases} locked cases; fewer than {paper.FEWEST_CASES} cannot tell."
-    more, alarms = more_alarms(alone)
+    more, alarms = more_false_alarms(alone)
     words = {"max_f1": "Max F1", "f1": "F1 at 0.5"}
     for key, name in words.items():
         value, low, high = paired[key]
@@ -185,7 +211,7 @@ def verdict(
     return "worse" if more else "cannot tell", f"{change} holds 0. {alarms}"
 
 
-def more_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
+def more_false_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
     """Whether a candidate makes more false alarms where there is no mitosis, and a sentence. alone: see `verdict`."""
     if alone is None:
         return False, "No tissue without mitoses was looked at, so false alarms there are not known."
@@ -214,11 +240,11 @@ class _Place:
 _BOTH_WAYS = (("candidate", "active"), ("active", "candidate"))
 
 
-def _place_of(hpf: Hpf) -> _Place:
-    return _Place(hpf.case, hpf.name, hpf.match_radius, lambda x, y: cut_plain(hpf.image, x, y))
+def _place_of(frame: LabelledFrame) -> _Place:
+    return _Place(frame.case, frame.name, frame.match_radius, lambda x, y: cut_plain(frame.image, x, y))
 
 
-def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress) -> list[Difference]:
+def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: Progress) -> list[Difference]:
     with slide.opened() as frame:
         found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
         radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))

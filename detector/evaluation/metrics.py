@@ -45,7 +45,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MatchedFrame:
     """The detections of one frame, judged. scores, hits: (n,); truths: how many there were; case: whose frame."""
 
     case: str
@@ -83,7 +83,7 @@ def match(
 class Evaluation:
     """All judged frames of a data set."""
 
-    frames: Sequence[Judged]
+    frames: Sequence[MatchedFrame]
 
     def counts(self, threshold: float = paper.SCORE_THRESHOLD) -> Counts:
         """Counts over all frames at a threshold."""
@@ -116,7 +116,7 @@ class Evaluation:
         Frames of one case are alike, so cases are drawn, not frames. With one case the interval is a point and says
         nothing. Empty without cases.
         """
-        cases = [self.joined(case) for case in sorted({frame.case for frame in self.frames})]
+        cases = [self.pooled(case) for case in sorted({frame.case for frame in self.frames})]
         if not cases:
             return {}
         rng = np.random.default_rng(seed)
@@ -127,11 +127,11 @@ class Evaluation:
         ends = {key: np.percentile(of_key, [2.5, 97.5]) for key, of_key in values.items()}
         return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
 
-    def joined(self, case: str) -> Judged:
+    def pooled(self, case: str) -> MatchedFrame:
         """All frames of a case as one."""
         frames = [frame for frame in self.frames if frame.case == case]
         scores, hits = (np.concatenate([getattr(f, key) for f in frames]) for key in ("scores", "hits"))
-        return Judged(case, scores, hits, sum(f.truths for f in frames))
+        return MatchedFrame(case, scores, hits, sum(f.truths for f in frames))
 
     def _sums(self) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], int]:
         """At every score that occurs, from high to low: the score, hits and detections down to it; and all truths."""
@@ -159,7 +159,7 @@ def paired_intervals(
     Both have judged the same cases; the same ones are drawn for both. All 0 without cases.
     """
     names = sorted({frame.case for frame in first.frames})
-    sides = [[one.joined(case) for case in names] for one in (first, second)]
+    sides = [[one.pooled(case) for case in names] for one in (first, second)]
 
     def measure(indices: NDArray[np.intp]) -> tuple[float, float]:
         a, b = (Evaluation([cases[index] for index in indices]) for cases in sides)

@@ -17,6 +17,7 @@ import tifffile
 
 from detector.errors import SlideError
 from detector.slide.archive import unpack
+from detector.slide.folder import files_below
 from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
 from detector.slide.scaled import level_for, read_scaled
@@ -163,7 +164,7 @@ def _thumbnail(slide: Slide) -> Rgb:
 
 def _slide_in(folder: Path) -> Path:
     """The one slide among unpacked files; the files of one DICOM series are one slide."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files = [p for p in files_below(folder) if not p.name.startswith(".")]
     found: dict[str, Path] = {}
     for path in files:
         vendor = openslide.OpenSlide.detect_format(path)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detector import paper
 from detector.frames import LabStatistics
-from detector.training.augment import Variations, draw_variations, vary
+from detector.training.augment import Variations, augment_patch, draw_variations
 from detector.training.patch_sets import Sample
 from detector.training.plan import Plan
 
@@ -39,7 +39,7 @@ class Source:
     @cached_property
     def stains(self) -> list[LabStatistics]:
         """Those of its frames with a mitosis."""
-        return list(dict.fromkeys(sample.hpf.stain for sample in self.fg_lab))
+        return list(dict.fromkeys(sample.frame.stain for sample in self.fg_lab))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class SampleSets:
         with_mitoses = [source for source in self.sources if source.bg_rand]
         names = {source.name for source in with_mitoses}
         rand, hard = (
-            [s for s in part if s.hpf.exhaustive and s.hpf.source not in names] for part in (self.bg_rand, self.bg_hard)
+            [s for s in part if s.frame.exhaustive and s.frame.source not in names]
+            for part in (self.bg_rand, self.bg_hard)
         )
         return (*with_mitoses, *([Source("without mitoses", [], rand, [], hard)] if rand else []))
 
@@ -85,7 +86,7 @@ class SampleSets:
     def share_without_mitoses(self) -> float:
         """Of BG-Rand, what is from frames of a source without any mitosis."""
         names = {source.name for source in self.sources}
-        return sum(sample.hpf.source not in names for sample in self.bg_rand) / max(1, len(self.bg_rand))
+        return sum(sample.frame.source not in names for sample in self.bg_rand) / max(1, len(self.bg_rand))
 
     @cached_property
     def frame_shares(self) -> NDArray[np.float64]:
@@ -110,9 +111,9 @@ def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = pape
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
     samples = [*foreground, *(sample for sample, _ in background)]
     xy = np.array([(sample.x, sample.y) for sample in samples])
-    own = [sample.hpf.stain for sample in samples]
-    towards = [*([None] * len(foreground)), *(stain for _, stain in background)]
-    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, towards=towards)
+    own = [sample.frame.stain for sample in samples]
+    target_stains = [*([None] * len(foreground)), *(stain for _, stain in background)]
+    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, target_stains=target_stains)
     return Batch(samples, variations, np.repeat([1, 0], [len(foreground), len(background)]))
 
 
@@ -121,11 +122,11 @@ def compose_batch(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Patches uint8 (n, size, size, 3) and labels (n,), 1 = mitosis, of one iteration."""
     batch = draw_batch(sets, plan, iteration, size=size)
-    patches = [vary(sample.hpf.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
+    patches = [augment_patch(sample.frame.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
     return np.stack(patches), batch.labels
 
 
-def stream(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
+def prefetch(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
     """What `make` gives for the iterations start..stop-1, made ahead in one thread while the network learns."""
     ready: queue.Queue[Made | BaseException] = queue.Queue(maxsize=8)
     stopped = threading.Event()
@@ -202,5 +203,5 @@ def _one_of(some: Sequence[Drawn], rng: np.random.Generator) -> Drawn:
 def _by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(sample.hpf.source, []).append(sample)
+        groups.setdefault(sample.frame.source, []).append(sample)
     return groups

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from detector import paper
-from detector.detection.cascade_recall import compare, known, trust
+from detector.detection.cascade_recall import measure_recall, score_frames, set_recall_threshold
 from detector.detection.scorer import Scorer, logit
 from detector.evaluation.evaluate import evaluate, on_held_out
 from detector.frames import Case
-from detector.model.card import refuse_learnt_from
+from detector.model.card import Calibration, refuse_training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 
 
 @torch.no_grad()
-def calibrate(network: ResNet12, cases: Sequence[Case], *, device: str = "auto") -> dict[str, Any]:
+def calibrate(network: ResNet12, cases: Sequence[Case], *, device: str = "auto") -> Calibration:
     """Shift the logits so that 0.5 lies in the middle of the thresholds with an F1 of at least 98 % of the best.
 
     Returns what was done, for the card. The F1 at 0.5 that is measured on the same cases afterwards is a little too
@@ -48,17 +47,17 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
     The coarse network of a cascade points at what is detected at 0.5 now, too. Raises ValueError where the weights have
     learnt from a case that is held out.
     """
-    refuse_learnt_from(weights, {case.name for case in held_out})
+    refuse_training_cases(weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
     network, card = load_weights(weights)
     card.pop("metrics", None)
     card |= {"name": out.stem, "calibration": calibrate(network, cases)}
-    card |= on_held_out(Scorer(network, precision="fp32"), held_out)
+    card = {**card, **on_held_out(Scorer(network, precision="fp32"), held_out)}
     coarse = load_coarse(weights)
     if coarse is not None:
-        frames = known(network, cases)
-        trust(coarse, frames, never_less=True)
+        outputs = score_frames(network, cases)
+        set_recall_threshold(coarse, outputs, never_less=True)
         scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
-        card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(compare(scorer, frames))}
+        card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(measure_recall(scorer, outputs))}
     save_weights(network, out, card, coarse=coarse)
     return out

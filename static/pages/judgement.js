@@ -1,10 +1,21 @@
 // The precision-recall curves of the two versions, over each other; a ring is where each stands at score 0.5.
 
+import { at, maybeAt } from "../viewer/dom.js";
 import { plot } from "./plots.js";
 
-const place = document.getElementById("curves");
-const curves = JSON.parse(document.getElementById("curve-data").textContent);
-const at = ({ recall, precision }) => [recall, precision];
-const lines = curves.map(({ name, points, at_half: half }) => ({ name, points: points.map(at), ring: at(half) }));
+/** @typedef {{recall: number, precision: number}} Step */
 
-if (place) plot(place, lines, { x: "recall", y: "precision", xRange: [0, 1], yRange: [0, 1] });
+/** @param {Step} step @returns {import("./plots.js").Point} */
+const point = ({ recall, precision }) => [recall, precision];
+
+const place = maybeAt("curves");
+if (place) {
+  /** @type {{name: string, points: Step[], at_half: Step}[]} */
+  const curves = JSON.parse(at("curve-data").textContent);
+  const lines = curves.map(({ name, points, at_half: half }) => ({
+    name,
+    points: points.map(point),
+    ring: point(half),
+  }));
+  plot(place, lines, { x: "recall", y: "precision", xRange: [0, 1], yRange: [0, 1] });
+}

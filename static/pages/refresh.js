@@ -1,11 +1,14 @@
 // Fetch the rows of a list again while something in it is under way.
 
+import { maybeAt } from "../viewer/dom.js";
+
 const PAUSE = 2000; // ms
-const rows = document.getElementById("rows");
+const rows = maybeAt("rows");
 
 /** Fetch the rows now; what has the focus keeps it. */
 export async function refreshRows() {
-  const answer = await fetch(rows.dataset.refresh, { headers: { Accept: "text/html" } });
+  if (!rows) return;
+  const answer = await fetch(rows.dataset.refresh ?? "", { headers: { Accept: "text/html" } });
   if (!answer.ok || answer.redirected) return;
   const html = await answer.text();
   if (rows.dataset.last === html || rows.contains(document.activeElement)) return;
@@ -14,7 +17,7 @@ export async function refreshRows() {
 }
 
 async function watch() {
-  const busy = rows.firstElementChild?.dataset.busy === "yes";
+  const busy = rows?.firstElementChild?.getAttribute("data-busy") === "yes";
   if (busy && !document.hidden) await refreshRows().catch(() => {});
   setTimeout(watch, PAUSE);
 }

@@ -1,80 +1,112 @@
 // The figure that is being judged: its crop, its context, what was said of it.
 
 import * as api from "./api.js";
+import { find, findAll } from "./dom.js";
+import { labelled, whole } from "./words.js";
+
+/** @import { Figure, Store } from "./store.js" */
+/** @import { Label } from "./words.js" */
 
 const SIZE = 128; // px of 0.25 um
 const CONTEXT = 512;
-const WORDS = { "": "not judged", mitotic: "mitotic figure", non_mitotic: "not a mitotic figure", unsure: "unsure" };
+
+/** @param {Label} label @param {string | null} by */
+const byline = (label, by) => `${labelled(label)}, by ${by ?? "somebody"}`;
 
 export class Card {
   #slide;
   #store;
+  #element;
+  #picture;
+  #say;
+  #history;
+  #verdicts;
   #wide = false;
   #shown = "";
-  #element;
+  /** @type {HTMLImageElement[]} kept, so that the browser keeps them */
   #ahead = [];
+  #position = -1;
+  #length = 0;
 
-  /** @param {string} slide @param {import("./store.js").Store} store @param {HTMLElement} element */
+  /** @param {string} slide @param {Store} store @param {HTMLElement} element */
   constructor(slide, store, element) {
-    [this.#slide, this.#store, this.#element] = [slide, store, element];
-    this.picture = element.querySelector("img");
-    this.say = element.querySelector("[data-say]");
-    this.history = element.querySelector("[data-history]");
+    this.#slide = slide;
+    this.#store = store;
+    this.#element = element;
+    this.#picture = find(element, "img", HTMLImageElement);
+    this.#say = find(element, "[data-say]");
+    this.#history = find(element, "[data-history]");
+    this.#verdicts = findAll(element, "[data-verdict]");
   }
 
   /** Show more of what is around it, or the figure alone. */
   toggleContext() {
     this.#wide = !this.#wide;
-    this.#element.dataset.context = this.#wide;
+    this.#element.dataset.context = String(this.#wide);
     this.show();
   }
 
-  /** @param {number} position in the list, from 0 @param {number} length of the list */
-  show(position = this.position ?? -1, length = this.length ?? 0) {
-    [this.position, this.length] = [position, length];
+  /** @param {number} [position] in the list, from 0 @param {number} [length] of the list */
+  show(position = this.#position, length = this.#length) {
+    this.#position = position;
+    this.#length = length;
     const spot = this.#store.selected;
-    const none = spot < 0;
-    this.#element.dataset.empty = none;
-    if (none) {
-      this.say.textContent = this.#store.spots ? "J shows the first one." : "";
-      this.picture.removeAttribute("src");
-      this.history.textContent = "";
-      this.#shown = "";
-      return;
-    }
+    this.#element.dataset.empty = String(spot < 0);
+    if (spot < 0) this.#empty();
+    else this.#fill(spot);
+  }
+
+  /** Load the crops of what comes next, so that they are there when they are asked for. @param {number[]} spots */
+  preload(spots) {
+    this.#ahead = spots.map((spot) => {
+      const picture = new Image();
+      picture.src = this.#address(spot);
+      return picture;
+    });
+  }
+
+  #empty() {
+    this.#say.textContent = this.#store.spots ? "J shows the first one." : "";
+    this.#picture.removeAttribute("src");
+    this.#history.textContent = "";
+    this.#shown = "";
+  }
+
+  /** @param {number} spot */
+  #fill(spot) {
     const { x, y, score } = this.#store.place(spot);
-    const address = api.cropUrl(this.#slide, x, y, this.#wide ? CONTEXT : SIZE);
     const label = this.#store.label(spot);
-    if (this.picture.src !== address) this.picture.src = address;
-    this.picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
-    const where = position < 0 ? "not in this list" : `${(position + 1).toLocaleString("en")} of ${length.toLocaleString("en")}`;
-    this.say.textContent = `${score === null ? "Added" : `Score ${score.toFixed(2)}`} · ${WORDS[label]} · ${where}`;
-    for (const button of this.#element.querySelectorAll("[data-verdict]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.verdict === label && label !== ""));
+    const address = this.#address(spot);
+    if (this.#picture.src !== address) this.#picture.src = address;
+    this.#picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
+    const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
+    const found = score === null ? "Added" : `Score ${score.toFixed(2)}`;
+    this.#say.textContent = `${found} · ${labelled(label)} · ${where}`;
+    for (const button of this.#verdicts) {
+      button.setAttribute("aria-pressed", String(button.dataset.verdict === label));
     }
     const figure = this.#store.figure(spot);
     const key = `${figure?.id} ${figure?.version} ${figure?.pending}`;
     if (key !== this.#shown) this.#tell(figure, (this.#shown = key));
   }
 
-  /** Load the crops of what comes next, so that they are there when they are asked for. */
-  preload(spots) {
-    this.#ahead = Array.from(spots, (spot) => {
-      const { x, y } = this.#store.place(spot);
-      const picture = new Image();
-      picture.src = api.cropUrl(this.#slide, x, y, this.#wide ? CONTEXT : SIZE);
-      return picture;
-    });
+  /** @param {number} spot */
+  #address(spot) {
+    const { x, y } = this.#store.place(spot);
+    return api.cropUrl(this.#slide, x, y, this.#wide ? CONTEXT : SIZE);
   }
 
+  /** @param {Figure | undefined} figure @param {string} key */
   async #tell(figure, key) {
-    if (!figure) return (this.history.textContent = "");
-    if (figure.pending) return (this.history.textContent = `Your verdict “${WORDS[figure.label]}” is on its way.`);
-    this.history.textContent = `${WORDS[figure.label]}, by ${figure.by ?? "somebody"}`;
-    if (figure.version < 2) return;
+    this.#history.textContent = !figure
+      ? ""
+      : figure.pending
+        ? `Your verdict “${labelled(figure.label)}” is on its way.`
+        : byline(figure.label, figure.by);
+    if (!figure || figure.pending || figure.version < 2) return;
     const verdicts = await api.history(this.#slide, figure.id).catch(() => []);
     if (key !== this.#shown) return;
-    const lines = verdicts.map(({ label, by, at }) => `${WORDS[label]}, by ${by ?? "somebody"}, ${new Date(at).toLocaleString()}`);
-    this.history.textContent = lines.reverse().join("\n");
+    const lines = verdicts.map(({ label, by, at }) => `${byline(label, by)}, ${new Date(at).toLocaleString()}`);
+    this.#history.textContent = lines.reverse().join("\n");
   }
 }

@@ -16,7 +16,8 @@ const EACH = 20; // bytes of a candidate: float64 score, float32 x, float32 y, u
 export function unpack(buffer) {
   if (buffer.byteLength < HEADER) throw new Error("The answer with the candidates is incomplete; reload the page.");
   const [n, first] = new Float64Array(buffer, 0, 2);
-  if (buffer.byteLength !== HEADER + EACH * n) throw new Error("The answer with the candidates is incomplete; reload the page.");
+  if (buffer.byteLength !== HEADER + EACH * n)
+    throw new Error("The answer with the candidates is incomplete; reload the page.");
   return {
     n,
     score: new Float64Array(buffer, HEADER, n),
@@ -26,7 +27,11 @@ export function unpack(buffer) {
   };
 }
 
-/** How many candidates have at least a score: a binary search, so that the slider recounts at once. */
+/**
+ * How many candidates have at least a score: a binary search, so that the slider recounts at once.
+ * @param {Float64Array} score highest first
+ * @param {number} least
+ */
 export function countFrom(score, least) {
   let low = 0;
   let high = score.length;

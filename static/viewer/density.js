@@ -1,4 +1,6 @@
-// How many candidates lie where, on a grid over the slide: a heatmap for low zoom, and a quick count of what is in view.
+// The density of candidates on a grid over the slide: a heatmap for low zoom, and a quick count of what is in view.
+
+/** @import { Box } from "./geometry.js" */
 
 const CELLS = 200; // along the longer side
 
@@ -11,7 +13,7 @@ export class Density {
     this.counts = new Uint32Array(this.columns * this.rows);
   }
 
-  /** Count the first `n` of the points. */
+  /** Count the first `n` of the points. @param {ArrayLike<number>} x @param {ArrayLike<number>} y @param {number} n */
   fill(x, y, n) {
     this.counts.fill(0);
     for (let i = 0; i < n; i++) {
@@ -21,7 +23,7 @@ export class Density {
     }
   }
 
-  /** At most how many points lie in a box [x0, y0, x1, y1]: those of all cells that it touches. */
+  /** At most how many points lie in a box [x0, y0, x1, y1]: those of all cells that it touches. @param {Box} box */
   atMost([x0, y0, x1, y1]) {
     const [left, right] = [Math.max(0, (x0 / this.cell) | 0), Math.min(this.columns - 1, (x1 / this.cell) | 0)];
     const [top, bottom] = [Math.max(0, (y0 / this.cell) | 0), Math.min(this.rows - 1, (y1 / this.cell) | 0)];
@@ -35,7 +37,8 @@ export class Density {
   /** The counts spread over their neighbours (1 2 1 in both directions, three times), for a picture without steps. */
   smooth() {
     let from = Float32Array.from(this.counts);
-    for (let pass = 0; pass < 3; pass++) from = spread(spread(from, this.columns, this.rows, 1), this.columns, this.rows, this.columns);
+    for (let pass = 0; pass < 3; pass++)
+      from = spread(spread(from, this.columns, this.rows, 1), this.columns, this.rows, this.columns);
     return from;
   }
 
@@ -53,10 +56,22 @@ export class Density {
   }
 }
 
-/** From see-through blue over green to yellow: told apart on pink, and by readers with any colour vision. */
+/**
+ * From see-through blue over green to yellow: told apart on pink, and by readers with any colour vision.
+ * @param {number} share 0..1
+ * @returns {number[]} RGBA, 0..255
+ */
 export function colour(share) {
-  const stops = [[0, 40, 90, 200, 0], [0.25, 30, 110, 200, 120], [0.6, 30, 170, 130, 180], [1, 253, 220, 40, 225]];
-  const end = Math.max(1, stops.findIndex((stop) => stop[0] >= share));
+  const stops = [
+    [0, 40, 90, 200, 0],
+    [0.25, 30, 110, 200, 120],
+    [0.6, 30, 170, 130, 180],
+    [1, 253, 220, 40, 225],
+  ];
+  const end = Math.max(
+    1,
+    stops.findIndex((stop) => stop[0] >= share),
+  );
   const [a, b] = [stops[end - 1], stops[end]];
   const along = (share - a[0]) / (b[0] - a[0]);
   return [1, 2, 3, 4].map((i) => a[i] + along * (b[i] - a[i]));
@@ -64,6 +79,13 @@ export function colour(share) {
 
 const COLOURS = Array.from({ length: 256 }, (_, i) => colour(i / 255));
 
+/**
+ * One pass of (1 2 1) along rows (step 1) or columns.
+ * @param {Float32Array<ArrayBuffer>} from
+ * @param {number} columns
+ * @param {number} rows
+ * @param {number} step
+ */
 function spread(from, columns, rows, step) {
   const to = new Float32Array(from.length);
   const along = step === 1 ? columns : rows;

@@ -1,8 +1,10 @@
 // Findings out to other programs, as they are counted on the page, and verdicts and regions back in.
 
 import * as api from "./api.js";
+import { find, findAll, sentenceOf } from "./dom.js";
+import { some, whole } from "./words.js";
 
-const some = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+/** @import { Imported } from "./api.js" */
 
 /**
  * @param {HTMLElement} panel with links to exports and a file to be chosen
@@ -10,26 +12,30 @@ const some = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 
  * @param {{asked: () => URLSearchParams, taken: () => Promise<void>}} page asked: how it counts; taken: after an import
  */
 export function startFiles(panel, slide, { asked, taken }) {
-  const said = panel.querySelector("[role=status]");
-  for (const link of panel.querySelectorAll("a[data-format]")) {
-    link.addEventListener("click", () => (link.href = api.exportUrl(slide, link.dataset.format, asked())));
+  const said = find(panel, "[role=status]");
+  for (const link of findAll(panel, "a[data-format]", HTMLAnchorElement)) {
+    link.addEventListener("click", () => (link.href = api.exportUrl(slide, link.dataset.format ?? "", asked())));
   }
-  panel.querySelector("[type=file]").addEventListener("change", async (event) => {
-    const chooser = event.currentTarget;
-    const [file] = chooser.files;
+  const chooser = find(panel, "[type=file]", HTMLInputElement);
+  chooser.addEventListener("change", async () => {
+    const file = chooser.files?.[0];
     if (!file) return;
     said.textContent = "Taking in …";
     try {
-      const { verdicts, regions, unchanged, left } = await api.importFile(slide, file);
+      const imported = await api.importFile(slide, file);
       await taken();
-      const more = [
-        unchanged && `${unchanged.toLocaleString("en")} held already`,
-        left.length && `${left.length.toLocaleString("en")} left as they are, because a person says otherwise there`,
-      ].filter(Boolean);
-      said.textContent = `${some(verdicts, "verdict")} and ${some(regions, "region")} taken in${more.map((part) => `; ${part}`).join("")}.`;
+      said.textContent = inWords(imported);
     } catch (error) {
-      said.textContent = error.message;
+      said.textContent = sentenceOf(error);
     }
     chooser.value = ""; // so that the same file can be chosen again
   });
+}
+
+/** What an import has done. @param {Imported} imported */
+function inWords({ verdicts, regions, unchanged, left }) {
+  const parts = [`${some(verdicts, "verdict")} and ${some(regions, "region")} taken in`];
+  if (unchanged) parts.push(`${whole(unchanged)} held already`);
+  if (left.length) parts.push(`${whole(left.length)} left as they are, because a person says otherwise there`);
+  return `${parts.join("; ")}.`;
 }

@@ -1,30 +1,38 @@
 // The crops beside the slide: a grid as long as it must be, of which only the rows in sight are in the page.
 
 import * as api from "./api.js";
+import { around, find, make } from "./dom.js";
+import { labelled } from "./words.js";
+
+/** @import { Store } from "./store.js" */
 
 const CELL = 104; // px, least width of a cell
-const WORDS = { "": "not judged", mitotic: "mitotic figure", non_mitotic: "not a mitotic figure", unsure: "unsure" };
 
 export class Gallery {
   #slide;
   #store;
   #box;
   #list;
+  /** @type {ArrayLike<number>} */
   #spots = [];
   #first = -1;
   #last = -1;
 
   /**
-   * @param {string} slide @param {import("./store.js").Store} store
+   * @param {string} slide
+   * @param {Store} store
    * @param {HTMLElement} box that scrolls, with an <ol> in it
    * @param {(spot: number) => void} choose
    */
   constructor(slide, store, box, choose) {
-    [this.#slide, this.#store, this.#box, this.#list] = [slide, store, box, box.querySelector("ol")];
+    this.#slide = slide;
+    this.#store = store;
+    this.#box = box;
+    this.#list = find(box, "ol");
     box.addEventListener("scroll", () => this.#fill());
     new ResizeObserver(() => this.#fill(true)).observe(box);
     this.#list.addEventListener("click", (event) => {
-      const item = event.target.closest("li");
+      const item = around(event, "li");
       if (item) choose(Number(item.dataset.spot));
     });
   }
@@ -35,19 +43,20 @@ export class Gallery {
     this.#fill(true);
   }
 
-  /** Bring the selected spot into sight; -1 where the list does not hold it. */
+  /** Bring the selected spot into sight. @param {number} position in the list; -1: not in it */
   reveal(position) {
     if (position < 0) return;
     const { columns, side } = this.#grid();
     const top = Math.floor(position / columns) * side;
     if (top < this.#box.scrollTop) this.#box.scrollTop = top;
-    else if (top + side > this.#box.scrollTop + this.#box.clientHeight) this.#box.scrollTop = top + side - this.#box.clientHeight;
+    else if (top + side > this.#box.scrollTop + this.#box.clientHeight)
+      this.#box.scrollTop = top + side - this.#box.clientHeight;
     this.#fill();
   }
 
   /** Labels or selection have changed: say so on the cells that are there. */
   refresh() {
-    for (const item of this.#list.children) this.#dress(item);
+    for (const item of this.#items()) this.#dress(item);
   }
 
   #grid() {
@@ -61,50 +70,50 @@ export class Gallery {
     if (!side) return;
     const rows = Math.ceil(this.#spots.length / columns);
     const first = Math.max(0, Math.floor(this.#box.scrollTop / side) - 1) * columns;
-    const last = Math.min(this.#spots.length, Math.min(rows, Math.ceil((this.#box.scrollTop + this.#box.clientHeight) / side) + 2) * columns);
+    const last = Math.min(
+      this.#spots.length,
+      Math.min(rows, Math.ceil((this.#box.scrollTop + this.#box.clientHeight) / side) + 2) * columns,
+    );
     if (!all && first === this.#first && last === this.#last) return;
     [this.#first, this.#last] = [first, last];
     this.#list.style.height = `${rows * side}px`;
-    const kept = new Map([...this.#list.children].map((item) => [Number(item.dataset.spot), item]));
+    const kept = new Map(this.#items().map((item) => [Number(item.dataset.spot), item]));
     const items = [];
     for (let i = first; i < last; i++) {
       const item = kept.get(this.#spots[i]) ?? this.#item(this.#spots[i]);
       item.style.transform = `translate(${(i % columns) * side}px, ${Math.floor(i / columns) * side}px)`;
       item.style.width = item.style.height = `${side}px`;
-      item.setAttribute("aria-setsize", this.#spots.length);
-      item.setAttribute("aria-posinset", i + 1);
+      item.setAttribute("aria-setsize", String(this.#spots.length));
+      item.setAttribute("aria-posinset", String(i + 1));
       this.#dress(item);
       items.push(item);
     }
     this.#list.replaceChildren(...items);
   }
 
+  #items() {
+    return /** @type {HTMLElement[]} */ ([...this.#list.children]);
+  }
+
+  /** @param {number} spot */
   #item(spot) {
     const { x, y, score } = this.#store.place(spot);
-    const item = document.createElement("li");
-    item.dataset.spot = spot;
-    const button = document.createElement("button");
+    const picture = make("img", { alt: "", decoding: "async", src: api.cropUrl(this.#slide, x, y) });
+    const words = make("span", { className: "score" }, score === null ? "added" : score.toFixed(2));
+    const button = make("button", {}, picture, make("span", { className: "sign" }), words);
     button.tabIndex = -1; // J and K move; the list is one stop for Tab
-    const picture = new Image();
-    picture.alt = "";
-    picture.decoding = "async";
-    picture.src = api.cropUrl(this.#slide, x, y);
-    const sign = document.createElement("span");
-    sign.className = "sign";
-    const words = document.createElement("span");
-    words.className = "score";
-    words.textContent = score === null ? "added" : score.toFixed(2);
-    button.append(picture, sign, words);
-    item.append(button);
+    const item = make("li", {}, button);
+    item.dataset.spot = String(spot);
     return item;
   }
 
+  /** @param {HTMLElement} item */
   #dress(item) {
     const spot = Number(item.dataset.spot);
     const label = this.#store.label(spot);
-    const words = item.querySelector(".score").textContent;
+    const words = find(item, ".score").textContent;
     item.dataset.label = label;
-    item.firstElementChild.setAttribute("aria-label", `${words}, ${WORDS[label]}`);
+    find(item, "button").setAttribute("aria-label", `${words}, ${labelled(label)}`);
     if (spot === this.#store.selected) item.setAttribute("aria-current", "true");
     else item.removeAttribute("aria-current");
   }

@@ -1,10 +1,15 @@
 // Transforms, outlines and lengths. A transform is [a, b, c, d, e, f]: x' = a x + c y + e, y' = b x + d y + f.
 
-/** @typedef {[number, number, number, number, number, number]} Transform */
-/** @typedef {{x: number, y: number, shape: "circle" | "square", side: number, sideY: number}} Outline  centre and extent, level-0 px */
+/** @typedef {[a: number, b: number, c: number, d: number, e: number, f: number]} Transform */
+/** @typedef {[x: number, y: number]} Point */
+/** @typedef {[x0: number, y0: number, x1: number, y1: number]} Box */
+/** @typedef {"circle" | "square"} Shape */
+/** @typedef {"tumour" | "exclusion"} RegionKind */
+/** @typedef {{x: number, y: number, shape: Shape, side: number, sideY: number}} Outline  centre, extent: level-0 px */
 
 const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
+/** @param {Transform} transform @param {number} x @param {number} y @returns {Point} */
 export const apply = ([a, b, c, d, e, f], x, y) => [a * x + c * y + e, b * x + d * y + f];
 
 /** @param {Transform} t @returns {Transform} */
@@ -14,20 +19,37 @@ export function invert([a, b, c, d, e, f]) {
   return [d / det, -b / det, -c / det, a / det, (c * f - d * e) / det, (b * e - a * f) / det];
 }
 
-/** Screen pixels per level-0 pixel. */
+/** Screen pixels per level-0 pixel. @param {Transform} transform */
 export const scaleOf = (transform) => Math.hypot(transform[0], transform[1]);
 
-/** The box in level-0 px that holds a screen of this size, with a margin in screen px; holds for rotation. */
+/**
+ * The box in level-0 px that holds a screen of this size, with a margin; holds for rotation.
+ * @param {Transform} transform
+ * @param {number} width screen px
+ * @param {number} height
+ * @param {number} [margin]
+ * @returns {Box}
+ */
 export function boxInView(transform, width, height, margin = 0) {
   const back = invert(transform);
-  const corners = [[-margin, -margin], [width + margin, -margin], [-margin, height + margin], [width + margin, height + margin]];
+  const corners = [
+    [-margin, -margin],
+    [width + margin, -margin],
+    [-margin, height + margin],
+    [width + margin, height + margin],
+  ];
   const points = corners.map(([x, y]) => apply(back, x, y));
   const xs = points.map((point) => point[0]);
   const ys = points.map((point) => point[1]);
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
-/** Whether a point lies in a polygon ([[x, y], ...], not closed). Non-zero rule, as on the server: all loops count. */
+/**
+ * Whether a point lies in a polygon (not closed). Non-zero rule, as on the server: all loops count.
+ * @param {Point[]} polygon
+ * @param {number} x
+ * @param {number} y
+ */
 export function inPolygon(polygon, x, y) {
   let winding = 0;
   for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
@@ -38,7 +60,7 @@ export function inPolygon(polygon, x, y) {
   return winding !== 0;
 }
 
-/** Area of a polygon in px squared. */
+/** Area of a polygon in px squared. @param {Point[]} polygon */
 export function polygonArea(polygon) {
   let twice = 0;
   for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
@@ -47,7 +69,13 @@ export function polygonArea(polygon) {
   return Math.abs(twice) / 2;
 }
 
-/** How far a point is from the segment between two others. */
+/**
+ * How far a point is from the segment between two others.
+ * @param {Point} a
+ * @param {Point} b
+ * @param {number} x
+ * @param {number} y
+ */
 export function distanceToEdge([ax, ay], [bx, by], x, y) {
   const [dx, dy] = [bx - ax, by - ay];
   const along = Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy || 1)));
@@ -56,7 +84,11 @@ export function distanceToEdge([ax, ay], [bx, by], x, y) {
 
 /**
  * An outline of an area around a point.
- * @param {"circle" | "square"} shape @param {number} areaMm2 @param {[number, number]} mpp um per level-0 px
+ * @param {Shape} shape
+ * @param {number} areaMm2
+ * @param {Point} mpp um per level-0 px
+ * @param {number} x
+ * @param {number} y
  * @returns {Outline}
  */
 export function outlineOf(shape, areaMm2, mpp, x, y) {
@@ -64,26 +96,43 @@ export function outlineOf(shape, areaMm2, mpp, x, y) {
   return { x, y, shape, side: um / mpp[0], sideY: um / mpp[1] };
 }
 
-/** Whether a point lies in an outline, its edge included. */
+/**
+ * Whether a point lies in an outline, its edge included.
+ * @param {Outline} outline
+ * @param {number} px
+ * @param {number} py
+ */
 export function inOutline({ x, y, shape, side, sideY }, px, py) {
   const [dx, dy] = [(2 * (px - x)) / side, (2 * (py - y)) / sideY];
   return shape === "circle" ? dx * dx + dy * dy <= 1 : Math.abs(dx) <= 1 && Math.abs(dy) <= 1;
 }
 
-/** The longest round length that is at most `widest` screen px. perUnit: screen px per um (or per px). */
+/**
+ * The longest round length that is at most `widest` screen px.
+ * @param {number} perUnit screen px per um (or per px)
+ * @param {number} widest
+ */
 export const roundLength = (perUnit, widest) => LENGTHS.findLast((length) => length * perUnit <= widest) ?? LENGTHS[0];
 
-/** Magnification as it is said at a microscope: 40x is 0.25 um/px. */
+/** Magnification as it is said at a microscope: 40x is 0.25 um/px. @param {number} umPerPixel */
 export function magnification(umPerPixel) {
   const times = 10 / umPerPixel;
   return `${times >= 10 ? Math.round(times) : times >= 1 ? times.toFixed(1).replace(/\.0$/, "") : times.toFixed(2)}×`;
 }
 
-/** A place as the end of an address. scale: um (px where unknown) per screen pixel; rotation: degrees. */
+/**
+ * @typedef {object} Place  where one looks
+ * @property {number} x level-0 px, middle of the view
+ * @property {number} y
+ * @property {number} scale um (px where unknown) per screen pixel
+ * @property {number} rotation degrees
+ */
+
+/** A place as the end of an address. @param {Place} place */
 export const placeToHash = ({ x, y, scale, rotation }) =>
   `#x=${x.toFixed(0)}&y=${y.toFixed(0)}&scale=${Number(scale.toPrecision(4))}&r=${Math.round(rotation)}`;
 
-/** The place that an address names, or null. */
+/** The place that an address names, or null. @param {string} hash @returns {Place | null} */
 export function placeFromHash(hash) {
   const values = new URLSearchParams(hash.replace(/^#/, ""));
   const [x, y, scale] = ["x", "y", "scale"].map((name) => Number(values.get(name) ?? NaN));

@@ -1,48 +1,71 @@
-// Every key of the slide page, in one table: what is pressed, what it does, and what the `?` sheet says.
+// From a key to its shortcut, and the sheet that says what there is.
 
-/** @typedef {{keys: string[], say: string, group: string, run: (event: KeyboardEvent) => any}} Binding  run: false where there was nothing to do, so that the browser may */
+import { make } from "./dom.js";
 
-const NAMES = {
-  ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "Shift+ArrowLeft": "Shift ←", "Shift+ArrowRight": "Shift →",
-  "Shift+ArrowUp": "Shift ↑", "Shift+ArrowDown": "Shift ↓", "Shift+r": "Shift R", Escape: "Esc", Enter: "Enter", " ": "Space", Backspace: "Backspace", Delete: "Delete",
+/** @import { Shortcut } from "./shortcuts.js" */
+
+/** @type {Record<string, string>} */
+const SIGNS = {
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  ArrowUp: "↑",
+  ArrowDown: "↓",
+  Escape: "Esc",
+  Enter: "Enter",
+  " ": "Space",
+  Backspace: "Backspace",
+  Delete: "Delete",
 };
 
-/** The name of what was pressed: letters small, Shift said only where it changes no sign. */
-export function nameOf(event) {
-  const letter = event.key.length === 1;
-  const shift = event.shiftKey && (!letter || /[a-z]/i.test(event.key));
-  return (shift ? "Shift+" : "") + (letter ? event.key.toLowerCase() : event.key);
+/**
+ * The name of what was pressed: letters small, Shift said only where it changes no sign.
+ * @param {Pick<KeyboardEvent, "key" | "shiftKey">} event
+ */
+export function nameOf({ key, shiftKey }) {
+  const letter = key.length === 1;
+  const shift = shiftKey && (!letter || /[a-z]/i.test(key));
+  return (shift ? "Shift+" : "") + (letter ? key.toLowerCase() : key);
 }
 
-/** Run the binding of a key; keys that are meant for a field, or with Ctrl, Alt or Meta, are left alone. */
-export function listen(bindings) {
-  const byKey = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
+/** A key's name as it is printed on a keyboard. @param {string} name */
+export function signOf(name) {
+  const shift = name.startsWith("Shift+") ? "Shift " : "";
+  const key = name.slice(shift.length);
+  return shift + (SIGNS[key] ?? key.toUpperCase());
+}
+
+/**
+ * Run the shortcut of each key; what is meant for a field, or pressed with Ctrl, Alt or Meta, is left alone.
+ * @param {Shortcut[]} shortcuts
+ */
+export function listen(shortcuts) {
+  const byKey = new Map(shortcuts.flatMap((shortcut) => shortcut.keys.map((key) => [key, shortcut])));
   document.addEventListener("keydown", (event) => {
-    const { target } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (target.matches("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
     const name = nameOf(event);
-    if (target.matches("input[type=range], [role=tab], [role=tablist] *") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-    if (target.matches("button, a, summary") && (name === "Enter" || name === " ")) return;
-    const binding = byKey.get(name);
-    if (binding && binding.run(event) !== false) event.preventDefault();
+    if (event.target instanceof Element && meantFor(event.target, name)) return;
+    const shortcut = byKey.get(name);
+    if (shortcut && shortcut.run(name) !== false) event.preventDefault();
   });
 }
 
-/** Fill the sheet with what the keys do. @param {Binding[]} bindings @param {HTMLElement} element */
-export function describe(bindings, element) {
-  const groups = new Map();
-  for (const binding of bindings) groups.set(binding.group, [...(groups.get(binding.group) ?? []), binding]);
-  for (const [group, members] of groups) {
-    const section = document.createElement("section");
-    section.append(Object.assign(document.createElement("h3"), { textContent: group }));
-    const list = document.createElement("dl");
-    for (const { keys, say } of members) {
-      const term = document.createElement("dt");
-      term.append(...keys.slice(0, 4).map((key) => Object.assign(document.createElement("kbd"), { textContent: NAMES[key] ?? key.toUpperCase() })));
-      list.append(term, Object.assign(document.createElement("dd"), { textContent: say }));
+/** Whether an element has a use of its own for a key. @param {Element} element @param {string} name */
+function meantFor(element, name) {
+  if (element.matches("input:not([type=range]):not([type=checkbox]), select, textarea")) return true;
+  const moves = /^(Shift\+)?(Arrow|Home|End|Page)/.test(name);
+  if (moves && element.matches("input[type=range], [role=tab], [role=tablist] *")) return true;
+  return (name === "Enter" || name === " ") && element.matches("button, a, summary");
+}
+
+/** Fill the sheet with what the keys do. @param {Shortcut[]} shortcuts @param {HTMLElement} element */
+export function describe(shortcuts, element) {
+  const groups = new Set(shortcuts.map(({ group }) => group));
+  for (const group of groups) {
+    const list = make("dl");
+    for (const { keys, say } of shortcuts.filter((shortcut) => shortcut.group === group)) {
+      const signs = keys.slice(0, 4).map((name) => make("kbd", {}, signOf(name)));
+      list.append(make("dt", {}, ...signs), make("dd", {}, say));
     }
-    section.append(list);
-    element.append(section);
+    element.append(make("section", {}, make("h3", {}, group), list));
   }
 }

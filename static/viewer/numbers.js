@@ -1,34 +1,44 @@
-// Count, density, hotspot and score, as reviewed and as by AI. What the page has counted shows at once; the server's word stands.
+// Count, density, hotspot and mitotic score, as reviewed and as by AI. What the page counts shows at once; the server's
+// word stands.
 
 import * as api from "./api.js";
+import { at, findAll } from "./dom.js";
 import { outlineOf } from "./geometry.js";
+import { whole } from "./words.js";
+
+/** @import { Count, Hotspot, Score, Sure, Value } from "./api.js" */
+/** @import { RunConfig } from "./config.js" */
+/** @import { Scene } from "./scene.js" */
+/** @import { Store, Tally } from "./store.js" */
 
 const PAUSE = 150; // ms that the hand must rest before the server is asked
-const inWords = ({ interval: [low, high], unseen }) =>
-  `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}${unseen === undefined ? "" : `, ${unseen} in it not looked at`}`;
-const ruleInWords = ({ value, to_next: more, rule: { id, version, cut_offs: [two, three], area_mm2: area, source } }) =>
-  `Score ${value}${more === null ? "" : `, ${more} more would be ${value + 1}`} · ${id} version ${version}: 2 from ${two}, 3 from ${three} in ${Number(area.toPrecision(3))} mm² · ${source}`;
-const whole = (value) => value.toLocaleString("en");
+const NOBODY = { mitotic: 0, non_mitotic: 0, unsure: 0, added: 0 };
 
 export class Numbers {
   #config;
   #store;
   #scene;
-  #timer = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #asking = false;
   #again = false;
+  /** @type {Count | null} */
   #answer = null;
   #counted = -1;
-  #asked;
+  /** The cells of the table. @type {Record<string, HTMLElement>} */
+  #cells;
+  #asked = {
+    area_mm2: at("count-area", HTMLSelectElement),
+    shape: at("count-shape", HTMLSelectElement),
+    rule: at("count-rule", HTMLSelectElement),
+  };
 
-  /** @param {object} config of the page @param {import("./store.js").Store} store @param {import("./overlay.js").Scene} scene */
+  /** @param {RunConfig} config @param {Store} store @param {Scene} scene */
   constructor(config, store, scene) {
-    [this.#config, this.#store, this.#scene] = [config, store, scene];
-    this.at = Object.fromEntries([...document.querySelectorAll("[data-number]")].map((cell) => [cell.dataset.number, cell]));
-    this.rests = document.getElementById("density");
-    this.rule = document.getElementById("rule-said");
-    this.judged = document.getElementById("judged");
-    this.#asked = Object.fromEntries(["area", "shape", "rule"].map((name) => [name, document.getElementById(`count-${name}`)]));
+    this.#config = config;
+    this.#store = store;
+    this.#scene = scene;
+    this.#cells = Object.fromEntries(findAll(document, "[data-number]").map((cell) => [cell.dataset.number, cell]));
     for (const choice of Object.values(this.#asked)) choice.addEventListener("change", () => this.update());
   }
 
@@ -41,9 +51,9 @@ export class Numbers {
 
   /** How the page counts, as the server is asked; what is not chosen is left to the server. */
   question() {
-    const { area, shape, rule } = this.#asked;
-    const asked = { run: this.#config.run, min_score: this.#store.minScore, area_mm2: area.value, shape: shape.value, rule: rule.value };
-    return new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
+    const asked = new URLSearchParams({ run: this.#config.run, min_score: String(this.#store.minScore) });
+    for (const [name, { value }] of Object.entries(this.#asked)) if (value !== "") asked.set(name, value);
+    return asked;
   }
 
   /** Show what the page counts, and ask the server. */
@@ -53,7 +63,9 @@ export class Numbers {
     this.#timer = setTimeout(() => this.confirm().catch(() => {}), PAUSE);
   }
 
-  /** Ask the server. One question at a time: counting many candidates takes it a while, and only the last answer is wanted. */
+  /**
+   * Ask the server. One question at a time: counting many takes it a while, and only the last answer is wanted.
+   */
   async confirm() {
     this.#again = this.#asking;
     if (this.#asking) return;
@@ -69,51 +81,89 @@ export class Numbers {
     }
   }
 
-  #count({ ai, reviewed, mitotic, non_mitotic, unsure, added, unseen }) {
+  /** Show a count of the page or of the server. @param {Tally} tally */
+  #count(tally) {
+    const { ai, reviewed } = tally;
     this.#put("reviewed-count", reviewed);
     this.#put("ai-count", ai);
-    this.at["reviewed-count"].dataset.count = reviewed; // for who reads it by program: no thousands marked
-    this.at["reviewed-count"].classList.toggle("long", reviewed >= 1000);
-    const said = mitotic + non_mitotic + unsure;
-    this.judged.textContent = said
-      ? `${whole(said)} judged: ${whole(mitotic)} mitotic, ${whole(non_mitotic)} not, ${whole(unsure)} unsure${added ? `, ${whole(added)} added` : ""} · ${whole(unseen)} not looked at`
-      : "By AI alone: nobody has judged a figure yet.";
+    this.#cells["reviewed-count"].dataset.count = String(reviewed); // for who reads it by program: no thousands marked
+    this.#cells["reviewed-count"].classList.toggle("long", reviewed >= 1000);
+    at("judged").textContent = tallyInWords(tally);
     const tissue = this.#answer?.tissue_mm2;
-    for (const [name, count] of [["reviewed", reviewed], ["ai", ai]]) {
-      this.#put(`${name}-density`, tissue ? (count / tissue).toFixed(1) : "–");
-    }
+    this.#put("reviewed-density", tissue ? (reviewed / tissue).toFixed(1) : "–");
+    this.#put("ai-density", tissue ? (ai / tissue).toFixed(1) : "–");
   }
 
+  /** @param {Count} answer */
   #show(answer) {
-    const { ai, tissue_mm2: tissue } = answer;
+    const { ai } = answer;
     const reviewed = answer.reviewed ?? ai;
-    const mpp = this.#config.mpp;
-    this.#scene.hotspots = mpp
-      ? (reviewed.hotspots ?? []).map((spot) => ({ ...outlineOf(spot.shape, spot.area_mm2, mpp, spot.x, spot.y), count: spot.count }))
-      : [];
+    this.#scene.hotspots = this.#outlines(reviewed.hotspots ?? []);
     this.#store.changed();
     if (answer.judged) this.#count({ ai: ai.count, reviewed: reviewed.count, ...answer.judged });
     else if (this.#store.loaded) this.#count(this.#store.numbers());
-    else this.#count({ ai: ai.count, reviewed: ai.count, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: ai.count });
-    for (const [name, value] of [["reviewed", reviewed], ["ai", ai]]) {
-      this.#put(`${name}-density`, value.count_per_mm2 === null ? "–" : value.count_per_mm2.toFixed(1));
-      const hotspot = value.hotspots?.[0];
-      this.#put(`${name}-hotspot`, hotspot ? hotspot.count : "–");
-      this.#put(`${name}-score`, value.score?.value ?? "–");
-    }
+    else this.#count({ ...NOBODY, ai: ai.count, reviewed: ai.count, unseen: ai.count });
+    this.#row("reviewed", reviewed);
+    this.#row("ai", ai);
     const area = answer.area_mm2;
-    document.getElementById("hotspot-area").textContent = area ? `${Number(area.toPrecision(3))} mm²` : "";
-    this.rests.textContent = [
-      ...(tissue ? [`per mm² of ${tissue.toFixed(2)} mm² tissue`] : []),
-      answer.model.name,
-      ...(answer.reason ? [answer.reason] : []),
-      ...[reviewed.hotspots?.[0] ?? reviewed.score].filter(Boolean).map(inWords),
-      ...(answer.stale ?? []),
-    ].join(" · ");
-    this.rule.textContent = reviewed.score ? ruleInWords(reviewed.score) : "";
+    at("hotspot-area").textContent = area ? `${Number(area.toPrecision(3))} mm²` : "";
+    at("density").textContent = provenance(answer, reviewed);
+    at("rule-said").textContent = reviewed.score ? ruleInWords(reviewed.score) : "";
   }
 
-  #put(name, value) {
-    this.at[name].textContent = typeof value === "number" ? whole(value) : value;
+  /** @param {"reviewed" | "ai"} name @param {Value} value */
+  #row(name, { count_per_mm2: density, hotspots, score }) {
+    this.#put(`${name}-density`, density === null ? "–" : density.toFixed(1));
+    this.#put(`${name}-hotspot`, hotspots?.[0]?.count ?? "–");
+    this.#put(`${name}-score`, score?.value ?? "–");
   }
+
+  /** @param {Hotspot[]} hotspots */
+  #outlines(hotspots) {
+    const { mpp } = this.#config;
+    if (!mpp) return [];
+    return hotspots.map(({ shape, area_mm2: area, x, y, count }) => ({ ...outlineOf(shape, area, mpp, x, y), count }));
+  }
+
+  /** @param {string} name @param {number | string} value */
+  #put(name, value) {
+    this.#cells[name].textContent = typeof value === "number" ? whole(value) : value;
+  }
+}
+
+/** What people have judged. @param {Tally} tally */
+export function tallyInWords({ mitotic, non_mitotic, unsure, added, unseen }) {
+  const judged = mitotic + non_mitotic + unsure;
+  if (!judged) return "By AI alone: nobody has judged a figure yet.";
+  const parts = [`${whole(mitotic)} mitotic`, `${whole(non_mitotic)} not`, `${whole(unsure)} unsure`];
+  if (added) parts.push(`${whole(added)} added`);
+  return `${whole(judged)} judged: ${parts.join(", ")} · ${whole(unseen)} not looked at`;
+}
+
+/** What a count rests on. @param {Count} answer @param {Value} value */
+function provenance({ tissue_mm2: tissue, model, reason, stale }, { hotspots, score }) {
+  const sure = hotspots?.[0] ?? score;
+  return [
+    tissue && `per mm² of ${tissue.toFixed(2)} mm² tissue`,
+    model.name,
+    reason,
+    sure && intervalInWords(sure),
+    ...(stale ?? []),
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+/** @param {Sure} of */
+function intervalInWords({ interval: [low, high], unseen }) {
+  const left = unseen === undefined ? "" : `, ${unseen} in it not looked at`;
+  return `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}${left}`;
+}
+
+/** @param {Score} score */
+function ruleInWords({ value, to_next: more, rule }) {
+  const [two, three] = rule.cut_offs;
+  const next = more === null ? "" : `, ${more} more would be ${value + 1}`;
+  const cuts = `2 from ${two}, 3 from ${three} in ${Number(rule.area_mm2.toPrecision(3))} mm²`;
+  return `Score ${value}${next} · ${rule.id} version ${rule.version}: ${cuts} · ${rule.source}`;
 }

@@ -1,36 +1,45 @@
 // The list of regions, and their way to the server and back. Every step can be taken back.
 
 import * as api from "./api.js";
+import { around, at, make, onClick, sentenceOf } from "./dom.js";
 import { polygonArea } from "./geometry.js";
+import { RegionTool } from "./tools/region.js";
+
+/** @import { Config } from "./config.js" */
+/** @import { Point, RegionKind } from "./geometry.js" */
+/** @import { Scene } from "./scene.js" */
+/** @import { Stage } from "./stage.js" */
+/** @import { Region, Store } from "./store.js" */
+/** @import { Say } from "./toast.js" */
+/** @import { Undo } from "./undo.js" */
+
+/**
+ * @typedef {object} Parts
+ * @property {Config} config
+ * @property {Stage} stage
+ * @property {Store} store
+ * @property {Scene} scene
+ * @property {Undo} undo
+ * @property {Say} say
+ * @property {() => void} changed called when what is drawn has changed
+ * @property {() => void} counted called when what is counted has changed
+ */
 
 export class RegionPanel {
-  /** @type {import("./regions.js").RegionTool} */
-  tool;
-  #config;
-  #store;
-  #scene;
-  #undo;
-  #counted;
+  #parts;
+  #list = at("regions");
 
-  /** @param {object} parts @param {() => void} parts.counted called when what is counted has changed */
-  constructor({ config, store, scene, undo, say, changed, counted }) {
-    [this.#config, this.#store, this.#scene, this.#undo, this.#counted] = [config, store, scene, undo, counted];
-    this.say = say;
-    this.list = document.getElementById("regions");
-    this.changed = () => {
-      this.#mark();
-      changed();
-    };
-    for (const kind of ["tumour", "exclusion"]) {
-      document.getElementById(`draw-${kind}`).addEventListener("click", (event) => {
-        event.currentTarget.blur();
-        this.tool.start(kind);
-      });
-    }
-    this.list.addEventListener("click", (event) => {
-      const button = event.target.closest("button");
-      const region = this.#store.regions.find(({ id }) => id === button?.closest("li").dataset.region);
-      if (!region) return;
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+    this.say = parts.say;
+    this.tool = new RegionTool(parts.stage, parts.store, parts.scene, this);
+    onClick("draw-tumour", () => this.tool.activate("tumour"));
+    onClick("draw-exclusion", () => this.tool.activate("exclusion"));
+    this.#list.addEventListener("click", (event) => {
+      const button = around(event, "button");
+      const region = parts.store.regions.find(({ id }) => id === button?.closest("li")?.dataset.region);
+      if (!button || !region) return;
       if (button.dataset.do === "remove") this.removed(region);
       else this.tool.choose(region.id);
       button.blur();
@@ -38,85 +47,103 @@ export class RegionPanel {
   }
 
   async load() {
-    this.#store.setRegions(await api.regions(this.#config.slide));
+    this.#parts.store.setRegions(await api.regions(this.#parts.config.slide));
     this.#fill();
   }
 
+  changed() {
+    this.#mark();
+    this.#parts.changed();
+  }
+
+  /** @param {RegionKind} kind @param {Point[]} polygon */
   drawn(kind, polygon) {
     return this.#try(async () => {
-      const region = await api.drawRegion(this.#config.slide, { kind, polygon });
-      this.#scene.region = region.id;
-      this.#undo.push({ say: "the region that was drawn", back: () => this.#end(region) });
+      const region = await this.#draw({ kind, polygon });
+      this.#parts.scene.region = region.id;
+      this.#parts.undo.push({ say: "the region that was drawn", back: () => this.#end(region) });
       this.say("The region is saved. Z takes it back.");
     });
   }
 
+  /** @param {Region} region @param {Point[]} polygon */
   edited(region, polygon) {
     return this.#try(async () => {
       const { kind } = region;
-      const now = await api.drawRegion(this.#config.slide, { kind, polygon, replaces: region.id });
-      this.#scene.region = now.id;
-      const back = async () => {
-        await api.drawRegion(this.#config.slide, { kind, polygon: region.polygon, replaces: now.id });
-        await this.#reload();
-      };
-      this.#undo.push({ say: "the change of a region", back });
+      const now = await this.#draw({ kind, polygon, replaces: region.id });
+      this.#parts.scene.region = now.id;
+      const back = () => this.#again({ kind, polygon: region.polygon, replaces: now.id });
+      this.#parts.undo.push({ say: "the change of a region", back });
       this.say("The change is saved. Z takes it back.");
     });
   }
 
-  removed(region) {
+  /** @param {Region} region */
+  removed({ id, kind, polygon }) {
     return this.#try(async () => {
-      await api.removeRegion(this.#config.slide, region.id);
-      const { kind, polygon } = region;
-      const back = async () => {
-        await api.drawRegion(this.#config.slide, { kind, polygon });
-        await this.#reload();
-      };
-      this.#undo.push({ say: "the removal of a region", back });
+      await api.removeRegion(this.#parts.config.slide, id);
+      this.#parts.undo.push({ say: "the removal of a region", back: () => this.#again({ kind, polygon }) });
       this.say("The region is removed. Z brings it back.");
     });
   }
 
-  async #end(region) {
-    await api.removeRegion(this.#config.slide, region.id);
+  /** @param {{kind: RegionKind, polygon: Point[], replaces?: string}} region */
+  #draw(region) {
+    return api.drawRegion(this.#parts.config.slide, region);
+  }
+
+  /** @param {{kind: RegionKind, polygon: Point[], replaces?: string}} region */
+  async #again(region) {
+    await this.#draw(region);
     await this.#reload();
   }
 
+  /** @param {Region} region */
+  async #end(region) {
+    await api.removeRegion(this.#parts.config.slide, region.id);
+    await this.#reload();
+  }
+
+  /** @param {() => Promise<void>} step */
   async #try(step) {
     try {
       await step();
     } catch (error) {
-      this.say(`${error.message} The region was not saved.`, "warn");
+      this.say(`${sentenceOf(error)} The region was not saved.`, "warn");
     }
     await this.#reload().catch((error) => this.say(error.message, "warn"));
   }
 
   async #reload() {
     await this.load();
-    this.#counted();
+    this.#parts.counted();
   }
 
   #fill() {
-    const { mpp } = this.#config;
-    const items = this.#store.regions.map((region) => {
-      const area = mpp ? `${((polygonArea(region.polygon) * mpp[0] * mpp[1]) / 1e6).toFixed(2)} mm²` : `${region.polygon.length} corners`;
-      const item = document.createElement("li");
-      item.dataset.region = region.id;
-      const show = Object.assign(document.createElement("button"), { className: "quiet grow", textContent: `${region.kind}, ${area}, by ${region.by ?? "somebody"}` });
-      const remove = Object.assign(document.createElement("button"), { className: "quiet", textContent: "Remove" });
-      remove.dataset.do = "remove";
-      remove.setAttribute("aria-label", `Remove the ${region.kind} region of ${area}`);
-      item.append(show, remove);
-      return item;
-    });
-    this.list.replaceChildren(...items);
-    document.getElementById("no-regions").hidden = items.length > 0;
+    const items = this.#parts.store.regions.map((region) => this.#item(region));
+    this.#list.replaceChildren(...items);
+    at("no-regions").hidden = items.length > 0;
     this.#mark();
   }
 
+  /** @param {Region} region */
+  #item({ id, kind, polygon, by }) {
+    const { mpp } = this.#parts.config;
+    const mm2 = mpp && (polygonArea(polygon) * mpp[0] * mpp[1]) / 1e6;
+    const area = mm2 === null ? `${polygon.length} corners` : `${mm2.toFixed(2)} mm²`;
+    const show = make("button", { className: "quiet grow" }, `${kind}, ${area}, by ${by ?? "somebody"}`);
+    const remove = make("button", { className: "quiet", ariaLabel: `Remove the ${kind} region of ${area}` }, "Remove");
+    remove.dataset.do = "remove";
+    const item = make("li", {}, show, remove);
+    item.dataset.region = id;
+    return item;
+  }
+
   #mark() {
-    document.getElementById("viewer").classList.toggle("drawing", this.tool.drawing);
-    for (const item of this.list.children) item.toggleAttribute("aria-current", item.dataset.region === this.#scene.region);
+    at("viewer").classList.toggle("drawing", this.tool.drawing);
+    for (const item of this.#list.children) {
+      const { region } = /** @type {HTMLElement} */ (item).dataset;
+      item.toggleAttribute("aria-current", region === this.#parts.scene.region);
+    }
   }
 }

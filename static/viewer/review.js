@@ -1,63 +1,71 @@
-// Giving verdicts: from key to figure to server and back, with everything to take back.
+// Giving verdicts: from key to figure to server and back, with everything to take back. Knows no page.
 
-import * as api from "./api.js";
-import { Card } from "./card.js";
-import { Gallery } from "./gallery.js";
-import { gallery as listSpots } from "./order.js";
+import { mppOf, pixels } from "./config.js";
+import { gallery } from "./order.js";
 import { VerdictQueue } from "./verdicts.js";
+import { said } from "./words.js";
 
-const CLOSE_UP = 0.25; // um per screen px when a figure is shown
+/** @import { RunConfig } from "./config.js" */
+/** @import { Filter, Order } from "./order.js" */
+/** @import { Stage } from "./stage.js" */
+/** @import { Figure, Store } from "./store.js" */
+/** @import { Say } from "./toast.js" */
+/** @import { Undo } from "./undo.js" */
+/** @import { Entry, Failure, QueueState, Shelf } from "./verdicts.js" */
+/** @import { Label, Verdict } from "./words.js" */
+
+/**
+ * @typedef {object} Panel  where the list and the chosen figure are shown
+ * @property {Order} order
+ * @property {Filter} filter
+ * @property {(spots: ArrayLike<number>) => void} list
+ * @property {(position: number, length: number) => void} show
+ * @property {(position: number) => void} reveal
+ * @property {(spots: number[]) => void} preload
+ * @property {(state: QueueState) => void} saved
+ */
+/**
+ * @typedef {object} Parts
+ * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp">} config
+ * @property {Store} store
+ * @property {Panel} panel
+ * @property {Pick<Stage, "closeUp">} stage
+ * @property {Undo} undo
+ * @property {Say} say
+ * @property {() => void} judged called when the server has another verdict
+ * @property {Shelf} storage for verdicts on their way
+ * @property {Pick<typeof import("./api.js"), "figures" | "judge">} server
+ */
+
 const AHEAD = 8; // crops loaded before they are asked for
-const POLL = 4000; // ms between two looks at what others said
-const SAY = { "": "Taken back", mitotic: "Mitotic figure", non_mitotic: "Not a mitotic figure", unsure: "Unsure" };
 
 export class Review {
-  #config;
+  #parts;
   #store;
-  #stage;
-  #undo;
-  #say;
+  /** @type {Int32Array | number[]} the list */
   #spots = [];
+  /** Of the figures that the server has told. @type {number | null} */
   #version = null;
+  /** Of each spot in the list, -1: not in it. */
   #position = new Int32Array();
 
-  /**
-   * @param {object} parts
-   * @param {object} parts.config of the page
-   * @param {import("./store.js").Store} parts.store
-   * @param {import("./stage.js").Stage} parts.stage
-   * @param {import("./undo.js").Undo} parts.undo
-   * @param {(words: string, kind?: "warn" | "good") => void} parts.say
-   * @param {() => void} parts.judged called when the server has a new verdict
-   */
-  constructor({ config, store, stage, undo, say, judged }) {
-    [this.#config, this.#store, this.#stage, this.#undo, this.#say] = [config, store, stage, undo, say];
-    this.card = new Card(config.slide, store, document.getElementById("card"));
-    this.gallery = new Gallery(config.slide, store, document.getElementById("gallery"), (spot) => this.select(spot));
-    this.order = document.getElementById("order");
-    this.filter = document.getElementById("filter");
-    this.showing = document.getElementById("showing");
-    for (const choice of [this.order, this.filter]) choice.addEventListener("change", () => {
-      choice.blur();
-      this.list();
-    });
+  /** @param {Parts} parts */
+  constructor(parts) {
+    const { config, store, undo, storage, server, panel } = parts;
+    this.#parts = parts;
+    this.#store = store;
     this.queue = new VerdictQueue({
-      send: (entry) => api.judge(config.slide, config.run, entry),
-      storage: localStorage,
+      send: (entry) => server.judge(config.slide, config.run, entry),
+      storage,
       name: `mitoscope verdicts ${config.person} ${config.slide}`,
       on: {
-        kept: (entry, figure) => this.#kept(entry, figure, judged),
+        kept: (entry, figure) => this.#kept(entry, figure),
         lost: (entry) => undo.drop(entry.verdict),
-        conflict: (entry, error) => this.#conflict(entry, error, judged),
-        refused: (entry, error) => {
-          store.dropFigure(entry.local);
-          this.refreshFigures(true);
-          say(error.message, "warn");
-        },
-        state: (state) => this.#saved(state),
+        conflict: (entry, error) => this.#conflict(entry, error),
+        refused: (entry, error) => this.#refused(entry, error),
+        state: (state) => panel.saved(state),
       },
     });
-    addEventListener("online", () => this.queue.flush());
   }
 
   /** Take the verdicts that are there, and those of an earlier visit that the server does not have yet. */
@@ -70,18 +78,20 @@ export class Review {
     }
     this.queue.flush();
     this.list();
-    setInterval(() => !document.hidden && this.refreshFigures(), POLL);
   }
 
-  /** Look at what others said since. */
+  /** Look at what others said since. anew: whatever has changed or not */
   async refreshFigures(anew = false) {
+    const { config, server, judged } = this.#parts;
     try {
-      const answer = await api.figures(this.#config.slide, this.#config.run, anew ? null : this.#version);
+      const answer = await server.figures(config.slide, config.run, anew ? null : this.#version);
       if (!answer) return;
       const first = this.#version === null;
       this.#version = answer.version;
       this.#store.setFigures(answer.results);
-      if (!first) this.onOthers?.();
+      if (first) return;
+      this.list();
+      judged();
     } catch {
       // The queue says when the server is away; a missed look is made up for by the next.
     }
@@ -89,35 +99,32 @@ export class Review {
 
   /** Make the list anew: another order or filter, another threshold. */
   list() {
-    this.#spots = listSpots(this.#store, this.order.value, this.filter.value, this.#config.mpp?.[0] ?? 0.25);
+    const { panel } = this.#parts;
+    this.#spots = gallery(this.#store, panel.order, panel.filter, mppOf(this.#parts.config));
     this.#position = new Int32Array(this.#store.spots).fill(-1);
     for (let i = 0; i < this.#spots.length; i++) this.#position[this.#spots[i]] = i;
-    this.gallery.show(this.#spots);
-    const all = this.#store.spots.toLocaleString("en");
-    this.showing.textContent = `Showing ${this.#spots.length.toLocaleString("en")} of ${all} figures; candidates are stored from score ${this.#config.floor}`;
+    panel.list(this.#spots);
     this.update();
   }
 
   update() {
-    this.gallery.refresh();
-    this.card.show(this.#where(), this.#spots.length);
+    this.#parts.panel.show(this.#where(), this.#spots.length);
   }
 
-  /** Choose a spot and, unless told otherwise, look at it. */
+  /** Choose a spot and, unless told otherwise, look at it. @param {number} spot -1 for none */
   select(spot, look = true) {
     this.#store.select(spot);
     if (spot < 0) return this.update();
+    const { panel, stage } = this.#parts;
     const position = this.#where();
-    this.gallery.reveal(position);
+    panel.reveal(position);
     this.update();
-    if (position >= 0) this.card.preload(Array.from(this.#spots.slice(position + 1, position + 1 + AHEAD)));
-    if (look) {
-      const { x, y } = this.#store.place(spot);
-      this.#stage.goTo(x, y, this.#config.mpp ? CLOSE_UP : 1);
-    }
+    if (position >= 0) panel.preload(Array.from(this.#spots.slice(position + 1, position + 1 + AHEAD)));
+    const { x, y } = this.#store.place(spot);
+    if (look) stage.closeUp(x, y);
   }
 
-  /** The next (+1) or previous (-1) one of the list. */
+  /** The next (+1) or previous (-1) one of the list. @param {1 | -1} direction */
   step(direction) {
     if (!this.#spots.length) return;
     const from = this.#where();
@@ -125,37 +132,46 @@ export class Review {
     this.select(this.#spots[to]);
   }
 
-  /** Say what the chosen figure is, and go on to the next one. */
+  /** Say what the chosen figure is, and go on to the next one. @param {Verdict} label */
   judge(label) {
+    const { undo, say, panel } = this.#parts;
     const spot = this.#store.selected;
-    if (spot < 0) return this.#say("Choose a figure first: J shows the next one.", "warn");
+    if (spot < 0) return say("Choose a figure first: J shows the next one.", "warn");
     const before = this.#store.label(spot);
     const { x, y } = this.#store.place(spot);
     const position = this.#where();
     const id = this.#give(spot, x, y, label);
-    this.#undo.push({ id, say: `${SAY[label]} at ${x.toFixed(0)}, ${y.toFixed(0)}`, back: () => this.#giveAt(x, y, before) });
-    this.#say(`${SAY[label]}. Z takes it back.`);
+    const step = `${said(label)} at ${x.toFixed(0)}, ${y.toFixed(0)}`;
+    undo.push({ id, say: step, back: () => this.#giveAt(x, y, before) });
+    say(`${said(label)}. Z takes it back.`);
     // With a filter the judged one may leave the list; what comes next then stands where it stood.
-    if (this.filter.value !== "all") this.list();
+    if (panel.filter !== "all") this.list();
     const stays = this.#spots[position] === spot;
     const next = this.#spots[stays ? position + 1 : position];
     if (position >= 0 && next !== undefined) this.select(next);
     else this.update();
   }
 
-  /** Add a figure that was missed; where one is there already it is judged instead. */
+  /**
+   * Add a figure that was missed; where one is there already it is judged instead.
+   * @param {number} x
+   * @param {number} y
+   */
   add(x, y) {
+    const { undo, say } = this.#parts;
     const spot = this.#at(x, y);
     const before = spot >= 0 ? this.#store.label(spot) : "";
     const id = this.#give(spot, x, y, "mitotic");
     const given = this.#at(x, y);
     const place = this.#store.place(given);
-    this.#undo.push({ id, say: "the added figure", back: () => this.#giveAt(place.x, place.y, before) });
-    this.#say(spot >= 0 ? "There was a candidate here already: it is a mitotic figure now. Z takes it back." : "Missed figure added. Z takes it back.");
+    undo.push({ id, say: "the added figure", back: () => this.#giveAt(place.x, place.y, before) });
+    const there = "There was a candidate here already: it is a mitotic figure now. Z takes it back.";
+    say(spot >= 0 ? there : "Missed figure added. Z takes it back.");
     this.list();
     this.select(given, false);
   }
 
+  /** @param {number} x @param {number} y @param {Label} label */
   #giveAt(x, y, label) {
     const spot = this.#at(x, y);
     this.#give(spot, x, y, label);
@@ -164,63 +180,75 @@ export class Review {
     if (this.#store.label(spot) || spot < this.#store.columns.n) this.select(spot);
   }
 
+  /**
+   * @param {number} spot -1: a new figure
+   * @param {number} x
+   * @param {number} y
+   * @param {Label} label
+   * @returns {string} id of the verdict
+   */
   #give(spot, x, y, label) {
     const old = spot >= 0 ? this.#store.figure(spot) : undefined;
     const verdict = crypto.randomUUID?.() ?? uuid();
     const place = spot >= 0 ? this.#store.place(spot) : { x, y };
-    const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local: old?.id ?? `new ${verdict}` };
-    this.#show(entry, spot, entry.local);
+    const local = old?.id ?? `new ${verdict}`;
+    /** @type {Entry} */
+    const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local };
+    this.#show(entry, spot, local);
     this.queue.give(entry);
     return verdict;
   }
 
-  /** Show a verdict as given, before the server has it. */
-  #show(entry, spot, id) {
+  /** Show a verdict as given, before the server has it. @param {Entry} entry @param {number} spot @param {string} id */
+  #show({ label, x, y, expected }, spot, id) {
     const candidate = spot >= 0 && spot < this.#store.columns.n ? this.#store.columns.key[spot] : null;
-    this.#store.putFigure({
-      id, x: entry.x, y: entry.y, added: candidate === null, label: entry.label, version: entry.expected + 1,
-      by: this.#config.person, at: null, candidate, pending: true,
-    });
+    const added = candidate === null;
+    const { person: by } = this.#parts.config;
+    this.#store.putFigure({ id, x, y, added, label, version: expected + 1, by, at: null, candidate, pending: true });
   }
 
-  #kept(entry, figure, judged) {
-    const shown = this.#store.figure(this.#store.spotOf(entry.local));
-    const later = this.queue.waits(entry.local) || this.queue.waits(figure.id);
-    this.#store.putFigure(later && shown ? { ...shown, id: figure.id, candidate: figure.candidate } : figure, entry.local);
+  /** @param {Entry} entry @param {Figure} figure */
+  #kept({ local }, figure) {
+    const shown = this.#store.figure(this.#store.spotOf(local));
+    const later = this.queue.waits(local) || this.queue.waits(figure.id);
+    const now = later && shown ? { ...shown, id: figure.id, candidate: figure.candidate } : figure;
+    this.#store.putFigure(now, local);
     this.update();
-    if (!later) judged();
+    if (!later) this.#parts.judged();
   }
 
-  #conflict(entry, error, judged) {
-    if (error.body.figure) this.#store.putFigure(error.body.figure, entry.local);
-    else this.#store.dropFigure(entry.local);
+  /** Somebody else was first: show what holds. @param {Entry} entry @param {Failure} error */
+  #conflict({ local, label }, { body, message }) {
+    /** @type {Figure | undefined} */
+    const holds = body.figure;
+    if (holds) this.#store.putFigure(holds, local);
+    else this.#store.dropFigure(local);
     this.list();
-    const spot = this.#store.spotOf(error.body.figure?.id ?? "");
+    const spot = this.#store.spotOf(holds?.id ?? "");
     if (spot >= 0) this.select(spot);
-    this.#say(`${error.message} You said: ${SAY[entry.label].toLowerCase()}.`, "warn");
-    judged();
+    this.#parts.say(`${message} You said: ${said(label).toLowerCase()}.`, "warn");
+    this.#parts.judged();
   }
 
-  #saved({ waiting, stored, error }) {
-    const line = document.getElementById("saved");
-    const many = `${waiting} ${waiting === 1 ? "verdict" : "verdicts"}`;
-    line.dataset.state = error ? "away" : waiting ? "sending" : "saved";
-    line.dataset.waiting = waiting;
-    const signedOut = error && [401, 403].includes(error.status);
-    const wait = `${many} ${waiting === 1 ? "waits" : "wait"} in this ${stored ? "browser" : "tab, which must stay open,"}`;
-    line.textContent = signedOut
-      ? `You are signed out. ${wait}: sign in again in another tab, then they are sent.`
-      : error ? `The server does not answer. ${wait} and ${waiting === 1 ? "is" : "are"} sent as soon as it does; go on reading.`
-      : waiting ? `Saving ${many} …` : "All verdicts are saved.";
+  /** @param {Entry} entry @param {Failure} error */
+  #refused({ local }, { message }) {
+    this.#store.dropFigure(local);
+    this.refreshFigures(true);
+    this.#parts.say(message, "warn");
   }
 
+  /** Of the chosen spot in the list, -1: not in it. */
   #where() {
     return this.#position[this.#store.selected] ?? -1;
   }
 
-  /** The spot that a place means: the nearest judged or stored one within the matching radius, -1 for none. */
+  /**
+   * The spot that a place means: the nearest judged or stored one within the matching radius, -1 for none.
+   * @param {number} x level-0 px
+   * @param {number} y
+   */
   #at(x, y) {
-    const reach = this.#config.matchUm / (this.#config.mpp?.[0] ?? 0.25);
+    const reach = pixels(this.#parts.config, this.#parts.config.matchUm);
     const shown = this.#store.nearest(x, y, reach);
     return shown >= 0 ? shown : this.#store.nearestCandidate(x, y, reach);
   }

@@ -2,6 +2,17 @@
 
 import * as api from "./api.js";
 import { countFrom, unpack } from "./columns.js";
+import { around, make, maybeAt, sentenceOf } from "./dom.js";
+import { whole } from "./words.js";
+
+/** @import { Found } from "./api.js" */
+/** @import { RunConfig } from "./config.js" */
+/** @import { Scene } from "./scene.js" */
+/** @import { Store } from "./store.js" */
+/** @import { Say } from "./toast.js" */
+
+const MOST = 200; // places that are listed
+const OPEN = 50; // places up to which a list is shown unfolded
 
 export class Runs {
   #config;
@@ -9,23 +20,31 @@ export class Runs {
   #scene;
   #on;
   #asked = 0;
+  #result = maybeAt("compare"); // where there is another run
 
-  /** @param {{changed: () => void, say: (words: string, kind?: string) => void, go: (x: number, y: number) => void}} on */
+  /**
+   * @param {RunConfig} config
+   * @param {Store} store
+   * @param {Scene} scene
+   * @param {{changed: () => void, say: Say, go: (x: number, y: number) => void}} on
+   */
   constructor(config, store, scene, on) {
-    [this.#config, this.#store, this.#scene, this.#on] = [config, store, scene, on];
-    this.choice = document.getElementById("other-run");
-    this.result = document.getElementById("compare");
-    this.choice?.addEventListener("change", () => this.choose(this.choice.value));
-    this.result?.addEventListener("click", (event) => {
-      const { x, y } = event.target.closest("button")?.dataset ?? {};
+    this.#config = config;
+    this.#store = store;
+    this.#scene = scene;
+    this.#on = on;
+    const choice = maybeAt("other-run", HTMLSelectElement);
+    choice?.addEventListener("change", () => this.choose(choice.value));
+    this.#result?.addEventListener("click", (event) => {
+      const { x, y } = around(event, "button")?.dataset ?? {};
       if (x !== undefined) on.go(Number(x), Number(y));
     });
   }
 
-  /** Lay a run over the first one; "" takes it away. */
+  /** Lay a run over the first one; "" takes it away. @param {string} run */
   async choose(run) {
     this.#scene.other = null;
-    this.result.replaceChildren();
+    this.#result?.replaceChildren();
     this.#on.changed();
     if (!run) return;
     try {
@@ -33,7 +52,7 @@ export class Runs {
       this.#scene.other = { run, columns, visible: 0, only: [], onlyOther: [] };
       await this.update();
     } catch (error) {
-      this.#on.say(error.message, "warn");
+      this.#on.say(sentenceOf(error), "warn");
     }
   }
 
@@ -42,35 +61,33 @@ export class Runs {
     const { other } = this.#scene;
     if (!other) return;
     const asked = ++this.#asked;
-    other.visible = countFrom(other.columns.score, this.#store.minScore);
+    const { minScore } = this.#store;
+    other.visible = countFrom(other.columns.score, minScore);
     this.#on.changed();
-    const { both, only_run: only, only_other: onlyOther } = await api.compare(this.#config.slide, this.#config.run, other.run, this.#store.minScore);
+    const answer = await api.compare(this.#config.slide, this.#config.run, other.run, minScore);
     if (asked !== this.#asked) return;
+    const { both, only_run: only, only_other: onlyOther } = answer;
     Object.assign(other, { only, onlyOther });
     this.#on.changed();
-    const line = document.createElement("p");
-    line.textContent = `${both.toLocaleString("en")} found by both (within 7.5 µm), at score ≥ ${this.#store.minScore.toFixed(2)}.`;
-    this.result.replaceChildren(line, this.#places("Only this run (ring)", only), this.#places("Only the other (triangle)", onlyOther));
+    const line = `${whole(both)} found by both (within 7.5 µm), at score ≥ ${minScore.toFixed(2)}.`;
+    const lists = [places("Only this run (ring)", only), places("Only the other (triangle)", onlyOther)];
+    this.#result?.replaceChildren(make("p", {}, line), ...lists);
   }
+}
 
-  #places(title, places) {
-    const part = document.createElement("details");
-    part.open = places.length > 0 && places.length <= 50;
-    const most = 200;
-    const shown = places.length > most ? `, showing the best ${most}` : "";
-    part.append(Object.assign(document.createElement("summary"), { textContent: `${title}: ${places.length.toLocaleString("en")}${shown}` }));
-    const list = document.createElement("ul");
-    list.className = "places";
-    for (const { x, y, score } of places.slice(0, most)) {
-      const button = Object.assign(document.createElement("button"), { textContent: score.toFixed(2) });
-      button.dataset.x = x;
-      button.dataset.y = y;
-      button.setAttribute("aria-label", `Show the candidate with score ${score.toFixed(2)}`);
-      const item = document.createElement("li");
-      item.append(button);
-      list.append(item);
-    }
-    part.append(list);
-    return part;
-  }
+/** A list of places to go to. @param {string} title @param {Found[]} found */
+function places(title, found) {
+  const shown = found.length > MOST ? `, showing the best ${MOST}` : "";
+  const list = make("ul", { className: "places" }, ...found.slice(0, MOST).map(place));
+  const summary = make("summary", {}, `${title}: ${whole(found.length)}${shown}`);
+  return make("details", { open: found.length > 0 && found.length <= OPEN }, summary, list);
+}
+
+/** @param {Found} found */
+function place({ x, y, score }) {
+  const said = score.toFixed(2);
+  const button = make("button", { ariaLabel: `Show the candidate with score ${said}` }, said);
+  button.dataset.x = String(x);
+  button.dataset.y = String(y);
+  return make("li", {}, button);
 }

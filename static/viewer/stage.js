@@ -1,95 +1,115 @@
 // The slide itself: OpenSeadragon, where it looks, and which tool gets what the hand does.
 
-import { invert, apply, placeFromHash, placeToHash, scaleOf } from "./geometry.js";
+import { apply, invert, placeFromHash, placeToHash, scaleOf } from "./geometry.js";
+import { ask } from "./tools/tool.js";
 
-/**
- * What a tool may handle; true where it did, and nobody else is asked. position: screen px.
- * @typedef {{press?: Function, drag?: Function, release?: Function, click?: Function, doubleClick?: Function}} Tool
- */
+/** @import { Point, Transform } from "./geometry.js" */
+/** @import { Gesture, Position, Tool } from "./tools/tool.js" */
+
+/** @type {OpenSeadragon.Options} */
+const OPTIONS = {
+  drawer: "canvas",
+  showNavigator: true,
+  navigatorPosition: "TOP_RIGHT",
+  navigatorSizeRatio: 0.16,
+  navigatorRotate: true,
+  showNavigationControl: false,
+  maxZoomPixelRatio: 8,
+  animationTime: 0.4,
+  gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+  gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, pinchRotate: true },
+  imageSmoothingEnabled: true,
+};
+
+const CLOSE_UP = 0.25; // um per screen px when a figure is shown
 
 export class Stage {
-  /** @type {Tool[]} */
+  /** @type {Tool[]} asked in this order */
   tools = [];
-  brightness = 1;
-  contrast = 1;
+  #held = false; // by a tool
 
   /**
    * @param {HTMLElement} element
-   * @param {{width: number, height: number, mpp: [number, number] | null}} config
+   * @param {{width: number, height: number, mpp: Point | null}} config
    * @param {(message: string) => void} complain
    */
   constructor(element, { width, height, mpp }, complain) {
     this.width = width;
     this.height = height;
     this.mpp = mpp;
-    this.viewer = OpenSeadragon({
-      element,
-      tileSources: element.dataset.dzi,
-      prefixUrl: element.dataset.prefix,
-      drawer: "canvas",
-      showNavigator: true,
-      navigatorPosition: "TOP_RIGHT",
-      navigatorSizeRatio: 0.16,
-      navigatorRotate: true,
-      showNavigationControl: false,
-      maxZoomPixelRatio: 8,
-      animationTime: 0.4,
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
-      gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, pinchRotate: true },
-      imageSmoothingEnabled: true,
-    });
+    const { dzi, prefix } = element.dataset;
+    this.viewer = new OpenSeadragon.Viewer({ element, tileSources: dzi, prefixUrl: prefix, ...OPTIONS });
     const { viewer } = this;
-    /** Resolved when the slide can be drawn on, or never will be. */
+    /** Resolved when the slide can be drawn on, or never will be. @type {Promise<unknown>} */
     this.opened = new Promise((resolve) => {
       viewer.addOnceHandler("open", resolve);
       viewer.addOnceHandler("open-failed", resolve);
     });
-    viewer.addHandler("open-failed", () => complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."));
+    viewer.addHandler("open-failed", () =>
+      complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."),
+    );
     viewer.addHandler("open", () => this.#goToHash(true));
     viewer.addHandler("animation-finish", () => history.replaceState(null, "", placeToHash(this.place())));
     addEventListener("hashchange", () => this.#goToHash(false));
-    viewer.addHandler("canvas-key", (event) => (event.preventDefaultAction = true)); // keys.js has them all
-    const ask = (event, name) => this.tools.some((tool) => tool[name]?.(event.position, event.originalEvent));
-    viewer.addHandler("canvas-press", (event) => (this.#held = ask(event, "press")));
+    this.#listen();
+  }
+
+  /** Give what the hand does to the tools; what none of them takes moves the slide. */
+  #listen() {
+    const { viewer } = this;
+    /** @param {OpenSeadragon.CanvasEvent} event @param {Gesture} gesture */
+    const taken = ({ position, originalEvent }, gesture) =>
+      ask(this.tools, gesture, position, /** @type {PointerEvent} */ (originalEvent));
+    viewer.addHandler("canvas-key", (event) => (event.preventDefaultAction = true)); // shortcuts.js has them all
+    viewer.addHandler("canvas-press", (event) => (this.#held = taken(event, "press")));
     viewer.addHandler("canvas-drag", (event) => {
-      if (this.#held || ask(event, "drag")) {
-        if (this.#held) ask(event, "drag");
-        event.preventDefaultAction = true;
-      }
+      if (taken(event, "drag") || this.#held) event.preventDefaultAction = true;
     });
     viewer.addHandler("canvas-drag-end", (event) => (event.preventDefaultAction = this.#held));
     viewer.addHandler("canvas-release", (event) => {
-      if (this.#held) ask(event, "release");
+      if (this.#held) taken(event, "release");
       setTimeout(() => (this.#held = false)); // after drag-end, which comes next
     });
-    viewer.addHandler("canvas-click", (event) => event.quick && !this.#held && ask(event, "click"));
-    viewer.addHandler("canvas-double-click", (event) => (event.preventDefaultAction = ask(event, "doubleClick")));
+    viewer.addHandler("canvas-click", (event) => event.quick && !this.#held && taken(event, "click"));
+    viewer.addHandler("canvas-double-click", (event) => (event.preventDefaultAction = taken(event, "doubleClick")));
   }
 
-  #held = false;
-
+  /** Null before the slide is open. @returns {OpenSeadragon.TiledImage | null} */
   get image() {
-    return this.viewer.world.getItemAt(0);
+    return this.viewer.world.getItemAt(0) ?? null;
   }
 
-  /** Level-0 pixel -> screen pixel; holds for rotation. Null before the slide is open. */
+  /** Level-0 pixel -> screen pixel; holds for rotation. Null before the slide is open. @returns {Transform | null} */
   transform() {
     const { image } = this;
     if (!image) return null;
-    const at = (x, y) => image.imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
+    /** @param {number} x @param {number} y */
+    const onScreen = (x, y) => image.imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
     const { x: w, y: h } = image.getContentSize();
-    const [origin, right, down] = [at(0, 0), at(w, 0), at(0, h)];
-    return [(right.x - origin.x) / w, (right.y - origin.y) / w, (down.x - origin.x) / h, (down.y - origin.y) / h, origin.x, origin.y];
+    const [origin, right, down] = [onScreen(0, 0), onScreen(w, 0), onScreen(0, h)];
+    const [a, b] = [(right.x - origin.x) / w, (right.y - origin.y) / w];
+    return [a, b, (down.x - origin.x) / h, (down.y - origin.y) / h, origin.x, origin.y];
   }
 
-  /** Screen pixel -> level-0 pixel. */
+  /** Screen pixel -> level-0 pixel. @param {Position} position @returns {Point} */
   toSlide({ x, y }) {
-    return apply(invert(this.transform()), x, y);
+    return apply(invert(this.#transform()), x, y);
   }
 
-  /** Screen px -> a distance in level-0 px. */
+  /** The level-0 pixel on the slide nearest to a screen pixel. @param {Position} position @returns {Point} */
+  onSlide(position) {
+    const [x, y] = this.toSlide(position);
+    return this.inside(x, y);
+  }
+
+  /** The nearest place on the slide. @param {number} x level-0 px @param {number} y @returns {Point} */
+  inside(x, y) {
+    return [Math.min(this.width, Math.max(0, x)), Math.min(this.height, Math.max(0, y))];
+  }
+
+  /** Screen px -> a distance in level-0 px. @param {number} pixels */
   reach(pixels) {
-    return pixels / scaleOf(this.transform());
+    return pixels / scaleOf(this.#transform());
   }
 
   get centre() {
@@ -99,12 +119,16 @@ export class Stage {
 
   /** um (px where unknown) per screen pixel. */
   get scale() {
-    return (this.mpp?.[0] ?? 1) / scaleOf(this.transform());
+    return this.#unit / scaleOf(this.#transform());
   }
 
   set scale(value) {
-    const { viewport } = this.viewer;
-    viewport.zoomTo(this.image.imageToViewportZoom((this.mpp?.[0] ?? 1) / value)).applyConstraints();
+    this.viewer.viewport.zoomTo(this.#zoom(value)).applyConstraints();
+  }
+
+  /** A magnification as at a microscope; where um/px is unknown, as on a 40x scan. @param {number} umPerPixel */
+  magnify(umPerPixel) {
+    this.scale = this.mpp ? umPerPixel : umPerPixel / CLOSE_UP;
   }
 
   place() {
@@ -112,44 +136,73 @@ export class Stage {
     return { x, y, scale: this.scale, rotation: this.viewer.viewport.getRotation(true) };
   }
 
-  /** Show a place; closer than now where `scale` says so. */
+  /** Show a place; closer than now where `scale` says so. @param {number} x level-0 px @param {number} y */
   goTo(x, y, scale = this.scale) {
-    const { viewport } = this.viewer;
     if (scale < this.scale) this.scale = scale;
-    viewport.panTo(this.image.imageToViewportCoordinates(x, y)).applyConstraints();
+    this.viewer.viewport.panTo(this.#image().imageToViewportCoordinates(x, y)).applyConstraints();
+  }
+
+  /** Show a place as at 40x. @param {number} x level-0 px @param {number} y */
+  closeUp(x, y) {
+    this.goTo(x, y, this.mpp ? CLOSE_UP : 1);
   }
 
   home() {
     this.viewer.viewport.goHome();
   }
 
+  /** @param {number} shareX of the view @param {number} shareY */
   panBy(shareX, shareY) {
     const { viewport, element } = this.viewer;
     const pixels = new OpenSeadragon.Point(shareX * element.clientWidth, shareY * element.clientHeight);
     viewport.panBy(viewport.deltaPointsFromPixels(pixels)).applyConstraints();
   }
 
+  /** @param {number} factor */
   zoomBy(factor) {
     this.viewer.viewport.zoomBy(factor).applyConstraints();
   }
 
+  /** @param {number} degrees */
   rotateBy(degrees) {
     const { viewport } = this.viewer;
     viewport.setRotation(viewport.getRotation() + degrees);
   }
 
-  /** How the picture is shown, never how it is stored. */
+  /** How the picture is shown, never how it is stored. @param {number} brightness @param {number} contrast */
   setLight(brightness, contrast) {
-    [this.brightness, this.contrast] = [brightness, contrast];
-    this.viewer.drawer.canvas.style.filter = brightness === 1 && contrast === 1 ? "" : `brightness(${brightness}) contrast(${contrast})`;
+    const canvas = /** @type {HTMLCanvasElement} */ (this.viewer.drawer.canvas);
+    const plain = brightness === 1 && contrast === 1;
+    canvas.style.filter = plain ? "" : `brightness(${brightness}) contrast(${contrast})`;
   }
 
+  /** um per level-0 px, 1 where unknown. */
+  get #unit() {
+    return this.mpp?.[0] ?? 1;
+  }
+
+  #image() {
+    const { image } = this;
+    if (!image) throw new Error("The slide is not open yet.");
+    return image;
+  }
+
+  #transform() {
+    return /** @type {Transform} */ (this.#image() && this.transform());
+  }
+
+  /** @param {number} scale um (px where unknown) per screen pixel */
+  #zoom(scale) {
+    return this.#image().imageToViewportZoom(this.#unit / scale);
+  }
+
+  /** @param {boolean} immediately */
   #goToHash(immediately) {
     const place = placeFromHash(location.hash);
     if (!place) return;
     const { viewport } = this.viewer;
     viewport.setRotation(place.rotation, immediately);
-    viewport.zoomTo(this.image.imageToViewportZoom((this.mpp?.[0] ?? 1) / place.scale), null, immediately);
-    viewport.panTo(this.image.imageToViewportCoordinates(place.x, place.y), immediately);
+    viewport.zoomTo(this.#zoom(place.scale), undefined, immediately);
+    viewport.panTo(this.#image().imageToViewportCoordinates(place.x, place.y), immediately);
   }
 }

@@ -1,4 +1,4 @@
-// What is known of one run and of what people said: candidates, figures, regions, threshold. Knows no viewer and no page.
+// What is known of one run and of what people said: candidates, figures, regions, threshold. Knows no viewer, no page.
 //
 // A spot is a place that can be judged, as a number: 0 .. n-1 are the candidates of the run, best first; from n on come
 // judged places at which this run has no candidate (figures that a person added, or that another run found).
@@ -6,21 +6,51 @@
 import { countFrom } from "./columns.js";
 import { inOutline, inPolygon } from "./geometry.js";
 
-/** @typedef {{id: string, x: number, y: number, added: boolean, label: string, version: number, by: string?, at: string?, candidate: number?, pending?: boolean}} Figure */
+/** @import { Columns } from "./columns.js" */
+/** @import { Box, Outline, Point, RegionKind } from "./geometry.js" */
+/** @import { Label, Verdict } from "./words.js" */
 
-const EMPTY = { n: 0, score: new Float64Array(), x: new Float32Array(), y: new Float32Array(), key: new Float64Array() };
+/**
+ * @typedef {object} Figure  a place that somebody has judged
+ * @property {string} id
+ * @property {number} x level-0 px
+ * @property {number} y
+ * @property {boolean} added by a person, where the run had found nothing
+ * @property {Label} label
+ * @property {number} version grows with every verdict on it
+ * @property {string | null} by
+ * @property {string | null} at
+ * @property {number | null} candidate key of the run's candidate at this place
+ * @property {boolean} [pending] the server does not have it yet
+ */
+
+/** @typedef {{id: string, kind: RegionKind, polygon: Point[], by?: string | null}} Region  polygon: level-0 px */
+/** @typedef {{ai: number, reviewed: number, added: number, unseen: number} & Record<Verdict, number>} Tally */
+
+/** @type {Columns} */
+const EMPTY = {
+  n: 0,
+  score: new Float64Array(),
+  x: new Float32Array(),
+  y: new Float32Array(),
+  key: new Float64Array(),
+};
 
 export class Store {
-  /** @type {import("./columns.js").Columns} */
+  /** @type {Columns} */
   columns = EMPTY;
   loaded = false;
   minScore;
   selected = -1;
+  /** @type {Region[]} */
   regions = [];
   /** Grows with every change of what is counted. */
   revision = 0;
   #Index;
-  /** @type {import("flatbush").default | null} made when it is first needed, and so the map of keys: a first picture waits for neither */
+  /**
+   * Made when it is first needed, and so the map of keys: a first picture waits for neither.
+   * @type {import("flatbush").default | null}
+   */
   #madeIndex = null;
   /** @type {Map<number, number> | null} */
   #madeKeys = null;
@@ -30,8 +60,11 @@ export class Store {
   #figureOfKey = new Map();
   /** @type {(string | null)[]} ids of figures without a candidate; a slot is never used twice */
   #loose = [];
+  /** @type {Map<string, string>} id under which a figure was kept -> its id now */
   #alias = new Map();
-  #counted = null; // Uint32Array: how many of the first i candidates lie where figures are counted
+  /** @type {Uint32Array | null} how many of the first i candidates lie where figures are counted */
+  #counted = null;
+  /** @type {Set<() => void>} */
   #observers = new Set();
 
   /** @param {number} minScore @param {typeof import("flatbush").default} Index */
@@ -56,7 +89,7 @@ export class Store {
     return this.#index !== null;
   }
 
-  /** @param {import("./columns.js").Columns} columns */
+  /** @param {Columns} columns */
   load(columns) {
     this.columns = columns;
     this.loaded = true;
@@ -65,18 +98,23 @@ export class Store {
     this.changed({ counts: true });
   }
 
-  /** Take what the server says of all figures; what is on its way there keeps what the reader said. */
+  /**
+   * Take what the server says of all figures; what is on its way there keeps what the reader said.
+   * @param {Figure[]} figures
+   */
   setFigures(figures) {
     const waiting = [...this.#figures.values()].filter((figure) => figure.pending);
     const known = new Set(figures.map((figure) => figure.id));
-    for (const figure of [...this.#figures.values()]) if (!figure.pending && !known.has(figure.id)) this.#forget(figure.id);
+    for (const figure of [...this.#figures.values()])
+      if (!figure.pending && !known.has(figure.id)) this.#forget(figure.id);
     const busy = new Set(waiting.map((figure) => figure.id));
-    const busyKeys = new Set(waiting.map((figure) => figure.candidate).filter((key) => key !== null));
+    const busyKeys = new Set(waiting.map((figure) => figure.candidate));
+    busyKeys.delete(null);
     for (const figure of figures) if (!busy.has(figure.id) && !busyKeys.has(figure.candidate)) this.#keep(figure);
     this.changed({ counts: true });
   }
 
-  /** Take one figure; `replaces` is the id under which it was kept until now. */
+  /** Take one figure; `replaces` is the id under which it was kept until now. @param {Figure} figure */
   putFigure(figure, replaces = figure.id) {
     const old = this.#alias.get(replaces) ?? replaces;
     if (old !== figure.id) {
@@ -91,23 +129,26 @@ export class Store {
     this.changed({ counts: true });
   }
 
-  /** Forget a figure that the server does not have. */
+  /** Forget a figure that the server does not have. @param {string} id */
   dropFigure(id) {
     this.#forget(this.#alias.get(id) ?? id);
     this.changed({ counts: true });
   }
 
+  /** @param {Region[]} regions */
   setRegions(regions) {
     this.regions = regions;
     this.#count();
     this.changed({ counts: true });
   }
 
+  /** @param {number} score */
   setMinScore(score) {
     this.minScore = score;
     this.changed({ counts: true });
   }
 
+  /** @param {number} spot -1 for none */
   select(spot) {
     this.selected = spot;
     this.changed();
@@ -122,25 +163,31 @@ export class Store {
     return this.columns.n + this.#loose.length;
   }
 
-  /** @returns {Figure | undefined} */
+  /** @param {number} spot @returns {Figure | undefined} */
   figure(spot) {
     const { n, key } = this.columns;
-    return this.#figures.get(spot < n ? this.#figureOfKey.get(key[spot]) : this.#loose[spot - n]);
+    return this.#figures.get((spot < n ? this.#figureOfKey.get(key[spot]) : this.#loose[spot - n]) ?? "");
   }
 
+  /** @param {number} spot @returns {Label} */
   label(spot) {
     return this.figure(spot)?.label ?? "";
   }
 
-  /** @returns {{x: number, y: number, score: number?}} level-0 px; score null where the run has no candidate */
+  /**
+   * Where a spot is, in level-0 px; score null where the run has no candidate.
+   * @param {number} spot
+   * @returns {{x: number, y: number, score: number | null}}
+   */
   place(spot) {
     const { n, x, y, score } = this.columns;
     if (spot < n) return { x: x[spot], y: y[spot], score: score[spot] };
     const figure = this.figure(spot);
+    if (!figure) throw new RangeError(`There is no spot ${spot}.`);
     return { x: figure.x, y: figure.y, score: null };
   }
 
-  /** The spot of a figure, -1 for none. */
+  /** The spot of a figure, -1 for none. @param {string} id */
   spotOf(id) {
     const figure = this.#figures.get(this.#alias.get(id) ?? id);
     if (!figure) return -1;
@@ -155,7 +202,11 @@ export class Store {
     return spots;
   }
 
-  /** Whether a place is where figures are counted: in a tumour region where there is one, in no exclusion. */
+  /**
+   * Whether a place is where figures are counted: in a tumour region where there is one, in no exclusion.
+   * @param {number} x
+   * @param {number} y
+   */
   counts(x, y) {
     const tumour = this.regions.filter((region) => region.kind === "tumour");
     if (this.regions.some(({ kind, polygon }) => kind === "exclusion" && inPolygon(polygon, x, y))) return false;
@@ -164,35 +215,44 @@ export class Store {
 
   /**
    * The counts at the threshold: by AI, and reviewed (candidates that nobody rejected, and figures called mitotic).
-   * outline: count inside it alone.
+   * @param {Outline | null} [outline] count inside it alone
    */
   numbers(outline = null) {
     const { x, y } = this.columns;
     const { visible } = this;
+    /** @param {number} spot */
     const inside = (spot) => {
       const place = this.place(spot);
       return this.counts(place.x, place.y) && (!outline || inOutline(outline, place.x, place.y));
     };
     let ai = 0;
-    if (outline) for (let i = 0; i < visible; i++) ai += Number(inOutline(outline, x[i], y[i]) && this.counts(x[i], y[i]));
+    if (outline)
+      for (let i = 0; i < visible; i++) ai += Number(inOutline(outline, x[i], y[i]) && this.counts(x[i], y[i]));
     else ai = this.#counted ? this.#counted[visible] : visible;
+    /** @type {Tally} */
     const numbers = { ai, reviewed: ai, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: ai };
     for (const spot of this.judged()) {
       if (!inside(spot)) continue;
       const label = this.label(spot);
-      numbers[label]++;
-      if (label === "mitotic" && this.figure(spot).added) numbers.added++;
+      if (label) numbers[label]++;
+      if (label === "mitotic" && this.figure(spot)?.added) numbers.added++;
       if (spot < visible) numbers.unseen--;
       numbers.reviewed += Number(label === "mitotic") - Number(spot < visible);
     }
     return numbers;
   }
 
-  /** The spot nearest to a point among those that show, within a distance in level-0 px; -1 for none. */
+  /**
+   * The spot nearest to a point among those that show, within a distance in level-0 px; -1 for none.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} distance
+   */
   nearest(x, y, distance) {
     let best = -1;
     let least = distance;
     const { visible } = this;
+    /** @param {number} index */
     const shows = (index) => index < visible || this.label(index) !== "";
     const [found] = this.#index?.neighbors(x, y, 1, distance, shows) ?? [];
     if (found !== undefined) [best, least] = [found, Math.hypot(this.columns.x[found] - x, this.columns.y[found] - y)];
@@ -205,12 +265,17 @@ export class Store {
     return best;
   }
 
-  /** The stored candidate nearest to a point whatever its score, -1 for none. */
+  /**
+   * The stored candidate nearest to a point whatever its score, -1 for none.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} distance
+   */
   nearestCandidate(x, y, distance) {
     return this.#index?.neighbors(x, y, 1, distance)[0] ?? -1;
   }
 
-  /** Candidates from the threshold up in a box [x0, y0, x1, y1] of level-0 px. */
+  /** Candidates from the threshold up in a box of level-0 px. @param {Box} box */
   within(box) {
     const { visible } = this;
     return this.#index?.search(...box, (index) => index < visible) ?? [];
@@ -219,30 +284,35 @@ export class Store {
   get #index() {
     const { n, x, y } = this.columns;
     if (!n || this.#madeIndex) return this.#madeIndex;
-    this.#madeIndex = new this.#Index(n, 16, Float32Array);
-    for (let i = 0; i < n; i++) this.#madeIndex.add(x[i], y[i]);
-    this.#madeIndex.finish();
-    return this.#madeIndex;
+    const index = new this.#Index(n, 16, Float32Array);
+    for (let i = 0; i < n; i++) index.add(x[i], y[i]);
+    index.finish();
+    return (this.#madeIndex = index);
   }
 
   get #indexOfKey() {
     if (this.#madeKeys) return this.#madeKeys;
-    this.#madeKeys = new Map();
-    this.columns.key.forEach((key, index) => this.#madeKeys.set(key, index));
-    return this.#madeKeys;
+    /** @type {Map<number, number>} */
+    const keys = new Map();
+    this.columns.key.forEach((key, index) => keys.set(key, index));
+    return (this.#madeKeys = keys);
   }
 
+  /** @param {Figure} figure */
   #keep(figure) {
     this.#figures.set(figure.id, figure);
-    if (this.#indexOfKey.has(figure.candidate)) this.#figureOfKey.set(figure.candidate, figure.id);
+    if (figure.candidate !== null && this.#indexOfKey.has(figure.candidate))
+      this.#figureOfKey.set(figure.candidate, figure.id);
     else if (!this.#loose.includes(figure.id)) this.#loose.push(figure.id);
   }
 
+  /** @param {string} id */
   #forget(id) {
     const figure = this.#figures.get(id);
     if (!figure) return;
     this.#figures.delete(id);
-    if (figure.candidate !== null && this.#figureOfKey.get(figure.candidate) === id) this.#figureOfKey.delete(figure.candidate);
+    if (figure.candidate !== null && this.#figureOfKey.get(figure.candidate) === id)
+      this.#figureOfKey.delete(figure.candidate);
     const slot = this.#loose.indexOf(id);
     if (slot >= 0) this.#loose[slot] = null;
   }
@@ -251,7 +321,8 @@ export class Store {
     this.#counted = null;
     if (!this.regions.length) return;
     const { n, x, y } = this.columns;
-    this.#counted = new Uint32Array(n + 1);
-    for (let i = 0; i < n; i++) this.#counted[i + 1] = this.#counted[i] + Number(this.counts(x[i], y[i]));
+    const counted = new Uint32Array(n + 1);
+    for (let i = 0; i < n; i++) counted[i + 1] = counted[i] + Number(this.counts(x[i], y[i]));
+    this.#counted = counted;
   }
 }

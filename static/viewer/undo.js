@@ -1,14 +1,17 @@
 // What can be taken back, the newest first.
 
+/** @typedef {{say: string, back: () => Promise<void> | void, id?: string}} Step */
+
 export class Undo {
+  /** @type {Step[]} */
   #steps = [];
 
-  /** @param {{say: string, back: () => Promise<void> | void, id?: string}} step */
+  /** @param {Step} step */
   push(step) {
     this.#steps.push(step);
   }
 
-  /** Forget a step that did not come to be. */
+  /** Forget a step that did not come to be. @param {string} id */
   drop(id) {
     this.#steps = this.#steps.filter((step) => step.id !== id);
   }

@@ -1,6 +1,7 @@
 // The queue between a reader's keys and the server: a verdict is kept in the browser until the server has it.
 //
-// 1. `give` keeps the verdict in storage, each under a name of its own: two tabs on one slide do not overwrite each other.
+// 1. `give` keeps the verdict in storage, each under a name of its own: two tabs on one slide do not overwrite each
+//    other.
 // 2. Verdicts are sent one by one, in the order in which they were given; each has an id of its own, so that one whose
 //    answer was lost can be sent again and counts once.
 // 3. No answer: it stays, the page says so, and it is sent again after a pause. A conflict: it is dropped, and what
@@ -8,9 +9,38 @@
 
 const PAUSES = [1000, 2000, 5000, 10000]; // ms between tries
 
-/** @typedef {{verdict: string, label: string, x: number, y: number, expected: number, local: string, at?: number}} Entry  at: ms, rising */
+/** @import { Figure } from "./store.js" */
+/** @import { Label } from "./words.js" */
+
+/**
+ * @typedef {object} Entry  one verdict on its way
+ * @property {string} verdict its own id
+ * @property {Label} label
+ * @property {number} x level-0 px
+ * @property {number} y
+ * @property {number} expected version of the figure on which it was given
+ * @property {string} local id of the figure on this page
+ * @property {number} [at] ms, rising
+ */
+/** @typedef {Error & {status?: number, body?: any}} Failure  status 0 or none: no answer; body: the whole answer */
+/**
+ * @typedef {object} QueueState
+ * @property {number} waiting how many
+ * @property {boolean} stored whether a closed tab keeps them
+ * @property {Failure | null} error why they wait
+ */
+/** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem" | "key" | "length">} Shelf */
+/**
+ * @typedef {object} Told  who hears what became of a verdict
+ * @property {(entry: Entry, figure: Figure) => void} kept
+ * @property {(entry: Entry) => void} lost
+ * @property {(entry: Entry, error: Failure) => void} conflict
+ * @property {(entry: Entry, error: Failure) => void} refused
+ * @property {(state: QueueState) => void} state
+ */
 
 export class VerdictQueue {
+  /** @type {Entry[]} */
   #entries;
   #send;
   #storage;
@@ -18,16 +48,16 @@ export class VerdictQueue {
   #on;
   #sending = false;
   #tries = 0;
-  #timer = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #stored = true;
 
   /**
    * @param {object} parts
-   * @param {(entry: Entry) => Promise<import("./store.js").Figure>} parts.send throws an error with `status`; 0: no answer
-   * @param {Storage} parts.storage
+   * @param {(entry: Entry) => Promise<Figure>} parts.send throws a Failure
+   * @param {Shelf} parts.storage
    * @param {string} parts.name under which the queue is kept: of one person and one slide
-   * @param {{kept: Function, lost: Function, conflict: Function, refused: Function, state: Function}} parts.on
-   *   state is told how many wait, whether a closed tab keeps them (stored), and why they wait (error)
+   * @param {Told} parts.on
    */
   constructor({ send, storage, name, on }) {
     this.#send = send;
@@ -55,7 +85,7 @@ export class VerdictQueue {
     this.flush();
   }
 
-  /** Whether a later verdict on the same figure waits. */
+  /** Whether a later verdict on the same figure waits. @param {string} local */
   waits(local) {
     return this.#entries.some((entry) => entry.local === local);
   }
@@ -76,7 +106,8 @@ export class VerdictQueue {
         const figure = await this.#send(entry);
         this.#take(entry);
         this.#on.kept(entry, figure);
-      } catch (error) {
+      } catch (reason) {
+        const error = /** @type {Failure} */ (reason);
         if (error.status === 409 || error.status === 400) {
           // What was given on top of it was given on something that did not come to be.
           for (const lost of this.#entries.filter((one) => one.local === entry.local)) {
@@ -99,26 +130,37 @@ export class VerdictQueue {
     this.#tell(null);
   }
 
+  /** @param {Entry} entry */
   #take(entry) {
     this.#entries = this.#entries.filter((one) => one.verdict !== entry.verdict);
     this.#storage.removeItem(`${this.#name} ${entry.verdict}`);
     this.#tell(null);
   }
 
+  /** @param {Failure | null} error */
   #tell(error) {
     this.#on.state({ waiting: this.#entries.length, stored: this.#stored, error });
   }
 }
 
-/** What an earlier page has left in storage, in the order in which it was given. @returns {Entry[]} */
+/**
+ * What an earlier page has left in storage, in the order in which it was given.
+ * @param {Shelf} storage
+ * @param {string} prefix
+ * @returns {Entry[]}
+ */
 function kept(storage, prefix) {
-  const names = Array.from({ length: storage.length }, (_, i) => storage.key(i)).filter((name) => name.startsWith(prefix));
+  const names = Array.from({ length: storage.length }, (_, i) => storage.key(i) ?? "");
+  /** @param {string} name @returns {Entry[]} */
   const read = (name) => {
     try {
-      return [JSON.parse(storage.getItem(name))];
+      return [JSON.parse(storage.getItem(name) ?? "")];
     } catch {
       return [];
     }
   };
-  return names.flatMap(read).sort((a, b) => a.at - b.at);
+  return names
+    .filter((name) => name.startsWith(prefix))
+    .flatMap(read)
+    .sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
 }

@@ -23,13 +23,7 @@ _LONG = ("test_chaos.py", "test_make_run.py")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a busy machine misses a moment now and then; what is broken fails three times in a row.
-
-    What takes longest begins first, so that in the end no process waits for another one.
-    """
-    for item in items:
-        if "end_to_end" in item.path.parts:
-            item.add_marker(pytest.mark.flaky(reruns=2))
+    """What takes longest begins first, so that in the end no process waits for another one."""
     items.sort(key=lambda item: item.path.name not in _LONG)
 
 

@@ -1,4 +1,4 @@
-"""Short forms of what `make chaos` and `python -m tests.two_hosts` do at length."""
+"""Short forms of what `make chaos` and `python -m tests.resilience.two_hosts` do at length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.two_hosts import NOT_ALLOWED
+from tests.resilience.two_hosts import NOT_ALLOWED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -24,14 +24,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_each_part_is_killed_once_and_nothing_is_lost_doubled_or_different():
-    done = run("tests.chaos", "--kills", "4", "--slides", "2", "--side", "1200", "--seed", "3", "--pause", "2")
+    done = run(
+        "tests.resilience.chaos", "--kills", "4", "--slides", "2", "--side", "1200", "--seed", "3", "--pause", "2"
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "worker 1" in done.stdout
     assert "postgres 1" in done.stdout
 
 
 def test_a_job_finishes_though_the_network_of_one_of_two_hosts_is_cut():
-    done = run("tests.two_hosts")
+    done = run("tests.resilience.two_hosts")
     if done.returncode == NOT_ALLOWED:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr[-3000:]

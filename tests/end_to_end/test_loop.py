@@ -96,11 +96,28 @@ def real_frames(real_data, tmp_path, study, root) -> Given:
 )
 def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     given: Given = request.getfixturevalue(frames)
-    slide = given.unlabelled
     page = open_as(root, "/models/", allow=("409",))  # what is refused is meant
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("a.button:text-is('Retraining')")
+    import_and_lock(page, given)
+    run = mine_and_judge_a_sample(page, given)
+    training = retrain(page, given, run)
+    promote(page, training)
+    detect_again(page, given.unlabelled, shipped, training.version)
+    go_from_the_slide_to_its_samples(page, given.unlabelled, run)
+    go_to(page, "/models/retraining/")
+    with page.expect_navigation():
+        page.click("button:has-text('Roll back')")
+    assert ModelVersion.objects.get(state="active") == shipped
+    offer_a_locked_case(page, run, given.unlabelled.case.identifier, root)
+    remove_the_slide(page, training)
 
+
+def go_to(page, path: str) -> None:
+    page.goto(page.evaluate("location.origin") + path)
+
+
+def import_and_lock(page, given: Given) -> None:
     page.fill("#known [name=name]", "labelled")
     page.set_input_files("#known [name=file]", str(given.labelled))
     with page.expect_navigation():
@@ -112,8 +129,10 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
             page.click(f"[aria-label='Lock {name}']")
     assert page.locator("#known .tag.good").count() == len(given.locked)
 
+
+def mine_and_judge_a_sample(page, given: Given) -> MiningRun:
     page.click("#mine a:has-text('Choose slides')")
-    page.fill("[name=search]", slide.case.identifier)
+    page.fill("[name=search]", given.unlabelled.case.identifier)
     page.click("button:text-is('Show')")
     page.wait_for_selector("text=Showing 1 of 1 unlabelled")
     page.click("#mine button:has-text('cost')")
@@ -128,7 +147,10 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
         page.click("[aria-label='Yes, sample 1 is mitotic']")
     assert page.locator("#precision .count").inner_text() == "1.00"
     assert "not known yet" in page.locator("#precision").inner_text()
+    return run
 
+
+def retrain(page, given: Given, run: MiningRun) -> TrainingRun:
     page.click("a:has-text('Retrain with these')")
     assert page.is_checked("#retrain [name=mining]")
     page.fill("#retrain [name=name]", "second")
@@ -144,11 +166,14 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     page.wait_for_selector("#loss svg polyline")
     page.wait_for_selector("#log li:has-text('Done')")
     assert page.locator("#state").inner_text() == "done"
+    return training
 
+
+def promote(page, training: TrainingRun) -> None:
     judgement = Judgement.objects.get()
     finished(judge, judgement.job)
     judgement.refresh_from_db()
-    page.goto(page.url.split("/models/")[0] + f"/models/judgement/{judgement.pk}/")
+    go_to(page, f"/models/judgement/{judgement.pk}/")
     assert page.locator("#verdict .count").inner_text() == judgement.verdict
     page.wait_for_selector("#curves svg polyline")
     page.fill("#verdict [name=reason]", "to see the loop closed")
@@ -157,8 +182,10 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     training.refresh_from_db()
     assert ModelVersion.objects.get(state="active") == training.version
 
+
+def detect_again(page, slide: Slide, before: ModelVersion, promoted: ModelVersion) -> None:
     Run.objects.create(
-        slide=slide, model=shipped, model_sha256=shipped.sha256, parameters={}, mpp_x=0.25, mpp_y=0.25, code_version="",
+        slide=slide, model=before, model_sha256=before.sha256, parameters={}, mpp_x=0.25, mpp_y=0.25, code_version="",
         device="cpu", precision="fp32", windows_total=1, windows_skipped=0, candidate_count=0,
     )  # fmt: skip
     page.reload()
@@ -166,9 +193,11 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     page.click("#rerun button.primary")
     page.wait_for_url("**/jobs/")
     finished(detect, Job.objects.get(kind="detect"))
-    assert slide.runs.order_by("-created_at").first().model == training.version
+    assert slide.runs.order_by("-created_at").first().model == promoted
 
-    page.goto(page.url.split("/jobs/")[0] + f"/slides/{slide.pk}/")
+
+def go_from_the_slide_to_its_samples(page, slide: Slide, run: MiningRun) -> None:
+    go_to(page, f"/slides/{slide.pk}/")
     page.click("#tab-stamp")
     page.click("#stamp a:has-text('samples')")
     assert page.locator(".sample").count() == min(run.samples.count(), 60)
@@ -176,19 +205,19 @@ def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
     page.click(".sample a >> nth=0")
     page.wait_for_url(f"**/slides/{slide.pk}/#x=*")
 
-    page.goto(page.url.split("/slides/")[0] + "/models/retraining/")
-    with page.expect_navigation():
-        page.click("button:has-text('Roll back')")
-    assert ModelVersion.objects.get(state="active") == shipped
-    locked = LockedCase.objects.create(name=slide.case.identifier, by=root)
-    page.goto(page.url.split("/models/")[0] + f"/models/retraining/?mining={run.pk}")
+
+def offer_a_locked_case(page, run: MiningRun, name: str, root) -> None:
+    locked = LockedCase.objects.create(name=name, by=root)
+    go_to(page, f"/models/retraining/?mining={run.pk}")
     page.fill("#retrain [name=name]", "third")
     page.click("#retrain button.primary")
     page.wait_for_selector("#problem:has-text('Locked for judging')")
     assert TrainingRun.objects.count() == 1, "a case of the test split that is offered is refused"
     locked.delete()
 
-    page.goto(page.url.split("/models/")[0] + "/models/removal/")
+
+def remove_the_slide(page, training: TrainingRun) -> None:
+    go_to(page, "/models/removal/")
     page.click("form:has([name=slide]) button")
     assert "second" in page.locator("#affected").inner_text()
     page.fill("#affected [name=reason]", "consent withdrawn")

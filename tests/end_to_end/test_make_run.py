@@ -21,6 +21,8 @@ import pytest
 from static.mitoscope import Mitoscope
 from tests.browser import sign_in
 from tests.drawing import draw_tissue
+from tests.ports import free_port
+from tests.waiting import wait_for
 from tests.worker.test_ingest import hostile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,12 +45,6 @@ class Running:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def make_run(data: Path, port: int, **variables: str) -> subprocess.Popen:
@@ -137,13 +133,14 @@ def a_slide(tmp_path_factory) -> Path:
     return path
 
 
-def wait_for(condition, seconds: float = 180):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    pytest.fail(f"not within {seconds} s")
+def detected(running: Running, **fields: object) -> dict:
+    """The slide with these fields, as soon as it has a run."""
+
+    def found() -> dict | None:
+        slides = running.get("slides/")["results"]
+        return next((slide for slide in slides if slide["run"] and fields.items() <= slide.items()), None)
+
+    return wait_for(found, seconds=180, what=f"a detection on {fields}", every=0.3)
 
 
 def inked(page) -> int:
@@ -165,7 +162,7 @@ def test_secrets_are_kept_for_the_owner_alone(running):
 
 
 def test_the_demonstration_slide_is_there_says_that_it_is_drawn_and_gets_detected(running, page):
-    slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["drawn"] and s["run"]])[0]
+    slide = detected(running, drawn=True)
     page.goto(running.address)
     row = page.locator(f"tr[data-slide='{slide['id']}']")
     assert "drawn, not scanned" in row.inner_text()
@@ -176,9 +173,7 @@ def test_the_demonstration_slide_is_there_says_that_it_is_drawn_and_gets_detecte
 def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(running, page, a_slide):
     page.set_input_files("#files", str(a_slide))
     page.wait_for_selector(f"tr:has-text('{a_slide.name}')", timeout=60_000)
-    slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["name"] == a_slide.name and s["run"]])[
-        0
-    ]
+    slide = detected(running, name=a_slide.name)
     page.goto(f"{running.address}/slides/{slide['id']}/")
     page.wait_for_selector("#count[data-count]")
     page.wait_for_selector("#showing:has-text('candidates are stored from score')")
@@ -193,8 +188,7 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     assert counts[1] >= counts[0] >= counts[2]
     assert counts[1] > 0
     page.fill("#score", "0.25")
-    page.wait_for_timeout(600)
-    assert inked(page) > 20
+    wait_for(lambda: inked(page) > 20, seconds=15, what="the marks on the slide")
     assert page.locator("#scalebar span").inner_text().endswith(("µm", "mm"))
     assert f"{by_rest['tissue_mm2']:.2f} mm²" in page.inner_text("#density")
 
@@ -210,8 +204,8 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     page.keyboard.press("j")
     page.wait_for_selector("#candidates li[aria-current]")
     page.locator("#candidates li").nth(min(1, before - 1)).click()
-    page.wait_for_timeout(1200)
-    assert page.locator("#candidates img").first.evaluate("image => image.naturalWidth") == 128
+    crop = page.locator("#candidates img").first
+    wait_for(lambda: crop.evaluate("image => image.naturalWidth") == 128, seconds=15, what="a crop of 128 px")
 
 
 def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, tmp_path):
@@ -228,7 +222,7 @@ def test_a_frame_without_scale_is_asked_for_it_and_then_detected(running, page, 
     page.click("tr:has-text('frame.png') a strong")
     page.fill("#mpp-form [name=mpp]", "0,25")
     page.click("#mpp-form button")
-    slide = wait_for(lambda: [s for s in running.get("slides/")["results"] if s["name"] == "frame.png" and s["run"]])[0]
+    slide = detected(running, name="frame.png")
     assert slide["mpp"] == [0.25, 0.25]
     page.wait_for_selector("#count[data-count]", timeout=60_000)
 
@@ -268,7 +262,7 @@ def test_the_server_answers_while_hostile_files_are_prepared_and_nothing_of_them
             assert answer.status == 200
         return all(slide.info()["state"] == "refused" for slide in slides)
 
-    wait_for(refused)
+    wait_for(refused, seconds=180, what="every file to be refused", every=0.3)
     assert not [slide.id for slide in slides if (running.data / "slides" / slide.id).exists()]
     assert not list((running.data / "uploads").iterdir())
 
@@ -276,20 +270,34 @@ def test_the_server_answers_while_hostile_files_are_prepared_and_nothing_of_them
 def test_killed_workers_come_back_and_the_detection_is_done(running):
     slide = next(s for s in running.get("slides/")["results"] if s["drawn"])
     job = running.get(f"slides/{slide['id']}/detections/", "POST")
-    wait_for(lambda: running.get(f"jobs/{job['id']}/")["state"] != "pending")
+
+    def state() -> str:
+        return running.get(f"jobs/{job['id']}/")["state"]
+
+    wait_for(lambda: state() != "pending", seconds=180, what="the detection to begin", every=0.3)
     workers = [process for process in processes_of(running.data) if "-Q detect" in " ".join(process.cmdline())]
     assert workers
     for process in workers:
         process.kill()
-    assert wait_for(lambda: running.get(f"jobs/{job['id']}/")["state"] == "succeeded", 240)
+    wait_for(lambda: state() == "succeeded", seconds=240, what="the detection to be done", every=0.3)
     runs = running.get(f"slides/{slide['id']}/runs/")
     assert len({run["candidate_count"] for run in runs}) == 1
+
+
+def test_a_second_make_run_on_one_folder_is_refused_and_the_first_goes_on(running):
+    before = {process.pid for process in processes_of(running.data)}
+    out, _ = make_run(running.data, free_port()).communicate(timeout=120)
+    supervisor = (running.data / "run" / "supervisord.pid").read_text().strip()
+    assert f"is in use by Mitoscope at {running.address} (process {supervisor}); stop that first" in out
+    assert "Traceback" not in out
+    assert running.get("health/")["ok"]
+    assert before <= {process.pid for process in processes_of(running.data)}
 
 
 def test_ctrl_c_ends_every_process_and_a_second_start_loses_nothing(running):
     before = running.get("slides/")["results"]
     interrupt(running.process)
-    wait_for(lambda: not processes_of(running.data), 30)
+    wait_for(lambda: not processes_of(running.data), seconds=30, what="every process to end", every=0.3)
     began = time.monotonic()
     again = start(running.data)
     assert time.monotonic() - began < 60

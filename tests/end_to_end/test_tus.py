@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_make_run import ROOT, free_port, wait_for
+from tests.ports import free_port
+from tests.waiting import wait_for
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = 24 << 20
 CHUNK = 1 << 20
 CLIENT = """
@@ -30,6 +31,13 @@ uploader = tus.uploader(
     file, chunk_size=1 << 20, store_url=True, url_storage=filestorage.FileStorage(store), upload_checksum=True,
     metadata={"filename": "slide.svs", "case": "P-1"}, retries=60, retry_delay=0.5,
 )
+retry = uploader._retry_or_cry
+
+def say_and_retry(error):
+    print("away", uploader.offset, flush=True)
+    retry(error)
+
+uploader._retry_or_cry = say_and_retry
 print("begin", uploader.offset, flush=True)
 import time
 while uploader.offset < uploader.get_file_size():
@@ -103,7 +111,7 @@ def server(request, tmp_path) -> Iterator[Server]:
     )
     server = Server(environment, free_port(), made.stdout.split()[-1])
     server.start()
-    wait_for(server.answers, 60)
+    wait_for(server.answers, seconds=60, what="the server")
     yield server
     server.kill()
 
@@ -127,9 +135,11 @@ def client(server: Server, file: Path, store: Path, pause: float) -> subprocess.
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def read_until(process: subprocess.Popen[str], offset: int) -> None:
+def read_until(process: subprocess.Popen[str], offset: int, word: str = "at") -> None:
+    """Read what the client says up to this word ("away" where the server was) and so many bytes."""
     for line in process.stdout:
-        if int(line.split()[1]) >= offset:
+        said, at = line.split()
+        if said == word and int(at) >= offset:
             return
     pytest.fail("the client ended too early")
 
@@ -148,7 +158,7 @@ def test_a_killed_client_and_a_killed_server_lose_nothing(server, tmp_path):
     assert SIZE // 3 <= begun < SIZE, "the second client goes on where the first was"
     read_until(second, SIZE // 2)
     server.kill()
-    time.sleep(0.5)
+    read_until(second, SIZE // 2, "away")
     server.start()
     rest = second.stdout.read()
     assert second.wait(timeout=120) == 0

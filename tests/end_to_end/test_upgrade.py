@@ -68,10 +68,8 @@ def packed(answer):
 def page(path, file=None):
     from django.contrib.auth import get_user_model
     client.force_login(get_user_model().objects.get(username="admin"))
-    if file is None:
-        answer = client.get(path)
-    else:
-        answer = client.post(path, {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))})
+    sent = file and {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))}
+    answer = client.post(path, sent) if sent else client.get(path)
     client.logout()
     return packed(answer)
 
@@ -133,8 +131,7 @@ class Upgraded:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, self._log.read_text()[-4000:]
-        answers: list[Any] = json.loads(line)
-        return answers
+        return list(json.loads(line))
 
     def end(self) -> None:
         self._process.communicate()

@@ -6,7 +6,6 @@ import { Density, colour } from "../../static/viewer/density.js";
 import { duration } from "../../static/viewer/duration.js";
 import * as geometry from "../../static/viewer/geometry.js";
 import { countBins } from "../../static/viewer/histogram.js";
-import { nameOf } from "../../static/viewer/keys.js";
 import { Undo } from "../../static/viewer/undo.js";
 
 const TURNED = [0, 2, -2, 0, 30, 40]; // turned by 90 degrees, twice as large
@@ -22,12 +21,30 @@ test("the box in view holds a turned screen", () => {
 });
 
 test("inside and outside of a polygon with a notch", () => {
-  const polygon = [[0, 0], [10, 0], [10, 10], [5, 4], [0, 10]];
-  assert.deepEqual([[5, 2], [5, 6], [1, 5], [11, 5]].map(([x, y]) => geometry.inPolygon(polygon, x, y)), [true, false, true, false]);
-  const cases = JSON.parse(readFileSync(new URL("../fixtures/polygons.json", import.meta.url), "utf-8")); // tests/webapp/results/test_roi.py too
+  const polygon = [
+    [0, 0],
+    [10, 0],
+    [10, 10],
+    [5, 4],
+    [0, 10],
+  ];
+  assert.deepEqual(
+    [
+      [5, 2],
+      [5, 6],
+      [1, 5],
+      [11, 5],
+    ].map(([x, y]) => geometry.inPolygon(polygon, x, y)),
+    [true, false, true, false],
+  );
+  // Shared with tests/webapp/results/test_roi.py.
+  const cases = JSON.parse(readFileSync(new URL("../fixtures/polygons.json", import.meta.url), "utf-8"));
   for (const { name, polygon: drawn, inside, outside } of cases) {
     for (const corners of [drawn, drawn.toReversed()]) {
-      assert.ok(inside.every(([x, y]) => geometry.inPolygon(corners, x, y)), `inside of ${name}`);
+      assert.ok(
+        inside.every(([x, y]) => geometry.inPolygon(corners, x, y)),
+        `inside of ${name}`,
+      );
       assert.ok(!outside.some(([x, y]) => geometry.inPolygon(corners, x, y)), `outside of ${name}`);
     }
   }
@@ -39,19 +56,25 @@ test("inside and outside of a polygon with a notch", () => {
 test("an outline has the area that it says, in px of any shape", () => {
   const circle = geometry.outlineOf("circle", Math.PI, [0.5, 0.25], 0, 0); // radius 1 mm
   assert.deepEqual([circle.side, circle.sideY], [4000, 8000]);
-  assert.ok(geometry.inOutline(circle, 1999, 0) && !geometry.inOutline(circle, 2001, 0) && geometry.inOutline(circle, 0, 3999));
+  assert.ok(
+    geometry.inOutline(circle, 1999, 0) && !geometry.inOutline(circle, 2001, 0) && geometry.inOutline(circle, 0, 3999),
+  );
   assert.equal(geometry.outlineOf("square", 4, [0.5, 0.5], 0, 0).side, 4000);
 });
 
 test("scale bars have round lengths, magnification is said as at a microscope", () => {
-  assert.deepEqual([0.02, 1, 4].map((perUnit) => geometry.roundLength(perUnit, 140)), [5000, 100, 20]);
+  assert.deepEqual(
+    [0.02, 1, 4].map((perUnit) => geometry.roundLength(perUnit, 140)),
+    [5000, 100, 20],
+  );
   assert.deepEqual([0.25, 0.5, 4, 64].map(geometry.magnification), ["40×", "20×", "2.5×", "0.16×"]);
 });
 
 test("a link to a place brings back the place", () => {
   const place = { x: 1234, y: 77, scale: 0.5, rotation: 90 };
   assert.deepEqual(geometry.placeFromHash(geometry.placeToHash(place)), place);
-  for (const hash of ["", "#x=1&y=2", "#x=a&y=2&scale=1", "#x=1&y=2&scale=0"]) assert.equal(geometry.placeFromHash(hash), null);
+  for (const hash of ["", "#x=1&y=2", "#x=a&y=2&scale=1", "#x=1&y=2&scale=0"])
+    assert.equal(geometry.placeFromHash(hash), null);
 });
 
 test("density keeps the number of points and never says too few in a box", () => {
@@ -59,7 +82,10 @@ test("density keeps the number of points and never says too few in a box", () =>
   const x = Float32Array.from({ length: 500 }, (_, i) => (i * 37) % 2560);
   const y = Float32Array.from({ length: 500 }, (_, i) => (i * 91) % 1280);
   density.fill(x, y, 400);
-  assert.equal(density.counts.reduce((a, b) => a + b), 400);
+  assert.equal(
+    density.counts.reduce((a, b) => a + b),
+    400,
+  );
   const box = [300, 200, 900, 700];
   const inside = [...x].filter((_, i) => i < 400 && x[i] >= 300 && x[i] <= 900 && y[i] >= 200 && y[i] <= 700).length;
   assert.ok(density.atMost(box) >= inside);
@@ -71,13 +97,11 @@ test("density keeps the number of points and never says too few in a box", () =>
 
 test("the histogram holds every score", () => {
   const bins = countBins(Float64Array.from([0.2, 0.21, 0.5, 0.999, 1, 0.1]), 0.2);
-  assert.equal(bins.reduce((a, b) => a + b), 6);
+  assert.equal(
+    bins.reduce((a, b) => a + b),
+    6,
+  );
   assert.equal(bins.at(-1), 2);
-});
-
-test("keys are named by what they say", () => {
-  const named = (key, shiftKey = false) => nameOf({ key, shiftKey });
-  assert.deepEqual([named("J"), named("R", true), named("?", true), named("ArrowUp", true)], ["j", "Shift+r", "?", "Shift+ArrowUp"]);
 });
 
 test("steps are taken back from the newest on; one that fails stays", async () => {
@@ -85,12 +109,25 @@ test("steps are taken back from the newest on; one that fails stays", async () =
   const done = [];
   let fails = true;
   undo.push({ say: "one", back: () => void done.push(1) });
-  undo.push({ say: "two", back: () => { if (fails) throw new Error("away"); done.push(2); } });
+  undo.push({
+    say: "two",
+    back: () => {
+      if (fails) throw new Error("away");
+      done.push(2);
+    },
+  });
   await assert.rejects(undo.back(), /away/);
   fails = false;
   assert.deepEqual([await undo.back(), await undo.back(), await undo.back(), done], ["two", "one", "", [2, 1]]);
 });
 
 test("a time that is left is said in what one waits in, rounded up", () => {
-  assert.deepEqual([0.2, 40, 119.5, 121, 7199, 7500].map(duration), ["1 s", "40 s", "2 min", "3 min", "2 h 0 min", "2 h 5 min"]);
+  assert.deepEqual([0.2, 40, 119.5, 121, 7199, 7500].map(duration), [
+    "1 s",
+    "40 s",
+    "2 min",
+    "3 min",
+    "2 h 0 min",
+    "2 h 5 min",
+  ]);
 });

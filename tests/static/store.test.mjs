@@ -1,26 +1,16 @@
 // The store: what is counted, what a click means, and how what the server says meets what the reader just said.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import Flatbush from "flatbush";
 import { countFrom, unpack } from "../../static/viewer/columns.js";
 import { gallery } from "../../static/viewer/order.js";
-import { Store } from "../../static/viewer/store.js";
+import { figure, storeOf } from "./fakes.mjs";
 
-/** @param {[number, number, number][]} places x, y, score, best first */
-function columnsOf(places) {
-  const n = places.length;
-  return {
-    n, score: Float64Array.from(places, (p) => p[2]), x: Float32Array.from(places, (p) => p[0]), y: Float32Array.from(places, (p) => p[1]),
-    key: Float64Array.from(places, (_, i) => 1000 + i),
-  };
-}
-function storeOf(places, minScore = 0.5) {
-  const store = new Store(minScore, Flatbush);
-  store.load(columnsOf(places));
-  return store;
-}
-const figure = (id, label, more = {}) => ({ id, x: 0, y: 0, added: false, label, version: 1, by: "alice", at: null, candidate: null, ...more });
-const PLACES = [[10, 10, 0.9], [100, 10, 0.7], [200, 300, 0.5], [50, 400, 0.4]];
+const PLACES = [
+  [10, 10, 0.9],
+  [100, 10, 0.7],
+  [200, 300, 0.5],
+  [50, 400, 0.4],
+];
 
 test("the packed answer is read as it was written", () => {
   const buffer = new ArrayBuffer(16 + 2 * 20);
@@ -28,31 +18,49 @@ test("the packed answer is read as it was written", () => {
   new Float32Array(buffer, 32, 4).set([1.5, 2.5, 3.5, 4.5]);
   new Uint32Array(buffer, 48, 2).set([7, 0]);
   const { n, score, x, y, key } = unpack(buffer);
-  assert.deepEqual([n, [...score], [...x], [...y], [...key]], [2, [0.9, 0.25], [1.5, 2.5], [3.5, 4.5], [5_000_000_007, 5_000_000_000]]);
+  assert.deepEqual(
+    [n, [...score], [...x], [...y], [...key]],
+    [2, [0.9, 0.25], [1.5, 2.5], [3.5, 4.5], [5_000_000_007, 5_000_000_000]],
+  );
   assert.throws(() => unpack(buffer.slice(0, 50)), /incomplete/);
 });
 
 test("the threshold holds scores at it", () => {
   const score = Float64Array.from([0.9, 0.5, 0.5, 0.2]);
-  assert.deepEqual([0.95, 0.9, 0.5, 0.3, 0].map((least) => countFrom(score, least)), [0, 1, 3, 3, 4]);
+  assert.deepEqual(
+    [0.95, 0.9, 0.5, 0.3, 0].map((least) => countFrom(score, least)),
+    [0, 1, 3, 3, 4],
+  );
 });
 
 test("reviewed counts what nobody rejected and every figure called mitotic, whatever its score", () => {
   const store = storeOf(PLACES);
   assert.deepEqual(store.numbers(), { ai: 3, reviewed: 3, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: 3 });
   store.setFigures([
-    figure("a", "non_mitotic", { candidate: 1000 }), figure("b", "mitotic", { candidate: 1001 }), figure("c", "mitotic", { candidate: 1003 }),
-    figure("d", "mitotic", { added: true, x: 300, y: 300 }), figure("e", "unsure", { candidate: 1002 }), figure("f", "", { added: true }),
+    figure("a", "non_mitotic", { candidate: 1000 }),
+    figure("b", "mitotic", { candidate: 1001 }),
+    figure("c", "mitotic", { candidate: 1003 }),
+    figure("d", "mitotic", { added: true, x: 300, y: 300 }),
+    figure("e", "unsure", { candidate: 1002 }),
+    figure("f", "", { added: true }),
   ]);
   assert.deepEqual(store.numbers(), { ai: 3, reviewed: 3, mitotic: 3, non_mitotic: 1, unsure: 1, added: 1, unseen: 0 });
 });
 
 test("only what lies in a tumour region and in no exclusion is counted", () => {
   const store = storeOf(PLACES);
-  const square = (x, y, side) => [[x, y], [x + side, y], [x + side, y + side], [x, y + side]];
+  const square = (x, y, side) => [
+    [x, y],
+    [x + side, y],
+    [x + side, y + side],
+    [x, y + side],
+  ];
   store.setRegions([{ id: "t", kind: "tumour", polygon: square(0, 0, 150) }]);
   assert.equal(store.numbers().ai, 2);
-  store.setRegions([{ id: "t", kind: "tumour", polygon: square(0, 0, 150) }, { id: "x", kind: "exclusion", polygon: square(90, 0, 20) }]);
+  store.setRegions([
+    { id: "t", kind: "tumour", polygon: square(0, 0, 150) },
+    { id: "x", kind: "exclusion", polygon: square(90, 0, 20) },
+  ]);
   assert.equal(store.numbers().ai, 1);
   store.setRegions([]);
   assert.equal(store.numbers().ai, 3);

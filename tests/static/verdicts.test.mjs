@@ -2,16 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VerdictQueue } from "../../static/viewer/verdicts.js";
+import { failure, settled, Shelf } from "./fakes.mjs";
 
-class Shelf {
-  kept = new Map();
-  getItem(name) { return this.kept.get(name) ?? null; }
-  setItem(name, value) { this.kept.set(name, value); }
-  removeItem(name) { this.kept.delete(name); }
-  key(i) { return [...this.kept.keys()][i]; }
-  get length() { return this.kept.size; }
-}
-const failure = (status) => Object.assign(new Error(`status ${status}`), { status });
 const entry = (verdict, local = "f") => ({ verdict, label: "mitotic", x: 1, y: 2, expected: 0, local });
 
 function queue(send, storage = new Shelf()) {
@@ -24,7 +16,7 @@ test("verdicts arrive one by one, in the order in which they were given", async 
   const sent = [];
   const { queue: q, told } = queue(async (one) => void sent.push(one.verdict));
   ["a", "b", "c"].forEach((name) => q.give(entry(name)));
-  await new Promise((resolve) => setTimeout(resolve));
+  await settled();
   assert.deepEqual(sent, ["a", "b", "c"]);
   assert.deepEqual([told.kept.length, q.waiting.length, told.state.at(-1).waiting], [3, 0, 0]);
 });
@@ -33,7 +25,7 @@ test("what could not be sent stays in the browser, over a reload, and is sent la
   const { queue: q, told, storage } = queue(() => Promise.reject(failure(0)));
   q.give(entry("a"));
   q.give(entry("b"));
-  await new Promise((resolve) => setTimeout(resolve));
+  await settled();
   assert.equal(told.state.at(-1).waiting, 2);
   assert.equal(told.state.at(-1).error.status, 0);
   q.stop();
@@ -53,9 +45,12 @@ test("a conflict drops the verdict and those given on top of it, and goes on wit
   q.give(entry("a", "f1"));
   q.give(entry("b", "f1"));
   q.give(entry("c", "f2"));
-  await new Promise((resolve) => setTimeout(resolve));
+  await settled();
   assert.deepEqual([sent, told.conflict.map((one) => one.verdict), q.waiting.length], [["a", "c"], ["a"], 0]);
-  assert.deepEqual(told.lost.map((one) => one.verdict), ["a", "b"]);
+  assert.deepEqual(
+    told.lost.map((one) => one.verdict),
+    ["a", "b"],
+  );
 });
 
 test("a refused verdict is told and does not block the others", async () => {
@@ -64,7 +59,7 @@ test("a refused verdict is told and does not block the others", async () => {
   });
   q.give(entry("a", "f1"));
   q.give(entry("b", "f2"));
-  await new Promise((resolve) => setTimeout(resolve));
+  await settled();
   assert.deepEqual([told.refused.length, told.kept.length], [1, 1]);
 });
 
@@ -75,7 +70,7 @@ test("two tabs on one slide keep what the other one has not sent", async () => {
   first.give(entry("a"));
   second.give(entry("b"));
   first.give(entry("c"));
-  await new Promise((resolve) => setTimeout(resolve));
+  await settled();
   [first, second].forEach((q) => q.stop());
   const { queue: later } = queue(() => Promise.reject(failure(0)), storage);
   assert.deepEqual(later.waiting.map((one) => one.verdict).sort(), ["a", "b", "c"]);
@@ -83,11 +78,15 @@ test("two tabs on one slide keep what the other one has not sent", async () => {
 });
 
 test("where nothing can be stored a verdict is sent all the same, and the page is told that it must stay open", async () => {
-  const storage = Object.assign(new Shelf(), { setItem() { throw new Error("full"); } });
+  const storage = Object.assign(new Shelf(), {
+    setItem() {
+      throw new Error("full");
+    },
+  });
   let away = true;
   const { queue: q, told } = queue(() => (away ? Promise.reject(failure(0)) : Promise.resolve({})), storage);
   q.give(entry("a"));
-  await new Promise((resolve) => setTimeout(resolve));
+  await settled();
   assert.deepEqual([told.state.at(-1).waiting, told.state.at(-1).stored], [1, false]);
   away = false;
   await q.flush();

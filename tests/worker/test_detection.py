@@ -20,6 +20,7 @@ from django.utils import timezone
 import worker.run_detection
 import worker.shard
 from detector.__main__ import main as detector_command
+from tests.waiting import wait_for
 from webapp.annotations.services import detection_request
 from webapp.celery_app import app
 from webapp.jobs.heartbeat import heartbeats
@@ -98,24 +99,21 @@ def celery_worker(outside) -> Iterator[Callable[[int], None]]:
     def have(processes: int) -> None:
         if processes > 1:
             app.control.pool_grow(processes - 1, destination=["table@test"])
-        wait_for(lambda: len(set(heartbeats() or ()) - before) == processes or worker.poll() is not None, log)
+        wait_for(
+            lambda: len(set(heartbeats() or ()) - before) == processes or worker.poll() is not None,
+            seconds=180, what=f"{processes} processes",
+        )  # fmt: skip
         assert worker.poll() is None, log.read_text()
 
     yield have
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
-
-
-def wait_for(condition: Callable[[], bool], log: Path, seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain\n{log.read_text()}"
-        time.sleep(0.1)
+    sys.stdout.write(log.read_text())  # is shown where the test has failed
 
 
 @pytest.mark.django_db(transaction=True)
 def test_neither_the_number_of_shards_nor_of_workers_changes_anything(
-    alice, make_slide, active_model, settings, celery_worker, tmp_path
+    alice, make_slide, active_model, settings, celery_worker
 ):
     slide, results, busy = make_slide(image=islands()), {}, set()
     for workers in (1, 3):
@@ -123,7 +121,8 @@ def test_neither_the_number_of_shards_nor_of_workers_changes_anything(
         for shards in (1, 4, 16):
             settings.DETECT_SHARDS = shards
             job = detection_request(slide=slide, by=alice)
-            wait_for(lambda job=job: Job.objects.get(pk=job.pk).state in ENDED, tmp_path / "worker.log")
+            ended = Job.objects.filter(pk=job.pk, state__in=ENDED)
+            wait_for(ended.exists, seconds=180, what=f"{shards} shards and {workers} workers")
             job.refresh_from_db()
             assert (job.state, job.shards.count()) == (State.SUCCEEDED, shards), job.traceback
             done_by = set(job.shards.values_list("worker", flat=True))

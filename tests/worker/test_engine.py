@@ -11,40 +11,45 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings as django_settings
 
+from tests.waiting import wait_for
 from webapp.jobs.heartbeat import heartbeats
 from worker import process, weights
 
+# Half a gigabyte beside what the process has by then: 0.5 GB with torch's CPU build, 1.0 with its CUDA build.
 BOUNDED = """
+import pathlib, re
 import numpy as np, torch
 from detector.detection.detect import Scorer
 from detector.model.network import ResNet12
-from worker.memory import limit_memory, peak_memory_mb
+from worker.memory import limit_memory, memory_mb, peak_memory_mb
 torch.manual_seed(1)
 scorer = Scorer(ResNet12((4, 4, 4, 4, 4, 4)).eval(), device="cpu", precision="fp32")
 image = np.random.default_rng(0).integers(0, 255, (9000, 2000, 3), dtype=np.uint8)
 cells = [(0, 0), (500, 100), (1109, 234)]
 patches = [scorer.logits(image[r * 8 : r * 8 + 128, q * 8 : q * 8 + 128])[0, 0] for r, q in cells]
-limit_memory(1)
+taken = int(re.search(r"VmData:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) / 2**20
+resident = memory_mb()
+limit_memory(taken + 0.5)
 sizes, forward = [], scorer._forward
 scorer._forward = lambda network, part: (sizes.append(part.shape[0]), forward(network, part))[1]
 found = scorer.logits(image)
 assert found.shape == (1110, 235)
 assert np.allclose([found[cell] for cell in cells], patches, atol=1e-4)
-print(len(sizes), peak_memory_mb())
+print(len(sizes), peak_memory_mb() - resident)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA bounds allocations on Linux alone")
-def test_a_process_that_may_take_one_gigabyte_goes_on_in_halves_and_finds_the_same():
+def test_a_process_that_may_take_half_a_gigabyte_more_goes_on_in_halves_and_finds_the_same():
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}  # one thread alone needs less
     command = [sys.executable, "-c", BOUNDED]
     done = subprocess.run(
         command, cwd=django_settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    attempts, peak = map(int, done.stdout.split())
+    attempts, more = map(int, done.stdout.split())
     assert attempts > 1
-    assert peak < 1024 + 300, "libraries that are mapped do not count, but are resident"
+    assert more < 512 + 100, "code that is mapped does not count, but is resident once it has run"
 
 
 def test_the_network_is_there_before_the_first_message_and_the_process_is_heard_of(active_model, monkeypatch):
@@ -58,13 +63,9 @@ def test_the_network_is_there_before_the_first_message_and_the_process_is_heard_
     monkeypatch.setattr(process, "time", SimpleNamespace(time=time.time, sleep=once))
     process.begin(["detect", "mine"])
     assert weights._load.cache_info().currsize == 1
-    said = None
-    for _ in range(100):
-        said = (heartbeats() or {}).get(process.worker_name())
-        if said:
-            break
-        time.sleep(0.05)
-    assert said is not None
+    said = wait_for(
+        lambda: (heartbeats() or {}).get(process.worker_name()), seconds=30, what="the process to be heard of"
+    )
     assert said["queues"] == ["detect", "mine"]
     assert (said["device"].split(",")[0], said["precision"]) == ("cpu", "fp32")
     assert said["memory_mb"] > 50
@@ -79,6 +80,6 @@ def test_without_an_active_version_a_worker_starts_all_the_same(db, monkeypatch)
 def test_a_gpu_has_several_readers(monkeypatch, device, cores, count):
     import torch
 
-    monkeypatch.setattr(weights, "device_called", lambda name: torch.device(device))
+    monkeypatch.setattr(weights, "parse_device", lambda name: torch.device(device))
     monkeypatch.setattr(weights.os, "cpu_count", lambda: cores)
     assert weights.readers() == count

@@ -18,7 +18,7 @@ from PIL import Image
 import worker.run_ingest
 from detector.slide.pyramid import write_pyramid
 from tests.drawing import draw_tissue
-from tests.hostile import mutations, prepared
+from tests.resilience.fuzz_slides import mutations, prepared
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.jobs.states import State
@@ -191,7 +191,7 @@ def test_what_is_no_slide_is_refused_with_a_sentence_and_leaves_nothing(
 
 
 def test_changed_headers_end_as_facts_or_as_a_reason_and_leave_nothing(picture, tmp_path):
-    """Thirty here, a thousand in `make hostile`; each in a confined process of its own."""
+    """Thirty here, a thousand in `make fuzz-slides`; each in a confined process of its own."""
     (tmp_path / "whole.tif").write_bytes(pyramid(picture, tmp_path))
     files = mutations(tmp_path / "whole.tif", 30)
     ends = Counter(prepared(data, ".tif", tmp_path / str(number)) for number, data in enumerate(files))

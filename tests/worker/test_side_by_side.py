@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +16,7 @@ from django.utils import timezone
 
 from detector.model.checkpoint import load_weights
 from detector.training.train import CHECKPOINT
+from tests.waiting import wait_for
 from tests.worker.test_retraining import do
 from webapp.annotations.services import detection_request
 from webapp.jobs.models import Shard
@@ -29,7 +29,7 @@ PLAN = {
     "iterations": 60,
     "device": "cpu",
     "changes": {
-        "widths": [4, 4, 4, 4, 4, 4], "foreground_per_batch": 1, "background_per_batch": 2, "average": 0.8,
+        "widths": [4, 4, 4, 4, 4, 4], "foreground_per_batch": 1, "background_per_batch": 2, "ema_decay": 0.8,
         "hard_negatives_at": [500], "evaluate_every": 1000, "checkpoint_every": 1000,
     },
 }  # fmt: skip
@@ -64,13 +64,6 @@ def trainers(outside: dict[str, str]) -> Iterator[Callable[[], subprocess.Popen[
         process.wait()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
 def weights_of(training: TrainingRun) -> dict[str, bytes]:
     training.refresh_from_db()
     state = load_weights(training.version.file)[0].state_dict()
@@ -91,7 +84,8 @@ def test_two_trainings_do_not_mix_a_killed_one_loses_nothing_and_no_reader_waits
     other = training_request(name="other", plan={**PLAN, "seed": 7}, **ask)
     both = trainers()
     for training in (killed, other):
-        wait_for((training.folder / CHECKPOINT).exists)
+        checkpoint = training.folder / CHECKPOINT
+        wait_for(checkpoint.exists, seconds=90, what=f"the checkpoint of {training.name}", every=0.02)
 
     slide = detection_request(slide=make_slide(), by=alice)
     assert slide.queue_position == 1, "trainings wait in a queue of their own"

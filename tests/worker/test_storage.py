@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -16,11 +14,12 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import BotoCoreError
 from django.core.management import CommandError, call_command
 
 from detector.errors import SlideError
 from detector.slide.pyramid import write_pyramid
+from tests.ports import free_port, listening
+from tests.waiting import wait_for
 from webapp.annotations.services import detection_request
 from webapp.core.bucket import s3_bucket
 from webapp.jobs.models import Job
@@ -39,9 +38,7 @@ KEYS = {"access_key": "mitoscope", "secret_key": "not-a-secret"}
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory) -> Iterator[str]:
     """The address of an S3 server with a bucket `slides`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "NANIO_ACCESS_KEY": KEYS["access_key"], "NANIO_SECRET_KEY": KEYS["secret_key"]}
     command = [sys.executable, "-m", "nanio", "serve", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--data-dir", str(tmp_path_factory.mktemp("s3")), "--log-level", "error", "--no-access-log"]
@@ -54,11 +51,8 @@ def endpoint(tmp_path_factory) -> Iterator[str]:
         aws_access_key_id=KEYS["access_key"],
         aws_secret_access_key=KEYS["secret_key"],
     )
-    for _ in range(100):
-        with contextlib.suppress(BotoCoreError):
-            client.create_bucket(Bucket="slides")
-            break
-        time.sleep(0.1)
+    wait_for(lambda: listening(port), seconds=30, what="the S3 server")
+    client.create_bucket(Bucket="slides")
     yield address
     server.terminate()
     server.wait()

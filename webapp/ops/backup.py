@@ -21,6 +21,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from detector.slide.folder import files_below
 from webapp.core.errors import DomainError
 
 _KEYS = ("secret_key", "credentials.txt")
@@ -117,11 +118,9 @@ def _slides() -> int:
 
 def _copy_missing(source: Path, target: Path) -> None:
     """Copy what is not there yet; each file whole or not at all."""
-    for path in sorted(source.rglob("*")) if source.exists() else ():
+    for path in files_below(source) if source.exists() else ():
         copy = target / path.relative_to(source)
-        if path.is_dir():
-            copy.mkdir(parents=True, exist_ok=True)
-        elif not copy.exists():
+        if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             partial = copy.with_name(f"{copy.name}.copying")
             shutil.copy2(path, partial)

@@ -1,12 +1,13 @@
 """`make run`: everything on one machine, under one supervisor.
 
-Checks the port and the folder, migrates, makes what a first start needs, then runs Redis, gunicorn, the workers and
+Locks the folder, checks the port, migrates, makes what a first start needs, then runs Redis, gunicorn, the workers and
 the reaper of lost jobs under supervisord, which starts again whatever dies. Ctrl-C ends them all.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import logging
 import os
@@ -40,6 +41,7 @@ def main() -> int:
     data = Path(environment.text("DATA_DIR", str(ROOT / "var"))).resolve()
     os.environ["DATA_DIR"] = str(data)
     _check_folder(data)
+    lock = _lock_folder(data, f"http://{host}:{port}")
     _check_port(host, port)
     redis_socket = _socket_path(data)
     os.environ.setdefault("REDIS_URL", f"unix://{redis_socket}")
@@ -69,7 +71,9 @@ def main() -> int:
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C comes to us alone; we tell the supervisor
+        pass_fds=[lock],  # where we are killed, the folder stays locked for as long as the supervisor lives
     )
+    _write_holder(lock, f"http://{host}:{port}", supervisor.pid)
     return _watch_over(supervisor, f"http://{host}:{port}", credentials, data)
 
 
@@ -115,6 +119,28 @@ def _check_folder(data: Path) -> None:
     except OSError as error:
         reason = f"{data} cannot be written ({error.strerror})"
         raise SystemExit(f"{reason}; name a folder of your own: make run DATA_DIR=/path/to/folder") from error
+
+
+def _lock_folder(data: Path, address: str) -> int:
+    """Hold the folder for this process and those that inherit the descriptor returned; the kernel lets it go with them.
+
+    Ends with one sentence, that names address and process, where another `make run` holds it.
+    """
+    lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 1000).decode() or "another `make run`"
+        raise SystemExit(
+            f"{data} is in use by {holder}; stop that first, or name another folder: make run DATA_DIR=/path/to/folder"
+        ) from None
+    _write_holder(lock, address, os.getpid())
+    return lock
+
+
+def _write_holder(lock: int, address: str, pid: int) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"Mitoscope at {address} (process {pid})".encode(), 0)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -20,7 +20,8 @@ from webapp.slides.services import may_set_mpp
 # Of one and of ten fields of 0.5 and 0.55 mm, and round ones.
 _AREAS_MM2 = ("0.196", "0.237", "0.5", "1", "1.96", "2", "2.37", "3")
 # Named in the page, so that the browser fetches them at once instead of finding them one after the other.
-_MODULES = sorted(path.name for path in (settings.BASE_DIR / "static" / "viewer").glob("*.js"))
+_VIEWER = settings.BASE_DIR / "static" / "viewer"
+_MODULES = sorted(path.relative_to(_VIEWER).as_posix() for path in _VIEWER.rglob("*.js"))
 
 
 @login_required

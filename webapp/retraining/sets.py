@@ -17,6 +17,7 @@ from django.db import transaction
 
 from detector.errors import SlideError
 from detector.slide.archive import unpack
+from detector.slide.folder import files_below
 from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -67,7 +68,7 @@ def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[dict[str, Any
 def folder_hash(folder: Path) -> str:
     """SHA-256 over names and contents of all files, in the order of the names."""
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in files_below(folder):
         with path.open("rb") as file:
             total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
@@ -75,7 +76,10 @@ def folder_hash(folder: Path) -> str:
 
 def _unpack(source: Path, folder: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, folder)
+        for path in files_below(source):
+            copy = folder / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
         return
     folder.mkdir(parents=True)
     try:

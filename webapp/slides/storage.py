@@ -24,6 +24,7 @@ from django.conf import settings
 from detector.errors import SlideError
 from detector.slide import Slide as SlideFile
 from detector.slide import open_slide
+from detector.slide.folder import files_below
 from webapp.core.bucket import s3_bucket
 from webapp.slides.models import Slide
 
@@ -81,8 +82,8 @@ def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
     """Put the folder of a prepared slide into the bucket, but for one file. Doing so twice is doing it once."""
     if (bucket := s3_bucket()) is None:
         return
-    for path in sorted(slide.folder.rglob("*")):
-        if path.is_file() and path.name != _WHOLE and path != without:
+    for path in files_below(slide.folder):
+        if path.name != _WHOLE and path != without:
             bucket.upload_file(str(path), f"{slide.pk}/{path.relative_to(slide.folder)}")
     (slide.folder / _WHOLE).touch()
     _make_room(slide)
@@ -122,7 +123,7 @@ def _download(slide: Slide) -> None:
 def _make_room(keep: Slide) -> None:
     """Drop the folders used longest ago until the rest fits; those in use stay, and those that are here alone."""
     folders = [whole.parent for whole in Path(settings.SLIDE_DIR).glob(f"*/{_WHOLE}")]
-    sizes = {folder: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in folders}
+    sizes = {folder: sum(path.stat().st_size for path in files_below(folder)) for folder in folders}
     total = sum(sizes.values())
     for folder in sorted(folders, key=lambda folder: (folder / _WHOLE).stat().st_mtime):
         if total <= settings.SLIDE_CACHE_BYTES:

@@ -29,9 +29,9 @@ def text(path, content):
 
 def labels_of(cases):
     return {
-        (case.name, hpf.name): (hpf.mitoses.round(3).tolist(), hpf.non_mitoses.round(3).tolist())
+        (case.name, frame.name): (frame.mitoses.round(3).tolist(), frame.non_mitoses.round(3).tolist())
         for case in cases
-        for hpf in case.hpfs
+        for frame in case.frames
     }
 
 
@@ -129,14 +129,48 @@ def test_labels_of_both_kinds_come_as_x_and_y_by_case(make, expected, tmp_path):
     make(tmp_path / "set")
     cases = read_dataset(tmp_path / "set")
     assert labels_of(cases) == expected
-    assert all(hpf.exhaustive for case in cases for hpf in case.hpfs)
+    assert all(frame.exhaustive for case in cases for frame in case.frames)
     assert labels_of(read_dataset(tmp_path)) == labels_of(cases), "found below a folder of several sets as well"
+
+
+def make_mitos12(folder):
+    text(folder / "labels/A00_01.csv", "210,120\n")
+    image(folder / "frames/A00_01.png")
+
+
+def link_everything(source, target):
+    """`source` again, of nothing but symbolic links: to each file, and to folders elsewhere."""
+    target.mkdir()
+    for path in source.iterdir():
+        if path.is_dir():
+            elsewhere = target.with_name(f"{target.name}-{path.name}")
+            link_everything(path, elsewhere)
+            (target / path.name).symlink_to(elsewhere)
+        else:
+            (target / path.name).symlink_to(path)
+    (target / "circle").symlink_to(target)
+    (target / "nowhere").symlink_to(target / "gone")
+
+
+@pytest.mark.parametrize(
+    "make", [make_mitos12, make_tupac16, make_mitos_atypia14, make_midog, make_slide_runner, make_qupath]
+)
+def test_sets_behind_symbolic_links_are_read_as_they_are(make, tmp_path):
+    make(tmp_path / "real")
+    link_everything(tmp_path / "real", tmp_path / "links")
+    several = tmp_path / "several"
+    several.mkdir()
+    (several / "set").symlink_to(tmp_path / "links")
+    found = labels_of(read_dataset(tmp_path / "real"))
+    assert found
+    assert labels_of(read_dataset(tmp_path / "links")) == found
+    assert labels_of(read_dataset(several)) == found
 
 
 def test_the_two_scanners_of_mitos_atypia_are_resampled_to_one_resolution(tmp_path):
     make_mitos_atypia14(tmp_path)
     (case,) = read_dataset(tmp_path)
-    aperio, hamamatsu = case.hpfs
+    aperio, hamamatsu = case.frames
     assert aperio.image.shape == (200, 300, 3) and hamamatsu.image.shape[1] == pytest.approx(300 * 0.2275 / 0.25, abs=1)
 
 
@@ -252,7 +286,7 @@ def test_labels_without_any_image_are_refused(make, tmp_path):
     ],
 )
 def test_classes_are_told_by_their_names(label, kind):
-    assert slide_runner.kind_of(label) is kind
+    assert slide_runner.is_mitotic_class(label) is kind
 
 
 @needs_real

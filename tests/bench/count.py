@@ -29,8 +29,10 @@ from uuid import UUID
 import psutil
 
 import tests.services  # PostgreSQL and Redis of its own
+from tests.ports import listening
+from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
 
 CANDIDATES = """
@@ -197,12 +199,8 @@ def start(port: int) -> subprocess.Popen[bytes]:
     server = subprocess.Popen(
         [sys.executable, *command.split(), "--no-control-socket"], cwd=ROOT, stderr=subprocess.DEVNULL
     )
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return server
-        time.sleep(0.1)
-    raise SystemExit("the server does not start")
+    wait_for(lambda: listening(port), seconds=30, what=f"the web server on port {port}")
+    return server
 
 
 class Client:

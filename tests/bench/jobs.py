@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.postgres import Cluster
+from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
@@ -150,9 +151,12 @@ def _whole(slide: Any) -> tuple[float, Any]:
 
     began = time.perf_counter()
     job = detection_request(slide=slide, by=None)
-    while job.state not in ENDED:
-        time.sleep(0.02)
+
+    def ended() -> bool:
         job.refresh_from_db(fields=["state"])
+        return job.state in ENDED
+
+    wait_for(ended, seconds=3600, what=f"the end of {job}", every=0.02)
     seconds = time.perf_counter() - began
     job.refresh_from_db()
     assert job.state == State.SUCCEEDED, job.error

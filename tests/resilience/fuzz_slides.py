@@ -1,4 +1,4 @@
-"""`make hostile`: a thousand slides with changed headers, each prepared in a confined process of its own.
+"""`make fuzz-slides`: a thousand slides with changed headers, each prepared in a confined process of its own.
 
 Each must be opened or refused; a crash of the reader is a refusal too, but is counted. Nothing may be left behind, and
 the memory of this process must not grow.
@@ -85,7 +85,7 @@ def main() -> int:
     parser.add_argument("slide", nargs="?", type=Path, help="a TIFF or SVS; drawn where none is given")
     parser.add_argument("--count", type=int, default=1000)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hostile-") as name:
+    with tempfile.TemporaryDirectory(prefix="mitoscope-fuzz-") as name:
         work = Path(name)
         slide = options.slide
         if slide is None:

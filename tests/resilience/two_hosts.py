@@ -1,7 +1,7 @@
 """Two workers on two hosts, one PostgreSQL and Redis on a third; the network of one is cut while it works.
 
 The hosts are network namespaces of this machine, joined by virtual cables; they share its files, as hosts share a file
-system. `python -m tests.two_hosts` needs root; it ends with status 77 where namespaces are not allowed.
+system. `python -m tests.resilience.two_hosts` needs root; it ends with status 77 where namespaces are not allowed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.postgres import Cluster
+from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOT_ALLOWED = 77
 _PATIENCE = 240  # seconds until a wait is given up
 _NETWORK = "10.77"  # inside the namespaces alone
@@ -76,13 +75,14 @@ def main() -> int:
         assert undisturbed, "nothing was found"
 
         job = _ask(slide)
-        _wait(lambda: _shards_of(workers["1"], job, "running"), "the first host to begin")
+        wait = functools.partial(wait_for, seconds=_PATIENCE)
+        wait(lambda: _shards_of(workers["1"], job, "running"), what="the first host to begin")
         hosts.cable("1", "down")
         assert _detections(_finish(job)) == undisturbed
         assert _shards_of(workers["2"], job, "succeeded"), "the second host did the rest"
 
         hosts.cable("1", "up")
-        _wait(lambda: _shards_of(workers["1"], _finish(_ask(slide)), "succeeded"), "the first host to work again")
+        wait(lambda: _shards_of(workers["1"], _finish(_ask(slide)), "succeeded"), what="the first host to work again")
         print(f"{len(undisturbed)} detections, the same with one host cut off in the middle")
     return 0
 
@@ -107,7 +107,7 @@ def _start_redis(hosts: Hosts, folder: Path, stack: ExitStack) -> None:
     socket = ["--unixsocket", str(folder / "redis.sock")]
     process = hosts.start("hub", [str(binary), *arguments, *socket], stdout=subprocess.DEVNULL)
     stack.callback(_kill, process)
-    _wait((folder / "redis.sock").exists, "Redis")
+    wait_for((folder / "redis.sock").exists, seconds=_PATIENCE, what="Redis")
 
 
 def _settings(folder: Path, database: str) -> None:
@@ -176,7 +176,7 @@ def _finish(job: Any) -> Any:
         job.refresh_from_db()
         return job.state in ENDED
 
-    _wait(ended, f"{job}")
+    wait_for(ended, seconds=_PATIENCE, what=f"the end of {job}")
     assert job.state == State.SUCCEEDED, f"{job} {job.state}: {job.error}\n{job.traceback}"
     return job
 
@@ -192,14 +192,6 @@ def _shards_of(worker: subprocess.Popen[bytes], job: Any, state: str) -> bool:
     pids = [str(child.pid) for child in psutil.Process(worker.pid).children(recursive=True)]
     names = job.shards.filter(state=state).values_list("worker", flat=True)
     return any(name.rsplit("/", 1)[-1] in [*pids, str(worker.pid)] for name in names)
-
-
-def _wait(condition: Callable[[], Any], what: str) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {_PATIENCE} s in vain for {what}")
-        time.sleep(0.1)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

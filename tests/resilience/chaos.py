@@ -14,7 +14,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,6 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,11 +29,13 @@ from typing import Any
 import django
 import psutil
 
+from tests.ports import free_port
 from tests.postgres import Cluster
+from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("worker", "web", "redis", "postgres")
-PATIENCE = 600  # seconds until a wait is given up
+_PATIENCE = 600  # seconds until a wait is given up
 _PART = 300_000  # bytes of a PATCH
 
 
@@ -58,14 +58,13 @@ class House:
         self.data = folder / "data"
         self.postgres = Cluster(folder / "postgres")
         self.postgres.start()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
         self.environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             "DATA_DIR": str(self.data),
             "DATABASE_URL": self.postgres.url,
-            "PORT": self.address.rsplit(":", 1)[1],
+            "PORT": str(port),
             "DEMO_SLIDE_PIXELS": "0",
             "DETECT_SHARDS": "3",
             "LEASE_SECONDS": "5",
@@ -79,7 +78,8 @@ class House:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        wait_for(lambda: "Ctrl-C stops everything" in (folder / "launcher.log").read_text(), "Mitoscope to start")
+        log = folder / "launcher.log"
+        wait_for(lambda: "Ctrl-C stops everything" in log.read_text(), seconds=_PATIENCE, what="Mitoscope to start")
         lines = (self.data / "credentials.txt").read_text().splitlines()
         os.environ.update(self.environment)  # so that rows can be read here
         django.setup()
@@ -164,16 +164,6 @@ def chaos(folder: Path, *, kills: int, slides: int, side: int, seed: int, pause:
     return report
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """Until it holds; a sentence where it does not."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    raise AssertionError(f"waited {PATIENCE} s in vain for {what}")
-
-
 def _drawn(path: Path, side: int, seed: int) -> Path:
     from detector.slide.drawn import draw_slide
 
@@ -203,7 +193,7 @@ def _upload(house: House, file: Path) -> None:
         house.request("PATCH", address, data[offset : offset + _PART], **headers)
         return False
 
-    wait_for(step, f"the upload of {file.name}")
+    wait_for(step, seconds=_PATIENCE, what=f"the upload of {file.name}", every=0.3)
 
 
 def _ask_again(house: House) -> None:
@@ -226,7 +216,8 @@ def _settle() -> None:
     from webapp.jobs.states import OPEN, State
 
     connection.close()
-    wait_for(lambda: not Job.objects.filter(state__in=OPEN).exists(), "every job to end")
+    still_open = Job.objects.filter(state__in=OPEN)
+    wait_for(lambda: not still_open.exists(), seconds=_PATIENCE, what="every job to end", every=0.3)
     ended = Counter(Job.objects.values_list("state", flat=True))
     errors = list(Job.objects.exclude(state=State.SUCCEEDED).values_list("kind", "error", "traceback"))
     assert set(ended) == {State.SUCCEEDED}, f"jobs ended as {dict(ended)}: {errors}"

@@ -16,7 +16,6 @@ import io
 import os
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,13 +24,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import tifffile
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.ports import free_port, listening
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
 VIEW = (1280, 800)  # px of the screen
 GUNICORN = [
     "--worker-class",
@@ -129,12 +132,6 @@ def measure(server: Server, size: tuple[int, int], clients: int, seconds: float,
     into.rates.append((len(into.seconds) - before) / (time.perf_counter() - began))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def mitoscope(slide: Path) -> tuple[str, str, tuple[int, int]]:
     """Put the slide into a database of its own; returns its id, a signed-in session and its size."""
     import django
@@ -188,20 +185,16 @@ def servers(
         ),
         Server("OpenSlide DeepZoom", free_port(), 254, lambda h, c, r: f"/{top - h}/{c}/{r}"),
     ]
-    applications = [(sys.executable, "webapp.wsgi"), (sys.executable, "tests.bench_tile_peers:deepzoom_app")]
+    applications = [(sys.executable, "webapp.wsgi"), (sys.executable, "tests.bench.tile_peers:deepzoom_app")]
     if large_image:
         found.append(Server("large_image", free_port(), 256, lambda h, c, r: f"/{large_top - h}/{c}/{r}"))
-        applications.append((large_image, "tests.bench_tile_peers:large_image_app"))
+        applications.append((large_image, "tests.bench.tile_peers:large_image_app"))
     environment = {**os.environ, "BENCH_SLIDE": str(slide)}
     for server, (python, application) in zip(found, applications, strict=True):
         command = [python, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{server.port}", *GUNICORN]
         started.append(subprocess.Popen(command, cwd=ROOT, env=environment))
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", server.port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    for server in found:
+        wait_for(partial(listening, server.port), seconds=60, what=server.name)
     return found, size
 
 
@@ -247,7 +240,7 @@ def in_process(slide: Path, folder: Path, large_image: str | None, rounds: int, 
             took.setdefault(name, []).append(seconds)
         if large_image and side == 256:
             level = max(max(-(-length // 256) for length in native._slide.size) - 1, 0).bit_length()
-            command = [large_image, "-m", "tests.bench_tile_peers", str(slide), str(level)]
+            command = [large_image, "-m", "tests.bench.tile_peers", str(slide), str(level)]
             asked = "".join(f"{column} {row}\n" for column, row in [*here, full[-1]])
             done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, cwd=ROOT)
             took.setdefault("large_image", []).append(float(done.stdout))

@@ -14,7 +14,7 @@ from detector.model.network import ResNet12
 
 
 @dataclass(frozen=True)
-class Figure:
+class BenchmarkResult:
     """One measured number. target: what is aimed at, None where it is only said. A ratio is over `baseline`."""
 
     value: float | int | str
@@ -39,7 +39,7 @@ class Figure:
         return f"{name:34} {self.value!s:>14}  {target:8} {verdict:8} {self.baseline}".rstrip()
 
 
-Figures = dict[str, Figure]
+BenchmarkResults = dict[str, BenchmarkResult]
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Bench:
     tiatoolbox: Path | None = None
 
 
-def ratio(above: float, below: float, baseline: str, **target: float) -> Figure:
+def ratio(above: float, below: float, baseline: str, **target: float) -> BenchmarkResult:
     """One value over another; target: `at_least` or `at_most`."""
-    return Figure(round(above / below, 3), baseline, **target)
+    return BenchmarkResult(round(above / below, 3), baseline, **target)
 
 
 def interleaved(

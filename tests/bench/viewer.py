@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import tests.services  # noqa: F401  # PostgreSQL and Redis, before Django reads its settings
-from tests.bench_count import start
+from tests.bench.count import start
 from tests.browser import launched
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PORT = 8590
 SIDE = 100_000  # the candidates lie as on a slide of this many px; the picture behind them is smaller
 PICTURE = 8192  # px

@@ -1,0 +1,105 @@
+// What a slide page with a run has beside the slide: review, threshold, hotspots, another run, files.
+
+import * as api from "./api.js";
+import { at, onClick, sentenceOf } from "./dom.js";
+import { startFiles } from "./files.js";
+import { Review } from "./review.js";
+import { ReviewPanel } from "./review_panel.js";
+import { Runs } from "./runs.js";
+import { AddTool } from "./tools/add.js";
+import { HotspotTool } from "./tools/hotspot.js";
+import { SelectTool } from "./tools/select.js";
+import { ThresholdTool } from "./tools/threshold.js";
+
+/** @import { Columns } from "./columns.js" */
+/** @import { RunConfig } from "./config.js" */
+/** @import { Numbers } from "./numbers.js" */
+/** @import { Overlay } from "./overlay.js" */
+/** @import { RegionPanel } from "./region_panel.js" */
+/** @import { Scene } from "./scene.js" */
+/** @import { Reading } from "./shortcuts.js" */
+/** @import { Stage } from "./stage.js" */
+/** @import { Store } from "./store.js" */
+/** @import { Say } from "./toast.js" */
+/** @import { Position } from "./tools/tool.js" */
+/** @import { Undo } from "./undo.js" */
+
+const POLL = 4000; // ms between two looks at what others said
+
+/**
+ * @typedef {object} Page
+ * @property {RunConfig} config
+ * @property {Store} store
+ * @property {Stage} stage
+ * @property {Scene} scene
+ * @property {Overlay} overlay
+ * @property {Undo} undo
+ * @property {Numbers} numbers
+ * @property {RegionPanel} regions
+ * @property {() => Position | null} pointer
+ * @property {Say} say
+ */
+
+/**
+ * @param {Page} page
+ * @returns {Reading & {begin: (columns: Columns) => Promise<void>}} begin: the candidates are here
+ */
+export function startReading({ config, store, stage, scene, overlay, undo, numbers, regions, pointer, say }) {
+  const panel = new ReviewPanel(config, store, {
+    choose: (spot) => review.select(spot),
+    judge: (label) => review.judge(label),
+    arrange: () => review.list(),
+  });
+  const judged = () => numbers.update();
+  const review = new Review({ config, store, panel, stage, undo, say, judged, storage: localStorage, server: api });
+  const runs = new Runs(config, store, scene, {
+    changed: () => overlay.update(),
+    go: (x, y) => stage.closeUp(x, y),
+    say,
+  });
+  const settled = () => {
+    review.list();
+    runs.update().catch((error) => say(sentenceOf(error), "warn"));
+  };
+  const threshold = new ThresholdTool(store, config.floor, judged, settled);
+  const hotspot = new HotspotTool(stage, scene, say);
+  const add = new AddTool(stage, pointer, (x, y) => review.add(x, y), say);
+  stage.tools.push(add, new SelectTool(stage, store, (spot) => review.select(spot, false)));
+
+  const context = () => panel.toggleContext();
+  const takeBack = async () => {
+    try {
+      const what = await undo.back();
+      say(what ? `Taken back: ${what}.` : "There is nothing to take back on this page.", what ? "" : "warn");
+    } catch (error) {
+      say(sentenceOf(error), "warn");
+    }
+    numbers.update();
+  };
+  onClick("context", context);
+  onClick("undo", takeBack);
+  startFiles(at("files"), config.slide, {
+    asked: () => numbers.question(),
+    taken: async () => {
+      await Promise.all([regions.load(), review.refreshFigures()]);
+      numbers.update();
+    },
+  });
+  store.observe(() => {
+    review.update();
+    numbers.recount();
+  });
+  addEventListener("online", () => review.queue.flush());
+
+  const begin = async (/** @type {Columns} */ columns) => {
+    store.load(columns);
+    overlay.draw();
+    performance.mark("all candidates are drawn");
+    setTimeout(() => store.prepare());
+    await review.start();
+    setInterval(() => document.hidden || review.refreshFigures(), POLL);
+    threshold.activate();
+    document.body.dataset.candidates = String(columns.n);
+  };
+  return { review, add, hotspot, threshold, context, takeBack, begin };
+}

@@ -1,0 +1,101 @@
+// Every key of the slide page, in one table: what is pressed, what it does, and what the `?` sheet says.
+
+import { said } from "./words.js";
+
+/** @import { Point } from "./geometry.js" */
+/** @import { Review } from "./review.js" */
+/** @import { Stage } from "./stage.js" */
+/** @import { AddTool } from "./tools/add.js" */
+/** @import { FieldTool } from "./tools/field.js" */
+/** @import { HotspotTool } from "./tools/hotspot.js" */
+/** @import { RegionTool } from "./tools/region.js" */
+/** @import { ThresholdTool } from "./tools/threshold.js" */
+/** @import { View } from "./view.js" */
+
+/**
+ * @typedef {object} Shortcut
+ * @property {string} group in which the sheet has it
+ * @property {string[]} keys by name, see keys.js
+ * @property {string} say
+ * @property {(name: string) => unknown} run false where there was nothing to do, so that the browser may
+ */
+/** @typedef {{stage: Stage, view: View, field: FieldTool, region: RegionTool}} Looking  what every slide page has */
+/**
+ * @typedef {object} Reading  and one with a run
+ * @property {Pick<Review, "step" | "judge">} review
+ * @property {AddTool} add
+ * @property {HotspotTool} hotspot
+ * @property {ThresholdTool} threshold
+ * @property {() => void} context
+ * @property {() => void} takeBack
+ */
+
+/** @type {Record<string, number>} key -> um per screen px */
+const SCALES = { 5: 2, 6: 1, 7: 0.5, 8: 0.25 };
+/** @type {Record<string, Point>} key -> share of the view */
+const PAN = { ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] };
+
+/** @param {Looking} looking @param {Reading | null} reading @returns {Shortcut[]} */
+export function shortcuts(looking, reading) {
+  return [...(reading ? readingKeys(reading) : []), ...lookingKeys(looking, reading)];
+}
+
+/** @param {Reading} page @returns {Shortcut[]} */
+function readingKeys({ review, add, hotspot, threshold, context, takeBack }) {
+  return [
+    ...group("Review", [
+      { keys: ["j"], say: "Next figure", run: () => review.step(1) },
+      { keys: ["k"], say: "Previous figure", run: () => review.step(-1) },
+      { keys: ["m"], say: said("mitotic"), run: () => review.judge("mitotic") },
+      { keys: ["n"], say: said("non_mitotic"), run: () => review.judge("non_mitotic") },
+      { keys: ["u"], say: said("unsure"), run: () => review.judge("unsure") },
+      { keys: ["z"], say: "Take back, as often as you like", run: takeBack },
+      { keys: ["c"], say: "Context of the figure, or the figure alone", run: context },
+      { keys: ["a"], say: "Add a missed figure under the pointer (or in the middle)", run: () => add.key() },
+      { keys: ["[", "]"], say: "Threshold down, up", run: (name) => threshold.key(name) },
+    ]),
+    ...group("Slide", [{ keys: ["t"], say: "Next hotspot", run: () => hotspot.activate() }]),
+  ];
+}
+
+/** @param {Looking} page @param {Reading | null} reading @returns {Shortcut[]} */
+function lookingKeys({ stage, view, field, region }, reading) {
+  const giveUp = () => [region.deactivate(), reading?.add.deactivate()].includes(true);
+  return [
+    ...group("Slide", [
+      { keys: Object.keys(PAN), say: "Move", run: (name) => stage.panBy(...PAN[name]) },
+      { keys: ["+", "=", "-"], say: "Closer, farther", run: (name) => view.zoom(name === "-" ? -1 : 1) },
+      { keys: ["0"], say: "Whole slide", run: () => stage.home() },
+      { keys: Object.keys(SCALES), say: "5×, 10×, 20×, 40×", run: (name) => stage.magnify(SCALES[name]) },
+      { keys: ["r", "Shift+r"], say: "Turn right, left", run: (name) => view.turn(name === "r" ? 1 : -1) },
+      { keys: ["f"], say: "Full screen", run: () => view.fullScreen() },
+      { keys: ["b"], say: "Brightness and contrast", run: () => view.light() },
+      { keys: ["l"], say: "Copy a link to this place", run: () => view.copyLink() },
+    ]),
+    ...group("Overlays", [
+      { keys: ["o"], say: "Hide or show all", run: () => view.hide() },
+      { keys: ["d"], say: "Points always, or a heatmap where there are many", run: () => view.points() },
+      { keys: ["h"], say: "Outline of a field (HPF)", run: () => field.toggle() },
+      { keys: Object.keys(PAN).map(withShift), say: "Move the outline", run: (name) => field.key(name) },
+    ]),
+    ...group("Regions", [
+      { keys: ["p"], say: "Draw a tumour region", run: () => region.activate("tumour") },
+      { keys: ["x"], say: "Draw an exclusion", run: () => region.activate("exclusion") },
+      { keys: [" "], say: "Set a corner in the middle of the view", run: () => region.cornerInTheMiddle() },
+      { keys: ["Enter"], say: "Close the region", run: () => region.finish() },
+      { keys: ["Backspace"], say: "Take the last corner back", run: () => region.backspace() },
+      { keys: ["Delete"], say: "Remove the chosen region", run: () => region.remove() },
+      { keys: ["Escape"], say: "Give up", run: giveUp },
+    ]),
+    ...group("Page", [
+      { keys: ["\\"], say: "Hide or show the panel", run: () => view.panel() },
+      { keys: ["?"], say: "This sheet", run: () => view.help() },
+    ]),
+  ];
+}
+
+/** @param {string} name @param {Omit<Shortcut, "group">[]} rows @returns {Shortcut[]} */
+const group = (name, rows) => rows.map((row) => ({ group: name, ...row }));
+
+/** @param {string} name */
+const withShift = (name) => `Shift+${name}`;
