@@ -26,7 +26,7 @@ import { said } from "./words.js";
  */
 /**
  * @typedef {object} Parts
- * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp">} config
+ * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp" | "matchUm">} config
  * @property {Store} store
  * @property {Panel} panel
  * @property {Pick<Stage, "closeUp">} stage
