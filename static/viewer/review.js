@@ -248,8 +248,7 @@ export class Review {
    * @param {number} y
    */
   #at(x, y) {
-    const { config } = this.#parts;
-    const reach = pixels(config, config.matchUm);
+    const reach = pixels(this.#parts.config, this.#parts.config.matchUm);
     const shown = this.#store.nearest(x, y, reach);
     return shown >= 0 ? shown : this.#store.nearestCandidate(x, y, reach);
   }

@@ -37,7 +37,8 @@ test("inside and outside of a polygon with a notch", () => {
     ].map(([x, y]) => geometry.inPolygon(polygon, x, y)),
     [true, false, true, false],
   );
-  const cases = JSON.parse(readFileSync(new URL("../fixtures/polygons.json", import.meta.url), "utf-8")); // tests/webapp/results/test_roi.py too
+  // Shared with tests/webapp/results/test_roi.py.
+  const cases = JSON.parse(readFileSync(new URL("../fixtures/polygons.json", import.meta.url), "utf-8"));
   for (const { name, polygon: drawn, inside, outside } of cases) {
     for (const corners of [drawn, drawn.toReversed()]) {
       assert.ok(

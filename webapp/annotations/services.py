@@ -64,9 +64,8 @@ def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[floa
         if not job_succeed(job=job):
             raise JobStopped(f"{job.pk} was merged or stopped by somebody else")
         rows = list(candidates)
-        slide = Slide.objects.select_for_update().get(
-            pk=job.slide_id
-        )  # no verdict may come between candidates and links
+        # Locked, so that no verdict comes between candidates and links.
+        slide = Slide.objects.select_for_update().get(pk=job.slide_id)
         run: Run = Run.objects.create(slide=slide, job=job, candidate_count=len(rows), **stamp)
         candidates_write(run=run, rows=rows)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
