@@ -1,10 +1,10 @@
-"""Mining mitoses from unlabelled slides (3.2): what all eight flips and rotations agree on becomes FG-WSI.
+"""Mining (3.2): mitoses of unlabelled slides on which all eight test-time augmentations agree become FG-WSI.
 
 "It is important that the additional mitosis samples have very few false positives. We achieve this by using test-time
 data augmentations (flipping and rotations), which removes many FPs with high score for only few of these
-transformations." Both short cuts of the paper are taken: bright windows are not looked at, and where the first
-transformation finds nothing in a window, the other seven are not computed. As a patch scores the same as the map at its
-centre, the other seven are computed only around what the first one found.
+transformations." Both short cuts of the paper are taken: bright windows are skipped, and where the first
+transformation finds nothing in a window (prefilter), the other seven are not computed. As a patch scores the same as
+the map at its centre, the other seven are computed only around the candidates of the first.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class Counters:
     """Numbers of windows and candidates of one slide, by what became of them."""
 
     windows: int
-    bright: int  # windows skipped for their mean RGB
-    nothing_at_first: int  # windows in which the first transformation found nothing, so that no other was computed
-    candidates: int  # found by the first transformation, one for each figure
-    disagreed: int  # of these, with a lower score than asked for under one of the eight
+    bright: int  # windows skipped as glass
+    nothing_at_first: int  # windows without a candidate under the first transformation, where no other is computed
+    candidates: int  # of the first transformation, after suppression
+    disagreed: int  # candidates below `tta_consensus` under one of the eight
     mined: int
 
 
@@ -90,10 +90,10 @@ def mine_slide(
     tta_consensus: float = paper.MINING_AGREEMENT,
     progress: Progress | None = None,
 ) -> tuple[list[MinedSample], Counters]:
-    """The samples of one slide, surest first, and the counters.
+    """Mined samples of one slide, by falling least score, and the counters.
 
     prefilter_score: least score under the first transformation. tta_consensus: least score under all eight.
-    progress: called with the number of windows done; may raise `Cancelled`. Raises ValueError for no possible score.
+    Scores lie in (0, 1), else ValueError. progress: called with the number of windows done; may raise `Cancelled`.
     """
     for name, value in (("prefilter_score", prefilter_score), ("tta_consensus", tta_consensus)):
         if not 0 < value < 1:
@@ -161,10 +161,10 @@ def mined_patch(frame: Frame, xy: Sequence[float] | Points, *, slide: str) -> La
 def verdict_patch(
     frame: Frame, xy: Sequence[float], mitoses: Points, *, mitotic: bool, case: str, name: str, source: str
 ) -> LabelledFrame:
-    """The patch of 192 x 192 px around a figure that a person has judged. xy, mitoses: level-0 px of the slide.
+    """The patch of 192 x 192 px around a figure with a person's verdict. xy, mitoses: (n, 2), level-0 px of the slide.
 
-    A mitotic one is a single patch, as of a mined sample. One that is none is a small frame of its own, in which the
-    figures called mitotic are the only ones: a false positive of the network in it becomes a hard negative.
+    mitotic: a non-exhaustive patch, as of a mined sample. Otherwise a small exhaustive frame whose mitoses are
+    those of `mitoses` inside: false positives of the network in it become hard negatives.
     """
     patch = mined_patch(frame, xy, slide=case)
     if mitotic:
@@ -177,9 +177,9 @@ def verdict_patch(
 
 
 def write_mined(out: Path, slides: Sequence[MinedSlideJson], patches: Sequence[LabelledFrame], **stamp: Any) -> Path:
-    """A folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
+    """Write the folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
 
-    slides: as `mined_to_json` gives them. stamp: model and parameters, for whoever wants to mine the same again.
+    slides: see `mined_to_json`. stamp: model and parameters, to reproduce the mining.
     """
     (out / "patches").mkdir(parents=True, exist_ok=True)
     rows = []
@@ -227,9 +227,9 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def around(frame: Frame, xy: Sequence[float] | Points, size: int, *, grid: int = 1) -> Rgb:
-    """The square of `size` working px around the point of a grid that is nearest to a level-0 position.
+    """uint8 [size, size, 3] at the working resolution around a level-0 position, rounded to a grid of working px.
 
-    What lies beyond the edge of the slide is mirrored.
+    Mirrored beyond the edge of the slide.
     """
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
     x, y = (round(float(v) / grid) * grid for v in np.asarray(xy) / scale)

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what their values are read as."""
+"""Options shared by several commands, and their parsers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def cascade_option(parser: argparse.ArgumentParser) -> None:
-    """Whether a coarse network looks first."""
+    """Whether the coarse network of a cascade is used."""
     parser.add_argument(
         "--no-cascade", dest="cascade", action="store_false", help="score every cell, without the coarse network"
     )
@@ -42,7 +42,7 @@ def scorer_of(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, Ca
 
 
 def training_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
-    """What every training takes. parent: what the help says of `--parent`."""
+    """Options of every training. parent: help text of `--parent`."""
     parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help=parent)
     parser.add_argument("--compile", action="store_true", help="up to twice as fast on a CPU; needs a C++ compiler")
     parser.add_argument("--device", default="auto")
@@ -50,7 +50,7 @@ def training_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
 
 
 def training_arguments(options: argparse.Namespace, report: Report) -> dict[str, Any]:
-    """What the options of `training_options` say, for the functions that train."""
+    """The options of `training_options` as keyword arguments of the training functions."""
     return {**{key: getattr(options, key) for key in ("parent", "compile", "device", "precision")}, "report": report}
 
 
@@ -85,7 +85,7 @@ def mitosis_free_cases(options: argparse.Namespace) -> list[Case]:
 
 @contextmanager
 def training_bar(iterations: int) -> Iterator[Report]:
-    """A progress bar with rate and time left; what is measured on the way stays above it."""
+    """A progress bar with rate and time left; measurements are printed above it."""
     with tqdm(total=iterations, unit="it", disable=None) as bar:
 
         def report(state: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def training_bar(iterations: int) -> Iterator[Report]:
 
 
 def slide_mpp(slide: Slide, given: float | None) -> tuple[float, float]:
-    """um per pixel as the file says, or as given for one that does not."""
+    """(x, y) um per pixel of the file, else as given. Raises ResolutionUnknown without either."""
     if slide.mpp is not None:
         return slide.mpp
     if given is None:
@@ -152,7 +152,7 @@ def parse_number(text: str) -> float:
 
 
 def parse_new_file(text: str) -> Path:
-    """A file that can be written, which is better known before the work than after it."""
+    """A file in an existing folder, so that a typo ends the command before the work."""
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path} cannot be written: give a file in a folder that is there")

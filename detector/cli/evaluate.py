@@ -1,4 +1,4 @@
-"""`evaluate`: weights judged on a labelled data set (section 4)."""
+"""`evaluate`: metrics of weights on a labelled data set (section 4)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Write metrics, by source as well, and the precision-recall curve as JSON."""
-    scorer, card = scorer_of(options, cascade=False)  # the curve goes down to where a coarse network has learnt nothing
+    scorer, card = scorer_of(options, cascade=False)  # the curve goes below the stored score, where no cascade works
     cases = read_dataset(options.dataset)
     print("\n".join(describe_sources(cases)), flush=True)
     if options.cases:

@@ -28,7 +28,7 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, mined samples and the table")
     parser.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
     parser.add_argument(
-        "--tests", help="cases to judge on, one split each, e.g. A01,A03,A04; default: the three richest"
+        "--tests", help="cases to evaluate on, one split each, e.g. A01,A03,A04; default: the three richest"
     )
     parser.add_argument(
         "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
@@ -40,10 +40,10 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="DATASET",
-        help="labelled sets of other sources that both learn from besides",
+        help="labelled sets of other sources that both are trained on too",
     )
     mitosis_free_option(parser)
-    training_options(parser, parent="both begin with these weights, which know none of the cases")
+    training_options(parser, parent="initial weights of both, trained on none of the cases")
 
 
 def run_reproduce(options: argparse.Namespace) -> None:
@@ -72,11 +72,11 @@ def cross_validate_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TOML",
-        help="the plan with this changed is held against it; may be repeated; e.g. 'augmentation.blur = 0'",
+        help="compare the plan with this change of it; may be repeated; e.g. 'augmentation.blur = 0'",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and the table")
     mitosis_free_option(parser)
-    training_options(parser, parent="begin with these weights, which know none of the slides that are judged on")
+    training_options(parser, parent="initial weights, trained on none of the cases that are evaluated on")
 
 
 def run_cross_validate(options: argparse.Namespace) -> None:

@@ -29,15 +29,15 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", required=True, help="paper, short, or a TOML file")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, card, curve and checkpoint")
     parser.add_argument(
-        "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
+        "--held-out", default="", help="cases to evaluate on, not to train on, e.g. A04; auto: one in five, by the seed"
     )
     mitosis_free_option(parser)
-    parser.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
+    parser.add_argument("--cases", help="use these cases only, e.g. A00,A01,A04")
     parser.add_argument(
         "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    training_options(parser, parent="begin with these weights, not with random ones")
+    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint in --out")
+    training_options(parser, parent="initial weights, instead of random ones")
 
 
 def run_train(options: argparse.Namespace) -> None:

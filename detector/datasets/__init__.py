@@ -67,13 +67,14 @@ def _disambiguated(parts: dict[str, list[LabelledFrame]]) -> list[LabelledFrame]
 
 
 def describe_sources(cases: Sequence[Case]) -> list[str]:
-    """What is in some cases, a line for each source: frames, patches, cases, mitoses, look-alikes."""
+    """One line of text for each source: numbers of frames, patches, cases, mitoses, look-alikes."""
     lines = []
     for source in sorted({frame.source for case in cases for frame in case.frames}):
         frames = [frame for case in cases for frame in case.frames if frame.source == source]
+        whole = sum(frame.exhaustive for frame in frames)
         counts = {
-            "frames": sum(frame.exhaustive for frame in frames),
-            "patches": sum(not frame.exhaustive for frame in frames),
+            "frames": whole,
+            "patches": len(frames) - whole,
             "cases": len({frame.case for frame in frames}),
             "mitoses": sum(frame.mitosis_count for frame in frames),
             "look-alikes": sum(len(frame.non_mitoses) for frame in frames),

@@ -26,7 +26,7 @@ from detector.slide import Frame, WorkingFrame
 
 
 class Cancelled(Exception):
-    """Raised by a progress callback to stop a scan between two rectangles."""
+    """Raised by a progress callback to stop a scan or a training."""
 
 
 Progress = Callable[[int], None]  # told how many windows are done
@@ -41,7 +41,7 @@ class Cells:
 
     @staticmethod
     def concatenate(parts: list[Cells]) -> Cells:
-        """The cells of several parts of one image; no cell is in two of them."""
+        """The cells of disjoint parts of one image."""
         if not parts:
             return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
         return Cells(np.concatenate([p.m_xy for p in parts]), np.concatenate([p.logits for p in parts]))
@@ -55,7 +55,7 @@ class Detections:
     scores: NDArray[np.float64]
 
     def at_least(self, score: float) -> Detections:
-        """Those with this score or more. A lower one never suppressed a higher one, so this may come last."""
+        """Those with a score of at least `score`. A lower one never suppresses a higher one, so this may come last."""
         keep = self.scores >= score
         return Detections(self.xy[keep], self.scores[keep])
 
@@ -84,7 +84,7 @@ def scan(
     parts, done = [], plan.windows_skipped
     if progress is not None and done:
         progress(done)
-    # The largest first: what is left at the end is small, and nothing waits long for the last one.
+    # The largest first, so that the threads end at about the same time.
     rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
     reads = [functools.partial(frame.read, *rectangle.region) for rectangle in rectangles]
     for rectangle, logits in zip(rectangles, score_prefetched(scorer, reads, floor, readers=readers), strict=True):
@@ -150,7 +150,7 @@ def detect(
     nms_radius: float | None = None,
     progress: Progress | None = None,
 ) -> Detections:
-    """Everything in one call: the detections of an image or slide with at least this score.
+    """Detections of an image or slide with a score of at least `min_score`: `scan`, then `place`.
 
     nms_radius: um, see `place`. progress: called with the number of windows done, may raise `Cancelled`.
     """

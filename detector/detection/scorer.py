@@ -1,4 +1,4 @@
-"""A network ready to score: device, precision, cascade, memory; and images scored while the next ones are read."""
+"""Inference: a network on its device, in its precision, with its cascade; images prefetched."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LANES = 4  # at most, as each needs its memory
 
 
 class Scorer:
-    """A network ready to score: on its device, folded, in its precision.
+    """A network for inference: on its device, batch normalisation folded, in its precision.
 
-    device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is for processors that
-    have it, twice as fast, scores within 0.05; "auto" takes it where it is in hardware. coarse: the network that looks
-    first in a cascade; None to score every cell. A GPU scores every cell: it waits for the reader, not for the network.
+    device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is twice as fast, with
+    scores within 0.05; "auto" takes it where the hardware has it. coarse: first stage of a cascade; None to score every
+    cell. On a GPU every cell is scored: reading is the bottleneck there, not the network.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class Scorer:
         self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
 
     def uses_cascade(self, floor: float) -> bool:
-        """Whether a scan down to this score goes by the cascade.
+        """Whether a scan down to the score `floor` uses the cascade.
 
-        Not below the score that is stored: the coarse network has not learnt what is there.
+        Not below the stored score: the coarse network is not trained for it.
         """
         return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
 
     def concurrency(self, floor: float) -> int:
-        """How many images to score side by side in a scan down to this score; each has its share of the threads.
+        """Number of images to score at once in a scan down to the score `floor`; they share the threads.
 
-        The many small images of a cascade keep few threads busy each; two at once took 10 to 15 % less time on two
-        cores. A large one keeps all of them, and needs most of the memory.
+        The small images of a cascade use few threads each: two at once take 10 to 15 % less time on two cores. A large
+        image uses all threads and most of the memory.
         """
         return min(torch.get_num_threads(), _LANES) if self.uses_cascade(floor) else 1
 
@@ -69,16 +69,15 @@ class Scorer:
         return self._map(self._network, image)
 
     def cascade_logits(self, image: Rgb, floor: float) -> NDArray[np.float32]:
-        """As `logits`, for a scan down to the score `floor`: -inf where a cascade did not look closer."""
+        """As `logits`, for a scan down to the score `floor`: -inf in cells that the cascade did not rescore."""
         if self._coarse is None or not self.uses_cascade(floor):
             return self.logits(image)
         return rescore_regions(image, self._map(self._coarse, image) >= 0, logit(floor), self._stack)
 
     def _map(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
-        """What a network says of an image.
+        """Logits [r, q] of an image. Where memory does not suffice the image is split in halves, recursively.
 
-        One for which there is not enough memory is done in halves, and those in halves again: slower, but it goes
-        on. The same logits then, up to how kernels round for other shapes.
+        The halves give the same logits, up to the rounding of kernels for other shapes.
         """
         try:
             (logits,) = self._forward(network, image[None])
@@ -120,14 +119,14 @@ class Scorer:
 def load_scorer(
     path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
 ) -> tuple[Scorer, Card]:
-    """What is in a file of weights, ready to score, and its card. cascade: by its coarse network where it has one."""
+    """The scorer of a file of weights, and its card. cascade: with its coarse network, if any. Raises WeightsError."""
     network, card = load_weights(path)
     coarse = load_coarse(path) if cascade else None
     return Scorer(network, coarse=coarse, device=device, precision=precision), card
 
 
 def split_in_halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
-    """Two parts of an image along an axis, whose maps side by side are the map of the whole; they share 120 px."""
+    """Two parts of an image along an axis, overlapping by 120 px: their maps side by side are the map of the whole."""
     cells = (image.shape[axis] - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1
     cut = cells // 2 * paper.OUTPUT_STRIDE  # where the second part begins
     end = cut - paper.OUTPUT_STRIDE + paper.PATCH_SIZE  # of the first part
@@ -135,7 +134,7 @@ def split_in_halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
 
 
 def parse_device(name: str) -> torch.device:
-    """The device of a name, or for "auto" a GPU where there is one. ValueError where there is no such device."""
+    """The torch device of a name; "auto" is a GPU where there is one. Raises ValueError for one that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -150,14 +149,14 @@ def parse_device(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
+    """Whether the device has bfloat16 arithmetic in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def logit(probability: float) -> float:
-    """Log odds; a probability of 0 lets everything through."""
+    """Log odds of a probability in [0, 1); -inf for 0. Raises ValueError outside."""
     if not 0 <= probability < 1:
         raise ValueError(f"a score lies between 0 and 1, not at {probability}")
     return float(np.log(probability / (1 - probability))) if probability > 0 else -np.inf
@@ -179,7 +178,7 @@ def _out_of_memory(error: Exception) -> bool:
 def score_prefetched(
     scorer: Scorer, reads: Sequence[Callable[[], Rgb]], floor: float, *, readers: int = 1
 ) -> Iterator[NDArray[np.float32]]:
-    """Logits of images, in their order. While some are scored, side by side in lanes, the next ones are read."""
+    """Logits [r, q] of images in their order; the next images are read in threads while others are scored."""
     lanes, threads = scorer.concurrency(floor), torch.get_num_threads()
     lane, each, over = threading.Semaphore(lanes), max(1, threads // lanes), threading.Event()
 
@@ -189,7 +188,7 @@ def score_prefetched(
             return np.empty((0, 0), np.float32) if over.is_set() else scorer.cascade_logits(image, floor)
 
     try:
-        # A thread's number of threads becomes that of threads to come as well, so it is taken back below.
+        # `set_num_threads` leaks into later threads; restored below.
         with ThreadPoolExecutor(lanes + readers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
             coming = iter(reads)
             waiting = deque(pool.submit(scored, read) for read in itertools.islice(coming, lanes + readers))
@@ -199,6 +198,6 @@ def score_prefetched(
                     waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
                     yield logits
             finally:
-                over.set()  # where nobody asks for more, what has been read is not scored
+                over.set()  # images read but not asked for are not scored
     finally:
         torch.set_num_threads(threads)

@@ -1,11 +1,10 @@
-"""A candidate judged against another detector on the same labelled frames: which is better, and where they differ.
+"""Comparison of a candidate with the active detector on the same labelled frames: decision and differences.
 
-Both see the same frames, so their difference is judged in pairs: cases are drawn with replacement, both are measured
-on the drawn ones, and the interval is that of the difference. It is narrower than the two intervals beside each other.
+The difference in F1 has a paired bootstrap interval: cases are drawn with replacement, and both detectors are measured
+on the drawn ones. It is narrower than the difference of two separate intervals.
 
-F1 is of frames that were chosen for their mitoses. Most tissue has none, so false alarms where there is none are
-counted as well, those that one of the two makes alone. They can only speak against a candidate: false alarms of one
-slide are alike, so that they are many proves less than it seems, and to make none is easy.
+Labelled frames are chosen for their mitoses, so false positives on mitosis-free tissue are compared too, those of one
+detector alone. False positives cluster by slide, so they only veto.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class MitosisFreeSlide:
-    """A slide that a person says is without mitoses. mm2: of its tissue. opened: its frame, while it is looked at."""
+    """A slide without mitoses, as a person says. mm2: area of its tissue. opened: context manager of its frame."""
 
     name: str
     case: str
@@ -106,9 +105,10 @@ class MitosisFreeSlide:
 
 @dataclass(frozen=True)
 class Difference:
-    """A detection at 0.5 or more that the other side does not have. x, y: px of the frame, level-0 px of a slide.
+    """A detection at 0.5 or more of one detector alone. x, y: px of the frame; of a slide, level-0 px.
 
-    other: the best score of the other side there. by: "candidate" or "active". right: it matches a label.
+    other: the best score of the other detector within the matching radius. by: "candidate" or "active". right: it
+    matches a label. crop: uint8 [128, 128, 3].
     """
 
     case: str
@@ -151,8 +151,9 @@ def compare_detectors(
     candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[MitosisFreeSlide] = (),
     progress: Progress = lambda done: None,
 ) -> tuple[ComparisonResult, list[Difference]]:  # fmt: skip
-    """Both on all exhaustively labelled frames, and on slides without mitoses: what was measured, ready for JSON, with
-    verdict and reason; and the detections on which they differ, the clearest first.
+    """Compare two detectors on all exhaustively labelled frames and on mitosis-free slides.
+
+    Returns the result, and the detections of one alone by falling difference in score.
 
     progress: called with the number of frames and slides done, and between the windows of a slide; may raise.
     """
@@ -212,7 +213,8 @@ def decide(
 
 
 def more_false_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
-    """Whether a candidate makes more false alarms where there is no mitosis, and a sentence. alone: see `verdict`."""
+    """Whether a candidate has more false positives on mitosis-free tissue (sign test), and a sentence. alone: see
+    `decide`."""
     if alone is None:
         return False, "No tissue without mitoses was looked at, so false alarms there are not known."
     candidate, active = alone
@@ -259,7 +261,7 @@ def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: P
 
 
 def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDArray[np.bool_]) -> list[Difference]:
-    """Detections of one side that the other does not have within the radius at 0.5 or more. hits: of `own`."""
+    """Detections of one side without one of the other within the radius at 0.5 or more. hits: of `own`."""
     strong = others.at_least(paper.SCORE_THRESHOLD)
     mine = own.at_least(paper.SCORE_THRESHOLD)
     shared = match(mine.xy, mine.scores, strong.xy, place.radius)

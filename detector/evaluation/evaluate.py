@@ -1,4 +1,4 @@
-"""A detector judged on labelled frames (section 4)."""
+"""Evaluation of a detector on labelled frames (section 4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.model.card import HeldOut, Metrics, data_summary
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
-    """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
+    """Detect in all exhaustively labelled frames and match the labels. floor: lowest threshold of the curve."""
     matched = []
     for case in cases:
         for frame in case.frames:
@@ -55,12 +55,12 @@ def summary(evaluation: Evaluation) -> Metrics:
     }
 
 
-def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> HeldOut:
-    """The held-out cases for a card, with their metrics; without metrics where there is no such case."""
-    measured: HeldOut = {"held_out": data_summary(held_out)}
+def measure_held_out(card: HeldOut, scorer: Scorer, held_out: Sequence[Case]) -> None:
+    """Write the held-out cases, and the metrics on them, into a card; without such a case it has no metrics."""
+    card.pop("metrics", None)
+    card["held_out"] = data_summary(held_out)
     if held_out:
-        measured["metrics"] = summary(evaluate(scorer, held_out))
-    return measured
+        card["metrics"] = summary(evaluate(scorer, held_out))
 
 
 def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, Metrics]:

@@ -46,7 +46,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class MatchedFrame:
-    """The detections of one frame, judged. scores, hits: (n,); truths: how many there were; case: whose frame."""
+    """Detections of one frame matched to its labels.
+
+    scores: (n,). hits: (n,) true positives, see `match`. truths: number of labels. case: whose frame.
+    """
 
     case: str
     scores: NDArray[np.float64]
@@ -81,7 +84,7 @@ def match(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All judged frames of a data set."""
+    """All matched frames of a data set, and their metrics."""
 
     frames: Sequence[MatchedFrame]
 
@@ -128,7 +131,7 @@ class Evaluation:
         return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
 
     def pooled(self, case: str) -> MatchedFrame:
-        """All frames of a case as one."""
+        """The frames of a case pooled into one."""
         frames = [frame for frame in self.frames if frame.case == case]
         scores, hits = (np.concatenate([getattr(f, key) for f in frames]) for key in ("scores", "hits"))
         return MatchedFrame(case, scores, hits, sum(f.truths for f in frames))
@@ -154,9 +157,9 @@ class Evaluation:
 def paired_intervals(
     first: Evaluation, second: Evaluation, *, draws: int = paper.BOOTSTRAP_DRAWS, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """How much more "f1" (at 0.5) and "max_f1" of the first are: (difference, low, high) with the 95 % interval.
+    """Paired bootstrap of first - second, for "f1" (at 0.5) and "max_f1": (difference, low, high) of a 95 % interval.
 
-    Both have judged the same cases; the same ones are drawn for both. All 0 without cases.
+    Both hold the same cases; the same ones are drawn for both. All 0 without cases.
     """
     names = sorted({frame.case for frame in first.frames})
     sides = [[one.pooled(case) for case in names] for one in (first, second)]

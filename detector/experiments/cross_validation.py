@@ -1,7 +1,7 @@
-"""Slide-wise cross-validation: which plan learns best, told on slides that none of its networks has seen.
+"""Leave-one-case-out cross-validation of training plans.
 
-Each plan trains one network for each slide, on all others, and is judged on that slide; what the networks of a plan
-found on theirs is put together. So a choice between plans rests on every labelled slide, and not on one held out.
+Each plan trains one network for each case, on all others, and is evaluated on that case; the detections of all its
+networks are pooled. So a choice between plans rests on every labelled case.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The semi-supervised experiment (4, Table 1): labelled slides alone (T) against labelled and mined slides (T + U).
 
-Of a labelled data set the labels of some cases are hidden. Their frames, tiled into slides, are mined by the detector
-that learnt from the labelled cases; the hidden labels then tell the precision of what was mined. Both detectors learn
-by the same plan and are judged on a case that neither has seen. The one with the higher max F1 is promoted: it looks
-at the slide of that case once more, for the detections that a reader would see.
+The labels of some cases of a labelled data set are hidden. Their frames, tiled into slides, are mined by the detector
+trained on T; the hidden labels give the precision of the mined samples. Both detectors are trained by the same plan
+and evaluated on a case that neither has seen. The one with the higher max F1 is promoted, and detects in the slide of
+that case.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Split:
-    """Names of cases: learnt from with labels (T), mined without (U), and judged on."""
+    """Names of cases: trained on with labels (T), mined without (U), and evaluated on."""
 
     labelled: tuple[str, ...]
     unlabelled: tuple[str, ...]
@@ -186,14 +186,14 @@ def write_tiled(path: Path, case: Case) -> Points:
 
 
 def count_matches(samples: Sequence[MinedSample], truths: Points, mpp: float) -> int:
-    """How many samples match a hidden label, by the rule of evaluation: within 7.5 um, each label once."""
+    """Number of samples that match a hidden label as in evaluation: within 7.5 um, each label once. mpp: um/px."""
     xy = points([(sample.x, sample.y) for sample in samples])
     scores = np.array([min(sample.scores) for sample in samples])
     return int(match(xy, scores, truths, paper.um(paper.MATCH_RADIUS) / mpp).sum())
 
 
 def _mined(cases: Sequence[Case], weights: Path, folder: Path, tta_consensus: float) -> dict[str, Any]:
-    """Mine the tiled slides of some cases, whose labels are looked at afterwards only."""
+    """Mine the tiled slides of some cases; their labels serve for the precision only."""
     said = folder / "precision.json"
     network, card = load_weights(weights)
     model, parameters = {"sha256": card["sha256"]}, {"agreement": tta_consensus}

@@ -1,7 +1,7 @@
 """Data Augmentation (3.1): contrast transfer, flips, rotations, jitter; ours besides: blur and JPEG of other scanners.
 
-What is done to a patch is drawn first (`draw_variations`) and carried out then: patch by patch with OpenCV
-(`augment_patch`), fast enough for a CPU, or a batch at once with torch on a GPU (`augment_gpu.py`).
+The parameters of each patch are drawn first (`draw_variations`) and applied then: patch by patch with OpenCV on a CPU
+(`augment_patch`), or a batch at once with torch on a GPU (`augment_gpu.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SAME_DENSITY = np.eye(3, 4)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly patches are varied. Probabilities 0..1; see `paper` for the reasons of the defaults."""
+    """Strength of each augmentation. Probabilities 0..1; `paper` has the reasons of the defaults."""
 
     contrast_transfer: float = paper.CONTRAST_TRANSFER_PROBABILITY
     shift: float = paper.JITTER_PIXELS  # px
@@ -39,7 +39,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Variations:
-    """What is done to each of n patches, in this order.
+    """Augmentation parameters of n patches, in the order of application.
 
     matrices: (n, 2, 3), patch pixel (u, v) shows the image at matrix @ (u, v, 1). stain_scale, stain_shift: (n, 3), LAB
     (8 bit) becomes LAB * scale + shift where `stain_transferred`. density: (n, 3, 4), optical densities of RGB become
@@ -72,7 +72,8 @@ def draw_variations(
     size: int = paper.PATCH_SIZE,
     target_stains: Sequence[LabStatistics | None] | None = None,
 ) -> Variations:
-    """Draw what is done to n patches. xy: (n, 2), their centres. own: the stain of the HPF of each; others: all stains.
+    """Draw the augmentation of n patches. xy: (n, 2), their centres, px of their images. own: the stain of the HPF of
+    each; others: all stains.
 
     "With a fixed probability, we change the mean and standard deviation (in LAB color-space) of the HPF from which a
     patch is sampled to the values from another randomly selected HPF." target_stains: of each patch, a stain that
@@ -117,7 +118,7 @@ def _another(own: LabStatistics, stains: Sequence[LabStatistics], drawn: float) 
 
 
 def augment_patch(image: Rgb, variations: Variations, index: int) -> Rgb:
-    """Patch `index`, cut from its image and varied. What lies outside of the image is mirrored."""
+    """Patch `index`, uint8 [s, s, 3], cut from its image (mirrored outside) and augmented."""
     patch = warp(image, variations.matrices[index], variations.size)
     if variations.stain_transferred[index]:
         patch = _transfer_stain(patch, variations.stain_scale[index], variations.stain_shift[index])
@@ -136,7 +137,7 @@ def augment_patch(image: Rgb, variations: Variations, index: int) -> Rgb:
 def affine_matrices(
     xy: Floats, *, angle: Floats, scale: Floats, flip: Floats, shift: Floats, size: int = paper.PATCH_SIZE
 ) -> Floats:
-    """Matrices (n, 2, 3) of patches centred on xy, turned by any angle, scaled, mirrored (flip -1) and shifted (px)."""
+    """Affine matrices (n, 2, 3) from patch px to image px: rotation (radians), scale, mirror (flip -1), shift (px)."""
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     turn = np.stack([np.stack([cos * flip, -sin], axis=-1), np.stack([sin * flip, cos], axis=-1)], axis=-2)  # (n, 2, 2)
     # OpenCV counts pixel centres, we count pixel corners: hence the halves.

@@ -1,4 +1,4 @@
-"""The mean of the weights after several stages of one course; what it brought is in docs/training.md."""
+"""Weight averaging over the stages of one training; results in docs/training.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from detector.detection.scorer import Scorer
 from detector.errors import WeightsError
-from detector.evaluation.evaluate import on_held_out
+from detector.evaluation.evaluate import measure_held_out
 from detector.frames import Case
 from detector.model.card import AveragedCard, Card, refuse_training_cases
 from detector.model.checkpoint import load_weights, save_weights
@@ -20,12 +20,11 @@ from detector.version import code_version
 def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) -> Path:
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
-    Each must have begun with the one before it (`--parent`), as the mean of strangers detects nothing; data and plan on
-    the card are those of the last, and the coarse network of a cascade is not taken over. Raises WeightsError for
-    networks of different widths or weights that are no such course, ValueError where one has learnt from a case that is
-    held out.
+    Each must be the parent of the next: the mean of independent trainings detects nothing. Data and plan on the card
+    are those of the last; the coarse network of a cascade is dropped. Raises WeightsError for networks of different
+    widths or weights that are no such chain, ValueError where one was trained on a held-out case.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
+    out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     loaded = [load_weights(path) for path in paths]
     for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
         if (after.get("parent") or {}).get("sha256") != before["sha256"]:
@@ -40,15 +39,14 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
     last.pop("coarse", None)
-    last.pop("metrics", None)
     card: Card = {
         **last,
         "name": out.stem,
         "code_version": code_version(),
         "average_of": [_averaged(one) for _, one in loaded],
         "calibration": None,
-        **on_held_out(Scorer(network, precision="fp32"), held_out),
     }
+    measure_held_out(card, Scorer(network, precision="fp32"), held_out)
     save_weights(network, out, card)
     return out
 

@@ -1,4 +1,4 @@
-"""Batches of 64 patches in the fixed ratio of 3.1, made in a thread of their own while the network learns.
+"""Batches of 64 patches in the fixed ratio of 3.1, prefetched in a thread.
 
 The patches of iteration i depend on the seed and i alone, not on what was drawn before: a training that goes on from
 a checkpoint sees exactly what it would have seen.
@@ -38,13 +38,16 @@ class Source:
 
     @cached_property
     def stains(self) -> list[LabStatistics]:
-        """Those of its frames with a mitosis."""
+        """Distinct LAB statistics of its frames with a mitosis."""
         return list(dict.fromkeys(sample.frame.stain for sample in self.fg_lab))
 
 
 @dataclass(frozen=True)
 class SampleSets:
-    """What batches are drawn from. bg_context: background cut from single patches, beside their mitosis."""
+    """The sample sets that batches are drawn from. bg_context: background of single patches, beside their mitosis.
+
+    stains: LAB statistics to transfer contrast to.
+    """
 
     fg_lab: Sequence[Sample]
     bg_rand: Sequence[Sample]
@@ -97,7 +100,7 @@ class SampleSets:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is drawn for one iteration: samples, what is done to each, and its label, int64 (n,), 1 = mitosis."""
+    """One iteration before any pixel is cut: n samples, their augmentation, labels int64 (n,), 1 = mitosis."""
 
     samples: list[Sample]
     variations: Variations
@@ -105,7 +108,7 @@ class Batch:
 
 
 def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = paper.PATCH_SIZE) -> Batch:
-    """The batch of an iteration, of which no pixel is there yet. size: side of its patches, px."""
+    """Draw the batch of an iteration by the plan's seed. size: side of its patches, px."""
     rng = np.random.default_rng([plan.seed, iteration])
     foreground = [_draw_foreground(sets, plan, rng) for _ in range(plan.foreground_per_batch)]
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
@@ -127,7 +130,7 @@ def compose_batch(
 
 
 def prefetch(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
-    """What `make` gives for the iterations start..stop-1, made ahead in one thread while the network learns."""
+    """Yield make(iteration) for start..stop-1, computed ahead in one thread; its exceptions are raised here."""
     ready: queue.Queue[Made | BaseException] = queue.Queue(maxsize=8)
     stopped = threading.Event()
 

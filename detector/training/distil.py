@@ -64,7 +64,7 @@ def distil(
     trained further, otherwise a new one begins. held_out: frames for measuring only. An interruption leaves a
     checkpoint beside `out`, from which `resume` goes on. Raises DataSetError without a frame that has candidates.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
+    out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     fine, card = load_weights(weights)
     before = load_coarse(weights)
     if before is not None and before.widths != plan.widths:

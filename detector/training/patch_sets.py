@@ -1,4 +1,4 @@
-"""The sample sets of Fig. 1a: BG-Rand, BG-Hard, FG-Lab and FG-WSI. They hold coordinates; pixels are cut later."""
+"""The sample sets of Fig. 1a: BG-Rand, BG-Hard, FG-Lab and FG-WSI, as coordinates; pixels are cut later."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def bg_hard(frame: LabelledFrame, detections: Points) -> list[Sample]:
 
 
 def border_margin(frame: LabelledFrame) -> float:
-    """px of a frame's border that background keeps away from: half a patch; 0 for a single patch, which has no room.
+    """Least distance of background from the border of a frame, px: half a patch; 0 for a single patch.
 
     The labels of a contest leave out figures at the border (MITOS 2012: 1 of 226 within 32 px), and a patch there is
     half a mirror image, in which half a nucleus looks like a metaphase plate.

@@ -1,4 +1,4 @@
-"""Training plans: the paper's schedule, a short one, or a TOML file of one's own."""
+"""Training plans (hyperparameters): the paper's, other shipped ones, or a TOML file."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def override_toml(plan: Plan, text: str) -> Plan:
-    """The plan with what a line of TOML says, and named by it: "augmentation.blur = 0; weight_decay = 0".
+    """The plan with fields replaced by a line of TOML, which becomes its name: "augmentation.blur = 0; seed = 2".
 
     Raises PlanError naming the field.
     """

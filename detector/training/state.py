@@ -1,6 +1,6 @@
-"""A network that learns, with all that a checkpoint must hold for the course to go on as if it had not stopped.
+"""Training state: model, EMA, optimizer, step, hard negatives; and the checkpoint that holds it.
 
-As the batches of a course depend on seed and iteration alone, weights, optimizer and iteration are enough.
+Batches depend on seed and iteration alone, so a resumed training ends at the weights of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from detector.training.plan import Plan
 
 
 class TrainingState:
-    """A network, the moving average of its weights, its optimizer, and how many iterations it has learnt.
+    """A network, the EMA of its weights, its optimizer, and the number of iterations done.
 
-    checkpoint: the file of `save` and `restore`. inputs: what must be the same for a checkpoint to be gone on with, see
-    `fingerprint`.
+    checkpoint: the file of `save` and `restore`. inputs: `fingerprint` of what must be the same to resume.
     """
 
     def __init__(self, network: ResNet12, plan: Plan, *, checkpoint: Path, inputs: str) -> None:
@@ -42,13 +41,13 @@ class TrainingState:
 
     @property
     def ema(self) -> ResNet12:
-        """The moving average of the weights where the plan keeps one, else the weights themselves."""
+        """The network with averaged weights where the plan has an `ema_decay`, else the network itself."""
         network = self._average.module if self.plan.ema_decay else self.network
         assert isinstance(network, ResNet12)
         return network
 
     def step(self, loss: Tensor) -> None:
-        """One iteration: a step down a loss of the network."""
+        """One iteration: an AdamW step on a loss (0-dimensional) of the network, then the EMA."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.plan.learning_rate_at(self.iteration)
         self._optimizer.zero_grad(set_to_none=True)
@@ -58,7 +57,7 @@ class TrainingState:
         self.iteration += 1
 
     def save(self, **more: Tensor) -> None:
-        """Write the checkpoint, with more tensors that `restore` gives back."""
+        """Write the checkpoint atomically. more: tensors that `restore` returns."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
         for index, state in self._optimizer.state_dict()["state"].items():
@@ -70,7 +69,10 @@ class TrainingState:
         partial.replace(self.checkpoint)
 
     def restore(self) -> dict[str, Tensor]:
-        """Go on from the checkpoint. WeightsError for a damaged one, PlanError where it was made of other inputs."""
+        """Load the checkpoint; returns the tensors saved besides.
+
+        Raises WeightsError for a damaged one, PlanError where it is of other inputs.
+        """
         path = self.checkpoint
         try:
             with safe_open(path, framework="pt") as file:
@@ -117,7 +119,7 @@ def _row(frame: LabelledFrame) -> list[object]:
 
 
 def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
-    """The mean of some losses, the last one of an iteration. Raises PlanError where it is no number any more."""
+    """The mean of some losses, 0-dimensional each. iteration: for the PlanError that is raised where it diverged."""
     loss = float(torch.stack(list(losses)).mean())
     if not math.isfinite(loss):
         raise PlanError(f"the loss is {loss} at iteration {iteration}; take a smaller learning rate")
@@ -126,7 +128,7 @@ def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
 
 @contextmanager
 def defer_interrupt() -> Iterator[None]:
-    """Holds Ctrl-C back to the end of the block, as half an iteration in a checkpoint cannot be gone on from."""
+    """Defers SIGINT to the end of the block: half an iteration in a checkpoint could not be resumed."""
     if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
         yield
         return

@@ -23,7 +23,7 @@ from detector.detection.cascade_recall import measure_recall, score_frames, set_
 from detector.detection.detect import Cancelled, detect
 from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
-from detector.evaluation.evaluate import evaluate, on_held_out, summary
+from detector.evaluation.evaluate import evaluate, measure_held_out, summary
 from detector.frames import Case, LabelledFrame
 from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
@@ -72,9 +72,9 @@ def train_final_model(
 
 
 def is_trained(out: Path, train: Sequence[Case], plan: Plan, parent: Path | None) -> bool:
-    """Whether `out` holds the weights of such a training, finished. Raises PlanError where it holds those of another.
+    """Whether `out` holds the finished weights of this training, by their card: plan, data and parent.
 
-    Told by their card: plan, what is learnt from, and the weights that it begins with.
+    Raises PlanError where it holds those of another training.
     """
     if not (out / WEIGHTS).exists():
         return False
@@ -156,7 +156,7 @@ class _Trainer:
 
     @property
     def iteration(self) -> int:
-        """How many are done."""
+        """Number of iterations done."""
         return self.state.iteration
 
     def run(self) -> Path:
@@ -303,11 +303,11 @@ class _Trainer:
             "fg_wsi": len(self.mined),
             "calibration": calibration,
         }
-        card.update(on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation))
+        measure_held_out(card, Scorer(network, device=self.device, precision="fp32"), self.validation)
         if self.parent_card is not None:
             card["parent"] = self.parent_card
         coarse = load_coarse(self.parent) if self.parent is not None else None
-        if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
+        if coarse is not None:  # kept as it is; only its threshold is set anew for this network
             outputs = score_frames(network, self.train)
             set_recall_threshold(coarse, outputs)
             scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")

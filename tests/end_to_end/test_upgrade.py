@@ -1,8 +1,8 @@
-"""What 0.2.0 left behind works unchanged: its data folder, database, tokens, reports, jobs, weights, plans.
+"""What 0.2.0 left behind works unchanged: data folder, database, tokens, reports, jobs, weights, plans, checkpoints.
 
-`tests/fixtures/v0_2_0` was made by the code of 0.2.0 (its README says how), `answers.json` is what that code answered.
-Everything is asked through doors that stay where they are: HTTP, manage.py's commands, the tasks by their names, and
-`python -m detector`.
+`tests/fixtures/v0_2_0` was made by the code of 0.2.0 (its README says how); `answers.json.xz` is what that code
+answered. Everything is asked through doors that stay where they are: HTTP, manage.py's commands, the workers' tasks by
+their names, and `python -m detector`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import json
+import lzma
 import math
 import os
 import runpy
@@ -28,11 +29,12 @@ from typing import Any
 import psycopg
 import pydicom
 import pytest
+import torch
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 V0_2_0 = ROOT / "tests" / "fixtures" / "v0_2_0"
-THEN: dict[str, Any] = json.loads((V0_2_0 / "answers.json").read_text("utf-8"))
+THEN: dict[str, Any] = json.loads(lzma.decompress((V0_2_0 / "answers.json.xz").read_bytes()))
 SLIDE, JOBS = THEN["slides"]["read"], THEN["jobs"]
 
 Step = tuple[str, list[Any], dict[str, Any]]  # which door, and what it is given
@@ -40,39 +42,31 @@ Step = tuple[str, list[Any], dict[str, Any]]  # which door, and what it is given
 # A process of the present code on a data folder: a line of JSON is a list of steps, answered by a line of answers.
 DRIVER = """
 import base64, io, json, sys
-import django
-django.setup()
+import django; django.setup()
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
-from django.db import connections, transaction
-from django.test import Client
-
+from django.db import connections, transaction; from django.test import Client
 def manage(name, *arguments, **options):
     call_command(name, *arguments, **options, stdout=io.StringIO())
-
 def task(name, shard):
     from worker.app import app
     app.tasks[name](shard_pk=shard)
-
 def call(method, path, token="", headers={}, data=None, kind="application/json", raw=None):
+    client.cookies.clear()
     headers = {**headers, **({"authorization": f"Token {token}"} if token else {})}
     if raw is not None:
         data = base64.b64decode(raw)
     given = {} if data is None else {"data": data, "content_type": kind}
     return packed(getattr(client, method)(path, **given, headers=headers))
-
 def packed(answer):
     body = b"".join(answer) if answer.streaming else answer.content
     return {"status": answer.status_code, "headers": dict(answer.headers), "body": base64.b64encode(body).decode()}
-
 def page(path, file=None):
     from django.contrib.auth import get_user_model
     client.force_login(get_user_model().objects.get(username="admin"))
     sent = file and {"file": SimpleUploadedFile("report.pdf", base64.b64decode(file))}
     answer = client.post(path, sent) if sent else client.get(path)
-    client.logout()
     return packed(answer)
-
 def copy(sqlite):
     # As a PostgreSQL of that version: the migrations that it had, and then the rows.
     from django.core.management.color import no_style
@@ -94,8 +88,7 @@ def copy(sqlite):
             new.cursor().execute(line)
     old.close()
     del connections.settings["old"]
-
-client = Client(SERVER_NAME="localhost")
+client = Client(SERVER_NAME="localhost", raise_request_exception=False)
 doors = {"manage": manage, "task": task, "call": call, "page": page, "copy": copy}
 for line in sys.stdin:
     print(json.dumps([doors[door](*given, **named) for door, given, named in json.loads(line)]), flush=True)
@@ -208,9 +201,11 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("CREATE DATABASE upgrade")
     made = Upgraded(data, f"{path.rsplit('/', 1)[0]}/upgrade?{query}")
-    made.do(step("copy", str(data / "db.sqlite3")), step("manage", "migrate"))
-    yield made
-    made.end()
+    try:
+        made.do(step("copy", str(data / "db.sqlite3")), step("manage", "migrate"))
+        yield made
+    finally:
+        made.end()
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("DROP DATABASE upgrade WITH (FORCE)")
 
@@ -345,8 +340,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def detector(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+def detector(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str]]]:
     """`python -m detector ...`: its exit status, and what it says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
 
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["detector", *map(str, arguments)])
@@ -355,7 +354,8 @@ def detector(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         said = capsys.readouterr()
         return int(end.value.code or 0), said.out or said.err
 
-    return run
+    yield run
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("way", ["alone", "cascade"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import signal
 from contextlib import contextmanager
@@ -310,5 +311,11 @@ def test_a_finished_training_is_known_by_its_card_whatever_its_parent_looks_like
     assert not is_trained(tmp_path / "run", TRAIN, short, parent)
     train_initial_model(TRAIN, (), short, tmp_path / "run", parent=parent, **CPU)
     assert is_trained(tmp_path / "run", TRAIN, short, parent)
+    card = tmp_path / "run" / "weights.json"
+    of_its_network = replace(short, widths=(2,) * 6, padded=True)
+    card.write_text(json.dumps({**json.loads(card.read_text()), "plan": of_its_network.as_0_2_0()}))
+    assert is_trained(tmp_path / "run", TRAIN, short, parent), "also where 0.2.0 wrote the card"
+    with pytest.raises(PlanError, match="another plan"):
+        is_trained(tmp_path / "run", TRAIN, replace(short, learning_rate=2e-3), parent)
     with pytest.raises(PlanError, match="another parent"):
         is_trained(tmp_path / "run", TRAIN, short, None)
