@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from detector import paper
 from detector.detection.detect import Cells, place, scan
 from detector.detection.windows import plan_windows
 from detector.version import code_version
-from webapp.annotations.services import run_save
+from webapp.annotations.services import RunStamp, run_save
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_is_complete
 from webapp.jobs.stored import DetectParameters, ShardFacts
@@ -50,10 +49,10 @@ def merge_detection(shard_pk: int) -> None:
     cells = Cells.concatenate([_unpacked(shard.result) for shard in shards if shard.result])
     with working_frame(slide) as frame:
         found = place(cells, frame).at_least(asked.floor)
-    stamp: dict[str, Any] = {
-        "model": model,
-        "model_sha256": model.sha256,
-        "parameters": {
+    stamp = RunStamp(
+        model=model,
+        model_sha256=model.sha256,
+        parameters={
             "floor": asked.floor,
             "window": paper.WINDOW_SIZE,
             "overlap": paper.WINDOW_OVERLAP,
@@ -65,14 +64,14 @@ def merge_detection(shard_pk: int) -> None:
             # Of a job that began before there was one, its shards say nothing.
             "cascade": any(fact.cascade for fact in facts),
         },
-        "mpp_x": slide.mpp[0],
-        "mpp_y": slide.mpp[1],
-        "code_version": code_version(),
-        "device": ", ".join(sorted({fact.device or "" for fact in facts})),
-        "precision": ", ".join(sorted({fact.precision or "" for fact in facts})),
-        "windows_total": sum(shard.units_total for shard in shards),
-        "windows_skipped": sum(shard.units_skipped for shard in shards),
-    }
+        mpp_x=slide.mpp[0],
+        mpp_y=slide.mpp[1],
+        code_version=code_version(),
+        device=", ".join(sorted({fact.device or "" for fact in facts})),
+        precision=", ".join(sorted({fact.precision or "" for fact in facts})),
+        windows_total=sum(shard.units_total for shard in shards),
+        windows_skipped=sum(shard.units_skipped for shard in shards),
+    )
     rows = [(x, y, score) for (x, y), score in zip(found.xy.tolist(), found.scores.tolist(), strict=True)]
     try:
         run_save(job=job, stamp=stamp, candidates=rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -57,7 +58,23 @@ def detection_request_if_wanted(*, slide: Slide) -> Job | None:
     return job
 
 
-def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[float, float, float]]) -> Run:
+@dataclass(frozen=True)
+class RunStamp:
+    """All that is needed to get the same candidates again: fields of `Run`. mpp_x, mpp_y: um per level-0 px."""
+
+    model: ModelVersion
+    model_sha256: str
+    parameters: Mapping[str, Any]
+    mpp_x: float
+    mpp_y: float
+    code_version: str
+    device: str
+    precision: str
+    windows_total: int
+    windows_skipped: int
+
+
+def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, float, float]]) -> Run:
     """Write the candidates (x, y, score) of a job and end it, in one transaction. JobStopped where it ended before."""
     assert job.slide_id is not None, "a run is over a slide"
     with transaction.atomic():
@@ -66,7 +83,7 @@ def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[floa
         rows = list(candidates)
         # Locked, so that no verdict comes between candidates and links.
         slide = Slide.objects.select_for_update().get(pk=job.slide_id)
-        run: Run = Run.objects.create(slide=slide, job=job, candidate_count=len(rows), **stamp)
+        run: Run = Run.objects.create(slide=slide, job=job, candidate_count=len(rows), **vars(stamp))
         candidates_write(run=run, rows=rows)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
         _write_links(_links(slide, list(Figure.objects.filter(slide=slide)), run.candidates.all()))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -58,11 +58,26 @@ def set_import_upload(*, name: str, file: File[bytes], by: User) -> LabelledSet:
         return set_import(name=name, source=Path(source.name), by=by)
 
 
-def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[dict[str, Any]]) -> None:
-    """Keep what a worker read: fields of `LabelledFrame` by name."""
+@dataclass(frozen=True)
+class FrameFacts:
+    """What a worker read of a frame: fields of `LabelledFrame`."""
+
+    name: str
+    case: str
+    source: str
+    mpp: float
+    width: int
+    height: int
+    mitoses: list[list[float]]
+    non_mitoses: list[list[float]]
+    exhaustive: bool
+
+
+def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[FrameFacts]) -> None:
+    """Keep what a worker read, in place of what was kept before."""
     with transaction.atomic():
         LabelledFrame.objects.filter(labelled_set=labelled_set).delete()
-        LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **frame) for frame in frames)
+        LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **vars(frame)) for frame in frames)
 
 
 def folder_hash(folder: Path) -> str:

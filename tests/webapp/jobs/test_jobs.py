@@ -10,7 +10,7 @@ from celery import Celery
 from django.db import connection
 from django.utils import timezone
 
-from webapp.annotations.services import detection_request, run_save
+from webapp.annotations.services import RunStamp, detection_request, run_save
 from webapp.core.errors import DomainError, TooMany
 from webapp.jobs import dispatch, services
 from webapp.jobs.models import Job, Shard
@@ -102,10 +102,10 @@ def test_the_job_is_complete_with_its_last_shard_and_merged_once(job, model):
         assert not job_is_complete(job_pk=job.pk)
         shard_finish(shard=shard_claim(shard_pk=shard.pk, worker="a"))
     assert job_is_complete(job_pk=job.pk)
-    stamp = {
-        "model": model, "model_sha256": "0", "parameters": {}, "mpp_x": 0.25, "mpp_y": 0.25, "code_version": "",
-        "device": "", "precision": "", "windows_total": 0, "windows_skipped": 0,
-    }  # fmt: skip
+    stamp = RunStamp(
+        model=model, model_sha256="0", parameters={}, mpp_x=0.25, mpp_y=0.25, code_version="",
+        device="", precision="", windows_total=0, windows_skipped=0,
+    )  # fmt: skip
     run = run_save(job=job, stamp=stamp, candidates=[(1, 2, 0.5)])
     with pytest.raises(JobStopped):
         run_save(job=job, stamp=stamp, candidates=[(3, 4, 0.6)])

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import webapp.registry.services
 import webapp.slides.services
 from webapp.access.services import token_make
 from webapp.annotations.models import Figure, Label, Region, Run
-from webapp.annotations.services import figure_judge, region_draw, region_remove, run_save
+from webapp.annotations.services import RunStamp, figure_judge, region_draw, region_remove, run_save
 from webapp.core.redis import ask_again
 from webapp.core.typed_json import to_json
 from webapp.exchange.imports import Review
@@ -38,8 +39,7 @@ CORNER = [[50.0, 50.0], [350.0, 50.0], [350.0, 350.0], [50.0, 350.0]]
 def _another_run(slide, by):
     job = job_create(kind=Job.Kind.DETECT, slide=slide, by=by)
     shard_claim(shard_pk=job.shards.get().pk, worker="a")
-    names = "model model_sha256 parameters mpp_x mpp_y code_version device precision windows_total windows_skipped"
-    stamp = {name: getattr(slide.runs.get(), name) for name in names.split()}
+    stamp = RunStamp(**{field.name: getattr(slide.runs.get(), field.name) for field in fields(RunStamp)})
     run_save(job=job, stamp=stamp, candidates=[*CANDIDATES, (10.0, 10.0, 0.8)])
 
 
