@@ -60,7 +60,7 @@ class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
     target_class = TokenAuthentication  # type: ignore[assignment]
 
 
-def person_asking(request: HttpRequest) -> User | AnonymousUser:
+def authenticated_user(request: HttpRequest) -> User | AnonymousUser:
     """Whose token or session a request has, as DRF would say, by prepared queries: for what is asked for by the
     thousand, such as tiles. Raises AuthenticationFailed for a wrong token.
     """
