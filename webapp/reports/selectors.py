@@ -38,7 +38,7 @@ def report_is_intact(report: Report) -> bool:
 
 
 def report_changes(*, report: Report) -> list[str]:
-    """What is different on the slide now, one sentence each; none where the report still holds."""
+    """What differs on the slide now, one sentence each; empty where the report still holds."""
     then = report.facts["count"]
     newest: Report | None = Report.objects.filter(slide=report.slide_id).order_by("-version").first()
     sentences = []
@@ -71,7 +71,7 @@ def report_changes(*, report: Report) -> list[str]:
             sentences.append(f"{words}: {before} when it was signed, {after} now.")
     before, after = ((value["score"] or {}).get("value") for value in (then, now))
     if rule is not None and before != after:
-        sentences.append(f"Score: {before} when it was signed, {after or 'none'} now.")
+        sentences.append(f"Mitotic score: {before} when it was signed, {after or 'none'} now.")
     return sentences
 
 
