@@ -1,4 +1,4 @@
-"""Matching the places of two lists: which of them mean the same figure."""
+"""Matching the places of two lists within the radius of section 4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking for detections and writing them; taking the verdicts and regions of people."""
+"""Writing detections, verdicts and regions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Place = TypeVar("_Place", Figure, Candidate)
 
 
 class VerdictConflict(DomainError):
-    """Somebody else was faster. figure: what holds now, where the conflict is about a figure."""
+    """Another person changed it first. figure: its current state, for a conflict about a figure."""
 
     def __init__(self, message: str, figure: Figure | None = None) -> None:
         super().__init__(message)

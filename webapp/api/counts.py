@@ -13,8 +13,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 
 from webapp.api.described import serializer_of
-from webapp.api.direct import DirectView
-from webapp.api.lookup import checked, run_or_newest
+from webapp.api.fast_view import FastView
+from webapp.api.lookup import run_or_newest, validated
 from webapp.results.count import mitosis_count_seen
 from webapp.results.question import question
 from webapp.results.types import Count
@@ -61,7 +61,7 @@ _EXAMPLE = {
 }  # fmt: skip
 
 
-class CountView(DirectView):
+class CountView(FastView):
     """The number."""
 
     @extend_schema(
@@ -74,7 +74,7 @@ class CountView(DirectView):
 
         Whoever asks again with the ETag as `If-None-Match` is answered 304 where nothing has changed.
         """
-        query = checked(CountQuerySerializer, request.GET) if request.GET else {}
+        query = validated(CountQuerySerializer, request.GET) if request.GET else {}
         run = query.pop("run", None)
         answer = mitosis_count_seen(user=user, slide=pk, run=run, asked=question(**query))
         if answer is None:  # say which of the reasons it is

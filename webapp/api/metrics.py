@@ -26,7 +26,7 @@ _Sample = tuple[tuple[str, ...], float]  # values of the labels, value
 
 
 class MetricsView(APIView):
-    """All figures in the text format of Prometheus."""
+    """All metrics in the text format of Prometheus."""
 
     permission_classes = [IsAdminUser]
     schema = None
@@ -51,7 +51,7 @@ def _families(health: Health) -> Iterator[tuple[str, str, list[str], Iterable[_S
     """Of each gauge its name, what it is, its labels and its samples."""
     queues, workers, parts = health.queues, health.workers or [], parts_of_server()
     yield "part_ok", "1 where a part answers.", ["part"], [((k,), float(v["ok"])) for k, v in parts.items()]
-    yield "disk_free_bytes", "Room for slides.", [], [((), parts["disk"]["free_gb"] * 1024**3)]
+    yield "disk_free_bytes", "Free disk space for slides.", [], [((), parts["disk"]["free_gb"] * 1024**3)]
     yield "jobs_waiting", "Jobs that no worker has begun.", ["kind"], [((q.kind,), q.waiting) for q in queues]
     yield "jobs_running", "Jobs that have begun.", ["kind"], [((q.kind,), q.running) for q in queues]
     yield "jobs_failed_today", "Failed in the last 24 h.", ["kind"], [((q.kind,), q.failed_today) for q in queues]

@@ -208,7 +208,7 @@ def _properties(slide: Slide) -> Mapping[str, str]:
             return file.properties
     except SlideError as error:
         raise DomainError(
-            "The file of this slide cannot be opened, so nobody can say what other programs take its corner for."
+            "The file of this slide cannot be opened, so the offset of its coordinates in other programs is unknown."
         ) from error
 
 

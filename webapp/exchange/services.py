@@ -1,4 +1,4 @@
-"""Taking in verdicts and regions from a file."""
+"""Import of verdicts and regions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LeftOut:
 
 @dataclass
 class Imported:
-    """What an import did. left: verdicts that were not given, as a person holds another one there."""
+    """Result of an import. left: verdicts not imported, as a person's verdict there differs."""
 
     verdicts: int = 0
     regions: int = 0
@@ -38,8 +38,8 @@ class Imported:
 def review_import(*, slide: Slide, by: User, review: Review) -> Imported:
     """Give the verdicts and draw the regions of a file; all or, where one cannot be taken, none.
 
-    What holds already stays as it is, and nobody's verdict is overwritten: where a person says something else, the
-    file's verdict is left out and told.
+    Existing verdicts and regions are kept, and no verdict is overwritten: where a person's verdict differs, the file's is
+    left out and listed.
     """
     done = Imported()
     verdicts: dict[tuple[float, float], Label] = {}

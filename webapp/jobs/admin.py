@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 def for_each(
     page: admin.ModelAdmin[Any], request: HttpRequest, rows: Iterable[_T], service: Callable[[_T], object], done: str
 ) -> None:
-    """What an action does: call a service for each row, and say how many were done and why others were not."""
+    """An admin action: call a service for each row; report how many succeeded and why others did not."""
     count = 0
     for row in rows:
         try:

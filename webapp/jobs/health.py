@@ -1,4 +1,4 @@
-"""What is under way, what is slow and what is stuck: for the health page, `/api/v1/health/` and `/metrics`."""
+"""Queues, workers, and what is slow or stuck: for the health page, `/api/v1/health/` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process, as it last said itself."""
+    """A worker process, by its last heartbeat."""
 
     name: str
     queues: list[str]
@@ -155,7 +155,7 @@ def _stuck_shards() -> list[str]:
         "lost": "whose worker has died; another takes it within seconds where there is one.",
         "still": f"without progress for {NO_PROGRESS.seconds // 60} minutes though its worker lives; "
         "look at its disk and device.",
-        "again": "at the third attempt or more; its workers die at it. Their log says why.",
+        "again": "at the third attempt or more; its workers crash on it; see their log.",
     }
     return [f"{_number(counts[name], 'part of a job', 'parts of jobs')} {text}" for name, text in sentences.items()
             if counts[name]]  # fmt: skip

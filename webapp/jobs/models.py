@@ -1,4 +1,4 @@
-"""What workers have been asked to do: a job, in shards that one task each does."""
+"""Jobs and their shards; one task does one shard."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(Q(slide__case__study__memberships__user_id=user.pk) | Q(slide=None, requested_by_id=user.pk))
 
     def in_turn(self) -> Self:
-        """As workers take them: readers before bulk, then each person's first, each person's second, and so on."""
+        """Queue order: readers before bulk, then round robin over people."""
         return self.order_by("priority", "turn", "created_at")
 
 
@@ -87,7 +87,7 @@ class Job(models.Model):
 
     @property
     def unit(self) -> str:
-        """What its progress is counted in, in the plural."""
+        """The unit of its progress, in the plural."""
         return {self.Kind.TRAIN: "iterations", self.Kind.JUDGE: "frames"}.get(self.Kind(self.kind), "windows")
 
     @property

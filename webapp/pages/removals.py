@@ -1,4 +1,4 @@
-"""What a removal affects."""
+"""Removing a slide, a person's work or a set from training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from webapp.pages.administrators import _for_administrators
+from webapp.pages.administrators import administrators_only
 from webapp.retraining.models import LabelledSet, Removal
 from webapp.retraining.provenance import affected_in_words
 from webapp.slides.models import Slide
 
 
-@_for_administrators
+@administrators_only
 def removal(request: HttpRequest) -> HttpResponse:
-    """What would be affected if a slide, a person's work or a set were removed; and the button that does it."""
+    """What the removal of a slide, a person's work or a set affects, and the form that makes it."""
     asked = {name: request.GET.get(name, "") for name in ("slide", "person", "labelled_set")}
     subject: dict[str, Any] = {}
     if asked["slide"]:

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from webapp.annotations.models import Figure, Label
-from webapp.pages.administrators import _for_administrators
-from webapp.pages.mining import _MOST_CHOICES
+from webapp.pages.administrators import administrators_only
+from webapp.pages.pagination import MOST_CHOICES
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.retraining.models import (
     Judgement,
@@ -21,11 +21,11 @@ from webapp.retraining.models import (
     TrainingRun,
 )
 from webapp.retraining.plans import DEVICES, plan_names
-from webapp.retraining.selectors import labels_made_here, precision_of, slides_unlabelled
+from webapp.retraining.selectors import local_labels, precision_of, slides_unlabelled
 from webapp.slides.models import Slide
 
 
-@_for_administrators
+@administrators_only
 def retraining(request: HttpRequest) -> HttpResponse:
     """Retraining on one page: training data, locked test cases, mining runs, trainings, comparisons, removals."""
     locked = {case.name: case for case in LockedCase.objects.all()}
@@ -33,9 +33,9 @@ def retraining(request: HttpRequest) -> HttpResponse:
     context = {
         "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
         "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
-        "made_here": labels_made_here(),
-        "free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
-        "may_be_free": _may_be_free(),
+        "local_labels": local_labels(),
+        "mitosis_free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
+        "mitosis_free_candidates": _mitosis_free_candidates(),
         "unlabelled": slides_unlabelled().count(),
         "versions": ModelVersion.objects.all(),
         "mining": [(run, precision_of(run=run)) for run in MiningRun.objects.select_related("job", "model")],
@@ -50,9 +50,9 @@ def retraining(request: HttpRequest) -> HttpResponse:
     return render(request, "retraining.html", context)
 
 
-def _may_be_free() -> QuerySet[Slide]:
-    """Slides that could be said to be without mitoses."""
+def _mitosis_free_candidates() -> QuerySet[Slide]:
+    """Ready slides without a mitotic verdict, not marked as mitosis-free yet."""
     ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
     marked = MitosisFreeSlide.objects.values("slide")
     with_mitoses = Figure.objects.filter(label=Label.MITOTIC).values("slide")
-    return ready.exclude(Q(pk__in=with_mitoses) | Q(pk__in=marked)).order_by("name")[:_MOST_CHOICES]
+    return ready.exclude(Q(pk__in=with_mitoses) | Q(pk__in=marked)).order_by("name")[:MOST_CHOICES]

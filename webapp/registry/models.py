@@ -27,7 +27,7 @@ class Measured:
 
 
 class ModelVersion(models.Model):
-    """A detector that can be run."""
+    """Weights with their model card."""
 
     class State(models.TextChoices):
         CANDIDATE = "candidate", "candidate"
@@ -77,7 +77,7 @@ class ModelVersion(models.Model):
 
 
 class Promotion(models.Model):
-    """A version was made the active one by a person, for a reason. Never changed, never deleted."""
+    """A person made a version the active one. Never changed, never deleted."""
 
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
     replaced = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+")

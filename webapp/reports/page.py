@@ -1,4 +1,4 @@
-"""The one page of a report, as PDF. The same facts and pictures give the same bytes."""
+"""The report as a one-page PDF. The same facts and pictures give the same bytes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class _Page:
             return
         total = len(self.facts.figures)
         more = f"; showing {len(crops)} of {total}" if total > MAX_CROPS else ""
-        self._line(f"The figures that count in the hotspot, 16 x 16 µm each, highest score first{more}", 7.5)
+        self._line(f"The figures that count in the hotspot, 16 x 16 µm each, highest confidence first{more}", 7.5)
         side = (_WIDTH - 2 * _MARGIN) / _CROPS_A_ROW
         for index, crop in enumerate(crops):
             row, column = divmod(index, _CROPS_A_ROW)
@@ -122,7 +122,7 @@ class _Page:
         self._rule()
         self._line(f"Model {count.model.name}, SHA-256 {count.model.sha256}", 6.5)
         stamp = f"Run {count.run} of {count.detected_at:%Y-%m-%d %H:%M} UTC, code {count.code_version}"
-        self._line(f"{stamp}, counted from score {count.min_score:g}", 6.5)
+        self._line(f"{stamp}, counted from confidence {count.min_score:g}", 6.5)
         for line in textwrap.wrap(f"Parameters: {parameters}", 150)[:2]:
             self._line(line, 6.5)
         self.y -= 6
@@ -145,7 +145,7 @@ class _Page:
         if score:
             rule = score.rule
             second, third = rule.cut_offs
-            to_next = f"; {score.to_next} more would be the next score" if score.to_next is not None else ""
+            to_next = f"; {score.to_next} more would be the next mitotic score" if score.to_next is not None else ""
             lines.append(
                 f"Rule {rule.id} version {rule.version}: 2 from {second}, 3 from {third} figures in "
                 f"{rule.area_mm2:.4g} mm²{to_next}."
@@ -158,7 +158,7 @@ class _Page:
     def _values(self) -> None:
         judged = self.count.judged
         columns = [_MARGIN, _MARGIN + 120, _MARGIN + 200, _MARGIN + 290, _MARGIN + 380]
-        header = ["", "on the slide", "per mm² tissue", "in the hotspot", "score"]
+        header = ["", "on the slide", "per mm² tissue", "in the hotspot", "mitotic score"]
         rows = [header]
         for name, value in (("Reviewed", self.count.reviewed), ("AI alone", self.count.ai)):
             rows.append([

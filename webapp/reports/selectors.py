@@ -39,7 +39,7 @@ def report_is_intact(report: Report) -> bool:
 
 
 def report_changes(*, report: Report) -> list[str]:
-    """What is different on the slide now, one sentence each; none where the report still holds."""
+    """What differs on the slide now, one sentence each; empty where the report still holds."""
     then = from_json(Count, report.facts["count"])
     newest: Report | None = Report.objects.filter(slide=report.slide_id).order_by("-version").first()
     sentences = []
@@ -69,5 +69,5 @@ def report_changes(*, report: Report) -> list[str]:
         sentences.append(f"Figures in the hotspot: {before} when it was signed, {after} now.")
     score, score_now = (one.score.value if one.score else None for one in (then, now))
     if rule is not None and score != score_now:
-        sentences.append(f"Score: {score} when it was signed, {score_now or 'none'} now.")
+        sentences.append(f"Mitotic score: {score} when it was signed, {score_now or 'none'} now.")
     return sentences

@@ -1,4 +1,4 @@
-"""From a slide, a person or a labelled set to everything that was made from it, and back.
+"""Provenance: from a slide, a person or a labelled set to the versions trained on it, and back.
 
 A training is made from what its manifest lists and from its parent; a version from its training; a mining run, with
 all of its samples, from the version that mined. So one walk through trainings and mining runs, from the oldest to the

@@ -1,4 +1,4 @@
-"""Reading the loop: what a mining will cost, how precise it was, and the card of a version."""
+"""Retraining: cost of a mining run, precision of its samples, labels made here, the model card."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What it will cost. seconds: None where nothing like it was ever measured here. rests_on: in words."""
+    """Cost of a mining run. seconds: None where no speed was measured yet. rests_on: the measurements, in words."""
 
     slides: int
     tissue_mm2: float
@@ -62,8 +62,8 @@ def slides_unlabelled(*, study: Study | None = None) -> SlideQuerySet:
 
 
 @dataclass(frozen=True)
-class MadeHere:
-    """What people have said of figures on slides, which a training may learn from."""
+class LocalLabels:
+    """Verdicts on slides: labels that a training may use."""
 
     mitotic: int
     non_mitotic: int
@@ -71,14 +71,14 @@ class MadeHere:
     people: int
 
 
-def labels_made_here() -> MadeHere:
+def local_labels() -> LocalLabels:
     """Counts of the verdicts that hold."""
     figures = Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC])
     counts = figures.aggregate(
         mitotic=Count("pk", filter=Q(label=Label.MITOTIC)), slides=Count("slide", distinct=True), all=Count("pk")
     )
     people = Verdict.objects.filter(figure__in=figures).values("by").distinct().count()
-    return MadeHere(counts["mitotic"], counts["all"] - counts["mitotic"], counts["slides"], people)
+    return LocalLabels(counts["mitotic"], counts["all"] - counts["mitotic"], counts["slides"], people)
 
 
 def estimate_of(*, slides: Sequence[Slide]) -> Estimate:

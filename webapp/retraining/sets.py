@@ -1,4 +1,4 @@
-"""Labelled sets: taking the files in, and keeping what a worker read of them."""
+"""Labelled sets: import of the files, and storage of the frames that a worker reads from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from webapp.retraining.models import LabelledFrame, LabelledSet
 
 
 def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
-    """Take the files of a labelled set, from a zip or a folder, and have a worker read them.
+    """Import a labelled set from a zip or a folder; a worker reads it.
 
     Raises InvalidInput where it is neither, where a name leads out of the zip, or where the same set is there already.
     """
@@ -39,7 +39,7 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         _unpack(source, folder)
         sha256 = folder_hash(folder)
         if same := LabelledSet.objects.filter(sha256=sha256).first():
-            raise InvalidInput(f"The very same files are there already, as the set {same}.")
+            raise InvalidInput(f"The same files were imported as the set {same}.")
         with transaction.atomic():
             job = job_create(kind=Job.Kind.INGEST, by=by, parameters=ImportParameters(set=str(pk)))
             made: LabelledSet = LabelledSet.objects.create(pk=pk, name=name, sha256=sha256, job=job, by=by)
@@ -74,7 +74,7 @@ class FrameFacts:
 
 
 def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[FrameFacts]) -> None:
-    """Keep what a worker read, in place of what was kept before."""
+    """Store the frames that a worker read, in place of those stored before."""
     with transaction.atomic():
         LabelledFrame.objects.filter(labelled_set=labelled_set).delete()
         LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **vars(frame)) for frame in frames)

@@ -1,4 +1,4 @@
-"""Writing slides: uploads arrive, slides are prepared, um/px is entered."""
+"""Writing slides: uploads, prepared slides, um/px, readers."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
 
 
 class ChecksumMismatch(DomainError):
-    """What arrived is not what was sent."""
+    """The checksum of an upload differs."""
 
     status = 460  # tus's own
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a part of an upload must come to. digest: a fresh hashlib object."""
+    """The expected checksum of a part. digest: a fresh hashlib object."""
 
     digest: hashlib._Hash
     expected: bytes
@@ -69,7 +69,7 @@ def upload_create(
 ) -> Upload:
     """Begin an upload. Refuses what will not fit, on the disk or in the person's quota, before a byte is sent."""
     if size <= 0:
-        raise InvalidInput("This file is empty (0 bytes); the copy may have broken off.")
+        raise InvalidInput("This file is empty (0 bytes).")
     if size > settings.MAX_UPLOAD_BYTES:
         raise TooLarge(f"This file is larger than the {settings.MAX_UPLOAD_BYTES // 1024**3} GB that are accepted.")
     if mpp is not None and plausible_mpp(mpp, mpp) is None:
@@ -78,7 +78,7 @@ def upload_create(
     if used + size > settings.USER_QUOTA_BYTES:
         raise TooLarge(
             f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
-            f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for room."
+            f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for more."
         )
     settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
     awaited = Upload.objects.unfinished().aggregate(bytes=Sum(F("size") - F("offset")))["bytes"] or 0
@@ -141,7 +141,7 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
 
 
 def uploads_expire() -> int:
-    """Drop unfinished uploads that nothing was heard of for too long; returns how many."""
+    """Delete expired uploads; returns how many."""
     count = 0
     for upload in Upload.objects.expired():
         upload_cancel(upload=upload)
@@ -219,7 +219,7 @@ def slide_create(
 
 
 def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
-    """Keep what preparing found. um/px of the file wins over what a person entered."""
+    """Store what preparing found. um/px of the file wins over an entered one."""
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
         uploaded = local_path(slide)
@@ -244,7 +244,7 @@ def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
 
 
 def slide_add_remark(*, slide: Slide, remark: str) -> None:
-    """Tell readers of the slide one thing more."""
+    """Add a remark for the readers of a slide."""
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
         slide.remark = f"{slide.remark} {remark}".strip()
@@ -252,7 +252,7 @@ def slide_add_remark(*, slide: Slide, remark: str) -> None:
 
 
 def slide_refused(*, slide: Slide, reason: str) -> None:
-    """Nothing of a refused file stays but the record of why."""
+    """Mark a slide as refused and delete its file; the reason stays."""
     with transaction.atomic():
         Slide.objects.filter(pk=slide.pk).update(state=Slide.State.REFUSED, remark=reason, path="")
         transaction.on_commit(lambda: shutil.rmtree(slide.folder, ignore_errors=True))
@@ -261,7 +261,7 @@ def slide_refused(*, slide: Slide, reason: str) -> None:
 def slide_delete(*, slide: Slide) -> None:
     """Delete a slide with all that was found and said on it; its files once the rows are gone for good.
 
-    A worker that is at it stops at its next word of progress.
+    A worker on it stops at its next progress report.
     """
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
@@ -270,14 +270,14 @@ def slide_delete(*, slide: Slide) -> None:
 
 
 def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
-    """Record that a person looks at what may name a patient, or refuse it."""
+    """Record a person's access to an identifying image, or refuse it."""
     if not may_see_identity(user):
         raise NotAllowed("Label and macro images may name a patient; seeing them needs a permission of its own.")
     SlideEvent.objects.create(slide=slide, user=user, action=f"{what} image seen")
 
 
 def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
-    """Say whose slide it is to read; None: nobody's. Only who may see it can be its reader."""
+    """Assign a reader, or None. The reader must be able to see the slide."""
     if reader is not None and not Slide.objects.visible_to(reader).filter(pk=slide.pk).exists():
         raise InvalidInput(f"{reader.get_username()} is not in the study of this slide; add the person to it first.")
     with transaction.atomic():

@@ -80,7 +80,7 @@ def test_every_step_of_the_loop_is_in_the_admin(client_of, root, labelled_set, m
     assert Judgement.objects.get().cases == ["A01"]
     assert "stays locked" in act("lockedcase", "unlock", LockedCase.objects.get(name="A01").pk)
     version_promote(version=candidate, by=root, reason="trial")
-    assert "m detects again" in act("registry_promotion", "roll_back", Promotion.objects.get().pk)
+    assert "m is the active version again" in act("registry_promotion", "roll_back", Promotion.objects.get().pk)
     assert "the newest" in act("registry_promotion", "roll_back", Promotion.objects.last().pk)
 
     assert "Name one slide" in add("removal", slide=free.pk, person=root.pk, reason="r")
