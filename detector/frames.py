@@ -49,7 +49,7 @@ class LabelledFrame:
     @property
     def match_radius(self) -> float:
         """Matching radius of section 4, px of this frame: 7.5 um."""
-        return paper.MATCH_RADIUS * paper.WORKING_MPP / self.mpp
+        return paper.um(paper.MATCH_RADIUS) / self.mpp
 
     @property
     def mitosis_count(self) -> int:

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-
 from detector.datasets import read_dataset
 from detector.frames import LabelledFrame
-from webapp.jobs.models import Shard
-from webapp.jobs.services import job_succeed, shard_begin, shard_finish
+from webapp.jobs.stored import ImportParameters, ShardFacts
 from webapp.retraining.models import LabelledSet
 from webapp.retraining.sets import set_frames_save
-from worker.patience import patiently
+from worker.shard import ClaimedShard
 
 
-def run_import(shard: Shard) -> None:
+def run_import(shard: ClaimedShard) -> None:
     """Read the set that the job names; what is wrong with it is said in the words of the reader."""
-    labelled_set = LabelledSet.objects.get(pk=shard.job.parameters["set"])
-    shard_begin(shard=shard, facts={})
+    labelled_set = LabelledSet.objects.get(pk=ImportParameters.from_json(shard.job.parameters).set)
+    shard.begin(ShardFacts())
     frames = [_fields(hpf) for case in read_dataset(labelled_set.folder) for hpf in case.frames]
-
-    def keep() -> None:
-        with transaction.atomic():
-            shard_finish(shard=shard)
-            set_frames_save(labelled_set=labelled_set, frames=frames)
-            job_succeed(job=shard.job)
-
-    patiently(keep)
+    shard.complete(lambda: set_frames_save(labelled_set=labelled_set, frames=frames))
 
 
 def _fields(hpf: LabelledFrame) -> dict[str, Any]:

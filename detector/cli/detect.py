@@ -84,7 +84,7 @@ def _detect_one(path: Path, scorer: Scorer, card: Card, options: argparse.Namesp
         "model": {"name": card.get("name"), "sha256": card["sha256"]},
         "parameters": {
             "min_score": options.min_score,
-            "nms_radius_um": paper.NMS_RADIUS * paper.WORKING_MPP,
+            "nms_radius_um": paper.um(paper.NMS_RADIUS),
             "working_mpp": list(frame.mpp),
             "precision": scorer.precision,
             "cascade": scorer.uses_cascade(options.min_score),

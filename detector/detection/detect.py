@@ -103,7 +103,7 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
     radius: um; by default the paper's 30 px, which are 7.5 um whatever the resolution. The cells may come in any
     order and from any number of shards.
     """
-    radius = paper.NMS_RADIUS * paper.WORKING_MPP if radius is None else radius
+    radius = paper.um(paper.NMS_RADIUS) if radius is None else radius
     um_per_cell = paper.OUTPUT_STRIDE * np.array(frame.mpp)
     um = cells.m_xy * um_per_cell
     logits = cells.logits.astype(np.float64)
@@ -113,7 +113,7 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
         # Only cells at the storage floor or above weigh in, so that a lower floor does not move detections.
         strong = np.flatnonzero(scores >= paper.STORED_SCORE_FLOOR)
         near = (
-            cKDTree(um[strong]).query_ball_point(um[peaks], paper.REFINE_RADIUS * paper.WORKING_MPP)
+            cKDTree(um[strong]).query_ball_point(um[peaks], paper.um(paper.REFINE_RADIUS))
             if len(strong)
             else [[]] * len(peaks)
         )

@@ -249,7 +249,7 @@ def _place_of(frame: LabelledFrame) -> _Place:
 def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: Progress) -> list[Difference]:
     with slide.opened() as frame:
         found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
-        radius = paper.MATCH_RADIUS * float(np.mean(frame.scale)) * paper.WORKING_MPP / float(np.mean(frame.mpp))
+        radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))
         place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
         differences = []

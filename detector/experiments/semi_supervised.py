@@ -189,7 +189,7 @@ def count_matches(samples: Sequence[MinedSample], truths: Points, mpp: float) ->
     """Number of samples that match a hidden label as in evaluation: within 7.5 um, each label once. mpp: um/px."""
     xy = points([(sample.x, sample.y) for sample in samples])
     scores = np.array([min(sample.scores) for sample in samples])
-    return int(match(xy, scores, truths, paper.MATCH_RADIUS * paper.WORKING_MPP / mpp).sum())
+    return int(match(xy, scores, truths, paper.um(paper.MATCH_RADIUS) / mpp).sum())
 
 
 def _mined(cases: Sequence[Case], weights: Path, folder: Path, tta_consensus: float) -> dict[str, Any]:

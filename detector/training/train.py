@@ -263,7 +263,7 @@ class _Trainer:
         Places that the labels call look-alikes are hard negatives whatever the model says of them (ours).
         """
         scorer = self._scorer()
-        radius = paper.HARD_NMS_RADIUS * paper.WORKING_MPP
+        radius = paper.um(paper.HARD_NMS_RADIUS)
         before = len(self.hard)
         cell = paper.OUTPUT_STRIDE
         known = {(i, round(x / cell), round(y / cell)) for i, x, y in self.hard}

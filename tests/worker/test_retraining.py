@@ -156,7 +156,7 @@ def test_a_worse_candidate_is_called_worse_and_false_alarms_are_counted(
     assert judgement.result["active"]["free_detections"] == 1
     page = client_of(root).get(f"/models/judgement/{judgement.pk}/").content.decode()
     assert '<span class="count">worse</span>' in page
-    assert "It was judged worse than" in page, "asked before it is promoted all the same"
+    assert "It is worse than" in page, "asked before it is promoted all the same"
     blind.refresh_from_db()
     assert (blind.state, blind.card["judgement"]["verdict"]) == ("candidate", "worse")
 

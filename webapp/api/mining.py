@@ -37,8 +37,8 @@ class MiningRequestSerializer(serializers.Serializer[Any]):
     )
     most = serializers.IntegerField(min_value=1, required=False, help_text="At most so many of them.")
     model = serializers.UUIDField(required=False, help_text="The active version by default.")
-    first_look = serializers.FloatField(default=0.5)
-    agreement = serializers.FloatField(default=0.8)
+    first_look = serializers.FloatField(default=settings.MINING_FIRST_LOOK)
+    agreement = serializers.FloatField(default=settings.MINING_AGREEMENT)
 
 
 class EstimateSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-"""Retraining on one page: what is known, mining, training, comparing, removing. For administrators."""
+"""Retraining on one page: training data, mining, training, comparison, removal. For administrators."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from webapp.slides.models import Slide
 
 
 @_for_administrators
-def loop(request: HttpRequest) -> HttpResponse:
-    """The whole loop on one page: sets, locked cases, mining runs, trainings, judgements, removals."""
+def retraining(request: HttpRequest) -> HttpResponse:
+    """Retraining on one page: training data, locked test cases, mining runs, trainings, comparisons, removals."""
     locked = {case.name: case for case in LockedCase.objects.all()}
     cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
     context = {
@@ -47,7 +47,7 @@ def loop(request: HttpRequest) -> HttpResponse:
         "plans": plan_names(),
         "devices": DEVICES,
     }
-    return render(request, "loop.html", context)
+    return render(request, "retraining.html", context)
 
 
 def _may_be_free() -> QuerySet[Slide]:

@@ -15,7 +15,7 @@ from detector.errors import WeightsError
 from detector.model.card import parse_card
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
-from webapp.slides.storage import weights_fetched, weights_keep
+from webapp.registry.storage import weights_fetched, weights_keep
 
 
 def version_register(*, weights: Path, name: str = "", parent: ModelVersion | None = None) -> ModelVersion:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import FilteredSelectMultiple
@@ -17,6 +18,7 @@ from webapp.annotations.models import Label
 from webapp.core.errors import DomainError
 from webapp.jobs.admin import for_each
 from webapp.jobs.services import job_cancel, job_retry
+from webapp.jobs.templatetags.durations import duration
 from webapp.registry.models import ModelVersion
 from webapp.retraining.judgements import judgement_request
 from webapp.retraining.locked_cases import case_lock, case_unlock, free_slide_add, free_slide_remove
@@ -87,8 +89,10 @@ class MineForm(AskForm):
         Slide.objects.none(), widget=FilteredSelectMultiple("unlabelled slides", is_stacked=False)
     )
     model = forms.ModelChoiceField(ModelVersion.objects.all(), required=False, empty_label="the active version")
-    first_look = forms.FloatField(initial=0.5)
-    agreement = forms.FloatField(initial=0.8, help_text="Least score under each of the eight flips and rotations.")
+    first_look = forms.FloatField(initial=settings.MINING_FIRST_LOOK)
+    agreement = forms.FloatField(
+        initial=settings.MINING_AGREEMENT, help_text="Least score under each of the eight flips and rotations."
+    )
     go_on = forms.BooleanField(required=False, label="Begin", help_text="Without this only the cost is said.")
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -99,7 +103,7 @@ class MineForm(AskForm):
         slides = self.cleaned_data.get("slides", ())
         if slides and not self.cleaned_data["go_on"]:
             cost = estimate_of(slides=list(slides))
-            time = "for a time that is not known" if cost.seconds is None else f"for about {cost.seconds / 60:.0f} min"
+            time = "for a time that is not known" if cost.seconds is None else f"for about {duration(cost.seconds)}"
             raise forms.ValidationError(
                 f"This keeps a worker busy {time}: {cost.slides} slides, {cost.tissue_mm2:.1f} mm² of tissue "
                 f"(from {cost.rests_on}). Check this to begin."

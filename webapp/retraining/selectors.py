@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
@@ -12,8 +12,9 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.jobs.models import Shard
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.registry.models import ModelVersion
-from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun, TrainingRun
+from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun
 from webapp.retraining.provenance import sources_of
 from webapp.retraining.wilson import wilson_interval
 from webapp.slides.models import Slide, SlideQuerySet, Study
@@ -90,9 +91,9 @@ def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
         shards = Shard.objects.filter(state=State.SUCCEEDED, job__kind="detect", facts__has_key="seconds")
         done = shards.select_related("job__slide").defer("result").order_by("-pk")[:_LAST]
         rates = [
-            shard.job.slide.tissue_mm2 / shard.facts["seconds"] / shard.job.shards.count()
+            shard.job.slide.tissue_mm2 / seconds / shard.job.shards.count()
             for shard in done
-            if shard.job.slide and shard.job.slide.tissue_mm2 and shard.facts["seconds"]
+            if shard.job.slide and shard.job.slide.tissue_mm2 and (seconds := ShardFacts.from_json(shard.facts).seconds)
         ]
         rests_on = f"the {len(rates)} detections made last"
     if not rates:
@@ -137,7 +138,7 @@ def precision_of(*, run: MiningRun) -> Precision:
 def model_card(*, version: ModelVersion) -> dict[str, Any]:
     """Everything that is on record about a version, ready for JSON: written by nobody, so never out of date."""
     sources = sources_of(version=version)
-    training: TrainingRun | None = sources["training"]
+    training = sources.training
     judgements = version.judgements.select_related("active").exclude(result=None)
     return {
         "name": version.name,
@@ -145,7 +146,7 @@ def model_card(*, version: ModelVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "made": version.created_at.isoformat(),
         "use": "Research use only. Mitotic-figure candidates on H&E at 0.25 um/px; a person decides.",
-        "parent": {"name": sources["parent"].name, "sha256": sources["parent"].sha256} if sources["parent"] else None,
+        "parent": {"name": sources.parent.name, "sha256": sources.parent.sha256} if sources.parent else None,
         "recipe": version.card,
         "training": {
             "id": str(training.pk),
@@ -154,8 +155,8 @@ def model_card(*, version: ModelVersion) -> dict[str, Any]:
             "plan": training.plan,
             "manifest_sha256": training.manifest_sha256,
             "sets": training.manifest["sets"],
-            "slides": sources["slides"],
-            "people": [person.get_username() for person in sources["people"]],
+            "slides": [asdict(slide) for slide in sources.slides],
+            "people": [person.get_username() for person in sources.people],
             "cases": {part: training.manifest[part] for part in ("train", "validation", "test")},
             "figures": len(training.manifest["figures"]),
             "mined_samples": len(training.manifest["mined"]),

@@ -21,6 +21,7 @@ from detector.slide.folder import files_below
 from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
+from webapp.jobs.stored import ImportParameters
 from webapp.retraining.models import LabelledFrame, LabelledSet
 
 
@@ -40,7 +41,7 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         if same := LabelledSet.objects.filter(sha256=sha256).first():
             raise InvalidInput(f"The very same files are there already, as the set {same}.")
         with transaction.atomic():
-            job = job_create(kind=Job.Kind.INGEST, by=by, parameters={"set": str(pk)})
+            job = job_create(kind=Job.Kind.INGEST, by=by, parameters=ImportParameters(set=str(pk)))
             made: LabelledSet = LabelledSet.objects.create(pk=pk, name=name, sha256=sha256, job=job, by=by)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
