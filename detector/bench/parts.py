@@ -1,4 +1,4 @@
-"""The parts beside the whole slide: reading, suppression, exactness, training, cascade."""
+"""Benchmarks of single parts: reading, suppression, exactness, training, cascade."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def suppression(bench: Bench, path: Path) -> BenchmarkResults:
 
 @torch.inference_mode()
 def exactness(bench: Bench, path: Path) -> BenchmarkResults:
-    """By how much the score of a patch, and of a window's cells, differs from the map of the whole frame; fp32."""
+    """Greatest difference in logit of patches and windows from the map of the whole frame; fp32."""
     image, network = _noise("frame").image, bench.network.cpu().eval()
     whole = mitosis_logit(network(as_tensor(image)))[0]
 
@@ -125,7 +125,7 @@ def exactness(bench: Bench, path: Path) -> BenchmarkResults:
 
 
 def training(bench: Bench, path: Path) -> BenchmarkResults:
-    """A training as it runs against a plain loop, the share of time that it waits for patches, and their making."""
+    """Training speed over a plain loop, share of time waiting for batches, patches augmented per second."""
     frames = [_noise(f"{i}") for i in range(4)]
     # What is measured of ours is its second half: in the first one the network may be compiled.
     plan = Plan(iterations=20, hard_negatives_at=(), checkpoint_every=10)
@@ -181,7 +181,7 @@ def training_over_plain(ratio: float, *, bf16: bool) -> BenchmarkResult:
 
 
 def cascade(bench: Bench, path: Path) -> BenchmarkResults:
-    """What the cascade keeps, in fp32, of what its fine network finds on labelled frames with every cell scored."""
+    """Recall of the cascade on labelled frames, in fp32, against its fine network on every cell."""
     if bench.dataset is None or bench.coarse is None:
         missing = "--dataset" if bench.coarse is not None else "weights with a coarse network"
         return {"cascade": BenchmarkResult("not compared", f"needs {missing}")}
@@ -200,7 +200,7 @@ def cascade(bench: Bench, path: Path) -> BenchmarkResults:
 
 
 def _noise(name: str) -> LabelledFrame:
-    """A frame of noise with some mitoses, for what only takes time."""
+    """A frame of noise with three mitoses, for timing only."""
     image = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
     mitoses = points([(200, 300), (500, 500), (800, 700)])
     return LabelledFrame(name, "c", image, mitoses, points(), paper.WORKING_MPP, lab_statistics([image]), "noise")

@@ -1,4 +1,4 @@
-"""What the detector gains over named baselines, measured in one run, as ratios.
+"""Benchmarks: ratios to named baselines, measured in one run.
 
 Baselines are written out in the plainest way (`baselines.py`): the paper's recipe window by window, greedy suppression
 in a loop, a training step as one would first write it, all with the allocator as a program finds it. Rounds are

@@ -1,4 +1,4 @@
-"""A whole slide: ours against the paper's recipe, the network alone, fp32 and tiatoolbox."""
+"""Benchmark of a whole slide against the paper's recipe, the network alone, fp32 and tiatoolbox."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def whole_slide(bench: Bench, path: Path) -> BenchmarkResults:
 def _slide_figures(
     scorer: Scorer, frame: WorkingFrame, plan: WindowPlan, times: dict[str, float], results: dict[str, Any]
 ) -> BenchmarkResults:
-    """What `whole_slide` measured, beside its targets. times: seconds of each call; results: what each gave."""
+    """Results of `whole_slide` with their targets. times, results: seconds and result of each call."""
     seen = plan.windows_total - plan.windows_skipped
     mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
     figures = {
@@ -123,7 +123,7 @@ def _slide_figures(
 
 
 def _bf16_figures(times: dict[str, float], results: dict[str, Any]) -> BenchmarkResults:
-    """What bf16 gains with every cell scored, and by how much its scores differ. times, results: of `whole_slide`."""
+    """Speed-up and greatest score difference of bf16 with every cell scored. times, results: of `whole_slide`."""
     ours = times["forward_every_cell"]
     pairs = zip(results["forward_fp32"], results["forward_every_cell"], strict=True)
     differ = max(float(np.abs(sigmoid(a) - sigmoid(b)).max()) for a, b in pairs)
@@ -140,7 +140,7 @@ def _bf16_figures(times: dict[str, float], results: dict[str, Any]) -> Benchmark
 
 @contextlib.contextmanager
 def _tiatoolbox(bench: Bench, path: Path, mpp: tuple[float, float]) -> Iterator[Callable[[], dict[str, Any]] | None]:
-    """Something that segments the slide by tiatoolbox; None where that is not there."""
+    """A call that segments the slide by tiatoolbox; None without it."""
     if bench.tiatoolbox is None or bench.weights is None:
         yield None
         return
@@ -174,7 +174,7 @@ def _at_half(found: Detections) -> Detections:
 
 
 def differing(some: Detections, others: Detections, *, doubt: float = 0) -> int:
-    """How many detections at score 0.5 only one of both has, within a pixel; not counted are those within `doubt`."""
+    """Number of detections at score 0.5 + doubt of one side without one at 0.5 of the other within 1 px."""
     count = 0
     for own, other in ((_at_half(some), _at_half(others)), (_at_half(others), _at_half(some))):
         alone = ~match(own.xy, own.scores, other.xy, 1.0)

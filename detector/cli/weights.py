@@ -1,4 +1,4 @@
-"""`distil`, `average` and `calibrate`: weights made of weights."""
+"""`distil`, `average` and `calibrate`: new weights from trained ones."""
 
 from __future__ import annotations
 

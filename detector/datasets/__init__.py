@@ -57,7 +57,7 @@ def read_dataset(folder: Path) -> list[Case]:
 
 
 def _disambiguated(parts: dict[str, list[LabelledFrame]]) -> list[LabelledFrame]:
-    """The frames of several data sets; cases that two of them call alike get the folder before their name."""
+    """The frames of several data sets; equal case names of two of them get the folder as a prefix."""
     counts = Counter(name for frames in parts.values() for name in {frame.case for frame in frames})
     return [
         replace(frame, case=f"{folder}/{frame.case}") if folder and counts[frame.case] > 1 else frame

@@ -66,7 +66,7 @@ class MatchedFrame:
 def match(
     xy: Points, scores: NDArray[np.float64], truths: Points, radius: float = paper.MATCH_RADIUS
 ) -> NDArray[np.bool_]:
-    """Which detections are true positives.
+    """(n,) which detections are true positives.
 
     By falling score, each detection takes the nearest truth within `radius` that no better one has taken; the paper
     leaves the order open. A second detection on a taken truth is false. xy (n, 2) and truths (m, 2) in one unit with
@@ -137,7 +137,7 @@ class Evaluation:
         return MatchedFrame(case, scores, hits, sum(f.truths for f in frames))
 
     def _sums(self) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], int]:
-        """At every score that occurs, from high to low: the score, hits and detections down to it; and all truths."""
+        """(scores, hits, detections, truths): distinct scores, falling; cumulated counts there; all labels."""
         scores = np.concatenate([f.scores for f in self.frames]) if self.frames else np.empty(0)
         hits = np.concatenate([f.hits for f in self.frames]) if self.frames else np.empty(0, dtype=bool)
         order = np.argsort(-scores, kind="stable")

@@ -37,11 +37,11 @@ def evaluable_cases(cases: Sequence[Case]) -> list[str]:
 def cross_validate(
     cases: Sequence[Case], plans: Sequence[Plan], out: Path, *, say: Say, **course: Any
 ) -> list[dict[str, Any]]:
-    """One row for each plan, the others held against the first; `out/table.json` and `out/table.md` grow by them.
+    """One row for each plan, compared with the first plan; `out/table.json` and `out/table.md` grow by them.
 
-    The weights are in a folder for each plan and case. course: options of `train_initial_model`. What is there from an
-    earlier call is not done again. Raises ValueError where two plans have one name, where too few cases can be judged
-    on, or where the parent has learnt from one of these, and PlanError where `out` holds trainings of another kind.
+    The weights are in a folder for each plan and case. course: options of `train_initial_model`. Finished
+    trainings in `out` are reused. Raises ValueError where two plans have one name, where fewer than two cases can be
+    evaluated on, or where the parent was trained on one of these, and PlanError where `out` holds other trainings.
     """
     names = evaluable_cases(cases)
     folders = [out / re.sub(r"[^\w.]+", "-", plan.name).strip("-") for plan in plans]

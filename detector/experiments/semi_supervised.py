@@ -51,7 +51,7 @@ class Split:
 
 
 def make_splits(names: Sequence[str], tests: Sequence[str]) -> list[Split]:
-    """One split for each test case: going round in the order of the names, the next half is T, the rest U.
+    """One split for each test case: of the others, in cyclic order of the names, the next half is T, the rest U.
 
     Raises ValueError where a test case is not there or fewer than two others are.
     """
@@ -86,7 +86,7 @@ def run_experiment(
     cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, tta_consensus: float, say: Say,
     beside: Sequence[Case] = (), **course: Any,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Train T, mine U, train T + U and judge both, for every split; `out/table.json` and `out/table.md` grow by rows.
+    """For every split train T, mine U, train T + U, evaluate both; `out/table.json` and `out/table.md` grow by rows.
 
     tta_consensus: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
     learn from besides T. course: options of `train_initial_model`; a `parent` is what both begin with. What is there

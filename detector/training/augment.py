@@ -112,7 +112,7 @@ def draw_variations(
 
 
 def _another(own: LabStatistics, stains: Sequence[LabStatistics], drawn: float) -> LabStatistics | None:
-    """One of the stains that are not `own`, each as likely, by a number drawn from 0..1; None where there is none."""
+    """A stain other than `own`, uniform by `drawn` in [0, 1); None without one."""
     others = [one for one in stains if one != own]
     return others[int(drawn * len(others))] if others else None
 
@@ -195,7 +195,7 @@ def adjust_colour(patch: Rgb, gain: Floats, offset: Floats, gamma: float = 1.0) 
 
 
 def as_jpeg(patch: Rgb, quality: int) -> Rgb:
-    """The patch as it comes back from a JPEG file of this quality (1..100)."""
+    """The patch after JPEG compression of this quality (1..100)."""
     _, data = cv2.imencode(".jpg", patch[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None

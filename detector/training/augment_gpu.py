@@ -47,7 +47,7 @@ _CHROMA = tuple(
 
 
 class FramesOnDevice:
-    """The pixels of some frames on a device, side by side in one block of bytes."""
+    """The pixels of some frames on a device, in one uint8 tensor (pixels, 3)."""
 
     def __init__(self, frames: Sequence[LabelledFrame], device: str | torch.device) -> None:
         self.device = torch.device(device)
@@ -62,7 +62,7 @@ class FramesOnDevice:
 
     @torch.no_grad()
     def augment_batch(self, frames: Sequence[LabelledFrame], variations: Variations) -> Tensor:
-        """Patch i is cut from frames[i] and varied. Returns float32 (n, s, s, 3), RGB in whole numbers 0..255."""
+        """Patch i, cut from frames[i] and augmented. Returns float32 (n, s, s, 3), RGB in whole numbers 0..255."""
 
         def on_device(array: np.typing.NDArray[np.generic]) -> Tensor:
             return torch.from_numpy(array.astype(np.float32)).to(self.device, non_blocking=True)
@@ -134,7 +134,7 @@ def blur(patches: Tensor, deviation: Tensor) -> Tensor:
 
 
 def as_jpeg(patches: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG of a quality (n,) does to patches (n, s, s, c): colour at half resolution, rounded 8 x 8 cosines."""
+    """JPEG quantisation of patches (n, s, s, c) by quality (n,): colour at half resolution, 8 x 8 cosine transform."""
     matrix = torch.tensor(_RGB_TO_YCC, device=patches.device)
     luma, *colours = (patches @ matrix.T).unbind(-1)  # (n, s, s) each, colours around 0
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None]

@@ -76,7 +76,7 @@ class SampleSets:
 
     @cached_property
     def frame_sources(self) -> tuple[Source, ...]:
-        """Sources with whole frames, which alone have background enough; those without a mitosis are one of them."""
+        """Sources with exhaustive frames, for background; all sources without a mitosis are pooled into one."""
         with_mitoses = [source for source in self.sources if source.bg_rand]
         names = {source.name for source in with_mitoses}
         rand, hard = (
@@ -87,7 +87,7 @@ class SampleSets:
 
     @cached_property
     def share_without_mitoses(self) -> float:
-        """Of BG-Rand, what is from frames of a source without any mitosis."""
+        """Share of BG-Rand from sources without any mitosis."""
         names = {source.name for source in self.sources}
         return sum(sample.frame.source not in names for sample in self.bg_rand) / max(1, len(self.bg_rand))
 
@@ -179,7 +179,7 @@ def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
 
 
 def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> tuple[Sample, LabStatistics | None]:
-    """Background for the mitoses of one source, drawn as often as these: a sample, and a stain that it is to get.
+    """A background sample for a source drawn by `shares`, and the stain to transfer to it or None.
 
     A source of single patches has its rims alone (`context_share`); all else is background of other sources in its
     stain, so that no stain is a sign of a mitosis.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -150,7 +150,6 @@ def test_a_plan_of_0_2_0_means_what_it_meant_and_says_what_to_write(path, caplog
     assert (plan.iterations, plan.ema_decay) == (sum(count for count, _ in steps), then["average"])
     assert f"{path}: learning_rate_steps, " in caplog.text and "write iterations, learning_rate" in caplog.text
     if (SHIPPED / path.name).exists():
-        assert read_plan(path.stem) == replace(plan, milestones=read_plan(path.stem).milestones)
         assert read_plan(path.stem).as_dict() == plan.as_dict() == plan_of_card(plan.as_0_2_0()).as_dict()
 
 
