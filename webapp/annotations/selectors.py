@@ -21,7 +21,7 @@ def run_current(*, slide: Slide) -> Run | None:
 
 
 def candidates_in(*, run: Run, min_score: float, box: Box | None = None) -> QuerySet[Candidate]:
-    """Candidates of a run with at least this confidence, best first. box: (x0, y0, x1, y1) level-0 px, edges included."""
+    """Candidates at or above a confidence, best first. box: (x0, y0, x1, y1) level-0 px, edges included."""
     rows = Candidate.objects.filter(run=run, score__gte=min_score)
     if box is not None:
         rows = rows.filter(x__range=(box[0], box[2]), y__range=(box[1], box[3]))

@@ -28,8 +28,8 @@ class Imported:
 def review_import(*, slide: Slide, by: User, review: Review) -> Imported:
     """Give the verdicts and draw the regions of a file; all or, where one cannot be taken, none.
 
-    Existing verdicts and regions are kept, and no verdict is overwritten: where a person's verdict differs, the file's is
-    left out and listed.
+    Existing verdicts and regions are kept, and no verdict is overwritten: where a person's verdict differs, that of the
+    file is left out and listed.
     """
     done = Imported()
     verdicts: dict[tuple[float, float], Label] = {}
