@@ -1,4 +1,4 @@
-// The precision-recall curves of the two versions, over each other; a ring is where each stands at score 0.5.
+// The precision-recall curves of the two versions, over each other; a ring marks confidence 0.5.
 
 import { at, maybeAt } from "../viewer/dom.js";
 import { plot } from "./plots.js";

@@ -14,7 +14,7 @@ document.addEventListener("change", async (event) => {
     const body = { reader: choice.value || null };
     const { name, reader } = await call(choice.dataset.assign ?? "", { method: "POST", body });
     choice.dataset.was = choice.value;
-    said.textContent = reader ? `${reader} is to read ${name}.` : `${name} is nobody's to read now.`;
+    said.textContent = reader ? `${name} is assigned to ${reader}.` : `${name} has no reader now.`;
   } catch (error) {
     choice.value = choice.dataset.was ?? "";
     said.textContent = `${sentenceOf(error)} Nothing was changed.`;

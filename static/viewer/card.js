@@ -1,4 +1,4 @@
-// The figure that is being judged: its crop, its context, what was said of it.
+// The figure that is being judged: its crop, its context, its verdicts.
 
 import * as api from "./api.js";
 import { find, findAll } from "./dom.js";
@@ -80,7 +80,7 @@ export class Card {
     if (this.#picture.src !== address) this.#picture.src = address;
     this.#picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
     const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
-    const found = score === null ? "Added" : `Score ${score.toFixed(2)}`;
+    const found = score === null ? "Added" : `Confidence ${score.toFixed(2)}`;
     this.#say.textContent = `${found} · ${labelled(label)} · ${where}`;
     for (const button of this.#verdicts) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === label));

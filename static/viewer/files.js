@@ -20,7 +20,7 @@ export function startFiles(panel, slide, { asked, taken }) {
   chooser.addEventListener("change", async () => {
     const file = chooser.files?.[0];
     if (!file) return;
-    said.textContent = "Taking in …";
+    said.textContent = "Importing …";
     try {
       const imported = await api.importFile(slide, file);
       await taken();
@@ -34,8 +34,8 @@ export function startFiles(panel, slide, { asked, taken }) {
 
 /** What an import has done. @param {Imported} imported */
 function inWords({ verdicts, regions, unchanged, left }) {
-  const parts = [`${some(verdicts, "verdict")} and ${some(regions, "region")} taken in`];
-  if (unchanged) parts.push(`${whole(unchanged)} held already`);
-  if (left.length) parts.push(`${whole(left.length)} left as they are, because a person says otherwise there`);
+  const parts = [`${some(verdicts, "verdict")} and ${some(regions, "region")} imported`];
+  if (unchanged) parts.push(`${whole(unchanged)} already there`);
+  if (left.length) parts.push(`${whole(left.length)} not imported, because a person's verdict differs there`);
   return `${parts.join("; ")}.`;
 }

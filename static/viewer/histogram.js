@@ -1,4 +1,4 @@
-// How many candidates have which score, above the slider, so that a threshold is chosen with open eyes.
+// Histogram of the candidates' confidence, above the slider of the threshold.
 
 /** @import { Store } from "./store.js" */
 

@@ -165,5 +165,5 @@ function ruleInWords({ value, to_next: more, rule }) {
   const [two, three] = rule.cut_offs;
   const next = more === null ? "" : `, ${more} more would be ${value + 1}`;
   const cuts = `2 from ${two}, 3 from ${three} in ${Number(rule.area_mm2.toPrecision(3))} mm²`;
-  return `Score ${value}${next} · ${rule.id} version ${rule.version}: ${cuts} · ${rule.source}`;
+  return `Mitotic score ${value}${next} · ${rule.id} version ${rule.version}: ${cuts} · ${rule.source}`;
 }

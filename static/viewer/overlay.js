@@ -16,7 +16,7 @@ import { whole } from "./words.js";
 
 const RING_UM = 9; // radius of a ring: a mitotic figure and its cytoplasm
 const SMALLEST = 3.5; // px on screen
-const MOST = 5000; // points in one picture; the best scores first, and the page says how many there are
+const MOST = 5000; // points in one picture; highest confidence first, and the page says how many there are
 const MARGIN = 128; // px around the view, drawn as well: moving the slide moves a picture instead of making one
 const HEAT_FROM = 600; // points in view, where rings can get no smaller, from which a heatmap says more
 
@@ -172,7 +172,7 @@ export class Overlay {
     for (const spot of spots) this.#spot(view, spot);
     for (const spot of this.#store.judged()) if (spot >= visible) this.#spot(view, spot);
     if (spots.length === total) return "";
-    return `Showing ${whole(spots.length)} of ${whole(total)} candidates in and around the view, the best scores first`;
+    return `Showing ${whole(spots.length)} of ${whole(total)} candidates in and around the view, highest confidence first`;
   }
 
   /** The candidates in view by the index. @param {View} view */
@@ -237,7 +237,7 @@ export class Overlay {
         stamp(context, "only", radius, ratio, ...apply(transform, place.x, place.y));
     }
     if (total <= MOST) return "";
-    return `Showing ${whole(MOST)} of ${whole(total)} of the other run there, the best scores first`;
+    return `Showing ${whole(MOST)} of ${whole(total)} of the other run there, highest confidence first`;
   }
 
   /** @param {View} view */

@@ -63,7 +63,8 @@ export class ReviewPanel {
   list(spots) {
     this.#gallery.show(spots);
     const [shown, all] = [whole(spots.length), whole(this.#store.spots)];
-    at("showing").textContent = `Showing ${shown} of ${all} figures; candidates are stored from score ${this.#floor}`;
+    at("showing").textContent =
+      `Showing ${shown} of ${all} figures; candidates are stored from confidence ${this.#floor}`;
   }
 
   /**

@@ -69,7 +69,7 @@ export class Runs {
     const { both, only_run: only, only_other: onlyOther } = answer;
     Object.assign(other, { only, onlyOther });
     this.#on.changed();
-    const line = `${whole(both)} found by both (within 7.5 µm), at score ≥ ${minScore.toFixed(2)}.`;
+    const line = `${whole(both)} found by both (within 7.5 µm), at confidence ≥ ${minScore.toFixed(2)}.`;
     const lists = [places("Only this run (ring)", only), places("Only the other (triangle)", onlyOther)];
     this.#result?.replaceChildren(make("p", {}, line), ...lists);
   }
@@ -86,7 +86,7 @@ function places(title, found) {
 /** @param {Found} found */
 function place({ x, y, score }) {
   const said = score.toFixed(2);
-  const button = make("button", { ariaLabel: `Show the candidate with score ${said}` }, said);
+  const button = make("button", { ariaLabel: `Show the candidate with confidence ${said}` }, said);
   button.dataset.x = String(x);
   button.dataset.y = String(y);
   return make("li", {}, button);

@@ -1,4 +1,4 @@
-"""The whole loop by an administrator's clicks: import, lock, mine, judge samples, retrain, compare, promote, remove."""
+"""Retraining by an administrator's clicks: import, lock, mine, judge samples, retrain, compare, promote, remove."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def finished(task, job: Job) -> None:
 
 @dataclass(frozen=True)
 class Given:
-    """What the loop begins with. samples: as many as are mined at least."""
+    """What retraining begins with. samples: as many as are mined at least."""
 
     labelled: Path
     locked: list[str]
@@ -89,12 +89,12 @@ def real_frames(real_data, tmp_path, study, root) -> Given:
     [
         pytest.param(
             "drawn_frames",
-            marks=pytest.mark.skipif(bool(os.environ.get("MITOSCOPE_DATA")), reason="the loop is run on real frames"),
+            marks=pytest.mark.skipif(bool(os.environ.get("MITOSCOPE_DATA")), reason="retraining is run on real frames"),
         ),
         "real_frames",
     ],
 )
-def test_the_whole_loop_by_clicks(shipped, root, open_as, frames, request):
+def test_retraining_by_clicks(shipped, root, open_as, frames, request):
     given: Given = request.getfixturevalue(frames)
     page = open_as(root, "/models/", allow=("409",))  # what is refused is meant
     page.on("dialog", lambda dialog: dialog.accept())
@@ -176,7 +176,7 @@ def promote(page, training: TrainingRun) -> None:
     go_to(page, f"/models/judgement/{judgement.pk}/")
     assert page.locator("#verdict .count").inner_text() == judgement.verdict
     page.wait_for_selector("#curves svg polyline")
-    page.fill("#verdict [name=reason]", "to see the loop closed")
+    page.fill("#verdict [name=reason]", "to see retraining through")
     with page.expect_navigation():
         page.click("#verdict button.primary")
     training.refresh_from_db()
@@ -211,7 +211,7 @@ def offer_a_locked_case(page, run: MiningRun, name: str, root) -> None:
     go_to(page, f"/models/retraining/?mining={run.pk}")
     page.fill("#retrain [name=name]", "third")
     page.click("#retrain button.primary")
-    page.wait_for_selector("#problem:has-text('Locked for judging')")
+    page.wait_for_selector("#problem:has-text('Locked test case')")
     assert TrainingRun.objects.count() == 1, "a case of the test split that is offered is refused"
     locked.delete()
 
@@ -224,7 +224,7 @@ def remove_the_slide(page, training: TrainingRun) -> None:
     with page.expect_navigation():
         page.click("#affected button.primary")
     assert "consent withdrawn" in page.inner_text("#affected")
-    page.click("#affected button:has-text('Make the next set')")
+    page.click("#affected button:has-text('Train without it')")
     page.wait_for_url("**/models/training/**")
     again = TrainingRun.objects.order_by("-at").first()
     assert again.name == "second, without"

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from PIL import Image
 
-from detector.evaluation.compare import RULE, verdict
+from detector.evaluation.compare import RULE, decide
 from tests.browser import offences, shoot
 from webapp.annotations.models import Label
 from webapp.annotations.services import detection_request, figure_judge
@@ -39,7 +39,7 @@ def slides(transactional_db, make_slide, make_run, alice):
     waiting, failed = make_slide(name="waiting.tif"), make_slide(name="failed.tif")
     job = detection_request(slide=waiting, by=alice)
     minute_ago = timezone.now() - timedelta(seconds=60)
-    progress = {"windows_total": 400, "windows_done": 260, "windows_skipped": 90}
+    progress = {"units_total": 400, "units_done": 260, "units_skipped": 90}
     job.shards.update(state=State.RUNNING, claim=job.pk, started_at=minute_ago, **progress)
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
     broken = detection_request(slide=failed, by=alice)
@@ -61,12 +61,12 @@ def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open
     assert names(page) == {"unread", "waiting", "queued-1", "queued-2", "failed", "unscaled", "refused"}
     assert "1 of 2" in page.inner_text("#rows")
     assert page.locator(".groups a").all_inner_texts() == [
-        "Mine to read 0", "Open 7", "To read 1", "Waiting for detection 3", "Asking for you 3", "Read 1",
+        "Mine to read 0", "Open 7", "To read 1", "Waiting for detection 3", "Needs your input 3", "Read 1",
     ]  # fmt: skip
     shoot(page, "worklist")
     for group, wanted in (
         ("Waiting", {"waiting", "queued-1", "queued-2"}),
-        ("Asking", {"failed", "unscaled", "refused"}),
+        ("Needs", {"failed", "unscaled", "refused"}),
         ("Read", {"read"}),
     ):
         page.click(f".groups a:text-matches('^{group}')")
@@ -78,14 +78,14 @@ def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open
 def test_a_slide_is_taken_to_read_given_on_and_found_under_mine(slides, open_as, alice, root):
     page = open_as(alice, "/?show=to-read")
     page.select_option("tr:has-text('unread.tif') select", "alice")
-    page.wait_for_selector("#assigned:has-text('alice is to read unread.tif')")
+    page.wait_for_selector("#assigned:has-text('unread.tif is assigned to alice')")
     page.click(".groups a:text-matches('^Mine')")
     assert names(page) == {"unread"}
     shoot(page, "worklist-mine")
     page.click("strong:has-text('unread.tif')")
     page.wait_for_selector("body[data-candidates='2']")
     page.select_option("select.reader", "")
-    page.wait_for_selector("#assigned:has-text('nobody')", state="attached")
+    page.wait_for_selector("#assigned:has-text('has no reader')", state="attached")
     assert Slide.objects.get(name="unread.tif").reader is None
 
 
@@ -115,7 +115,7 @@ def test_every_page_is_accessible_in_both_lights(slides, model, open_as, root):
 
 @pytest.fixture
 def loop(transactional_db, drawn, make_slide, model, root):
-    """Something on every page of the loop; returns their addresses by name."""
+    """Something on every page of retraining; returns their addresses by name."""
     slide = make_slide(name="mined.tif", image=drawn)
     make_slide(name="unlabelled.tif")
     labelled = LabelledSet.objects.create(name="Two laboratories", sha256="a" * 64, by=root)
@@ -155,7 +155,7 @@ def loop(transactional_db, drawn, make_slide, model, root):
         "candidate": side(0.78, 9), "active": side(0.7, 1), "difference": {"max_f1": [0.08, 0.02, 0.14],
         "f1": [0.06, -0.01, 0.12]}, "cases": 5, "verdict": "cannot tell", "rule": RULE, "free_slides": 1,
         "differences": differences, "differences_total": 24, "device": "cpu",
-        "why": verdict({"max_f1": (0.08, 0.02, 0.14), "f1": (0.06, -0.01, 0.12)}, 5, (9, 1))[1],
+        "why": decide({"max_f1": (0.08, 0.02, 0.14), "f1": (0.06, -0.01, 0.12)}, 5, (9, 1))[1],
     }  # fmt: skip
     judgement_save(judgement=judgement, result=result)
     judgement.folder.mkdir(parents=True)
@@ -211,7 +211,7 @@ def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):
 
 def test_a_forbidden_page_says_so(open_as, alice):
     page = open_as(alice, "/models/retraining/", allow=("403",))
-    page.wait_for_selector("h1:has-text('This is not yours to do')")
+    page.wait_for_selector("h1:has-text('Not allowed')")
     assert offences(page) == []
     shoot(page, "forbidden")
 
@@ -224,7 +224,7 @@ def test_empty_pages_say_what_to_do_and_forbidden_ones_what_is_so(run, open_as, 
         page.click(f"nav a[href='{path}']")
         page.wait_for_selector(f"h2:has-text('{words}')")
     page.goto(page.url.replace("/jobs/", f"/slides/{run.slide_id}/"))
-    page.wait_for_selector("h1:has-text('Nothing is here')")
+    page.wait_for_selector("h1:has-text('Not found')")
     assert offences(page) == []
     shoot(page, "not-found")
 

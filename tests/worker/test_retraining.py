@@ -28,7 +28,7 @@ TINY = {
     "iterations": 9,
     "device": "cpu",
     "changes": {
-        "widths": [4, 4, 6, 6, 8, 8], "foreground_per_batch": 2, "background_per_batch": 6, "average": 0.8,
+        "widths": [4, 4, 6, 6, 8, 8], "foreground_per_batch": 2, "background_per_batch": 6, "ema_decay": 0.8,
         "hard_negatives_at": [1200], "evaluate_every": 2000, "checkpoint_every": 1000,
     },
 }  # fmt: skip
@@ -156,7 +156,7 @@ def test_a_worse_candidate_is_called_worse_and_false_alarms_are_counted(
     assert judgement.result["active"]["free_detections"] == 1
     page = client_of(root).get(f"/models/judgement/{judgement.pk}/").content.decode()
     assert '<span class="count">worse</span>' in page
-    assert "It was judged worse than" in page, "asked before it is promoted all the same"
+    assert "It is worse than" in page, "asked before it is promoted all the same"
     blind.refresh_from_db()
     assert (blind.state, blind.card["judgement"]["verdict"]) == ("candidate", "worse")
 

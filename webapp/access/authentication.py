@@ -1,4 +1,4 @@
-"""Who asks: by a token, or signed in by a browser."""
+"""Authentication by API token or browser session."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from webapp.core.prepared import Prepared
+from webapp.core.cached_sql import CachedSql
 
-# In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
+# In the model's order, as `from_db` needs them; other fields are deferred.
 _PERSON = ("id", "password", "is_superuser", "username", "is_staff", "is_active")
 
 
@@ -38,13 +38,13 @@ def _by_id(*, pk: int) -> QuerySet[Any, Any]:
     return User.objects.filter(pk=pk, is_active=True).values_list(*_PERSON)
 
 
-_tokens, _sessions, _people = Prepared(_by_token), Prepared(_by_key), Prepared(_by_id)
+_tokens, _sessions, _people = CachedSql(_by_token), CachedSql(_by_key), CachedSql(_by_id)
 
 
 class TokenAuthentication(knox.auth.TokenAuthentication):  # type: ignore[misc]  # knox has no types
-    """Knox's; but a call looks at its own token alone, in one query, and a token that is no text is a wrong one.
+    """Knox's token authentication in one query; a token that is not ASCII is an invalid one.
 
-    Expired tokens let nobody in; they are deleted when their person makes a new one.
+    Expired tokens are invalid; they are deleted when their owner makes a new one.
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, None]:
@@ -60,9 +60,9 @@ class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
     target_class = TokenAuthentication  # type: ignore[assignment]
 
 
-def person_asking(request: HttpRequest) -> User | AnonymousUser:
-    """Whose token or session a request has, as DRF would say, by prepared queries: for what is asked for by the
-    thousand, such as tiles. Raises AuthenticationFailed for a wrong token.
+def authenticated_user(request: HttpRequest) -> User | AnonymousUser:
+    """The user of a request's token or session, as DRF would say, by prepared queries: for tiles and counts. Raises
+    AuthenticationFailed for a wrong token.
     """
     if (by_token := TokenAuthentication().authenticate(request)) is not None:
         return cast(User, by_token[0])

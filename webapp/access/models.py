@@ -1,4 +1,4 @@
-"""What programs that call the API have been answered, so that a call sent twice is done once."""
+"""Answers to calls with an Idempotency-Key, so that a repeated call is done once."""
 
 from __future__ import annotations
 

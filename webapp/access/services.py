@@ -1,4 +1,4 @@
-"""Tokens, and the answers to calls that may be sent twice."""
+"""API tokens, and idempotent calls."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MAX_KEY = 200
 
 
 class KeyUsedOtherwise(DomainError):
-    """The same key with another question is a mistake of the program that calls."""
+    """The same Idempotency-Key with another call: a mistake of the client."""
 
     status = 422
 
 
 def token_make(*, user: User, days: int = 365) -> str:
-    """A new token of a person. It is kept hashed, so this is the only time that it can be seen."""
+    """A new token of a person. Stored as a hash, so it is shown this once."""
     if days not in LIFETIMES:
         raise InvalidInput(f"A token lives for {', '.join(map(str, LIFETIMES))} days.")
     AuthToken.objects.filter(user=user, expiry__lt=timezone.now()).delete()
@@ -34,13 +34,13 @@ def token_make(*, user: User, days: int = 365) -> str:
 
 
 def token_revoke(*, user: User, key: str) -> None:
-    """End a person's token, by the characters that it begins with. From now on nobody gets in with it."""
+    """Revoke a person's token, by its first characters."""
     if not AuthToken.objects.filter(user=user, token_key=key).delete()[0]:
-        raise DomainError("This token was revoked or has expired before.")
+        raise DomainError("This token is revoked or expired already.")
 
 
 def answer_begin(*, user: User, key: str, fingerprint: str) -> Answer:
-    """The answer to this key: complete where the call was made before, else without status, to be filled in.
+    """The answer of this key: complete where the call was made before, else without a status.
 
     Call it in the transaction that does the work. Of two calls at once the second waits here for the first.
     """
@@ -58,5 +58,5 @@ def answer_begin(*, user: User, key: str, fingerprint: str) -> Answer:
 
 
 def answer_keep(*, answer: Answer, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Keep what was answered, to be said again."""
+    """Store the answer for repeated calls."""
     Answer.objects.filter(pk=answer.pk).update(status=status, headers=dict(headers), body=body)

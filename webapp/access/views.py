@@ -1,4 +1,4 @@
-"""The page on which a person makes and revokes tokens."""
+"""The page of a person's API tokens."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from webapp.core.errors import DomainError
 @login_required
 @never_cache
 def tokens(request: HttpRequest) -> HttpResponse:
-    """One's own tokens; after making one, the token itself, this once."""
+    """The person's tokens; after making one, the token itself, once."""
     made, problem = "", ""
     user = cast(User, request.user)
     if request.method == "POST":
         try:
             made = token_make(user=user, days=int(request.POST.get("days", "")))
         except (ValueError, DomainError) as error:
-            problem = str(error) if isinstance(error, DomainError) else "Choose how long the token is to live."
+            problem = str(error) if isinstance(error, DomainError) else "Choose a lifetime."
     rows = AuthToken.objects.filter(user=user, expiry__gt=timezone.now()).order_by("-created")
     context = {"tokens": rows, "made": made, "problem": problem, "lifetimes": LIFETIMES}
     return render(request, "tokens.html", context, status=400 if problem else 200)
@@ -37,10 +37,10 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke(request: HttpRequest, key: str) -> HttpResponse:
-    """End one of one's own tokens."""
+    """Revoke one of the person's tokens."""
     try:
         token_revoke(user=cast(User, request.user), key=key)
-        messages.success(request, f"The token {key}… is revoked; no program gets in with it any more.")
+        messages.success(request, f"The token {key}… is revoked.")
     except DomainError as error:
         messages.error(request, str(error))
     return redirect("tokens")

@@ -15,7 +15,7 @@ from webapp.slides.models import Slide
 
 @admin.register(Run)
 class RunAdmin(admin.ModelAdmin[Run]):
-    """The stamp of a run is never edited."""
+    """A run is never edited."""
 
     list_display = ["slide", "model", "candidate_count", "device", "precision", "code_version", "created_at"]
     list_filter = ["model"]
@@ -32,7 +32,7 @@ class RunAdmin(admin.ModelAdmin[Run]):
 
     @admin.action(description="Detect again with the active version", permissions=["change"])
     def again(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
-        """On each of their slides once; these runs stay."""
+        """One new run on each of their slides; these runs stay."""
         slides = Slide.objects.filter(runs__in=queryset).distinct()
         by = cast(User, request.user)
-        for_each(self, request, slides, lambda slide: detection_request(slide=slide, by=by), "asked for")
+        for_each(self, request, slides, lambda slide: detection_request(slide=slide, by=by), "requested")

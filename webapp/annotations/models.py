@@ -1,7 +1,7 @@
-"""What detectors and people say about a slide.
+"""Runs with their candidates; verdicts on figures and regions drawn by people.
 
-A run is one model version with one set of parameters over one slide; its candidates never change. What people say is
-kept beside it: verdicts on figures, and regions; both as a history in which nothing is overwritten.
+A run is one model version with one set of parameters on one slide; its candidates never change. Verdicts and regions
+are histories: nothing in them is overwritten.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class Run(models.Model):
-    """The stamp on a set of candidates: everything that is needed to get the same ones again."""
+    """A detection on a slide, with everything needed to reproduce its candidates."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="runs")
@@ -54,7 +54,7 @@ class Run(models.Model):
 
 
 class Candidate(models.Model):
-    """A detection above the storage floor. x, y: level-0 px of the slide. score: 0..1."""
+    """A candidate above the stored floor. x, y: level-0 px of the slide. score: the detector's confidence, 0..1."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="candidates")
     x = models.FloatField()
@@ -78,7 +78,7 @@ class Candidate(models.Model):
 
 
 class PackedCandidates(models.Model):
-    """All candidates of a run as the pages take them (`selectors.pack`), kept so that nobody waits for it."""
+    """All candidates of a run in the packed form of the viewer (`selectors.pack`), made once."""
 
     run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="packed")
     data = models.BinaryField()
@@ -88,7 +88,7 @@ class PackedCandidates(models.Model):
 
 
 class Label(models.TextChoices):
-    """What a person says of a figure."""
+    """A verdict's label."""
 
     MITOTIC = "mitotic", "mitotic figure"
     NON_MITOTIC = "non_mitotic", "not a mitotic figure"
@@ -105,7 +105,7 @@ class FigureQuerySet(models.QuerySet["Figure"]):
 
 
 class Figure(models.Model):
-    """A place on a slide that a person has judged, with the verdict that holds. x, y: level-0 px.
+    """A judged place on a slide, with its current verdict. x, y: level-0 px.
 
     A figure belongs to the slide, not to a run: the candidates of every run at this place point to it, so that a
     new run finds the verdicts of the old ones. `version` counts its verdicts; whoever gives one says which version
@@ -130,7 +130,7 @@ class Figure(models.Model):
 
 
 class Verdict(models.Model):
-    """One thing that one person said of a figure at one time. Never changed: a new verdict is a new row."""
+    """One person's verdict on a figure. Never changed: a new verdict is a new row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     figure = models.ForeignKey(Figure, on_delete=models.CASCADE, related_name="verdicts")
@@ -155,12 +155,12 @@ class RegionQuerySet(models.QuerySet["Region"]):
         return visible(self, user, "slide__case__study")
 
     def current(self) -> Self:
-        """Those that hold: neither replaced nor removed."""
+        """Neither replaced nor removed."""
         return self.filter(ended_at=None)
 
 
 class Region(models.Model):
-    """A polygon that a person drew. Never changed: an edit ends one row and makes another.
+    """A polygon that a person drew. Never changed: an edit ends one row and adds another.
 
     polygon: [[x, y], ...] level-0 px, at least three corners, not closed. Figures are counted inside tumour regions
     where there are any, and never inside exclusions.

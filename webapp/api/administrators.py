@@ -1,4 +1,4 @@
-"""Views for administrators alone."""
+"""Views for superusers alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from webapp.api.idempotency import Idempotent
 
 
 class IsAdministrator(permissions.BasePermission):
-    """Training uses slides of all studies, so it is for those who may see all of them."""
+    """Superusers alone: training uses slides of all studies."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return bool(request.user and request.user.is_active and getattr(request.user, "is_superuser", False))
 
 
-class _ForAdministrators(Idempotent):
+class AdministratorsOnly(Idempotent):
+    """A view of retraining, for superusers."""
+
     permission_classes = [permissions.IsAuthenticated, IsAdministrator]
 
     @property

@@ -28,7 +28,7 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
         where = f"with an {HEADER}; send it without one" if keyed else "here"
         return problem(413, f"This body is too large to be sent {where}.")
     if isinstance(error, RecursionError):
-        return problem(400, "This JSON is nested too deeply.")
+        return problem(400, "JSON is nested too deeply.")
     response = exception_handler(error, context)
     if response is None:
         return None

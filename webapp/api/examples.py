@@ -81,7 +81,7 @@ SCHEMAS: dict[str, Any] = {
     "Estimate": {"slides": 40, "tissue_mm2": 3120.5, "seconds": 20800.0, "rests_on": "6 runs of the last days"},
     "Figure": _FIGURE_EXAMPLE,
     "Figures": {"run": _RUN, "version": 27, "results": [_FIGURE_EXAMPLE]},
-    "FreeSlide": {"id": 3, "slide": _SLIDE, "at": _AT},
+    "MitosisFreeSlide": {"id": 3, "slide": _SLIDE, "at": _AT},
     "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT},
     "Job": _JOB,
     "Judgement": {
@@ -95,7 +95,7 @@ SCHEMAS: dict[str, Any] = {
         "cases": ["A00", "A01"], "frames": 20,
     },
     "LockedCase": {"id": 5, "name": "case-3", "at": _AT, "used_at": None},
-    "MadeHere": {"mitotic": 212, "non_mitotic": 418, "slides": 14, "people": 3},
+    "LocalLabels": {"mitotic": 212, "non_mitotic": 418, "slides": 14, "people": 3},
     "MinedSample": {
         "id": 918, "slide": _SLIDE, "x": 24180.5, "y": 30977.25,
         "scores": [0.97, 0.95, 0.99, 0.96, 0.94, 0.98, 0.97, 0.95], "least": 0.94, "verdict": "", "verdict_at": None,

@@ -1,4 +1,4 @@
-"""Exports of a slide and of a study, and the way back in."""
+"""Export of a slide and of a study; import of verdicts and regions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from webapp.annotations.selectors import run_current
 from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
-from webapp.api.lookup import checked, run_or_newest
+from webapp.api.lookup import run_or_newest, validated
 from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS, bounds_offset, file_name, study_zip
 from webapp.exchange.imports import read_csv, read_geojson
@@ -31,7 +31,7 @@ MAX_IMPORT_BYTES = 50 << 20
 
 
 class ExportQuerySerializer(CountQuerySerializer):
-    """In which form, and how to count."""
+    """Format, and how to count."""
 
     format = serializers.ChoiceField(
         choices=list(FORMATS),
@@ -40,13 +40,13 @@ class ExportQuerySerializer(CountQuerySerializer):
 
 
 class StudyExportQuerySerializer(ExportQuerySerializer):
-    """In which form, and how to count; of each slide the newest run."""
+    """Format and counting; the newest run of each slide."""
 
     run = None  # type: ignore[assignment]
 
 
 class ImportedSerializer(serializers.Serializer[Any]):
-    """What was taken in. left: verdicts that were not given, as a person holds another one there."""
+    """What was imported. left: verdicts that were not, as a person's verdict there differs."""
 
     class Left(serializers.Serializer[Any]):
         x = serializers.FloatField()
@@ -61,7 +61,7 @@ class ImportedSerializer(serializers.Serializer[Any]):
 
 
 class SlideExportView(APIView):
-    """What is known of the figures of a slide, as a file."""
+    """Export of a slide."""
 
     @extend_schema(
         parameters=[ExportQuerySerializer],
@@ -76,7 +76,7 @@ class SlideExportView(APIView):
         """All candidates of a run and all verdicts, the regions and the hotspots."""
         slides = Slide.objects.visible_to(request.user).select_related("case__study")
         slide: Slide = get_object_or_404(slides, pk=pk)
-        query = checked(ExportQuerySerializer, request.query_params)
+        query = validated(ExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
         run = run_or_newest(slide, query.pop("run", None))
         body = form.write(findings(slide=slide, run=run, asked=question(**query)))
@@ -86,13 +86,13 @@ class SlideExportView(APIView):
 
 
 class StudyExportView(APIView):
-    """What is known of the figures of all slides of a study, as a zip."""
+    """Export of a study, as a zip."""
 
     @extend_schema(parameters=[StudyExportQuerySerializer], responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: int) -> StreamingHttpResponse:
-        """One file for each slide with a run, and `summary.csv` with the numbers of all; sent while it is made."""
+        """One file for each slide with a run, and `summary.csv` with the counts of all; streamed."""
         study: Study = get_object_or_404(Study.objects.visible_to(request.user), pk=pk)
-        query = checked(StudyExportQuerySerializer, request.query_params)
+        query = validated(StudyExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
         found = (one for slide in slides.iterator() if (one := _findings(slide, question(**query))))
@@ -101,8 +101,8 @@ class StudyExportView(APIView):
         return response
 
 
-class _Whole(parsers.BaseParser):
-    """The body as bytes, up to a limit."""
+class RawBodyParser(parsers.BaseParser):
+    """The body as bytes, up to MAX_IMPORT_BYTES."""
 
     media_type = "*/*"
 
@@ -114,9 +114,9 @@ class _Whole(parsers.BaseParser):
 
 
 class SlideImportView(Idempotent):
-    """The way back in."""
+    """Import of verdicts and regions."""
 
-    parser_classes = [_Whole]
+    parser_classes = [RawBodyParser]
 
     @extend_schema(
         request={"text/csv": OpenApiTypes.STR, "application/geo+json": OpenApiTypes.OBJECT},
@@ -126,7 +126,7 @@ class SlideImportView(Idempotent):
                 "a CSV", value="x,y,label\n1204.5,880.25,mitotic\n", media_type="text/csv", request_only=True
             ),
             OpenApiExample(
-                "what was taken in",
+                "what was imported",
                 value={
                     "verdicts": 41,
                     "regions": 1,
@@ -138,9 +138,9 @@ class SlideImportView(Idempotent):
         ],
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        """Take in the verdicts and regions of an exported CSV (text/csv) or GeoJSON (application/geo+json).
+        """Import the verdicts and regions of an exported CSV (text/csv) or GeoJSON (application/geo+json).
 
-        What holds already is left as it is, and nobody's verdict is overwritten.
+        Existing verdicts and regions are kept; no verdict is overwritten.
         """
         slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
         kind = (request.content_type or "").split(";")[0].strip()

@@ -1,4 +1,4 @@
-"""What each part says of itself."""
+"""Health of the parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HealthView(APIView):
 
     @extend_schema(responses={200: dict, 503: dict})
     def get(self, request: Request) -> Response:
-        """200 where every part answers, else 503; what is slow and what is stuck, without names and paths."""
+        """200 where every part answers, else 503; what is slow or stuck, without names and paths."""
         parts = parts_of_server()
         healthy = all(part["ok"] for part in parts.values())
         if parts["database"]["ok"]:

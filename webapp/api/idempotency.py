@@ -25,7 +25,7 @@ class _Replay(Exception):
 
 
 class Idempotent(APIView):
-    """For views whose POSTs change something. Only what succeeded is kept; what was refused changed nothing."""
+    """For views whose POSTs change something. Only successful answers are kept: a refused call changed nothing."""
 
     _answer: Answer | None = None
 

@@ -1,4 +1,4 @@
-"""All background work, in one list."""
+"""Jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api.idempotency import Idempotent
-from webapp.api.lookup import checked
+from webapp.api.lookup import validated
 from webapp.api.serializers import JobSerializer
 from webapp.jobs.models import Job
 from webapp.jobs.selectors import jobs_shown
@@ -26,7 +26,7 @@ class JobFilterSerializer(serializers.Serializer[Any]):
     slide = serializers.UUIDField(required=False)
     state = serializers.ChoiceField(choices=State.choices, required=False)
     kind = serializers.ChoiceField(choices=Job.Kind.choices, required=False)
-    since = serializers.DateTimeField(required=False, help_text="Asked for at or after this time.")
+    since = serializers.DateTimeField(required=False, help_text="Requested at or after this time.")
 
 
 @extend_schema_view(list=extend_schema(parameters=[JobFilterSerializer]))
@@ -40,7 +40,7 @@ class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
         jobs = jobs_shown(user=self.request.user)
         if self.action != "list":
             return jobs
-        wanted = checked(JobFilterSerializer, self.request.query_params)
+        wanted = validated(JobFilterSerializer, self.request.query_params)
         names = {"since": "created_at__gte"}
         return jobs.filter(**{names.get(name, name): value for name, value in wanted.items()})
 
@@ -53,5 +53,5 @@ class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     @extend_schema(request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Do again what is missing of a failed or cancelled job."""
+        """Retry the missing part of a failed or cancelled job."""
         return Response(JobSerializer(job_retry(job=self.get_object())).data)

@@ -1,4 +1,4 @@
-"""Labelled sets by REST: import, list, and what people have labelled here."""
+"""Labelled sets: import and list; labels made here."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import checked
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import validated
 from webapp.api.serializers import JobSerializer
 from webapp.jobs.selectors import with_their_job
 from webapp.retraining.models import LabelledFrame, LabelledSet
-from webapp.retraining.selectors import labels_made_here
+from webapp.retraining.selectors import local_labels
 from webapp.retraining.sets import set_import_upload
 
 
@@ -47,8 +47,8 @@ class LabelledSetSerializer(serializers.ModelSerializer[LabelledSet]):
         return list(dict.fromkeys(frame.case for frame in labelled_set.frames.all()))
 
 
-class MadeHereSerializer(serializers.Serializer[Any]):
-    """Figures that people have judged on slides, on how many slides, by how many people."""
+class LocalLabelsSerializer(serializers.Serializer[Any]):
+    """Counts of the verdicts on slides: figures, slides, people."""
 
     mitotic = serializers.IntegerField()
     non_mitotic = serializers.IntegerField()
@@ -57,7 +57,7 @@ class MadeHereSerializer(serializers.Serializer[Any]):
 
 
 class LabelledSetViewSet(
-    _ForAdministrators, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[LabelledSet]
+    AdministratorsOnly, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[LabelledSet]
 ):
     """Labelled frames from files."""
 
@@ -67,13 +67,13 @@ class LabelledSetViewSet(
 
     @extend_schema(request={"multipart/form-data": SetImportSerializer}, responses={202: LabelledSetSerializer})
     def create(self, request: Request) -> Response:
-        """Take a zip; a worker reads it."""
-        sent = checked(SetImportSerializer, request.data)
+        """Import a zip; a worker reads it."""
+        sent = validated(SetImportSerializer, request.data)
         made = set_import_upload(name=sent["name"], file=sent["file"], by=self.person)
         return Response(LabelledSetSerializer(made).data, status=status.HTTP_202_ACCEPTED)
 
-    @extend_schema(responses=MadeHereSerializer)
+    @extend_schema(responses=LocalLabelsSerializer)
     @action(detail=False, url_path="made-here", pagination_class=None)
     def made_here(self, request: Request) -> Response:
-        """What was labelled here: verdicts on slides, which a training learns from unless `verdicts` is false."""
-        return Response(MadeHereSerializer(labels_made_here()).data)
+        """Labels made here: verdicts on slides, part of every training unless `verdicts` is false."""
+        return Response(LocalLabelsSerializer(local_labels()).data)

@@ -1,4 +1,4 @@
-"""Cases that are locked for judging, by REST."""
+"""Locked test cases."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import checked
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import validated
 from webapp.retraining.locked_cases import case_lock, case_unlock
 from webapp.retraining.models import LockedCase
 
 
 class CaseNameSerializer(serializers.Serializer[Any]):
-    """Which case."""
+    """Name of a case."""
 
     name = serializers.CharField(max_length=200)
 
 
 class LockedCaseSerializer(serializers.ModelSerializer[LockedCase]):
-    """A case that never trains."""
+    """A case that is never trained on."""
 
     class Meta:
         model = LockedCase
@@ -30,9 +30,9 @@ class LockedCaseSerializer(serializers.ModelSerializer[LockedCase]):
 
 
 class LockedCaseViewSet(
-    _ForAdministrators, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[LockedCase]
+    AdministratorsOnly, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[LockedCase]
 ):
-    """The locked test split."""
+    """Locked test cases."""
 
     serializer_class = LockedCaseSerializer
     queryset = LockedCase.objects.all()
@@ -40,7 +40,7 @@ class LockedCaseViewSet(
     @extend_schema(request=CaseNameSerializer, responses={201: LockedCaseSerializer})
     def create(self, request: Request) -> Response:
         """Lock a case."""
-        case = case_lock(name=checked(CaseNameSerializer, request.data)["name"], by=self.person)
+        case = case_lock(name=validated(CaseNameSerializer, request.data)["name"], by=self.person)
         return Response(LockedCaseSerializer(case).data, status=status.HTTP_201_CREATED)
 
     def perform_destroy(self, instance: LockedCase) -> None:

@@ -1,4 +1,4 @@
-"""What several calls do with a request: check what was sent, find the run that is meant, answer a page of rows."""
+"""Shared by views: validate the input, find the run, answer a page of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webapp.slides.models import Slide
 
 
 def run_or_newest(slide: Slide, pk: UUID | None) -> Run:
-    """The run that was asked for, of this slide, or the newest; DomainError where there is none yet."""
+    """This run of the slide, or its newest run; DomainError where it has none."""
     if pk is not None:
         run: Run = get_object_or_404(Run.objects.select_related("model"), pk=pk, slide=slide)
         return run
@@ -28,8 +28,8 @@ def run_or_newest(slide: Slide, pk: UUID | None) -> Run:
     return newest
 
 
-def checked(serializer: type[Any], data: Any) -> dict[str, Any]:
-    """What was sent, checked. An empty parameter of an address (`?bbox=`) counts as not given."""
+def validated(serializer: type[Any], data: Any) -> dict[str, Any]:
+    """The validated input. An empty query parameter (`?bbox=`) counts as not given."""
     given = {key: value for key, value in data.items() if value != ""} if isinstance(data, QueryDict) else data
     sent = serializer(data=given)
     sent.is_valid(raise_exception=True)
@@ -37,6 +37,7 @@ def checked(serializer: type[Any], data: Any) -> dict[str, Any]:
     return valid
 
 
-def _page(view: viewsets.GenericViewSet[Any], rows: QuerySet[Any], serializer: type[Any]) -> Response:
+def page_of(view: viewsets.GenericViewSet[Any], rows: QuerySet[Any], serializer: type[Any]) -> Response:
+    """One page of rows, serialized, by the view's pagination."""
     page = view.paginate_queryset(rows)
     return view.get_paginated_response(serializer(page, many=True).data)

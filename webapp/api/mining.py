@@ -1,4 +1,4 @@
-"""Mining runs by REST: asked for, their cost, their samples, verdicts and rejections."""
+"""Mining runs: request, cost, samples, verdicts and rejections."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.annotations.models import Label
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import _page, checked
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import page_of, validated
 from webapp.api.serializers import JobSerializer
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, slides_filtered
@@ -33,7 +33,7 @@ from webapp.slides.models import Slide, Study
 
 
 class MiningRequestSerializer(serializers.Serializer[Any]):
-    """Slides by id; or those that are unlabelled, of a study, that match, at most so many."""
+    """Slides by id; or unlabelled slides of a study that match, at most `most`."""
 
     slides = serializers.ListField(child=serializers.UUIDField(), required=False)
     study = serializers.IntegerField(required=False)
@@ -42,14 +42,14 @@ class MiningRequestSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="As in the list of slides: search, case, scanner, since, until, min_count, max_count.",
     )
-    most = serializers.IntegerField(min_value=1, required=False, help_text="At most so many of them.")
+    most = serializers.IntegerField(min_value=1, required=False, help_text="Upper limit of their number.")
     model = serializers.UUIDField(required=False, help_text="The active version by default.")
-    first_look = serializers.FloatField(default=0.5)
-    agreement = serializers.FloatField(default=0.8)
+    first_look = serializers.FloatField(default=settings.MINING_FIRST_LOOK)
+    agreement = serializers.FloatField(default=settings.MINING_AGREEMENT)
 
 
 class EstimateSerializer(serializers.Serializer[Any]):
-    """What a mining will cost. seconds: null where nothing like it was measured here yet."""
+    """Cost of a mining run. seconds: null where no speed was measured here yet."""
 
     slides = serializers.IntegerField()
     tissue_mm2 = serializers.FloatField()
@@ -58,7 +58,7 @@ class EstimateSerializer(serializers.Serializer[Any]):
 
 
 class PrecisionSerializer(serializers.Serializer[Any]):
-    """Precision among the samples drawn by chance, with its 95 % interval; fit: null where not known."""
+    """Precision in the random draw, with its 95 % interval; fit: null where undecided."""
 
     judged = serializers.IntegerField()
     mitotic = serializers.IntegerField()
@@ -70,7 +70,7 @@ class PrecisionSerializer(serializers.Serializer[Any]):
 
 
 class MiningRunSerializer(serializers.ModelSerializer[MiningRun]):
-    """A row of `mining_runs_shown`, with its precision as it is known now."""
+    """A row of `mining_runs_shown`, with its precision so far."""
 
     job = JobSerializer()
     samples = serializers.IntegerField(source="sample_count")
@@ -86,7 +86,7 @@ class MiningRunSerializer(serializers.ModelSerializer[MiningRun]):
 
 
 class MinedSampleSerializer(serializers.ModelSerializer[MinedSample]):
-    """x, y: level-0 pixels. scores: under each of the eight transformations."""
+    """x, y: level-0 pixels. scores: confidence under each of the eight flips and rotations."""
 
     class Meta:
         model = MinedSample
@@ -94,7 +94,7 @@ class MinedSampleSerializer(serializers.ModelSerializer[MinedSample]):
 
 
 class SampleVerdictSerializer(serializers.Serializer[Any]):
-    """What a sample is."""
+    """A verdict on a sample."""
 
     sample = serializers.IntegerField()
     label = serializers.ChoiceField(Label.choices, allow_blank=True)  # type: ignore[assignment]
@@ -115,7 +115,7 @@ class ChangedSerializer(serializers.Serializer[Any]):
 
 
 class MiningRunViewSet(
-    _ForAdministrators, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[MiningRun]
+    AdministratorsOnly, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[MiningRun]
 ):
     """Mining of unlabelled slides."""
 
@@ -125,10 +125,10 @@ class MiningRunViewSet(
     @extend_schema(request=MiningRequestSerializer, responses={202: MiningRunSerializer})
     def create(self, request: Request) -> Response:
         """Mine slides."""
-        sent = checked(MiningRequestSerializer, request.data)
+        sent = validated(MiningRequestSerializer, request.data)
         model = get_object_or_404(ModelVersion, pk=sent["model"]) if sent.get("model") else None
         run = mining_request(
-            slides=_slides(sent, self.person), by=self.person, model=model, first_look=sent["first_look"],
+            slides=requested_slides(sent, self.person), by=self.person, model=model, first_look=sent["first_look"],
             agreement=sent["agreement"],
         )  # fmt: skip
         return Response(MiningRunSerializer(mining_runs_shown().get(pk=run.pk)).data, status=status.HTTP_202_ACCEPTED)
@@ -136,27 +136,27 @@ class MiningRunViewSet(
     @extend_schema(request=MiningRequestSerializer, responses=EstimateSerializer)
     @action(detail=False, methods=["post"])
     def estimate(self, request: Request) -> Response:
-        """What it would cost; nothing is begun."""
-        slides = _slides(checked(MiningRequestSerializer, request.data), self.person)
+        """The cost; nothing is queued."""
+        slides = requested_slides(validated(MiningRequestSerializer, request.data), self.person)
         return Response(EstimateSerializer(estimate_of(slides=slides)).data)
 
     @extend_schema(responses=MinedSampleSerializer(many=True))
     @action(detail=True)
     def samples(self, request: Request, pk: str) -> Response:
-        """All samples, surest first."""
-        return _page(self, self.get_object().samples.all(), MinedSampleSerializer)
+        """All samples, highest confidence first."""
+        return page_of(self, self.get_object().samples.all(), MinedSampleSerializer)
 
     @extend_schema(responses=MinedSampleSerializer(many=True))
     @action(detail=True)
     def drawn(self, request: Request, pk: str) -> Response:
-        """The samples drawn by chance, which a person judges for the precision."""
-        return _page(self, samples_to_judge(run=self.get_object()), MinedSampleSerializer)
+        """The random draw that a person judges to measure the precision."""
+        return page_of(self, samples_to_judge(run=self.get_object()), MinedSampleSerializer)
 
     @extend_schema(request=SampleVerdictSerializer, responses=PrecisionSerializer)
     @action(detail=True, methods=["post"])
     def judge(self, request: Request, pk: str) -> Response:
-        """Say what a sample is; the answer is the precision as it is known then."""
-        run, sent = self.get_object(), checked(SampleVerdictSerializer, request.data)
+        """Give a verdict on a sample; answers the precision so far."""
+        run, sent = self.get_object(), validated(SampleVerdictSerializer, request.data)
         sample = get_object_or_404(MinedSample, run=run, pk=sent["sample"])
         mined_sample_judge(sample=sample, label=sent["label"], by=self.person)
         return Response(PrecisionSerializer(precision_of(run=run)).data)
@@ -164,19 +164,19 @@ class MiningRunViewSet(
     @extend_schema(request=RejectSerializer, responses=ChangedSerializer)
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
-        """Leave out one sample, those of a slide, or those below a score."""
-        sent = checked(RejectSerializer, request.data)
+        """Reject one sample, those of a slide, or those below a confidence."""
+        sent = validated(RejectSerializer, request.data)
         return Response({"changed": mined_samples_reject(run=self.get_object(), by=self.person, **sent)})
 
     @extend_schema(request=None, responses=ChangedSerializer)
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: str) -> Response:
-        """Take back all rejections."""
+        """Undo all rejections."""
         return Response({"changed": mined_samples_restore(run=self.get_object())})
 
 
-def _slides(sent: dict[str, Any], by: User) -> list[Slide]:
-    """Those that are named, else the unlabelled ones that are asked for."""
+def requested_slides(sent: dict[str, Any], by: User) -> list[Slide]:
+    """The slides by id, else the unlabelled ones that match."""
     if "slides" in sent or not ("study" in sent or "matching" in sent):
         return list(Slide.objects.filter(pk__in=sent.get("slides", [])).select_related("case").order_by("name", "pk"))
     study = get_object_or_404(Study, pk=sent["study"]) if "study" in sent else None

@@ -1,4 +1,4 @@
-"""Slides that a person says are without mitoses, by REST."""
+"""Mitosis-free slides."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import checked
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import validated
 from webapp.retraining.locked_cases import free_slide_add
 from webapp.retraining.models import MitosisFreeSlide
 from webapp.slides.models import Slide
 
 
-class FreeSlideSerializer(serializers.ModelSerializer[MitosisFreeSlide]):
-    """A slide that a person says is without mitoses."""
+class MitosisFreeSlideSerializer(serializers.ModelSerializer[MitosisFreeSlide]):
+    """A slide that a person marked as mitosis-free."""
 
     class Meta:
         model = MitosisFreeSlide
@@ -26,22 +26,22 @@ class FreeSlideSerializer(serializers.ModelSerializer[MitosisFreeSlide]):
 
 
 class SlideIdSerializer(serializers.Serializer[Any]):
-    """Which slide."""
+    """Id of a slide."""
 
     slide = serializers.UUIDField()
 
 
-class FreeSlideViewSet(
-    _ForAdministrators, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[MitosisFreeSlide]
+class MitosisFreeSlideViewSet(
+    AdministratorsOnly, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[MitosisFreeSlide]
 ):
-    """Slides without mitoses: versions are judged by what they detect on them, too."""
+    """Mitosis-free slides: comparisons count false positives on them."""
 
-    serializer_class = FreeSlideSerializer
+    serializer_class = MitosisFreeSlideSerializer
     queryset = MitosisFreeSlide.objects.all()
 
-    @extend_schema(request=SlideIdSerializer, responses={201: FreeSlideSerializer})
+    @extend_schema(request=SlideIdSerializer, responses={201: MitosisFreeSlideSerializer})
     def create(self, request: Request) -> Response:
-        """Say that a slide is without mitoses; its case is locked."""
-        slide = get_object_or_404(Slide, pk=checked(SlideIdSerializer, request.data)["slide"])
+        """Mark a slide as mitosis-free; locks its case."""
+        slide = get_object_or_404(Slide, pk=validated(SlideIdSerializer, request.data)["slide"])
         made = free_slide_add(slide=slide, by=self.person)
-        return Response(FreeSlideSerializer(made).data, status=status.HTTP_201_CREATED)
+        return Response(MitosisFreeSlideSerializer(made).data, status=status.HTTP_201_CREATED)

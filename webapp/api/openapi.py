@@ -1,4 +1,4 @@
-"""What every operation of the OpenAPI description has: one form of errors, keys of calls sent twice, and examples."""
+"""Added to every operation of the OpenAPI description: problem details, Idempotency-Key, examples."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "A key of your own making. Sent again with the same key within a day, the call is not done again: "
-    "the same answer comes again.",
+    "description": "A key of your choice. A call repeated with the same key within a day is not done again: "
+    "it gets the same answer.",
 }
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -38,7 +38,7 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """A hook of drf-spectacular, called with the whole description."""
     result["components"]["schemas"]["Problem"] = _PROBLEM
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    refused = {"description": "What was wrong.", "content": {"application/problem+json": problem}}
+    refused = {"description": "Refused; `detail` says why.", "content": {"application/problem+json": problem}}
     for path in result["paths"].values():
         for method, operation in path.items():
             if method in _METHODS:

@@ -1,4 +1,4 @@
-"""Removals from what is learnt from, by REST."""
+"""Removals from training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import checked
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import validated
 from webapp.retraining.models import LabelledSet, Removal
 from webapp.retraining.provenance import affected_in_words
 from webapp.retraining.removals import removal_end, removal_make
@@ -50,7 +50,7 @@ class RemovedSerializer(AffectedSerializer):
 
 
 class RemovalSerializer(serializers.ModelSerializer[Removal]):
-    """One slide, person or labelled set that no training uses; ended_at: when that was taken back."""
+    """One slide, person or labelled set that no training uses; ended_at: when that was undone."""
 
     person = serializers.CharField(source="person.username", default=None, allow_null=True)
     by = serializers.CharField(source="by.username", default=None, allow_null=True)
@@ -61,30 +61,30 @@ class RemovalSerializer(serializers.ModelSerializer[Removal]):
 
 
 class RemovalViewSet(
-    _ForAdministrators, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Removal]
+    AdministratorsOnly, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Removal]
 ):
-    """Removing a slide, a person's work or a set, and everything made from it, from what is learnt from."""
+    """Removing a slide, a person's work or a set, and everything made from it, from training."""
 
     serializer_class = RemovalSerializer
     queryset = Removal.objects.select_related("person", "by")
 
     @extend_schema(request=RemovalRequestSerializer, responses={201: RemovedSerializer})
     def create(self, request: Request) -> Response:
-        """Remove it; the answer is what is affected."""
-        subject, reason = _subject(checked(RemovalRequestSerializer, request.data))
+        """Remove it; answers what is affected."""
+        subject, reason = _subject(validated(RemovalRequestSerializer, request.data))
         removal = removal_make(by=self.person, reason=reason, **subject)
-        answer = {"id": removal.pk, **affected_in_words(removal=removal)}
+        answer = {"id": removal.pk, **vars(affected_in_words(removal=removal))}
         return Response(RemovedSerializer(answer).data, status=status.HTTP_201_CREATED)
 
     def perform_destroy(self, instance: Removal) -> None:
-        """Take it back: the next training may use it again. The record of it stays."""
+        """Undo a removal: later trainings may use it again. The record stays."""
         removal_end(removal=instance)
 
     @extend_schema(parameters=[RemovalRequestSerializer], responses=AffectedSerializer, filters=False)
     @action(detail=False, pagination_class=None)
     def affected(self, request: Request) -> Response:
         """What a removal would affect; nothing is changed."""
-        subject, _ = _subject(checked(RemovalRequestSerializer, request.query_params))
+        subject, _ = _subject(validated(RemovalRequestSerializer, request.query_params))
         return Response(AffectedSerializer(affected_in_words(removal=Removal(**subject))).data)
 
 

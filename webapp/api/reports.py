@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
-from webapp.api.lookup import checked, run_or_newest
+from webapp.api.lookup import run_or_newest, validated
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_changes
 from webapp.reports.services import report_sign
@@ -28,7 +28,7 @@ from webapp.slides.models import Slide
 
 
 class ReportSerializer(serializers.ModelSerializer[Report]):
-    """A signed report. sha256: the hash printed on it, of `facts`; changes: what is different on the slide now."""
+    """A signed report. sha256: the printed hash, of `facts`; changes: what differs on the slide now."""
 
     signed_by = serializers.CharField(source="signed_by.username")
     pdf = serializers.SerializerMethodField()
@@ -50,16 +50,16 @@ class ReportsView(Idempotent):
 
     @extend_schema(responses=ReportSerializer(many=True), operation_id="slides_reports_list")
     def get(self, request: Request, pk: UUID) -> Response:
-        """Every version that was signed, the newest first."""
+        """All signed versions, newest first."""
         slide = self._slide(request, pk)
         reports = _reports(request).filter(slide=slide).defer("pdf").order_by("-version")
         return Response(ReportSerializer(reports, many=True, context={"slide": SlideNow(slide)}).data)
 
     @extend_schema(request=CountQuerySerializer, responses={201: ReportSerializer}, operation_id="slides_reports_sign")
     def post(self, request: Request, pk: UUID) -> Response:
-        """Sign what holds now, as the next version; the versions before stay."""
+        """Sign the current count as the next version; earlier versions stay."""
         slide = self._slide(request, pk)
-        query = checked(CountQuerySerializer, request.data)
+        query = validated(CountQuerySerializer, request.data)
         run = run_or_newest(slide, query.pop("run", None))
         report = report_sign(slide=slide, run=run, asked=question(**query), by=cast(User, request.user))
         return Response(

@@ -21,7 +21,7 @@ from webapp.annotations.selectors import candidates_packed, figures_of, figures_
 from webapp.annotations.services import VerdictConflict, figure_judge, region_draw, region_remove
 from webapp.api.errors import problem
 from webapp.api.idempotency import Idempotent
-from webapp.api.lookup import checked, run_or_newest
+from webapp.api.lookup import run_or_newest, validated
 from webapp.api.serializers import (
     CompareQuerySerializer,
     CompareSerializer,
@@ -51,7 +51,7 @@ class CandidatesView(_ReviewView):
         Two float64: how many (n), and the smallest key; then score float64[n], x float32[n], y float32[n] in level-0
         pixels, key - smallest key uint32[n]. A run never changes, so this answer may be kept for good.
         """
-        run = run_or_newest(self.slide(request, pk), checked(RunQuerySerializer, request.query_params).get("run"))
+        run = run_or_newest(self.slide(request, pk), validated(RunQuerySerializer, request.query_params).get("run"))
         tag = f'"{run.pk}"'
         known = request.headers.get("If-None-Match") == tag
         response = HttpResponse(
@@ -66,11 +66,11 @@ class CandidatesView(_ReviewView):
 
 
 class FiguresView(_ReviewView):
-    """What people said of the figures of a slide."""
+    """Judged figures of a slide."""
 
     @extend_schema(parameters=[RunQuerySerializer], responses=FiguresSerializer, operation_id="slides_figures_list")
     def get(self, request: Request, pk: UUID) -> Response:
-        """The judged figures, each with the verdict that holds; 304 by `If-None-Match` while nobody judges."""
+        """The judged figures, each with its current verdict; 304 by `If-None-Match` while nothing changed."""
         slide, run = self._slide_and_run(request, pk)
         version = figures_version(slide=slide)
         tag = f'"{run.pk if run else ""}-{version}"'
@@ -90,10 +90,10 @@ class FiguresView(_ReviewView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Give a verdict; where neither a candidate nor a figure is within 7.5 um, a missed figure is added.
 
-        409 where somebody else judged the figure since `expected`: `figure` in the answer is what holds now.
+        409 where somebody else judged the figure since `expected`: `figure` in the answer is its current state.
         """
         slide, run = self._slide_and_run(request, pk)
-        data = checked(VerdictSerializer, request.data)
+        data = validated(VerdictSerializer, request.data)
         try:
             figure = figure_judge(slide=slide, by=cast(User, request.user), **data)
         except VerdictConflict as conflict:
@@ -103,7 +103,7 @@ class FiguresView(_ReviewView):
 
     def _slide_and_run(self, request: Request, pk: UUID) -> tuple[Slide, Run | None]:
         slide = self.slide(request, pk)
-        asked = checked(RunQuerySerializer, request.query_params).get("run")
+        asked = validated(RunQuerySerializer, request.query_params).get("run")
         return slide, run_or_newest(slide, asked) if asked else run_current(slide=slide)
 
 
@@ -122,7 +122,7 @@ class RegionsView(_ReviewView):
 
     @extend_schema(responses=RegionSerializer(many=True), operation_id="slides_regions_list")
     def get(self, request: Request, pk: UUID) -> Response:
-        """The regions that hold."""
+        """The current regions."""
         regions = Region.objects.current().filter(slide=self.slide(request, pk)).select_related("by")
         return Response(RegionSerializer(regions, many=True).data)
 
@@ -163,9 +163,9 @@ class CompareView(_ReviewView):
 
     @extend_schema(parameters=[CompareQuerySerializer], responses=CompareSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
-        """How many candidates two runs agree on at a threshold, and those that only one of them found."""
+        """Candidates of both runs at a threshold: how many agree, and those found by one run alone."""
         slide = self.slide(request, pk)
-        query = checked(CompareQuerySerializer, request.query_params)
+        query = validated(CompareQuerySerializer, request.query_params)
         run, other = run_or_newest(slide, query["run"]), run_or_newest(slide, query["other"])
         return Response(CompareSerializer(runs_compare(run=run, other=other, min_score=query["min_score"])).data)
 

@@ -1,9 +1,10 @@
-"""The shapes that the API gives and takes. No rules in here: those are in the services."""
+"""Serializers of the API. Rules are in the services."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -30,7 +31,7 @@ class SlideSerializer(serializers.ModelSerializer[Slide]):
     )
 
     reader = serializers.CharField(
-        source="reader.username", default=None, allow_null=True, help_text="Whose it is to read; null: nobody's yet."
+        source="reader.username", default=None, allow_null=True, help_text="Assigned reader, or null."
     )
 
     class Meta:
@@ -49,7 +50,7 @@ class SlideSerializer(serializers.ModelSerializer[Slide]):
 
 
 class ReaderSerializer(serializers.Serializer[Any]):
-    """Whose a slide is to read."""
+    """The assigned reader of a slide."""
 
     reader = serializers.CharField(allow_null=True, max_length=150, help_text="Name of a person, or null for nobody.")
 
@@ -67,9 +68,9 @@ class DetectionRequestSerializer(serializers.Serializer[Any]):
 
 
 class DetectionQuerySerializer(serializers.Serializer[Any]):
-    """Which candidates: score, box in level-0 pixels, run (the newest by default)."""
+    """Which candidates: least confidence, box in level-0 pixels, run (the newest by default)."""
 
-    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
     bbox = serializers.CharField(required=False, help_text="x0,y0,x1,y1 in level-0 pixels")
     run = serializers.UUIDField(required=False)
     limit = serializers.IntegerField(min_value=1, max_value=100_000, default=1000)
@@ -87,7 +88,7 @@ class DetectionQuerySerializer(serializers.Serializer[Any]):
 
 
 class CandidateSerializer(serializers.ModelSerializer[Candidate]):
-    """x, y: level-0 pixels."""
+    """A candidate. x, y: level-0 pixels. score: the detector's confidence, 0 to 1."""
 
     class Meta:
         model = Candidate
@@ -104,11 +105,11 @@ class DetectionsSerializer(serializers.Serializer[Any]):
 
 
 class FigureSerializer(serializers.ModelSerializer[Figure]):
-    """A place that a person judged, with the verdict that holds. x, y: level-0 pixels."""
+    """A judged figure with its current verdict. x, y: level-0 pixels."""
 
-    by = serializers.CharField(allow_null=True, help_text="Who gave the verdict that holds.")
-    at = serializers.DateTimeField(help_text="When.")
-    candidate = serializers.IntegerField(allow_null=True, help_text="Key of the candidate there in the run asked for.")
+    by = serializers.CharField(allow_null=True, help_text="Who gave the current verdict.")
+    at = serializers.DateTimeField(help_text="When it was given.")
+    candidate = serializers.IntegerField(allow_null=True, help_text="Key of the candidate there in this run.")
 
     class Meta:
         model = Figure
@@ -124,7 +125,7 @@ class FiguresSerializer(serializers.Serializer[Any]):
 
 
 class RunQuerySerializer(serializers.Serializer[Any]):
-    """Of which run (the newest by default)."""
+    """Which run (the newest by default)."""
 
     run = serializers.UUIDField(required=False)
 
@@ -140,9 +141,7 @@ class VerdictSerializer(serializers.Serializer[Any]):
     expected = serializers.IntegerField(
         min_value=0, default=0, help_text="The version of the figure that you saw; 0 where there was none."
     )
-    verdict = serializers.UUIDField(
-        required=False, help_text="An id of your own making: the same one sent again changes nothing."
-    )
+    verdict = serializers.UUIDField(required=False, help_text="Client id: the same one sent again changes nothing.")
 
 
 class HistorySerializer(serializers.Serializer[Any]):
@@ -180,7 +179,7 @@ class CompareQuerySerializer(serializers.Serializer[Any]):
 
     run = serializers.UUIDField()
     other = serializers.UUIDField()
-    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
 
 
 class CompareSerializer(serializers.Serializer[Any]):
@@ -192,7 +191,7 @@ class CompareSerializer(serializers.Serializer[Any]):
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
-    """The stamp of a run."""
+    """A run: model, parameters, um/px, device, code version."""
 
     class Meta:
         model = Run
@@ -200,7 +199,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
-    """A piece of background work. progress counts shards and windows, the skipped (glass) ones among the done."""
+    """A background job. progress: shards and windows done (skipped glass included), of how many."""
 
     progress = serializers.SerializerMethodField()
     queue_position = serializers.IntegerField(allow_null=True)

@@ -18,7 +18,7 @@ from webapp.annotations.models import Run
 from webapp.annotations.selectors import candidates_in
 from webapp.annotations.services import detection_request, detection_request_if_wanted
 from webapp.api.idempotency import Idempotent
-from webapp.api.lookup import checked, run_or_newest
+from webapp.api.lookup import run_or_newest, validated
 from webapp.api.serializers import (
     DetectionQuerySerializer,
     DetectionRequestSerializer,
@@ -44,11 +44,14 @@ class SlideFilterSerializer(serializers.Serializer[Any]):
     case = serializers.CharField(required=False, help_text="Identifier of the case.")
     search = serializers.CharField(required=False, help_text="Part of the name or of the case's identifier.")
     scanner = serializers.CharField(required=False, help_text="As in `scanner` of a slide.")
-    reader = serializers.CharField(required=False, help_text="Name of whoever is to read it.")
+    reader = serializers.CharField(required=False, help_text="Name of the assigned reader.")
     since = serializers.DateTimeField(required=False, help_text="Uploaded at or after this time.")
     until = serializers.DateField(required=False, help_text="Uploaded on this day or earlier.")
     min_count = serializers.IntegerField(
-        required=False, min_value=0, max_value=10**9, help_text="Candidates at score 0.5 or more, by the newest run."
+        required=False,
+        min_value=0,
+        max_value=10**9,
+        help_text="Candidates at confidence 0.5 or more, by the newest run.",
     )
     max_count = serializers.IntegerField(required=False, min_value=0, max_value=10**9)
 
@@ -66,7 +69,7 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         slides = slides.annotate(newest_run=Subquery(newest))
         if self.action != "list":
             return slides
-        filters = Filters(**checked(SlideFilterSerializer, self.request.query_params))
+        filters = Filters(**validated(SlideFilterSerializer, self.request.query_params))
         return slides_filtered(
             slides=slides, user=self.request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE
         )
@@ -75,14 +78,14 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     @extend_schema(methods=["POST"], request=DetectionRequestSerializer, responses={202: JobSerializer})
     @action(detail=True, methods=["get", "post"])
     def detections(self, request: Request, pk: str) -> Response:
-        """Candidates of a run (GET), or ask for a new detection (POST: 202 and a job)."""
+        """Candidates of a run (GET), or request a detection (POST: 202 and a job)."""
         slide = self.get_object()
         if request.method == "POST":
-            data = checked(DetectionRequestSerializer, request.data)
+            data = validated(DetectionRequestSerializer, request.data)
             model = get_object_or_404(ModelVersion, pk=data["model"]) if "model" in data else None
             job = detection_request(slide=slide, by=cast(User, request.user), model=model)
             return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
-        query = checked(DetectionQuerySerializer, request.query_params)
+        query = validated(DetectionQuerySerializer, request.query_params)
         run = run_or_newest(slide, query.get("run"))
         rows = candidates_in(run=run, min_score=query["min_score"], box=query.get("bbox"))
         page = rows[query["offset"] : query["offset"] + query["limit"]]
@@ -92,7 +95,7 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     @extend_schema(responses=RunSerializer(many=True), filters=False, parameters=[])
     @action(detail=True, pagination_class=None)
     def runs(self, request: Request, pk: str) -> Response:
-        """All runs over a slide, the newest first, each with its stamp."""
+        """All runs over a slide, newest first."""
         return Response(RunSerializer(Run.objects.filter(slide=self.get_object()), many=True).data)
 
     @extend_schema(
@@ -102,11 +105,11 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     )
     @action(detail=True, methods=["post"])
     def reader(self, request: Request, pk: str) -> Response:
-        """Say whose slide it is to read: yours, or that of another member of its study, or (null) nobody's."""
-        name = checked(ReaderSerializer, request.data)["reader"]
+        """Assign a reader: you or another member of the study, or null."""
+        name = validated(ReaderSerializer, request.data)["reader"]
         reader = None if name is None else User.objects.filter(username=name, is_active=True).first()
         if name is not None and reader is None:
-            raise InvalidInput(f"There is nobody called {name}.")
+            raise InvalidInput(f"No person is called {name}.")
         slide_assign(slide=self.get_object(), reader=reader, by=cast(User, request.user))
         return Response(self.get_serializer(self.get_object()).data)
 
@@ -118,7 +121,7 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     @action(detail=True, methods=["post"])
     def mpp(self, request: Request, pk: str) -> Response:
         """Enter um/px where the file has none. A detection that waits for it begins."""
-        data = checked(MppSerializer, request.data)
+        data = validated(MppSerializer, request.data)
         slide = slide_set_mpp(slide=self.get_object(), mpp=data["mpp"], user=cast(User, request.user))
         detection_request_if_wanted(slide=slide)
         return Response(self.get_serializer(self.get_object()).data)

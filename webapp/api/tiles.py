@@ -1,4 +1,4 @@
-"""Deep Zoom tiles, thumbnails and crops. Permission first, then everything else; 404 for every bad address."""
+"""Deep Zoom tiles, thumbnails and crops. Permission is checked first; 404 for every bad address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
-from webapp.api.direct import DirectView
+from webapp.api.fast_view import FastView
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
 from webapp.slides.services import slide_identity_seen
@@ -22,8 +22,8 @@ from webapp.slides.storage import slide_fetched, thumbnail_read
 _sources = TileCache(slides=16, cache_bytes=128 << 20)
 
 
-class _PictureView(DirectView):
-    """Pictures are not counted: who moves over a slide asks for hundreds. A file that cannot be read has none."""
+class _PictureView(FastView):
+    """Not throttled: panning asks for hundreds. 404 where the file cannot be read."""
 
     throttle_classes = ()
 
@@ -114,7 +114,7 @@ class IdentityImageView(_PictureView):
 
     @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
     def get(self, request: HttpRequest, user: User, pk: UUID, kind: str) -> HttpResponse:
-        """A JPEG, for people with the permission `view_identity`; each look is recorded with the slide."""
+        """A JPEG, for people with the permission `view_identity`; every access is recorded with the slide."""
         slide = _slide(user, pk)
         slide_identity_seen(slide=slide, user=user, what=kind)
         image = _source(slide).associated(kind)

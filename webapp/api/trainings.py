@@ -12,8 +12,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import checked
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import validated
 from webapp.api.serializers import JobSerializer
 from webapp.jobs.selectors import with_their_job
 from webapp.registry.models import ModelVersion
@@ -22,24 +22,24 @@ from webapp.retraining.trainings import training_again, training_request
 
 
 class TrainingRequestSerializer(serializers.Serializer[Any]):
-    """What to learn from, and how. plan: see the page; what it leaves out is that of the plan `short`."""
+    """Training data and plan. Fields that `plan` leaves out are those of the plan `short`."""
 
     name = serializers.CharField(max_length=100)
     sets = serializers.ListField(child=serializers.UUIDField(), default=list)
     cases = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Of the sets; all by default."
     )
-    verdicts = serializers.BooleanField(default=True, help_text="What people said of figures on slides, too.")
+    verdicts = serializers.BooleanField(default=True, help_text="Also verdicts on slides.")
     mining = serializers.ListField(child=serializers.UUIDField(), default=list, help_text="Mining runs.")
     samples = serializers.ListField(child=serializers.IntegerField(), default=list, help_text="Single mined samples.")
     parent = serializers.UUIDField(  # type: ignore[assignment]  # a field called parent, as in the model
-        required=False, help_text="Begin with its weights; from scratch by default."
+        required=False, help_text="Version whose weights are the initial ones; random weights by default."
     )
     plan = serializers.DictField(default=dict)
 
 
 class AgainSerializer(serializers.Serializer[Any]):
-    """What the new training is called."""
+    """Name of the new training."""
 
     name = serializers.CharField(max_length=100)
 
@@ -63,17 +63,17 @@ class TrainingSerializer(serializers.ModelSerializer[TrainingRun]):
 
 
 class TrainingViewSet(
-    _ForAdministrators, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[TrainingRun]
+    AdministratorsOnly, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[TrainingRun]
 ):
-    """Retraining. Stop and go on with the job's cancel and retry."""
+    """Trainings. Stop and resume one by the job's cancel and retry."""
 
     serializer_class = TrainingSerializer
     queryset = with_their_job(TrainingRun.objects.all())
 
     @extend_schema(request=TrainingRequestSerializer, responses={202: TrainingSerializer})
     def create(self, request: Request) -> Response:
-        """Freeze what is to be learnt from, and train."""
-        sent = checked(TrainingRequestSerializer, request.data)
+        """Freeze the inputs, and train."""
+        sent = validated(TrainingRequestSerializer, request.data)
         sets = [get_object_or_404(LabelledSet, pk=pk) for pk in sent["sets"]]
         mining = [get_object_or_404(MiningRun, pk=pk) for pk in sent["mining"]]
         parent = get_object_or_404(ModelVersion, pk=sent["parent"]) if sent.get("parent") else None
@@ -87,12 +87,12 @@ class TrainingViewSet(
     @action(detail=True, methods=["post"])
     def again(self, request: Request, pk: str) -> Response:
         """The same training on the same inputs, without what has been removed since."""
-        name = checked(AgainSerializer, request.data)["name"]
+        name = validated(AgainSerializer, request.data)["name"]
         made = training_again(training=self.get_object(), by=self.person, name=name)
         return Response(TrainingSerializer(made).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     @action(detail=True)
     def manifest(self, request: Request, pk: str) -> Response:
-        """Everything that it learns from, as it was frozen."""
+        """The manifest: all inputs, as they were frozen."""
         return Response(self.get_object().manifest)

@@ -71,12 +71,12 @@ class _TusView(Idempotent):
         return response
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
-        """What this server speaks, in headers."""
+        """The tus capabilities of this server, in headers."""
         return Response(status=204)
 
 
 class UploadsView(_TusView):
-    """Begin an upload, or see which ones are unfinished."""
+    """Start an upload, or list unfinished ones."""
 
     @extend_schema(responses=UploadSerializer(many=True))
     def get(self, request: Request) -> HttpResponse:
@@ -124,7 +124,7 @@ class UploadView(_TusView):
 
     @extend_schema(responses=UploadSerializer)
     def get(self, request: Request, pk: str) -> HttpResponse:
-        """How far an upload is and, when it is complete, its slide. HEAD gives `Upload-Offset` alone, as in tus."""
+        """Bytes received and, when complete, the slide. HEAD gives `Upload-Offset` alone, as in tus."""
         upload = self._upload(request, pk)
         if upload.offset == upload.size and upload.slide is None:
             upload.slide = _finish(upload)  # whoever received the last byte died before this
@@ -171,14 +171,14 @@ class UploadView(_TusView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: str) -> HttpResponse:
-        """Give up an upload."""
+        """Cancel an upload."""
         upload_cancel(upload=self._upload(request, pk))
         return HttpResponse(status=204)
 
     def _upload(self, request: Request, pk: str) -> Upload:
         upload: Upload = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
         if upload.expired:
-            raise Gone("Nothing was heard of this upload for too long; send the file anew.")
+            raise Gone("This upload has expired; send the file again.")
         return upload
 
 
@@ -217,7 +217,7 @@ def _checksum(header: str) -> Checksum | None:
         return None
     algorithm, _, digest = header.partition(" ")
     if algorithm not in _ALGORITHMS:
-        raise InvalidInput(f"Upload-Checksum: {algorithm} is not known here; use {', '.join(_ALGORITHMS)}.")
+        raise InvalidInput(f"Upload-Checksum: {algorithm} is not supported; use {', '.join(_ALGORITHMS)}.")
     try:
         expected = base64.b64decode(digest, validate=True)
     except binascii.Error:

@@ -11,7 +11,7 @@ from webapp.api.jobs import JobViewSet
 from webapp.api.labelled_sets import LabelledSetViewSet
 from webapp.api.locked_cases import LockedCaseViewSet
 from webapp.api.mining import MiningRunViewSet
-from webapp.api.mitosis_free_slides import FreeSlideViewSet
+from webapp.api.mitosis_free_slides import MitosisFreeSlideViewSet
 from webapp.api.removals import RemovalViewSet
 from webapp.api.reports import ReportPdfView, ReportsView
 from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
@@ -32,7 +32,7 @@ router.register("models", VersionActionsViewSet, basename="version")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("labelled-sets", LabelledSetViewSet, basename="set")
 router.register("locked-cases", LockedCaseViewSet, basename="locked-case")
-router.register("mitosis-free-slides", FreeSlideViewSet, basename="free-slide")
+router.register("mitosis-free-slides", MitosisFreeSlideViewSet, basename="free-slide")
 router.register("mining-runs", MiningRunViewSet, basename="mining")
 router.register("removals", RemovalViewSet, basename="removal")
 router.register("trainings", TrainingViewSet, basename="training")

@@ -1,4 +1,4 @@
-"""What is done with model versions by REST: judge, promote, roll back, detect again; and their cards."""
+"""Model versions: list, model card, comparison, promotion, rollback, detection again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.annotations.services import detection_request
-from webapp.api.administrators import _ForAdministrators
-from webapp.api.lookup import _page, checked
-from webapp.api.mining import _slides
+from webapp.api.administrators import AdministratorsOnly
+from webapp.api.lookup import page_of, validated
+from webapp.api.mining import requested_slides
 from webapp.api.serializers import JobSerializer, ModelVersionSerializer
 from webapp.core.errors import DomainError
 from webapp.jobs.selectors import with_their_job
@@ -29,7 +29,7 @@ from webapp.retraining.selectors import model_card
 
 
 class JudgementSerializer(serializers.ModelSerializer[Judgement]):
-    """A version against the one that was active."""
+    """A comparison with the version that was active."""
 
     job = JobSerializer()
 
@@ -39,26 +39,26 @@ class JudgementSerializer(serializers.ModelSerializer[Judgement]):
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
-    """Why; kept with your name."""
+    """The reason; recorded with your name."""
 
     reason = serializers.CharField()
 
 
 class RerunSerializer(serializers.Serializer[Any]):
-    """Which slides to detect on again with this version."""
+    """Slides to detect on again with this version."""
 
     slides = serializers.ListField(child=serializers.UUIDField())
 
 
 class RerunAnswerSerializer(serializers.Serializer[Any]):
-    """Jobs that were made, and slides that have none, with the reason."""
+    """Jobs that were queued, and slides without one, each with the reason."""
 
     jobs = serializers.ListField(child=serializers.UUIDField())
     refused = serializers.DictField(child=serializers.CharField())
 
 
-class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVersion]):
-    """What administrators do with model versions."""
+class VersionActionsViewSet(AdministratorsOnly, viewsets.GenericViewSet[ModelVersion]):
+    """Comparing and promoting model versions."""
 
     serializer_class = ModelVersionSerializer
     queryset = ModelVersion.objects.all()
@@ -66,21 +66,21 @@ class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVer
     @extend_schema(request=None, responses={202: JudgementSerializer})
     @action(detail=True, methods=["post"])
     def judge(self, request: Request, pk: str) -> Response:
-        """Judge against the active version on the locked cases."""
+        """Queue the comparison with the active version on the locked test cases."""
         judgement = judgement_request(version=self.get_object(), by=self.person)
         return Response(JudgementSerializer(judgement).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=JudgementSerializer(many=True))
     @action(detail=True)
     def judgements(self, request: Request, pk: str) -> Response:
-        """How it was judged, the last one first."""
-        return _page(self, with_their_job(self.get_object().judgements.all()), JudgementSerializer)
+        """Its comparisons, newest first."""
+        return page_of(self, with_their_job(self.get_object().judgements.all()), JudgementSerializer)
 
     @extend_schema(request=ReasonSerializer, responses=ModelVersionSerializer)
     @action(detail=True, methods=["post"])
     def promote(self, request: Request, pk: str) -> Response:
         """Make it the active version."""
-        reason = checked(ReasonSerializer, request.data)["reason"]
+        reason = validated(ReasonSerializer, request.data)["reason"]
         promotion = version_promote(version=self.get_object(), by=self.person, reason=reason)
         promotion.version.refresh_from_db()
         return Response(ModelVersionSerializer(promotion.version).data)
@@ -88,7 +88,7 @@ class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVer
     @extend_schema(request=None, responses=ModelVersionSerializer)
     @action(detail=False, methods=["post"], url_path="roll-back")
     def roll_back(self, request: Request) -> Response:
-        """The version that the last promotion replaced is the active one again."""
+        """Make the version that the last promotion replaced the active one again."""
         version = version_roll_back(by=self.person).version
         version.refresh_from_db()
         return Response(ModelVersionSerializer(version).data)
@@ -98,7 +98,7 @@ class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVer
     def rerun(self, request: Request, pk: str) -> Response:
         """Detect on slides again with this version; earlier runs stay."""
         version, jobs, refused = self.get_object(), [], {}
-        for slide in _slides(checked(RerunSerializer, request.data), self.person):
+        for slide in requested_slides(validated(RerunSerializer, request.data), self.person):
             try:
                 jobs.append(detection_request(slide=slide, by=self.person, model=version).pk)
             except DomainError as error:
@@ -107,16 +107,16 @@ class VersionActionsViewSet(_ForAdministrators, viewsets.GenericViewSet[ModelVer
 
 
 class CardView(APIView):
-    """Model cards; every signed-in person may read them, as results name the version."""
+    """Model cards, readable by every signed-in person."""
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, pk: UUID) -> Response:
-        """Everything that is on record about a version."""
+        """The model card, with the provenance that is on record."""
         return Response(model_card(version=get_object_or_404(ModelVersion, pk=pk)))
 
 
 class ModelVersionViewSet(viewsets.ReadOnlyModelViewSet[ModelVersion]):
-    """Every signed-in person may see the model versions: results name them."""
+    """Model versions, readable by every signed-in person."""
 
     serializer_class = ModelVersionSerializer
     queryset = ModelVersion.objects.all()

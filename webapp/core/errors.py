@@ -1,16 +1,16 @@
-"""Errors for the person who asked. Anything else is a fault of ours and goes to the log with its traceback."""
+"""Errors for the user. Anything else is a bug and goes to the log with its traceback."""
 
 from __future__ import annotations
 
 
 class DomainError(Exception):
-    """Cannot be done now; the message says why and what to do. status: the HTTP status that fits."""
+    """Refused; the message says why and what to do. status: of the HTTP answer."""
 
     status = 409
 
 
 class InvalidInput(DomainError):
-    """What was given cannot be used."""
+    """The input cannot be used."""
 
     status = 400
 
@@ -22,24 +22,24 @@ class NotAllowed(DomainError):
 
 
 class Gone(DomainError):
-    """It was there and is no more."""
+    """It existed and no longer does."""
 
     status = 410
 
 
 class TooLarge(DomainError):
-    """More bytes than there is room for."""
+    """More bytes than the limit or the disk allows."""
 
     status = 413
 
 
 class Busy(DomainError):
-    """Somebody else is at it this moment; trying again later helps."""
+    """Locked by another request; retry later."""
 
     status = 423
 
 
 class TooMany(DomainError):
-    """The person has asked for as much as one person may at a time."""
+    """The person's limit is reached."""
 
     status = 429

@@ -1,4 +1,4 @@
-"""Logs that can be searched: every line carries the request, job and shard that it is about."""
+"""Structured logs: every line carries the ids of its request, job and shard."""
 
 from __future__ import annotations
 

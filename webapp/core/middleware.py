@@ -1,4 +1,4 @@
-"""What every answer gets: an id that the logs carry too, and the header that Django does not set by itself."""
+"""Request id with the request log, and the Content-Security-Policy header."""
 
 from __future__ import annotations
 

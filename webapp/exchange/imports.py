@@ -44,7 +44,7 @@ def read_csv(data: bytes) -> Review:
                 review.verdicts.append((*_point([row["x"], row["y"]], f"line {number}"), _label(name, number)))
             _check_number(review)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"This is no CSV in UTF-8: {error}.") from error
+        raise InvalidInput(f"Not a CSV in UTF-8: {error}.") from error
     return review
 
 
@@ -56,7 +56,7 @@ def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise InvalidInput(f"This is no JSON: {error}.") from error
+        raise InvalidInput(f"Not JSON: {error}.") from error
     features = content.get("features") if isinstance(content, dict) else content
     if not isinstance(features, list):
         raise InvalidInput("A FeatureCollection or a list of features is needed.")
@@ -79,7 +79,7 @@ def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
                     closed = corners[:-1] if corners[0] == corners[-1] else corners
                     review.regions.append((_KINDS[name], [[x + offset[0], y + offset[1]] for x, y in closed]))
         except (AttributeError, KeyError, IndexError, TypeError) as error:
-            raise InvalidInput(f"features[{number}] is no GeoJSON feature.") from error
+            raise InvalidInput(f"features[{number}] is not a GeoJSON feature.") from error
         _check_number(review)
     return review
 
@@ -101,7 +101,7 @@ def _point(pair: Any, where: str) -> tuple[float, float]:
     except (TypeError, ValueError, IndexError, OverflowError):
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise InvalidInput(f"{where}: x and y are no numbers.")
+        raise InvalidInput(f"{where}: x and y are not numbers.")
     return x, y
 
 

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 def for_each(
     page: admin.ModelAdmin[Any], request: HttpRequest, rows: Iterable[_T], service: Callable[[_T], object], done: str
 ) -> None:
-    """What an action does: call a service for each row, and say how many were done and why others were not."""
+    """An admin action: call a service for each row; report how many succeeded and why others did not."""
     count = 0
     for row in rows:
         try:
@@ -34,8 +34,8 @@ class ShardInline(admin.TabularInline[Shard, Job]):
     extra = 0
     can_delete = False
     fields = readonly_fields = (
-        "index", "state", "attempt", "worker", "started_at", "lease_until", "windows_done", "windows_total",
-        "windows_skipped", "facts",
+        "index", "state", "attempt", "worker", "started_at", "lease_until", "units_done", "units_total",
+        "units_skipped", "facts",
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:

@@ -1,4 +1,4 @@
-"""What workers have been asked to do: a job, in shards that one task each does."""
+"""Jobs and their shards; one task does one shard."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.slides.models import Slide, Viewer, visible
 
 
@@ -34,7 +35,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.select_related("slide").prefetch_related(shards).annotate(ahead=ahead)
 
     def in_turn(self) -> Self:
-        """As workers take them: readers before bulk, then each person's first, each person's second, and so on."""
+        """Queue order: readers before bulk, then round robin over people."""
         return self.order_by("priority", "turn", "created_at")
 
 
@@ -80,22 +81,22 @@ class Job(models.Model):
 
     @property
     def progress(self) -> dict[str, int]:
-        """Windows and shards done (windows skipped as glass included), of how many; all 0 before it began.
+        """Units and shards done (windows skipped as glass included), of how many; all 0 before it began.
 
-        total counts the windows of the shards that have begun; those of the others are not known yet.
+        total counts the units of the shards that have begun; those of the others are not known yet.
         """
         shards = self.shards.all()
         return {
-            "done": sum(shard.windows_done for shard in shards),
-            "total": sum(shard.windows_total for shard in shards),
-            "skipped": sum(shard.windows_skipped for shard in shards),
+            "done": sum(shard.units_done for shard in shards),
+            "total": sum(shard.units_total for shard in shards),
+            "skipped": sum(shard.units_skipped for shard in shards),
             "shards_done": sum(shard.state == State.SUCCEEDED for shard in shards),
             "shards_total": len(shards),
         }
 
     @property
     def unit(self) -> str:
-        """What its progress is counted in."""
+        """The unit of its progress, in the plural."""
         return {self.Kind.TRAIN: "iterations", self.Kind.JUDGE: "frames"}.get(self.Kind(self.kind), "windows")
 
     @property
@@ -120,12 +121,12 @@ class Job(models.Model):
         if self.state != State.RUNNING:
             return None
         shards = self.shards.all()
-        rate = sum(shard.windows_per_second for shard in shards)
-        begun = [shard for shard in shards if shard.windows_total]
+        rate = sum(shard.units_per_second for shard in shards)
+        begun = [shard for shard in shards if shard.units_total]
         if not rate or not begun:
             return None
-        left = sum(shard.windows_total - shard.windows_done for shard in begun)
-        computed = sum(shard.windows_total - shard.windows_skipped for shard in begun) / len(begun)
+        left = sum(shard.units_total - shard.units_done for shard in begun)
+        computed = sum(shard.units_total - shard.units_skipped for shard in begun) / len(begun)
         return (left + computed * (len(shards) - len(begun))) / rate
 
 
@@ -147,9 +148,9 @@ class Shard(models.Model):
     worker = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     progressed_at = models.DateTimeField(null=True, blank=True, help_text="When it last said how far it is.")
-    windows_done = models.PositiveIntegerField(default=0)
-    windows_total = models.PositiveIntegerField(default=0)
-    windows_skipped = models.PositiveIntegerField(default=0)
+    units_done = models.PositiveIntegerField(default=0)
+    units_total = models.PositiveIntegerField(default=0)
+    units_skipped = models.PositiveIntegerField(default=0)
     facts = models.JSONField(default=dict, blank=True, help_text="Device, precision, seconds, memory.")
     result = models.BinaryField(null=True, blank=True, help_text="Map cells above the floor, until the job is merged.")
 
@@ -166,14 +167,15 @@ class Shard(models.Model):
         return f"shard {self.index} of {self.job_id}"
 
     @property
-    def windows_per_second(self) -> float:
-        """Of windows that were computed, since it was claimed; 0 where it does not run."""
+    def units_per_second(self) -> float:
+        """Of units that were computed, since it was claimed; 0 where it does not run."""
         if self.state != State.RUNNING or self.started_at is None:
             return 0.0
         elapsed: timedelta = timezone.now() - self.started_at
-        return max(self.windows_done - self.windows_skipped, 0) / max(elapsed.total_seconds(), 0.001)
+        return max(self.units_done - self.units_skipped, 0) / max(elapsed.total_seconds(), 0.001)
 
     @property
     def worker_in_words(self) -> str:
         """The worker, its device and precision, as far as they are known."""
-        return ", ".join(filter(None, (self.worker, self.facts.get("device"), self.facts.get("precision"))))
+        facts = ShardFacts.from_json(self.facts)
+        return ", ".join(filter(None, (self.worker, facts.device, facts.precision)))

@@ -61,8 +61,10 @@ def main() -> None:
         _stop(f"{ROOT} cannot be written; clone into a folder of your own.")
     build = os.environ.get("TORCH_BACKEND") or "auto"
     _make_venv(build)
-    _install_python("tests/requirements.txt" if tests else "requirements.txt", build)
+    installed = _install_python("tests/requirements.txt" if tests else "requirements.txt", build)
     _install_node(tests)
+    if installed:
+        _compile()
 
 
 def _make_venv(build: str) -> None:
@@ -85,7 +87,8 @@ def _make_venv(build: str) -> None:
     mark.write_text(build, "utf-8")
 
 
-def _install_python(requirements: str, build: str) -> None:
+def _install_python(requirements: str, build: str) -> bool:
+    """True where packages were installed, False where nothing had changed."""
     files = [
         "constraints.txt",
         "requirements.txt",
@@ -96,7 +99,7 @@ def _install_python(requirements: str, build: str) -> None:
     stamp = VENV / f".installed-{Path(requirements).parent.name or 'run'}"
     wanted = _digest(files)
     if stamp.exists() and stamp.read_text("utf-8") == wanted:
-        return
+        return False
     print("Installing packages (some minutes at the first time) ...", flush=True)
     done = _pip("uv", "--retries", "1")
     if done.returncode == 0:
@@ -108,15 +111,15 @@ def _install_python(requirements: str, build: str) -> None:
         # torch first and alone, so that no other package draws in another build of it.
         _must(_pip("torch"))
         _must(_pip("-r", requirements))
-    _compile()
     stamp.write_text(wanted, "utf-8")
+    return True
 
 
 def _compile() -> None:
     """Compile what is served by importing it: uv leaves it to the first start, where six processes would each do it."""
     with tempfile.TemporaryDirectory() as data:
         variables = {"DJANGO_SETTINGS_MODULE": "webapp.settings", "DATA_DIR": data}
-        command = [PYTHON, "-c", "import webapp.wsgi, webapp.urls, worker.app"]
+        command = [str(PYTHON), "-c", "import webapp.wsgi, webapp.urls, worker.app"]
         subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True)
 
 

@@ -1,4 +1,4 @@
-"""Pages for administrators alone."""
+"""Pages for superusers alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
 
-def _for_administrators(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def administrators_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """403 for everybody but superusers."""
+
     @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""What is slow and what is stuck, for staff."""
+"""The health page, for staff."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.jobs.health import health_of_jobs, parts_of_server
 
 @login_required
 def health(request: HttpRequest) -> HttpResponse:
-    """What is slow and what is stuck, and who works; for staff."""
+    """Parts that are down, queues, workers, and what is slow or stuck."""
     if not request.user.is_staff:
         raise PermissionDenied
     wrong = [part["say"] for part in parts_of_server().values() if not part["ok"]]

@@ -1,4 +1,4 @@
-"""A candidate and the active version side by side."""
+"""The comparison of a candidate with the active version."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from uuid import UUID
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from webapp.pages.administrators import _for_administrators
+from webapp.pages.administrators import administrators_only
 from webapp.retraining.models import Judgement
 from webapp.slides.models import Slide
 
 
-@_for_administrators
+@administrators_only
 def judgement(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A candidate and the active version side by side, with verdict and reason."""
+    """A candidate and the active version side by side, with result and reason."""
     found: Judgement = get_object_or_404(Judgement.objects.select_related("job", "version", "active"), pk=pk)
     result = found.result or {}
     names = {"candidate": str(found.version), "active": str(found.active)} if result else {}
@@ -46,9 +46,9 @@ def judgement(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "judgement.html", context)
 
 
-@_for_administrators
+@administrators_only
 def difference(request: HttpRequest, pk: UUID, number: int) -> FileResponse:
-    """The crop of a figure on which the two differ."""
+    """The crop of a detection that only one of the two makes."""
     found: Judgement = get_object_or_404(Judgement.objects.defer("result"), pk=pk)
     try:
         return FileResponse((found.folder / f"{number}.jpeg").open("rb"), content_type="image/jpeg")
@@ -57,7 +57,7 @@ def difference(request: HttpRequest, pk: UUID, number: int) -> FileResponse:
 
 
 def _by_source(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each laboratory or scanner of the locked cases both sides, and by how much max F1 differs."""
+    """For each source (laboratory or scanner) both versions and their difference in max F1."""
     rows = []
     for source, candidate in result["candidate"]["by_source"].items() if result else ():
         active = result["active"]["by_source"][source]

@@ -10,21 +10,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from webapp.annotations.models import Run
+from webapp.pages.pagination import ROWS
 from webapp.registry.models import ModelVersion
 from webapp.retraining.provenance import sources_of
-
-_ROWS = 25
 
 
 @login_required
 def models(request: HttpRequest) -> HttpResponse:
-    """Model versions and what is known of them."""
+    """All model versions with their cards."""
     return render(request, "models.html", {"models": ModelVersion.objects.all()})
 
 
 @login_required
 def model(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One model version: what it was made from, what it was measured at, and where it has been used."""
+    """One model version: training data, metrics, comparisons, promotions and runs."""
     found = get_object_or_404(ModelVersion.objects.select_related("parent"), pk=pk)
     runs = Run.objects.visible_to(request.user).filter(model=found).select_related("slide")
     context = {
@@ -32,7 +31,7 @@ def model(request: HttpRequest, pk: UUID) -> HttpResponse:
         "sources": sources_of(version=found),
         "judgements": found.judgements.select_related("active").exclude(result=None).defer("result"),
         "promotions": found.promotions.select_related("by", "replaced"),
-        "runs": runs[:_ROWS],
+        "runs": runs[:ROWS],
         "run_count": runs.count(),
         "card": json.dumps(found.card, indent=2),
     }

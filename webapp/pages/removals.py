@@ -1,4 +1,4 @@
-"""What a removal affects."""
+"""Removing a slide, a person's work or a set from training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from webapp.pages.administrators import _for_administrators
+from webapp.pages.administrators import administrators_only
 from webapp.retraining.models import LabelledSet, Removal
 from webapp.retraining.provenance import affected_in_words
 from webapp.slides.models import Slide
 
 
-@_for_administrators
+@administrators_only
 def removal(request: HttpRequest) -> HttpResponse:
-    """What would be affected if a slide, a person's work or a set were removed; and the button that does it."""
+    """What the removal of a slide, a person's work or a set affects, and the form that makes it."""
     asked = {name: request.GET.get(name, "") for name in ("slide", "person", "labelled_set")}
     subject: dict[str, Any] = {}
     if asked["slide"]:
@@ -26,17 +26,13 @@ def removal(request: HttpRequest) -> HttpResponse:
         subject["person"] = get_object_or_404(User, username=asked["person"])
     elif asked["labelled_set"]:
         subject["labelled_set"] = get_object_or_404(LabelledSet, pk=asked["labelled_set"])
+    removed = Removal.objects.filter(ended_at=None, **subject).select_related("by").first() if subject else None
     context = {
         "asked": asked,
-        "affected": _affected(subject) if subject else None,
+        "affected": affected_in_words(removal=removed or Removal(**subject)) if subject else None,
+        "removed": removed,
         "slides": Slide.objects.filter(Q(figures__isnull=False) | Q(mined__isnull=False)).distinct().order_by("name"),
         "people": User.objects.order_by("username"),
         "sets": LabelledSet.objects.all(),
     }
     return render(request, "removal.html", context)
-
-
-def _affected(subject: dict[str, Any]) -> dict[str, Any]:
-    """What a removal affects, and the removal where it has been made."""
-    removal = Removal.objects.filter(ended_at=None, **subject).select_related("by").first()
-    return {**affected_in_words(removal=removal or Removal(**subject)), "removed": removal}

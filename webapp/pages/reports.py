@@ -1,4 +1,4 @@
-"""Signing a report, its versions, and checking a hash."""
+"""Signing a report, its versions, and checking a printed hash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_PDF_BYTES = 10 << 20
 
 @login_required
 def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What would be signed now, and what was signed before."""
+    """The report as it would be signed now, and the signed versions."""
     slides = Slide.objects.visible_to(request.user).select_related("case__study")
     slide: Slide = get_object_or_404(slides, pk=pk)
     run = run_current(slide=slide)
@@ -49,7 +49,7 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 def check_report(request: HttpRequest) -> HttpResponse:
-    """Whether a printed hash, or a file, is that of a report that was signed here."""
+    """Look up a signed report by its printed hash or its PDF."""
     context: dict[str, Any] = {"hash": request.GET.get("hash", "").strip()}
     file = request.FILES.get("file")
     if request.method == "POST" and file is not None and (file.size or 0) <= _MAX_PDF_BYTES:

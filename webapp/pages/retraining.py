@@ -1,4 +1,4 @@
-"""Retraining on one page: what is known, mining, training, comparing, removing. For administrators."""
+"""Retraining on one page: training data, mining, training, comparison, removal. For administrators."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from webapp.annotations.models import Figure, Label
-from webapp.pages.administrators import _for_administrators
-from webapp.pages.mining import _MOST_CHOICES
+from webapp.pages.administrators import administrators_only
+from webapp.pages.pagination import MOST_CHOICES
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.retraining.models import (
     Judgement,
@@ -22,22 +22,22 @@ from webapp.retraining.models import (
     TrainingRun,
 )
 from webapp.retraining.plans import DEVICES, plan_names
-from webapp.retraining.selectors import labels_made_here, mining_runs_shown, precision_among, slides_unlabelled
+from webapp.retraining.selectors import local_labels, mining_runs_shown, precision_among, slides_unlabelled
 from webapp.slides.models import Slide
 
 
-@_for_administrators
-def loop(request: HttpRequest) -> HttpResponse:
-    """The whole loop on one page: sets, locked cases, mining runs, trainings, judgements, removals."""
+@administrators_only
+def retraining(request: HttpRequest) -> HttpResponse:
+    """Retraining on one page: training data, locked test cases, mining runs, trainings, comparisons, removals."""
     locked = {case.name: case for case in LockedCase.objects.all()}
     cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
     mining_runs: list[Any] = list(mining_runs_shown())
     context = {
         "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
         "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
-        "made_here": labels_made_here(),
-        "free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
-        "may_be_free": _may_be_free(),
+        "local_labels": local_labels(),
+        "mitosis_free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
+        "mitosis_free_candidates": _mitosis_free_candidates(),
         "unlabelled": slides_unlabelled().count(),
         "versions": ModelVersion.objects.all(),
         "mining": [(run, precision_among(drawn=run.drawn)) for run in mining_runs],
@@ -49,12 +49,12 @@ def loop(request: HttpRequest) -> HttpResponse:
         "plans": plan_names(),
         "devices": DEVICES,
     }
-    return render(request, "loop.html", context)
+    return render(request, "retraining.html", context)
 
 
-def _may_be_free() -> QuerySet[Slide]:
-    """Slides that could be said to be without mitoses."""
+def _mitosis_free_candidates() -> QuerySet[Slide]:
+    """Ready slides without a mitotic verdict, not marked as mitosis-free yet."""
     ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
     marked = MitosisFreeSlide.objects.values("slide")
     with_mitoses = Figure.objects.filter(label=Label.MITOTIC).values("slide")
-    return ready.exclude(Q(pk__in=with_mitoses) | Q(pk__in=marked)).order_by("name")[:_MOST_CHOICES]
+    return ready.exclude(Q(pk__in=with_mitoses) | Q(pk__in=marked)).order_by("name")[:MOST_CHOICES]

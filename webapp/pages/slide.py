@@ -1,4 +1,4 @@
-"""The page of one slide: look at it, find its mitoses, read the count."""
+"""The slide page: viewer, detection, review, count."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from webapp.slides.models import Slide
 from webapp.slides.selectors import readers_by_study
 from webapp.slides.services import may_set_mpp
 
-# Of one and of ten fields of 0.5 and 0.55 mm, and round ones.
+# One and ten fields of 0.5 and 0.55 mm diameter, and round areas.
 _AREAS_MM2 = ("0.196", "0.237", "0.5", "1", "1.96", "2", "2.37", "3")
-# Named in the page, so that the browser fetches them at once instead of finding them one after the other.
+# Preloaded by the page: the browser fetches them at once, not one import after the other.
 _VIEWER = settings.BASE_DIR / "static" / "viewer"
 _MODULES = sorted(path.relative_to(_VIEWER).as_posix() for path in _VIEWER.rglob("*.js"))
 
 
 @login_required
 def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Look at a slide, find its mitoses, read the count."""
+    """Viewer, detection, review and count of one slide."""
     slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
     found: Slide = get_object_or_404(slides, pk=pk)
     runs = Run.objects.filter(slide=found).select_related("model")
@@ -41,6 +41,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "run": str(run.pk) if run else None,
         "defaultScore": settings.DEFAULT_MIN_SCORE,
         "floor": settings.STORED_SCORE_FLOOR,
+        "matchUm": settings.MATCH_RADIUS_UM,
         "person": request.user.get_username(),
     }
     context = {

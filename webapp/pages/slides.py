@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -14,18 +13,17 @@ from django.shortcuts import get_object_or_404, render
 from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS
+from webapp.pages.pagination import page_of
 from webapp.results.filters import Filters, scanners_of, slides_filtered
-from webapp.results.worklist import Group, groups, in_group, reading_progress
+from webapp.results.worklist import Group, groups, in_group
 from webapp.results.worklist import worklist_rows as select_worklist_rows
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
-from webapp.slides.selectors import readers_by_study, readers_of
-
-_ROWS = 25
+from webapp.slides.selectors import readers_of
 
 
 @login_required
 def worklist(request: HttpRequest) -> HttpResponse:
-    """What needs a reader, and where slides are dropped in."""
+    """Slides by what they wait for, and the upload."""
     studies = Study.objects.visible_to(request.user).order_by("pk")
     context = {
         **_worklist(request),
@@ -38,7 +36,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def worklist_rows(request: HttpRequest) -> HttpResponse:
-    """The rows alone, fetched again while something is under way."""
+    """The rows alone; the page refetches them while a job runs."""
     return render(request, "worklist_rows.html", _worklist(request))
 
 
@@ -58,7 +56,7 @@ def cases(request: HttpRequest) -> HttpResponse:
     search = request.GET.get("search", "").strip()
     found = Case.objects.visible_to(request.user).select_related("study").filter(identifier__icontains=search)
     counted = found.annotate(slide_count=Count("slides", distinct=True), newest=Max("slides__uploaded_at"))
-    page = Paginator(counted.order_by("study__name", "identifier"), _ROWS).get_page(request.GET.get("page"))
+    page = page_of(request, counted.order_by("study__name", "identifier"))
     return render(request, "cases.html", {"page": page, "search": search})
 
 
@@ -82,7 +80,7 @@ def _worklist(request: HttpRequest) -> dict[str, Any]:
 
 
 def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
-    """The slides that fit what was asked for, and what the form of the filters shows."""
+    """The slides that pass the filters, and the context of the filter form."""
     slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
     problem = ""
     try:
@@ -103,17 +101,9 @@ def _found(request: HttpRequest) -> tuple[SlideQuerySet, dict[str, Any]]:
 
 
 def _rows(request: HttpRequest, found: QuerySet[Slide], count: int | None = None) -> dict[str, Any]:
-    """A page of slides. count: how many there are, where that is known already."""
-    paginator = Paginator(found.order_by("-uploaded_at"), _ROWS)
-    if count is not None:
-        paginator.count = count
-    page = paginator.get_page(request.GET.get("page"))
+    """The context of one page of slides. count: of all slides, where it is known already."""
+    page = page_of(request, found.order_by("-uploaded_at"), count=count)
     shown = list(page.object_list)
-    rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
-    readers = readers_by_study(slides=shown, user=request.user)
-    progress = reading_progress(shown, min_score=settings.DEFAULT_MIN_SCORE)
-    for row in rows:
-        row["judged"], row["of"] = progress.get(row["slide"].pk, (0, 0))
-        row["readers"] = readers[row["slide"].case.study_id]
-    busy = any(row["job"] for row in rows)
+    rows = select_worklist_rows(slides=shown, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
+    busy = any(row.job for row in rows)
     return {"page": page, "rows": rows, "busy": busy, "min_score": settings.DEFAULT_MIN_SCORE}

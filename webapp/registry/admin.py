@@ -20,7 +20,7 @@ class ReasonForm(ActionForm):
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
-    """Versions are registered from files or trained; here one of them is made the active one."""
+    """Versions come from files or trainings; here one is made active."""
 
     list_display = ["name", "state", "f1_at_half", "sha256", "created_at"]
     list_filter = ["state"]
@@ -31,9 +31,9 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.action(description="Make the selected version the active one", permissions=["change"])
+    @admin.action(description="Make the selected version active", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> None:
-        """One version detects at a time."""
+        """One version is active at a time."""
         if queryset.count() != 1:
             self.message_user(request, "Choose exactly one version: one is active at a time.", messages.ERROR)
             return
@@ -43,12 +43,12 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
             return
-        self.message_user(request, f"{version} detects from now on; earlier runs keep the version they were made with.")
+        self.message_user(request, f"{version} is the active version now; earlier runs keep theirs.")
 
 
 @admin.register(Promotion)
 class PromotionAdmin(admin.ModelAdmin[Promotion]):
-    """Who made which version the active one, and why; never edited. The newest can be rolled back."""
+    """The history of active versions, never edited. The newest can be rolled back."""
 
     list_display = ["version", "replaced", "by", "at", "reason"]
     list_select_related = ["version", "replaced", "by"]
@@ -63,13 +63,13 @@ class PromotionAdmin(admin.ModelAdmin[Promotion]):
 
     @admin.action(description="Roll back: the version that it replaced is active again", permissions=["change"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Promotion]) -> None:
-        """One step, so of the newest promotion alone."""
+        """The newest promotion alone."""
         if list(queryset) != list(Promotion.objects.all()[:1]):
-            self.message_user(request, "Choose the newest promotion: one goes back by one step.", messages.ERROR)
+            self.message_user(request, "Choose the newest promotion: a rollback is one step.", messages.ERROR)
             return
         try:
             promotion = version_roll_back(by=cast(User, request.user))
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
             return
-        self.message_user(request, f"{promotion.version} detects again.")
+        self.message_user(request, f"{promotion.version} is the active version again.")

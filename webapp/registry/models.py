@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
+
+from detector.model.card import Metrics, SourceSummary
 
 TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 
@@ -18,15 +19,15 @@ TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 class Measured:
     """Figures of a card, on cases that were held out. before: F1 at 0.5 before score 0.5 was set on labelled cases."""
 
-    metrics: dict[str, Any]
+    metrics: Metrics
     f1_at_half: float | None
-    held_out: list[dict[str, Any]]
+    held_out: list[SourceSummary]
     before: float | None
     of_parent: bool
 
 
 class ModelVersion(models.Model):
-    """A detector that can be run."""
+    """Weights with their model card."""
 
     class State(models.TextChoices):
         CANDIDATE = "candidate", "candidate"
@@ -76,7 +77,7 @@ class ModelVersion(models.Model):
 
 
 class Promotion(models.Model):
-    """A version was made the active one by a person, for a reason. Never changed, never deleted."""
+    """A person made a version the active one. Never changed, never deleted."""
 
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
     replaced = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+")

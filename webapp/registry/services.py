@@ -11,24 +11,28 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from detector.errors import WeightsError
+from detector.model.card import parse_card
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
-from webapp.slides.storage import weights_fetched, weights_keep
+from webapp.registry.storage import weights_fetched, weights_keep
 
 
 def version_register(*, weights: Path, name: str = "", parent: ModelVersion | None = None) -> ModelVersion:
     """The version of a weights file in the folder of models or trained here; made from its card where it is new.
 
-    name: instead of the card's. Raises DomainError where file and card do not belong together.
+    name: instead of the card's. Raises DomainError where the card is broken or of another file.
     """
     try:
-        card = json.loads(weights.with_suffix(".json").read_text("utf-8"))
+        card = parse_card(json.loads(weights.with_suffix(".json").read_text("utf-8")), f"The card of {weights.name}")
         with weights.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, json.JSONDecodeError) as error:
         raise DomainError(f"The weights {weights.name} or their card cannot be read: {error}") from error
+    except WeightsError as error:
+        raise DomainError(f"{error}.") from error
     if card.get("sha256") != sha256:
-        raise DomainError(f"The weights {weights.name} are not those that their card describes (SHA-256 differs).")
+        raise DomainError(f"The weights {weights.name} do not match their card (SHA-256 differs).")
     if weights.is_relative_to(settings.TRAINING_DIR):
         weights_keep(weights, sha256)
     version, _ = ModelVersion.objects.get_or_create(
@@ -55,14 +59,14 @@ def version_activate(*, version: ModelVersion) -> None:
 def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotion:
     """Make this the active version, for a reason that is kept. Runs keep the version that they were made with."""
     if not reason.strip():
-        raise InvalidInput("Say why this version is to be the active one; the reason is kept with your name.")
+        raise InvalidInput("Give a reason for the promotion; it is recorded with your name.")
     with transaction.atomic():
         versions = {one.pk: one for one in ModelVersion.objects.select_for_update()}
         replaced = next((one for one in versions.values() if one.state == ModelVersion.State.ACTIVE), None)
         if replaced is not None and replaced.pk == version.pk:
             raise DomainError(f"{version} is the active version already.")
         if not version_weights(version=version).is_file():
-            raise DomainError(f"The weights of {version} are not there any more; it cannot be used.")
+            raise DomainError(f"The weights of {version} are missing; it cannot be used.")
         promotion: Promotion = Promotion.objects.create(
             version=version, replaced=replaced, by=by, reason=reason.strip()
         )
@@ -74,12 +78,12 @@ def version_roll_back(*, by: User) -> Promotion:
     """One step back: the version that the last promotion replaced is the active one again."""
     last = Promotion.objects.select_related("version", "replaced").first()
     if last is None or last.replaced is None:
-        raise DomainError("No version was promoted here, so there is none to go back to.")
+        raise DomainError("No version was promoted here, so there is nothing to roll back to.")
     return version_promote(version=last.replaced, by=by, reason=f"Rolled back from {last.version}.")
 
 
 def version_note(*, version: ModelVersion, key: str, value: Any) -> None:
-    """Write one more thing into the card of a version, such as how it was judged."""
+    """Add an entry to the card of a version, such as the result of a comparison."""
     with transaction.atomic():
         locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
         locked.card[key] = value

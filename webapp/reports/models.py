@@ -1,4 +1,4 @@
-"""Signed reports: what a person stood up for, at one time. Never changed; a later signature is a new version."""
+"""Signed reports. Never changed; signing again makes a new version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReportQuerySet(models.QuerySet["Report"]):
 
 
 class Report(models.Model):
-    """A signed report of a slide. facts: every number and what it rests on; sha256: of the facts, printed."""
+    """A signed report of a slide. facts: every number with its provenance; sha256: of the facts, printed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slide = models.ForeignKey(Slide, on_delete=models.PROTECT, related_name="reports")

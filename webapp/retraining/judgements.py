@@ -1,4 +1,4 @@
-"""Judging a version against the active one on the locked cases."""
+"""Comparing a version with the active one on the locked test cases."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from webapp.retraining.provenance import removed_now
 
 
 def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
-    """Have a version judged against the active one, on the locked cases, which stay locked from now on, and on the
-    slides without mitoses."""
+    """Queue the comparison with the active version on the locked test cases, which stay locked from now on, and on the
+    mitosis-free slides."""
     active = version_active()
     if active.pk == version.pk:
-        raise DomainError(f"{version} is the active version; there is nothing to judge it against.")
+        raise DomainError(f"{version} is the active version; there is nothing to compare it with.")
     names = sorted(
         LabelledFrame.objects.filter(case__in=LockedCase.objects.values("name"), exhaustive=True)
         .exclude(labelled_set__in=removed_now().sets)
@@ -32,10 +32,10 @@ def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
         .order_by("case")
     )
     if not names:
-        raise DomainError("No exhaustively labelled case is locked for judging; lock some on the page Models first.")
+        raise DomainError("No exhaustively labelled case is locked; lock test cases on the page Retraining first.")
     free = MitosisFreeSlide.objects.exclude(slide__in=removed_now().slides).select_related("slide__case")
     if learnt := sorted({*names, *(one.slide.case.identifier for one in free)} & cases_learnt_by(version)):
-        raise DomainError(f"{version} has learnt from {', '.join(learnt)}; it cannot be judged there.")
+        raise DomainError(f"{version} was trained on {', '.join(learnt)}; it cannot be compared there.")
     with transaction.atomic():
         LockedCase.objects.filter(name__in=names, used_at=None).update(used_at=timezone.now())
         job = job_create(kind=Job.Kind.JUDGE, by=by)
@@ -46,11 +46,11 @@ def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
 
 
 def judgement_save(*, judgement: Judgement, result: dict[str, Any]) -> None:
-    """Keep what was found, beside the version and in its card."""
+    """Store the result of a comparison, and write it into the version's card."""
     known = sorted(set(judgement.cases) & cases_learnt_by(judgement.active))
     why = result["why"]
     if known:
-        why += f" {judgement.active} has learnt from {', '.join(known)}, so it looks better there than it is."
+        why += f" {judgement.active} was trained on {', '.join(known)}, so its metrics there are optimistic."
     with transaction.atomic():
         Judgement.objects.filter(pk=judgement.pk).update(result=result, verdict=result["verdict"], why=why)
         sides = {side: {k: result[side][k] for k in ("max_f1", "f1_at_0.5")} for side in ("candidate", "active")}

@@ -1,4 +1,4 @@
-"""What a training learns from, frozen and guarded: no case is on both sides."""
+"""The manifest of a training: its frozen inputs, split by case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from detector.split import validation_cases
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.core.errors import DomainError, InvalidInput
-from webapp.retraining.locked_cases import _refuse_locked
+from webapp.retraining.locked_cases import refuse_locked
 from webapp.retraining.models import LabelledFrame, LabelledSet, LockedCase, MinedSample
 from webapp.retraining.provenance import Affected, removed_now
 from webapp.slides.models import Slide
@@ -22,7 +22,7 @@ def manifest_of(
     *, sets: Sequence[LabelledSet], cases: Sequence[str] | None, verdicts: bool, samples: QuerySet[MinedSample],
     seed: int, known: Collection[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Everything that a training learns from, with hashes, and the split by case.
+    """The inputs of a training, with hashes, and their split by case.
 
     sets: with their cases. figures: places that people judged, with the verdict that held. mined: samples that were
     neither rejected nor judged to be none. slides: of both, with the hash of the file. train, validation, test: names
@@ -33,10 +33,10 @@ def manifest_of(
     parts, labelled = [], set()
     for one in sets:
         if one.pk in removed.sets:
-            raise DomainError(f"The set {one} has been removed from training; take that back, or train without it.")
+            raise DomainError(f"The set {one} has been removed from training; undo that, or train without it.")
         there = set(one.frames.values_list("case", flat=True))
         if not there:
-            raise DomainError(f"The set {one} has not been read yet; its job says how far it is.")
+            raise DomainError(f"The set {one} has not been read yet; see its job.")
         offered = there - locked if cases is None else there & set(cases)
         parts.append({"id": str(one.pk), "name": one.name, "sha256": one.sha256, "by": one.by_id,
                       "cases": sorted(offered)})  # fmt: skip
@@ -45,7 +45,7 @@ def manifest_of(
         raise InvalidInput(f"The sets hold no case {', '.join(sorted(missing))}.")
     figures = _figures(removed, locked) if verdicts else []
     mined = _mined(removed, samples)
-    _refuse_locked(labelled | {row["case"] for row in [*figures, *mined]})
+    refuse_locked(labelled | {row["case"] for row in [*figures, *mined]})
     judged = labelled | {row["case"] for row in figures}
     frames = LabelledFrame.objects.filter(labelled_set__in=sets, exhaustive=True)
     exhaustive = set(frames.values_list("case", flat=True))
@@ -62,7 +62,7 @@ def manifest_of(
         "test": sorted(locked),
     }
     if not (set(judged) - set(validation)):
-        raise InvalidInput("There is nothing labelled to learn from; choose a labelled set, or judge figures first.")
+        raise InvalidInput("No labelled training data; choose a labelled set, or judge figures first.")
     return manifest
 
 

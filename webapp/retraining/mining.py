@@ -1,4 +1,4 @@
-"""Mining unlabelled slides: asked for, kept, judged, rejected."""
+"""Mining unlabelled slides (3.2): request, storage, verdicts and rejection of samples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -14,31 +15,31 @@ from webapp.annotations.models import Label
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
+from webapp.jobs.stored import MineParameters
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
-from webapp.retraining.locked_cases import _refuse_locked
+from webapp.retraining.locked_cases import refuse_locked
 from webapp.retraining.models import MinedSample, MinedSlide, MiningRun
 from webapp.slides.models import Slide
 
 
 def mining_request(
-    *, slides: Sequence[Slide], by: User, model: ModelVersion | None = None, first_look: float = 0.5,
-    agreement: float = 0.8,
+    *, slides: Sequence[Slide], by: User, model: ModelVersion | None = None,
+    first_look: float = settings.MINING_FIRST_LOOK, agreement: float = settings.MINING_AGREEMENT,
 ) -> MiningRun:  # fmt: skip
-    """Look for mitoses in unlabelled slides. Refuses slides of locked cases, and what is not ready, by name."""
+    """Queue a mining run over unlabelled slides. Refuses locked cases and slides that are not ready."""
     if not slides:
         raise InvalidInput("Choose at least one slide to mine.")
     for name, value in (("first_look", first_look), ("agreement", agreement)):
         if not 0 < value < 1:
             raise InvalidInput(f"{name} lies between 0 and 1.")
-    _refuse_locked({slide.case.identifier for slide in slides})
+    refuse_locked({slide.case.identifier for slide in slides})
     if unready := [slide.name for slide in slides if slide.state != Slide.State.READY or slide.mpp is None]:
         raise DomainError(f"Not ready to be mined: {', '.join(unready[:5])}. Mine when they are, or without them.")
     model = model or version_active()
     with transaction.atomic():
-        job = job_create(
-            kind=Job.Kind.MINE, by=by, shards=len(slides), parameters={"slides": [str(slide.pk) for slide in slides]}
-        )
+        parameters = MineParameters(slides=tuple(str(slide.pk) for slide in slides))
+        job = job_create(kind=Job.Kind.MINE, by=by, shards=len(slides), parameters=parameters)
         run: MiningRun = MiningRun.objects.create(job=job, model=model, first_look=first_look, agreement=agreement)
         MinedSlide.objects.bulk_create(MinedSlide(run=run, slide=s, index=i) for i, s in enumerate(slides))
     return run
@@ -62,7 +63,7 @@ def mined_slide_save(
 
 
 def mined_sample_judge(*, sample: MinedSample, label: Label, by: User) -> MinedSample:
-    """Say what a mined sample is. One that is no mitotic figure, or unsure, is not learnt from."""
+    """Give a verdict on a mined sample. One that is not mitotic, or unsure, is left out of training."""
     if label not in Label.values:
         raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
     sample.verdict, sample.verdict_by, sample.verdict_at = label, by, timezone.now()
@@ -73,7 +74,7 @@ def mined_sample_judge(*, sample: MinedSample, label: Label, by: User) -> MinedS
 def mined_samples_reject(
     *, run: MiningRun, by: User, sample: int | None = None, slide: UUID | None = None, below: float | None = None
 ) -> int:
-    """Leave samples out of what is learnt from: one, those of a slide, or those with a least score below a value."""
+    """Leave samples out of training: one, those of a slide, or those with a least confidence below a value."""
     samples = run.samples.exclude(rejected__in=MinedSample.BY_RULE)
     if sample is not None:
         samples, why = samples.filter(pk=sample), MinedSample.Rejected.ONE
@@ -82,12 +83,12 @@ def mined_samples_reject(
     elif below is not None:
         samples, why = samples.filter(least__lt=below), MinedSample.Rejected.SCORE
     else:
-        raise InvalidInput("Say what to reject: a sample, a slide, or a score.")
+        raise InvalidInput("Name what to reject: a sample, a slide, or a confidence (below).")
     return samples.update(rejected=why, rejected_by=by, rejected_at=timezone.now())
 
 
 def mined_samples_restore(*, run: MiningRun) -> int:
-    """Take back all rejections of a mining run; verdicts stay."""
+    """Undo all rejections of a mining run; verdicts stay."""
     rejected = run.samples.exclude(rejected=MinedSample.Rejected.NO)
     return rejected.update(rejected=MinedSample.Rejected.NO, rejected_by=None, rejected_at=None)
 

@@ -1,4 +1,4 @@
-"""The loop of the paper's Fig. 1: labelled sets, a locked test split, mined samples, trainings, judgements.
+"""Retraining (Fig. 1 of the paper): labelled sets, locked test cases, mined samples, trainings, comparisons.
 
 Verdicts and figures of slides are those of `webapp.annotations`; nothing of them is copied here. What a training
 used is frozen in its manifest, from which provenance is read.

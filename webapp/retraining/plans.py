@@ -1,4 +1,4 @@
-"""What a person chooses of a training plan. The detector has the plans themselves and checks every value of them."""
+"""The choices of a person in a training plan. The plans, and the checks of their values, are the detector's."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def plan_names() -> list[str]:
 
 
 def checked_plan(given: dict[str, Any]) -> dict[str, Any]:
-    """A choice with everything in it. Raises InvalidInput naming the field.
+    """The choices, completed by defaults. Raises InvalidInput naming the field.
 
     base: a shipped plan. iterations: its course at another length, null for its own. ratio: FG-Lab : FG-WSI. augment:
-    whether patches are varied in colour, place and sharpness. changes: other fields of the plan, as in a plan's TOML.
+    augmentation of colour, position and sharpness. changes: other fields of the plan, as in a plan's TOML.
     """
     plan = {"base": "short", "iterations": None, "ratio": [1, 1], "seed": 1, "augment": True, "device": "auto",
             "changes": {}, **given}  # fmt: skip

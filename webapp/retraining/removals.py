@@ -1,4 +1,4 @@
-"""Removing a slide, a person's work or a set from what is learnt from, and taking that back."""
+"""Removing a slide, a person's work or a set from training, and undoing that."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def removal_make(
     *, by: User, reason: str, slide: Slide | None = None, person: User | None = None,
     labelled_set: LabelledSet | None = None,
 ) -> Removal:  # fmt: skip
-    """From now on no training uses it, nor what was made from it (`provenance.affected_by` says what that is)."""
+    """No later training uses it, nor what was made from it (`provenance.affected_by` says what that is)."""
     if not reason.strip():
-        raise InvalidInput("Say why this is to be removed; the reason is kept with your name.")
+        raise InvalidInput("Give a reason; it is recorded with your name.")
     if sum(one is not None for one in (slide, person, labelled_set)) != 1:
         raise InvalidInput("Name one slide, one person or one labelled set.")
     subject = {"slide": slide, "person": person, "labelled_set": labelled_set}
@@ -27,6 +27,6 @@ def removal_make(
 
 
 def removal_end(*, removal: Removal) -> None:
-    """Take a removal back; the next training may use it again."""
+    """Undo a removal; later trainings may use it again."""
     if not Removal.objects.filter(pk=removal.pk, ended_at=None).update(ended_at=timezone.now()):
         raise DomainError("This removal has been taken back before.")

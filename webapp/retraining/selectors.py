@@ -1,9 +1,9 @@
-"""Reading the loop: what a mining will cost, how precise it was, and the card of a version."""
+"""Retraining: cost of a mining run, precision of its samples, labels made here, the model card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
@@ -13,8 +13,9 @@ from webapp.annotations.models import Figure, Label, Verdict
 from webapp.jobs.models import Shard
 from webapp.jobs.selectors import with_their_job
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.registry.models import ModelVersion
-from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun, TrainingRun
+from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun
 from webapp.retraining.provenance import sources_of
 from webapp.retraining.wilson import wilson_interval
 from webapp.slides.models import Slide, SlideQuerySet, Study
@@ -39,7 +40,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What it will cost. seconds: None where nothing like it was ever measured here. rests_on: in words."""
+    """Cost of a mining run. seconds: None where no speed was measured yet. rests_on: the measurements, in words."""
 
     slides: int
     tissue_mm2: float
@@ -62,8 +63,8 @@ def slides_unlabelled(*, study: Study | None = None) -> SlideQuerySet:
 
 
 @dataclass(frozen=True)
-class MadeHere:
-    """What people have said of figures on slides, which a training may learn from."""
+class LocalLabels:
+    """Verdicts on slides: labels that a training may use."""
 
     mitotic: int
     non_mitotic: int
@@ -71,14 +72,14 @@ class MadeHere:
     people: int
 
 
-def labels_made_here() -> MadeHere:
+def local_labels() -> LocalLabels:
     """Counts of the verdicts that hold."""
     figures = Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC])
     counts = figures.aggregate(
         mitotic=Count("pk", filter=Q(label=Label.MITOTIC)), slides=Count("slide", distinct=True), all=Count("pk")
     )
     people = Verdict.objects.filter(figure__in=figures).values("by").distinct().count()
-    return MadeHere(counts["mitotic"], counts["all"] - counts["mitotic"], counts["slides"], people)
+    return LocalLabels(counts["mitotic"], counts["all"] - counts["mitotic"], counts["slides"], people)
 
 
 def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
@@ -91,9 +92,9 @@ def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
         shards = Shard.objects.filter(state=State.SUCCEEDED, job__kind="detect", facts__has_key="seconds")
         done = shards.select_related("job__slide").defer("result").order_by("-pk")[:_LAST]
         rates = [
-            shard.job.slide.tissue_mm2 / shard.facts["seconds"] / shard.job.shards.count()
+            shard.job.slide.tissue_mm2 / seconds / shard.job.shards.count()
             for shard in done
-            if shard.job.slide and shard.job.slide.tissue_mm2 and shard.facts["seconds"]
+            if shard.job.slide and shard.job.slide.tissue_mm2 and (seconds := ShardFacts.from_json(shard.facts).seconds)
         ]
         rests_on = f"the {len(rates)} detections made last"
     if not rates:
@@ -153,7 +154,7 @@ def precision_among(*, drawn: Sequence[MinedSample]) -> Precision:
 def model_card(*, version: ModelVersion) -> dict[str, Any]:
     """Everything that is on record about a version, ready for JSON: written by nobody, so never out of date."""
     sources = sources_of(version=version)
-    training: TrainingRun | None = sources["training"]
+    training = sources.training
     judgements = version.judgements.select_related("active").exclude(result=None)
     return {
         "name": version.name,
@@ -161,7 +162,7 @@ def model_card(*, version: ModelVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "made": version.created_at.isoformat(),
         "use": "Research use only. Mitotic-figure candidates on H&E at 0.25 um/px; a person decides.",
-        "parent": {"name": sources["parent"].name, "sha256": sources["parent"].sha256} if sources["parent"] else None,
+        "parent": {"name": sources.parent.name, "sha256": sources.parent.sha256} if sources.parent else None,
         "recipe": version.card,
         "training": {
             "id": str(training.pk),
@@ -170,8 +171,8 @@ def model_card(*, version: ModelVersion) -> dict[str, Any]:
             "plan": training.plan,
             "manifest_sha256": training.manifest_sha256,
             "sets": training.manifest["sets"],
-            "slides": sources["slides"],
-            "people": [person.get_username() for person in sources["people"]],
+            "slides": [asdict(slide) for slide in sources.slides],
+            "people": [person.get_username() for person in sources.people],
             "cases": {part: training.manifest[part] for part in ("train", "validation", "test")},
             "figures": len(training.manifest["figures"]),
             "mined_samples": len(training.manifest["mined"]),

@@ -1,4 +1,4 @@
-"""Trainings: asked for on a frozen manifest (`manifest_of`), followed, and registered as a candidate version."""
+"""Trainings: request with a frozen manifest (`manifest_of`), progress, registration as a candidate."""
 
 from __future__ import annotations
 
@@ -40,17 +40,19 @@ def training_request(
     plan: dict[str, Any] | None = None,
     parent: ModelVersion | None = None,
 ) -> TrainingRun:
-    """Freeze what is to be learnt from, and queue the training.
+    """Freeze the inputs, and queue the training.
 
     cases: of the sets, those to learn from; all that are not locked by default. verdicts: learn from what people said
-    of figures on slides, too. mining, samples: mined samples, whole runs of them or single ones. parent: begin with its
-    weights. Refuses a locked case that is offered, naming it; mined samples that were not found fit are warned of.
+    of figures on slides, too. mining, samples: mined samples, whole runs of them or single ones. parent: initial
+    weights. Refuses locked test cases, naming them; warns of mined samples whose precision was not shown to be fit.
     """
     chosen = checked_plan(plan or {})
     if not (name := name.strip()) or len(name) > 100:
         raise InvalidInput("Give the training a name of at most 100 characters.")
     if parent is not None and parent.pk in removed_now().versions:
-        raise DomainError(f"{parent} was made from what has been removed since; begin from scratch or another version.")
+        raise DomainError(
+            f"{parent} was made from what has been removed since; choose random or other initial weights."
+        )
     wanted = MinedSample.objects.none() if samples is None else MinedSample.objects.filter(pk__in=samples.values("pk"))
     wanted = wanted | MinedSample.objects.filter(run__in=mining)
     with transaction.atomic():
@@ -67,7 +69,7 @@ def training_request(
 
 
 def training_again(*, training: TrainingRun, by: User, name: str) -> TrainingRun:
-    """Ask for a training on what another one was asked for with, less what has been removed since.
+    """Request another training's inputs again, without what has been removed since.
 
     Verdicts are those that hold now, and cases those that are not locked now. Where its parent was made from something
     that has been removed it begins from scratch.
@@ -85,7 +87,7 @@ def training_again(*, training: TrainingRun, by: User, name: str) -> TrainingRun
 
 
 def training_report(*, training: TrainingRun, rows: list[dict[str, Any]], said: str = "") -> None:
-    """Keep the curve as it is now, and one more line of the log."""
+    """Store the curve so far, and one more line of the log."""
     with transaction.atomic():
         locked = TrainingRun.objects.select_for_update().get(pk=training.pk)
         locked.curve = rows
@@ -95,7 +97,7 @@ def training_report(*, training: TrainingRun, rows: list[dict[str, Any]], said: 
 
 
 def training_finish(*, training: TrainingRun) -> ModelVersion:
-    """Register what was trained as a candidate, and have it judged where there is something to judge it on."""
+    """Register the weights as a candidate; queue its comparison where test cases are locked."""
     with transaction.atomic():
         version = version_register(
             weights=training.folder / "weights.safetensors", name=training.name, parent=training.parent

@@ -1,4 +1,4 @@
-"""What there is to look at: studies hold cases, cases hold slides; people are members of studies.
+"""Studies hold cases, cases hold slides; people are members of studies.
 
 Every list and every object is reached through `visible_to(user)`, which gives nothing unless a rule gives it.
 """
@@ -174,11 +174,6 @@ class Slide(models.Model):
         return Path(settings.SLIDE_DIR) / str(self.id)
 
     @property
-    def file(self) -> Path:
-        """The file that OpenSlide opens."""
-        return self.folder / self.path
-
-    @property
     def thumbnail(self) -> Path:
         """A JPEG of at most 512 px."""
         return self.folder / "thumbnail.jpeg"
@@ -216,7 +211,7 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     """An upload belongs to the person who began it."""
 
     def visible_to(self, user: Viewer) -> Self:
-        """One's own uploads."""
+        """The person's own uploads."""
         return self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()
 
     def unfinished(self) -> Self:
@@ -224,12 +219,12 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         return self.filter(slide=None, touched_at__gt=timezone.now() - settings.UPLOAD_KEPT)
 
     def expired(self) -> Self:
-        """Unfinished ones that nothing was heard of for too long."""
+        """Unfinished and expired."""
         return self.filter(slide=None, touched_at__lte=timezone.now() - settings.UPLOAD_KEPT)
 
 
 class Upload(models.Model):
-    """A file on its way in; how many of its bytes have arrived is in `offset`."""
+    """An unfinished upload; `offset`: bytes received."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
@@ -257,7 +252,7 @@ class Upload(models.Model):
 
     @property
     def expired(self) -> bool:
-        """Whether nothing was heard of it for too long."""
+        """Whether it has expired: no bytes for UPLOAD_DAYS."""
         return self.slide_id is None and self.expires_at <= timezone.now()
 
     @property

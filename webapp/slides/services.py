@@ -1,4 +1,4 @@
-"""Writing slides: uploads arrive, slides are prepared, um/px is entered."""
+"""Writing slides: uploads, prepared slides, um/px, readers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -19,23 +19,24 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
+from detector.slide.prepare import SlideFacts
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
-from webapp.slides.storage import slide_forget
+from webapp.slides.storage import local_path, slide_forget
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
 
 
 class ChecksumMismatch(DomainError):
-    """What arrived is not what was sent."""
+    """The checksum of an upload differs."""
 
     status = 460  # tus's own
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a part of an upload must come to. digest: a fresh hashlib object."""
+    """The expected checksum of a part. digest: a fresh hashlib object."""
 
     digest: hashlib._Hash
     expected: bytes
@@ -68,7 +69,7 @@ def upload_create(
 ) -> Upload:
     """Begin an upload. Refuses what will not fit, on the disk or in the person's quota, before a byte is sent."""
     if size <= 0:
-        raise InvalidInput("This file is empty (0 bytes); the copy may have broken off.")
+        raise InvalidInput("This file is empty (0 bytes).")
     if size > settings.MAX_UPLOAD_BYTES:
         raise TooLarge(f"This file is larger than the {settings.MAX_UPLOAD_BYTES // 1024**3} GB that are accepted.")
     if mpp is not None and plausible_mpp(mpp, mpp) is None:
@@ -77,7 +78,7 @@ def upload_create(
     if used + size > settings.USER_QUOTA_BYTES:
         raise TooLarge(
             f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
-            f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for room."
+            f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for more."
         )
     settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
     awaited = Upload.objects.unfinished().aggregate(bytes=Sum(F("size") - F("offset")))["bytes"] or 0
@@ -140,7 +141,7 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
 
 
 def uploads_expire() -> int:
-    """Drop unfinished uploads that nothing was heard of for too long; returns how many."""
+    """Delete expired uploads; returns how many."""
     count = 0
     for upload in Upload.objects.expired():
         upload_cancel(upload=upload)
@@ -210,28 +211,29 @@ def slide_create(
         )
         detail = f"um/px entered with the upload: {mpp:g}" if mpp else ""
         SlideEvent.objects.create(slide=slide, user=user, action="uploaded" if file else "drawn", detail=detail)
-        slide.file.parent.mkdir(parents=True)
+        local_path(slide).parent.mkdir(parents=True)
         if file is not None:
-            _link_or_copy(file, slide.file)
+            _link_or_copy(file, local_path(slide))
             transaction.on_commit(lambda: file.unlink(missing_ok=True))
     return slide
 
 
-def slide_prepared(*, slide: Slide, facts: dict[str, Any]) -> Slide:
-    """Keep what preparing found. um/px of the file wins over what a person entered."""
+def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
+    """Store what preparing found. um/px of the file wins over an entered one."""
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
-        uploaded = slide.file
-        for name in ("path", "bytes", "sha256", "format", "scanner", "width", "height", "tissue_fraction"):
-            setattr(slide, name, facts[name])
-        remarks = [facts["remark"]] if facts.get("remark") else []
+        uploaded = local_path(slide)
+        slide.path, slide.bytes, slide.sha256 = facts.path, facts.bytes, facts.sha256
+        slide.format, slide.scanner = facts.format, facts.scanner
+        slide.width, slide.height, slide.tissue_fraction = facts.width, facts.height, facts.tissue_fraction
+        remarks = [facts.remark] if facts.remark else []
         same = Slide.objects.filter(case__study=slide.case.study_id, sha256=slide.sha256).exclude(pk=slide.pk)
         if twin := same.exclude(state=Slide.State.REFUSED).order_by("uploaded_at").first():
             remarks.append(f"The same file is here already as {twin.name}, uploaded on {twin.uploaded_at:%Y-%m-%d}.")
-        if facts["mpp"]:
-            if slide.mpp_source == "entered" and slide.mpp_x != facts["mpp"][0]:
-                remarks.append(f"The file says {facts['mpp'][0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")
-            slide.mpp_x, slide.mpp_y = facts["mpp"]
+        if facts.mpp:
+            if slide.mpp_source == "entered" and slide.mpp_x != facts.mpp[0]:
+                remarks.append(f"The file says {facts.mpp[0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")
+            slide.mpp_x, slide.mpp_y = facts.mpp
             slide.mpp_source = "file"
         slide.remark = " ".join(remarks)
         if slide.path.startswith("unpacked/"):
@@ -242,7 +244,7 @@ def slide_prepared(*, slide: Slide, facts: dict[str, Any]) -> Slide:
 
 
 def slide_add_remark(*, slide: Slide, remark: str) -> None:
-    """Tell readers of the slide one thing more."""
+    """Add a remark for the readers of a slide."""
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
         slide.remark = f"{slide.remark} {remark}".strip()
@@ -250,7 +252,7 @@ def slide_add_remark(*, slide: Slide, remark: str) -> None:
 
 
 def slide_refused(*, slide: Slide, reason: str) -> None:
-    """Nothing of a refused file stays but the record of why."""
+    """Mark a slide as refused and delete its file; the reason stays."""
     with transaction.atomic():
         Slide.objects.filter(pk=slide.pk).update(state=Slide.State.REFUSED, remark=reason, path="")
         transaction.on_commit(lambda: shutil.rmtree(slide.folder, ignore_errors=True))
@@ -259,7 +261,7 @@ def slide_refused(*, slide: Slide, reason: str) -> None:
 def slide_delete(*, slide: Slide) -> None:
     """Delete a slide with all that was found and said on it; its files once the rows are gone for good.
 
-    A worker that is at it stops at its next word of progress.
+    A worker on it stops at its next progress report.
     """
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
@@ -268,14 +270,14 @@ def slide_delete(*, slide: Slide) -> None:
 
 
 def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
-    """Record that a person looks at what may name a patient, or refuse it."""
+    """Record a person's access to an identifying image, or refuse it."""
     if not may_see_identity(user):
         raise NotAllowed("Label and macro images may name a patient; seeing them needs a permission of its own.")
     SlideEvent.objects.create(slide=slide, user=user, action=f"{what} image seen")
 
 
 def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
-    """Say whose slide it is to read; None: nobody's. Only who may see it can be its reader."""
+    """Assign a reader, or None. The reader must be able to see the slide."""
     if reader is not None and not Slide.objects.visible_to(reader).filter(pk=slide.pk).exists():
         raise InvalidInput(f"{reader.get_username()} is not in the study of this slide; add the person to it first.")
     with transaction.atomic():

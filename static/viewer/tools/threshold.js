@@ -1,4 +1,4 @@
-// The threshold: a slider over the histogram of scores, and two keys.
+// The threshold: a slider over the histogram of confidence, and two keys.
 
 import { at } from "../dom.js";
 import { Histogram } from "../histogram.js";

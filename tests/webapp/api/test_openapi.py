@@ -133,7 +133,7 @@ def test_errors_outside_of_the_views_have_the_same_form(client_of, alice, settin
     settings.DEBUG = False
     answer = client_of(alice).get("/api/v1/nothing/here/")
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
-    assert answer.json()["detail"] == "There is no such address."
+    assert answer.json()["detail"] == "No such address."
     assert "html" in client_of(alice).get("/nothing/")["Content-Type"]
 
 

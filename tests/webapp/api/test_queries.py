@@ -46,7 +46,7 @@ MANY = 50
 # No lists: pictures and files, what is only sent to, and the export of a study, which reads each slide.
 NO_LISTS = {
     "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:candidates", "api:export",
-    "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:uploads", "api:upload", "difference", "login",
+    "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload", "difference", "login",
     "logout", "token-revoke",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
@@ -95,7 +95,8 @@ class Rows:
         self._job(Job.Kind.DETECT, self._slide(self.case, f"waiting {i}"), state=State.PENDING)
         self._job(Job.Kind.DETECT, self._slide(self.case, f"running {i}"), state=State.RUNNING)
         self._job(Job.Kind.DETECT, self._slide(self.case, f"failed {i}"), state=State.FAILED)
-        Upload.objects.create(user=self.root, study=self.study, name=f"{i}", size=1, slide=self.ready)
+        for slide in (self.ready, None):
+            Upload.objects.create(user=self.alice, study=self.study, name=f"{i}", size=1, slide=slide)
         SlideEvent.objects.create(slide=self.slide, user=self.person, action="looked at")
 
     def _on_the_slide(self, i: int) -> None:
@@ -263,7 +264,7 @@ def test_no_list_makes_a_query_a_row(rows, client_of):
         name: (reverse(name, kwargs={one: rows.arguments(begins)[one] for one in of}), rows.asked(name))
         for name, begins, of in found(get_resolver().url_patterns)
     }
-    assert {"api:slide-list", "api:training-list", "worklist", "jobs", "loop"} <= addresses.keys()
+    assert {"api:slide-list", "api:training-list", "worklist", "jobs", "retraining"} <= addresses.keys()
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
         addresses[name] = reverse(name), {}

@@ -37,7 +37,6 @@ def pip(monkeypatch, tmp_path):
     calls: list[str] = []
     monkeypatch.setattr(bootstrap, "_pip", lambda *arguments: (calls.append(" ".join(arguments)), done(0))[1])
     monkeypatch.setattr(bootstrap, "VENV", tmp_path)
-    monkeypatch.setattr(bootstrap, "_compile", lambda: None)
     return calls
 
 
@@ -70,14 +69,14 @@ def test_a_build_that_is_asked_for_by_name_and_cannot_be_had_stops(uv):
 
 def test_where_uv_cannot_install_pip_does_and_it_is_said(uv, pip, monkeypatch, capsys):
     monkeypatch.setattr(bootstrap, "_torch_backend", lambda build: [])
-    bootstrap._install_python("requirements.txt", "auto")
+    assert bootstrap._install_python("requirements.txt", "auto")
     assert pip == ["uv --retries 1"]
     assert uv.calls == [("-r", "requirements.txt")]
     uv.fails.add("tests/requirements.txt")
     bootstrap._install_python("tests/requirements.txt", "auto")
     assert pip[1:] == ["uv --retries 1", "torch", "-r tests/requirements.txt"]
     assert "uv cannot install here; pip does" in capsys.readouterr().out
-    bootstrap._install_python("tests/requirements.txt", "auto")
+    assert not bootstrap._install_python("tests/requirements.txt", "auto")
     assert len(pip) == 4, "what is installed is not installed again"
 
 

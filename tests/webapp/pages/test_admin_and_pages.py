@@ -70,7 +70,7 @@ def test_jobs_are_cancelled_and_tried_again_from_the_admin(run, client_of, root,
 
 
 def test_slides_are_detected_on_again_from_the_admin(run, client_of, root):
-    assert "1 asked for" in act(client_of(root), "annotations_run", "again", run.pk)
+    assert "1 requested" in act(client_of(root), "annotations_run", "again", run.pk)
     assert "under way already" in act(client_of(root), "annotations_run", "again", run.pk)
     assert (Job.objects.get().slide, Job.objects.get().requested_by) == (run.slide, root)
 

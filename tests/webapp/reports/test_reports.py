@@ -149,7 +149,7 @@ def test_a_report_by_a_rule_that_is_gone_or_changed_is_read_all_the_same(client_
     assert report_changes(report=report) == []
     rule(2, (20, 30))
     assert report_changes(report=report) == [
-        "The rule ours is in version 2 now; it was scored by version 1.", "Score: 3 when it was signed, 1 now.",
+        "The rule ours is in version 2 now; it was scored by version 1.", "Mitotic score: 3 when it was signed, 1 now.",
     ]  # fmt: skip
     settings.SCORE_RULES = built_in
     assert report_changes(report=report) == ["The rule ours, by which it was scored, is not in use here any more."]
@@ -161,7 +161,7 @@ def test_a_report_is_read_where_its_hotspot_fits_no_more(client_of, alice, slide
     sign(client_of(alice), slide)
     region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=[[0, 0], [300, 0], [300, 300]])
     (report,) = client_of(alice).get(f"/api/v1/slides/{slide.pk}/reports/").json()
-    assert report["changes"][-1] == "Score: 2 when it was signed, none now."
+    assert report["changes"][-1] == "Mitotic score: 2 when it was signed, none now."
 
 
 def test_a_report_has_the_um_per_px_that_its_areas_follow_from(client_of, alice, root, slide):

@@ -126,7 +126,7 @@ def test_the_newest_promotion_is_rolled_back_in_the_admin(client_of, root, model
         return str([str(said) for said in answer.context["messages"]])
 
     version_promote(version=candidate, by=root, reason="trial")
-    assert "m detects again" in roll_back(Promotion.objects.get())
+    assert "m is the active version again" in roll_back(Promotion.objects.get())
     assert "the newest" in roll_back(Promotion.objects.last())
 
 

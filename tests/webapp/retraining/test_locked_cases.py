@@ -21,11 +21,11 @@ from webapp.slides.models import Case
 
 def test_a_locked_case_that_is_offered_is_refused_by_name(root, labelled_set, mined, make_slide):
     case_lock(name="A01", by=root)
-    with pytest.raises(DomainError, match="Locked for judging.*A01"):
+    with pytest.raises(DomainError, match="Locked test case.*A01"):
         training_request(by=root, name="t", sets=[labelled_set], cases=["A00", "A01"])
     case = mined.slides.get().slide.case.identifier
     case_lock(name=case, by=root)
-    with pytest.raises(DomainError, match=f"Locked for judging.*{case}"):
+    with pytest.raises(DomainError, match=f"Locked test case.*{case}"):
         training_request(by=root, name="t", sets=[labelled_set], mining=[mined])
     with pytest.raises(DomainError, match=case):
         mining_request(slides=[mined.slides.get().slide], by=root)
@@ -58,7 +58,7 @@ def test_a_case_that_was_judged_on_stays_locked(root, labelled_set, model, candi
 def test_a_case_that_the_active_version_learnt_from_cannot_be_locked(root, labelled_set, model):
     model.card = {"data": [{"case_names": ["A01"]}]}
     model.save()
-    with pytest.raises(DomainError, match="has learnt from the case A01"):
+    with pytest.raises(DomainError, match="was trained on the case A01"):
         case_lock(name="A01", by=root)
     with pytest.raises(InvalidInput, match="No labelled frame"):
         case_lock(name="nobody", by=root)
@@ -68,7 +68,7 @@ def test_a_version_is_not_judged_on_what_it_learnt_from(root, labelled_set, mode
     case_lock(name="A01", by=root)
     candidate.card = {"data": [{"case_names": ["A01"]}]}
     candidate.save()
-    with pytest.raises(DomainError, match="has learnt from A01"):
+    with pytest.raises(DomainError, match="was trained on A01"):
         judgement_request(version=candidate, by=root)
 
 
@@ -77,7 +77,7 @@ def test_a_slide_without_mitoses_is_said_so_by_a_person_and_locks_its_case(
 ):
     free, other, gone = make_slide("free.tif"), make_slide("other.tif"), make_slide("gone.tif")
     figure_judge(slide=other, by=alice, label=Label.MITOTIC, x=5, y=5)
-    with pytest.raises(DomainError, match="called a figure mitotic"):
+    with pytest.raises(DomainError, match="has a mitotic verdict"):
         free_slide_add(slide=other, by=root)
     with pytest.raises(DomainError, match="not ready"):
         free_slide_add(slide=make_slide(mpp=None), by=root)
@@ -91,5 +91,5 @@ def test_a_slide_without_mitoses_is_said_so_by_a_person_and_locks_its_case(
     learner = ModelVersion.objects.create(
         name="l", path="l.safetensors", sha256="9" * 64, card={"data": [{"case_names": [free.case.identifier]}]}
     )
-    with pytest.raises(DomainError, match="has learnt from"):
+    with pytest.raises(DomainError, match="was trained on"):
         judgement_request(version=learner, by=root)

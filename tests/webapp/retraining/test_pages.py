@@ -31,4 +31,4 @@ def test_the_pages_open_for_administrators_alone(client_of, root, charlie, label
     version = trained(training)
     assert client_of(root).get(f"/models/{version.pk}/").status_code == 200
     assert client_of(charlie).get(f"/models/{version.pk}/samples/").status_code == 403
-    assert "Where it comes from" in client_of(charlie).get(f"/models/{version.pk}/").content.decode()
+    assert "Provenance" in client_of(charlie).get(f"/models/{version.pk}/").content.decode()

@@ -1,4 +1,4 @@
-"""`{{ job.seconds_left|duration }}`: a time that is left, as one says it."""
+"""`{{ job.seconds_left|duration }}`: a duration in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ register = template.Library()
 
 @register.filter
 def duration(seconds: float) -> str:
-    """40 s, 12 min, 2 h 5 min; rounded up, so that what is promised is kept rather than not."""
+    """40 s, 12 min, 2 h 5 min; rounded up."""
     whole = max(1, -int(-seconds // 1))
     if whole < 120:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""`python manage.py simulate --slides 1000 --seconds 50 --workers 2`: how long slides wait."""
+"""`python manage.py simulate --slides 1000 --seconds 50 --workers 2`: queue waits by discrete-event simulation."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def simulate(*, slides: int, seconds: float, workers: int, bulk: int = 0, fair: 
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which this share lies; 0 of none."""
+    """The quantile of this share; 0 for no values."""
     return sorted(values)[max(math.ceil(len(values) * share) - 1, 0)] if values else 0.0
 
 
 class Command(BaseCommand):
-    """Figures in, waits out; nothing of the installation is read."""
+    """Reads nothing of the installation."""
 
     help = "Simulate a day of the queue: waits of readers and of a bulk run, with fair turns and in order of arrival."
     requires_system_checks: list[str] = []
