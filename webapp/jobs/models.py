@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Count, OuterRef, Q, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from webapp.jobs.states import State
@@ -24,6 +25,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         if not user.is_authenticated or not user.is_active or getattr(user, "is_superuser", False):
             return visible(self, user, "slide__case__study")
         return self.filter(Q(slide__case__study__memberships__user_id=user.pk) | Q(slide=None, requested_by_id=user.pk))
+
+    def with_progress(self) -> Self:
+        """With slide, shards and place in the queue (`ahead`), so that what `JobSerializer` tells asks for no more."""
+        shards = models.Prefetch("shards", Shard.objects.defer("result"))
+        jobs = _ahead_of(*map(OuterRef, ("kind", "priority", "turn", "created_at")))
+        number = jobs.order_by().values("state").annotate(number=Count("pk")).values("number")
+        ahead = Case(When(state=State.PENDING, then=Coalesce(Subquery(number), 0)))
+        return self.select_related("slide").prefetch_related(shards).annotate(ahead=ahead)
 
     def in_turn(self) -> Self:
         """Queue order: readers before bulk, then round robin over people."""
@@ -100,13 +109,8 @@ class Job(models.Model):
         """1 for the next job of its kind to begin; None once it has begun."""
         if self.state != State.PENDING:
             return None
-        same_turn = Q(priority=self.priority, turn=self.turn)
-        before = (
-            Q(priority__lt=self.priority)
-            | Q(priority=self.priority, turn__lt=self.turn)
-            | same_turn & Q(created_at__lt=self.created_at)
-        )
-        return Job.objects.filter(before, kind=self.kind, state=State.PENDING).count() + 1
+        read: int | None = getattr(self, "ahead", None)
+        return 1 + (_ahead_of(self.kind, self.priority, self.turn, self.created_at).count() if read is None else read)
 
     @property
     def seconds_left(self) -> float | None:
@@ -124,6 +128,12 @@ class Job(models.Model):
         left = sum(shard.units_total - shard.units_done for shard in begun)
         computed = sum(shard.units_total - shard.units_skipped for shard in begun) / len(begun)
         return (left + computed * (len(shards) - len(begun))) / rate
+
+
+def _ahead_of(kind: Any, priority: Any, turn: Any, created_at: Any) -> JobQuerySet:
+    """The waiting jobs of a kind that begin before one of this priority and turn that was asked for at this time."""
+    earlier = Q(priority=priority, turn__lt=turn) | Q(priority=priority, turn=turn, created_at__lt=created_at)
+    return Job.objects.filter(Q(priority__lt=priority) | earlier, kind=kind, state=State.PENDING)
 
 
 class Shard(models.Model):

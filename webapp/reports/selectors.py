@@ -6,14 +6,15 @@ import hashlib
 import re
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Max, Q
 
+from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
 from webapp.core.typed_json import from_json
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
 from webapp.results.count import mitosis_count
-from webapp.results.question import question
+from webapp.results.question import Question, question
 from webapp.results.rules import Rule
 from webapp.results.types import Count
 from webapp.slides.models import Slide, Viewer
@@ -38,21 +39,35 @@ def report_is_intact(report: Report) -> bool:
     return facts_sha256(report.facts) == report.sha256 and pdf == report.pdf_sha256
 
 
-def report_changes(*, report: Report) -> list[str]:
+class SlideNow:
+    """A slide as it is now, to compare its reports with: read once, and counted once for each question."""
+
+    def __init__(self, slide: Slide) -> None:
+        self.run = run_current(slide=slide)
+        self.version: int = Report.objects.filter(slide=slide).aggregate(newest=Max("version"))["newest"]
+        self._counts: dict[Question, Count] = {}
+
+    def count(self, run: Run, asked: Question) -> Count:
+        """The count of its run."""
+        if asked not in self._counts:
+            self._counts[asked] = mitosis_count(run=run, asked=asked)
+        return self._counts[asked]
+
+
+def report_changes(*, report: Report, slide: SlideNow | None = None) -> list[str]:
     """What differs on the slide now, one sentence each; empty where the report still holds."""
+    slide = slide or SlideNow(report.slide)
     then = from_json(Count, report.facts["count"])
-    newest: Report | None = Report.objects.filter(slide=report.slide_id).order_by("-version").first()
     sentences = []
-    if newest is not None and newest.version > report.version:
-        sentences.append(f"Version {newest.version} was signed later.")
-    slide = Slide.objects.get(pk=report.slide_id)
-    run = run_current(slide=slide)
+    if slide.version > report.version:
+        sentences.append(f"Version {slide.version} was signed later.")
+    run = slide.run
     if run is None:
         return sentences
     signed = then.score.rule if then.score else None
     rule: Rule | None = settings.SCORE_RULES.get(signed.id) if signed else None
     asked = question(min_score=then.min_score, area_mm2=then.area_mm2, shape=then.shape, rule=rule.id if rule else "")
-    now = mitosis_count(run=run, asked=asked)
+    now = slide.count(run, asked)
     sentences += now.stale
     if signed and rule is None:
         sentences.append(f"The rule {signed.id}, by which it was scored, is not in use here any more.")

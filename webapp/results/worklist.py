@@ -105,7 +105,8 @@ def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> lis
     runs = count_inputs(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
     asked = question(min_score=min_score)
     values = {inputs.slide: values_of(inputs, asked).reviewed for inputs in map(CountInputs.of, runs)}
-    jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
+    at_work = Job.objects.filter(slide__in=slides, state__in=OPEN).with_progress().order_by("-created_at")
+    jobs = {job.slide_id: job for job in at_work}
     failed = {
         job.slide_id: job
         for job in Job.objects.filter(slide__in=slides, state=State.FAILED, run=None).order_by("created_at")

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.jobs.models import Shard
+from webapp.jobs.selectors import with_their_job
 from webapp.jobs.states import State
 from webapp.jobs.stored import ShardFacts
 from webapp.registry.models import ModelVersion
@@ -106,12 +107,27 @@ def samples_to_judge(*, run: MiningRun) -> QuerySet[MinedSample]:
 
     Samples rejected one by one stay in it: without them the precision would be too high (selection bias).
     """
-    return run.samples.exclude(rejected__in=MinedSample.BY_RULE).select_related("slide").order_by("draw")[:TO_JUDGE]
+    return _drawn(run.samples.select_related("slide"))
+
+
+def mining_runs_shown() -> QuerySet[MiningRun]:
+    """Mining runs as lists show them: with job, model, `sample_count`, and `drawn`, the samples to judge."""
+    runs = with_their_job(MiningRun.objects.select_related("model").annotate(sample_count=Count("samples")))
+    drawn = _drawn(MinedSample.objects.only("run", "verdict", "draw"))
+    return runs.prefetch_related(Prefetch("samples", drawn, to_attr="drawn"))
+
+
+def _drawn(samples: QuerySet[MinedSample]) -> QuerySet[MinedSample]:
+    return samples.exclude(rejected__in=MinedSample.BY_RULE).order_by("draw")[:TO_JUDGE]
 
 
 def precision_of(*, run: MiningRun) -> Precision:
-    """The precision of a mining run. An unsure sample counts as non-mitotic."""
-    drawn = list(samples_to_judge(run=run))
+    """The precision of a mining run."""
+    return precision_among(drawn=list(samples_to_judge(run=run)))
+
+
+def precision_among(*, drawn: Sequence[MinedSample]) -> Precision:
+    """The precision among the samples of the random draw. An unsure sample counts as non-mitotic."""
     judged = [sample for sample in drawn if sample.verdict != Label.OPEN]
     mitotic = sum(sample.verdict == Label.MITOTIC for sample in judged)
     low, high = wilson_interval(mitotic, len(judged))
