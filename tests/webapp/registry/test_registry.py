@@ -74,4 +74,4 @@ def test_a_version_without_held_out_cases_shows_what_its_parent_was_measured_at(
         for text in shown:
             assert text in page
         for text in hidden:
-            assert text not in page.split("The whole card")[0]
+            assert text not in page.split("Model card (JSON)")[0]
