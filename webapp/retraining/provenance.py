@@ -187,11 +187,16 @@ def sources_of(*, version: ModelVersion) -> Sources:
     people = {one["by"] for part in ("sets", "figures", "mined") for one in manifest[part] if one["by"] is not None}
     figures, mined = (Counter(one["slide"] for one in manifest[part]) for part in ("figures", "mined"))
     there = set(map(str, Slide.objects.filter(pk__in={*figures, *mined}).values_list("pk", flat=True)))
+    slides, unknown = manifest["slides"], {"name": "", "case": "", "sha256": ""}
     return Sources(
         training=training,
         sets=manifest["sets"],
         slides=[
-            SourceSlide(id=pk, there=pk in there, **manifest["slides"][pk], figures=figures[pk], mined=mined[pk])
+            SourceSlide(
+                id=pk, there=pk in there, figures=figures[pk], mined=mined[pk], **{**unknown, **slides.get(pk, {})}
+            )
+                id=pk, there=pk in there, figures=figures[pk], mined=mined[pk], **(unknown | slides.get(pk, {}))
+            )
             for pk in sorted({*figures, *mined})
         ],
         people=list(User.objects.filter(pk__in=people).order_by("username")),

@@ -45,6 +45,6 @@ def test_what_is_mine_to_read_is_a_group_of_its_own_until_it_is_read(slide, make
     client.force_login(alice)
     assert "Nothing assigned to you" in client.get("/?show=mine").content.decode()
     assign(client_of(alice), slide, "alice")
-    assert [row["slide"] for row in client.get("/?show=mine").context["rows"]] == [slide]
+    assert [row.slide for row in client.get("/?show=mine").context["rows"]] == [slide]
     figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100)
     assert client.get("/?show=mine").context["rows"] == []
