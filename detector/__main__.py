@@ -72,17 +72,22 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, what, add_options, run in (
         ("detect", "find mitoses in slides or frames, written as JSON", detect_options, run_detect),
-        ("evaluate", "judge weights on a labelled data set (section 4)", evaluate_options, run_evaluate),
+        ("evaluate", "metrics of weights on a labelled data set (section 4)", evaluate_options, run_evaluate),
         ("train", "train the initial model on labelled frames (section 3.1)", train_options, run_train),
         (
             "cross-validate",
-            "compare plans on slides that they have not seen",
+            "compare training plans by cross-validation over the cases",
             cross_validate_options,
             run_cross_validate,
         ),
-        ("average", "the mean of several weights of one course", average_options, run_average),
-        ("calibrate", "put score 0.5 where F1 is best on labelled frames", calibrate_options, run_calibrate),
-        ("distil", "put a coarse network before weights: faster on a CPU", distil_options, run_distil),
+        ("average", "average the weights of several stages of one training", average_options, run_average),
+        (
+            "calibrate",
+            "shift the logits so that score 0.5 is where F1 is best on labelled frames",
+            calibrate_options,
+            run_calibrate,
+        ),
+        ("distil", "distil a coarse first stage for a cascade: faster on a CPU", distil_options, run_distil),
         ("mine", "mine mitoses from unlabelled slides (section 3.2)", mine_options, run_mine),
         ("reproduce", "labelled slides against labelled and mined ones (Table 1)", reproduce_options, run_reproduce),
         ("benchmark", "speed and memory as ratios to plain baselines, in one run", benchmark_options, run_benchmark),

@@ -1,4 +1,4 @@
-"""What can go wrong, by who has to act. Every message says what was wrong and what to do."""
+"""Errors by who has to act. Every message says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class DetectorError(Exception):
 
 
 class SlideError(DetectorError):
-    """A file is not a slide or image that can be read. reason: why, as a sentence that does not name the file."""
+    """A file cannot be read as a slide or image. reason: a sentence that does not name the file."""
 
     def __init__(self, reason: str, path: Path | None = None) -> None:
         super().__init__(f"{path.name}: {reason}" if path else reason)
@@ -18,7 +18,7 @@ class SlideError(DetectorError):
 
 
 class ResolutionUnknown(DetectorError):
-    """The micrometres per pixel of an image are not known, so nothing physical can be computed from it."""
+    """The um per pixel of an image are not known, so no area or distance can be computed."""
 
 
 class DataSetError(DetectorError):

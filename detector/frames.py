@@ -1,4 +1,4 @@
-"""A labelled frame (HPF), the case it belongs to, patches cut from it: what training and evaluation are made of."""
+"""Labelled frames (HPFs) grouped into cases, and patches cut from them: the input of training and evaluation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LabStatistics:
 
 
 @dataclass(frozen=True)
-class Hpf:
+class LabelledFrame:
     """One labelled frame at the working resolution.
 
     image: uint8 [h, w, 3] RGB. mitoses, non_mitoses: float (n, 2), (x, y) in pixels of `image`, origin top left.
@@ -48,16 +48,16 @@ class Hpf:
 
     @property
     def match_radius(self) -> float:
-        """Within which a detection and a label are one figure (section 4), px of this frame: 7.5 um."""
-        return paper.MATCH_RADIUS * paper.WORKING_MPP / self.mpp
+        """Matching radius of section 4, px of this frame: 7.5 um."""
+        return paper.um(paper.MATCH_RADIUS) / self.mpp
 
     @property
     def mitosis_count(self) -> int:
-        """How many labelled mitoses it adds to a data set; a single patch stands for the one at its centre."""
+        """Number of labelled mitoses in the data set's count; of a single patch, the one at its centre."""
         return len(self.mitoses) if self.exhaustive else min(1, len(self.mitoses))
 
-    def frame(self) -> ArrayFrame:
-        """The image as the testing code reads it."""
+    def array_frame(self) -> ArrayFrame:
+        """The image as a `Frame` for detection."""
         return ArrayFrame(self.image, self.mpp)
 
 
@@ -66,7 +66,7 @@ class Case:
     """All frames of one patient; the unit by which data are split (section 4: "at case level")."""
 
     name: str
-    hpfs: tuple[Hpf, ...] = field(default=())
+    frames: tuple[LabelledFrame, ...] = field(default=())
 
 
 def points(rows: Iterable[Sequence[float]] = ()) -> Points:
@@ -75,7 +75,7 @@ def points(rows: Iterable[Sequence[float]] = ()) -> Points:
 
 
 def lab_statistics(images: Iterable[Rgb]) -> LabStatistics:
-    """LAB mean and standard deviation over all pixels of some images of one stain (usually one HPF).
+    """LAB mean and standard deviation over the pixels of images uint8 [h, w, 3] of one stain (usually one HPF).
 
     Pure black pixels are padding, not tissue, and are left out.
     """
@@ -91,22 +91,22 @@ def lab_statistics(images: Iterable[Rgb]) -> LabStatistics:
     return LabStatistics((mean[0], mean[1], mean[2]), (deviation[0], deviation[1], deviation[2]))
 
 
-def cases_of(hpfs: Iterable[Hpf]) -> list[Case]:
+def cases_of(frames: Iterable[LabelledFrame]) -> list[Case]:
     """Frames grouped by case, in the order of the names."""
-    groups: dict[str, list[Hpf]] = {}
-    for hpf in hpfs:
-        groups.setdefault(hpf.case, []).append(hpf)
+    groups: dict[str, list[LabelledFrame]] = {}
+    for frame in frames:
+        groups.setdefault(frame.case, []).append(frame)
     return [Case(name, tuple(groups[name])) for name in sorted(groups)]
 
 
 def cut_plain(image: Rgb, x: float, y: float) -> Rgb:
-    """The 128 x 128 patch centred on the pixel corner nearest to (x, y), as the network sees it in testing."""
+    """The patch uint8 [128, 128, 3] centred on the pixel corner nearest to (x, y), px of the image, not augmented."""
     middle = paper.PATCH_SIZE // 2
     return warp(image, np.array([[1.0, 0.0, round(x) - middle], [0.0, 1.0, round(y) - middle]]))
 
 
 def warp(image: Rgb, matrix: NDArray[np.float64], size: int = paper.PATCH_SIZE) -> Rgb:
-    """Square patch whose pixel (u, v) is the image at matrix @ (u, v, 1)."""
+    """Patch uint8 [size, size, 3] whose pixel (u, v) is the image at matrix @ (u, v, 1); mirrored outside of it."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(patch, dtype=np.uint8)

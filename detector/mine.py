@@ -1,10 +1,10 @@
-"""Mining mitoses from unlabelled slides (3.2): what all eight flips and rotations agree on becomes FG-WSI.
+"""Mining (3.2): mitoses of unlabelled slides on which all eight test-time augmentations agree become FG-WSI.
 
 "It is important that the additional mitosis samples have very few false positives. We achieve this by using test-time
 data augmentations (flipping and rotations), which removes many FPs with high score for only few of these
-transformations." Both short cuts of the paper are taken: bright windows are not looked at, and where the first
-transformation finds nothing in a window, the other seven are not computed. As a patch scores the same as the map at its
-centre, the other seven are computed only around what the first one found.
+transformations." Both short cuts of the paper are taken: bright windows are skipped, and where the first
+transformation finds nothing in a window (prefilter), the other seven are not computed. As a patch scores the same as
+the map at its centre, the other seven are computed only around the candidates of the first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from detector.detection.detect import Progress, place, scan
 from detector.detection.scorer import Scorer, sigmoid
 from detector.detection.windows import WINDOW_CELLS, plan_windows
 from detector.errors import DataSetError
-from detector.frames import Hpf, LabStatistics, Points, Rgb, lab_statistics, points
+from detector.frames import LabelledFrame, LabStatistics, Points, Rgb, lab_statistics, points
 from detector.slide import Frame, WorkingFrame
 
 TRANSFORMATIONS = (
@@ -37,53 +37,76 @@ TRANSFORMATIONS = (
     "flipped, turned by 270",
 )
 FILE = "mined.json"
-_LOOK = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
+_CONTEXT = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
 
 
 @dataclass(frozen=True)
 class MinedSample:
-    """x, y: level-0 px of the slide. scores: under each of `TRANSFORMATIONS`, the highest within 16 px of (x, y)."""
+    """One mined mitosis. x, y: level-0 px of the slide. scores: (8,), under each of `TRANSFORMATIONS` the highest
+    within 16 px of (x, y)."""
 
     x: float
     y: float
     scores: tuple[float, ...]
 
+    def as_json(self) -> MinedSampleJson:
+        """Rounded: positions to 0.01 px, scores to five digits."""
+        return {"x": round(self.x, 2), "y": round(self.y, 2), "scores": [round(score, 5) for score in self.scores]}
+
+
+class MinedSampleJson(TypedDict):
+    """A `MinedSample` in JSON."""
+
+    x: float
+    y: float
+    scores: list[float]
+
 
 @dataclass(frozen=True)
 class Counters:
-    """What became of every window and every candidate of one slide."""
+    """Numbers of windows and candidates of one slide, by what became of them."""
 
     windows: int
-    bright: int  # windows skipped for their mean RGB
-    nothing_at_first: int  # windows in which the first transformation found nothing, so that no other was computed
-    candidates: int  # found by the first transformation, one for each figure
-    disagreed: int  # of these, with a lower score than asked for under one of the eight
+    bright: int  # windows skipped as glass
+    nothing_at_first: int  # windows without a candidate under the first transformation, where no other is computed
+    candidates: int  # of the first transformation, after suppression
+    disagreed: int  # candidates below `tta_consensus` under one of the eight
     mined: int
+
+
+class MinedSlideJson(TypedDict):
+    """One slide of `mined.json`. slide: its file name. counters: `Counters`."""
+
+    slide: str
+    counters: dict[str, int]
+    samples: list[MinedSampleJson]
 
 
 def mine_slide(
     scorer: Scorer,
     frame: Frame,
     *,
-    first_look: float = paper.MINING_FIRST_LOOK,
-    agreement: float = paper.MINING_AGREEMENT,
+    prefilter_score: float = paper.MINING_FIRST_LOOK,
+    tta_consensus: float = paper.MINING_AGREEMENT,
     progress: Progress | None = None,
 ) -> tuple[list[MinedSample], Counters]:
-    """The samples of one slide, surest first, and the counters.
+    """Mined samples of one slide, by falling least score, and the counters.
 
-    first_look: least score under the first transformation. agreement: least score under every one of the eight.
-    progress: called with the number of windows done; may raise `Cancelled`. Raises ValueError for no possible score.
+    prefilter_score: least score under the first transformation. tta_consensus: least score under all eight.
+    Scores lie in (0, 1), else ValueError. progress: called with the number of windows done; may raise `Cancelled`.
     """
-    for name, value in (("first_look", first_look), ("agreement", agreement)):
+    for name, value in (("prefilter_score", prefilter_score), ("tta_consensus", tta_consensus)):
         if not 0 < value < 1:
             raise ValueError(f"{name} must lie between 0 and 1, not at {value}")
     plan = plan_windows(frame)
-    cells = scan(scorer, frame, plan, floor=min(first_look, paper.STORED_SCORE_FLOOR), progress=progress)
-    strong = sigmoid(cells.logits.astype(np.float64)) >= first_look
+    cells = scan(scorer, frame, plan, floor=min(prefilter_score, paper.STORED_SCORE_FLOOR), progress=progress)
+    strong = sigmoid(cells.logits.astype(np.float64)) >= prefilter_score
     windows_with_some = len(np.unique(cells.m_xy[strong] // WINDOW_CELLS, axis=0))
-    candidates = place(cells, frame).at_least(first_look).xy
+    candidates = place(cells, frame).at_least(prefilter_score).xy
     scored = [(xy, transformed_scores(scorer, frame, xy)) for xy in candidates]
-    samples = [MinedSample(float(x), float(y), scores) for (x, y), scores in scored if agree(scores, agreement)]
+    samples = [
+        MinedSample(float(x), float(y), scores) for (x, y), scores in scored if reaches_consensus(scores, tta_consensus)
+    ]
     samples.sort(key=lambda sample: -min(sample.scores))
     seen = plan.windows_total - plan.windows_skipped
     counters = Counters(
@@ -99,7 +122,7 @@ def mine_slide(
 
 def transformed_scores(scorer: Scorer, frame: Frame, xy: Sequence[float] | Points) -> tuple[float, ...]:
     """The score at (x, y), level-0 px, under each of `TRANSFORMATIONS`: the highest within two map cells (16 px)."""
-    image = around(frame, xy, _LOOK, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
+    image = around(frame, xy, _CONTEXT, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
     highest = np.array([scorer.logits(turned).max() for turned in flips_and_rotations(image)], dtype=np.float64)
     return tuple(sigmoid(highest).tolist())
 
@@ -111,16 +134,19 @@ def flips_and_rotations(image: Rgb) -> Iterator[Rgb]:
             yield np.ascontiguousarray(np.rot90(flipped, quarters))
 
 
-def agree(scores: Sequence[float], agreement: float = paper.MINING_AGREEMENT) -> bool:
-    """Whether no transformation scores below `agreement`."""
-    return min(scores) >= agreement
+def reaches_consensus(scores: Sequence[float], tta_consensus: float = paper.MINING_AGREEMENT) -> bool:
+    """Whether every test-time augmentation scores `tta_consensus` or more."""
+    return min(scores) >= tta_consensus
 
 
-def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
-    """The patch of 192 x 192 px around a sample with the stain of its surroundings, as `train_final_model` takes it."""
-    xy = (sample.x, sample.y)
-    return Hpf(
-        name=f"{slide}_{sample.x:.0f}_{sample.y:.0f}",
+def mined_patch(frame: Frame, xy: Sequence[float] | Points, *, slide: str) -> LabelledFrame:
+    """The patch of 192 x 192 px around a mined mitosis, with the stain of its surroundings, for `train_final_model`.
+
+    xy: level-0 px of the slide. slide: becomes the case and the beginning of the name.
+    """
+    x, y = float(xy[0]), float(xy[1])
+    return LabelledFrame(
+        name=f"{slide}_{x:.0f}_{y:.0f}",
         case=slide,
         image=around(frame, xy, paper.MINED_PATCH),
         mitoses=points([(paper.MINED_PATCH / 2, paper.MINED_PATCH / 2)]),
@@ -132,52 +158,51 @@ def mined_hpf(frame: Frame, sample: MinedSample, *, slide: str) -> Hpf:
     )
 
 
-def judged_hpf(
+def verdict_patch(
     frame: Frame, xy: Sequence[float], mitoses: Points, *, mitotic: bool, case: str, name: str, source: str
-) -> Hpf:
-    """The patch of 192 x 192 px around a figure that a person has judged. xy, mitoses: level-0 px of the slide.
+) -> LabelledFrame:
+    """The patch of 192 x 192 px around a figure with a person's verdict. xy, mitoses: (n, 2), level-0 px of the slide.
 
-    A mitotic one is a single patch, as of a mined sample. One that is none is a small frame of its own, in which the
-    figures called mitotic are the only ones: a false positive of the network in it becomes a hard negative.
+    mitotic: a non-exhaustive patch, as of a mined sample. Otherwise a small exhaustive frame whose mitoses are
+    those of `mitoses` inside: false positives of the network in it become hard negatives.
     """
-    hpf = mined_hpf(frame, MinedSample(float(xy[0]), float(xy[1]), ()), slide=case)
+    patch = mined_patch(frame, xy, slide=case)
     if mitotic:
-        return replace(hpf, name=name, source=source)
+        return replace(patch, name=name, source=source)
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
     inside = (mitoses - np.asarray(xy)) / scale + paper.MINED_PATCH / 2
     inside = inside[((inside >= 0) & (inside <= paper.MINED_PATCH)).all(axis=1)]
-    middle = hpf.mitoses
-    return replace(hpf, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
+    middle = patch.mitoses
+    return replace(patch, name=name, source=source, mitoses=inside, non_mitoses=middle, exhaustive=True)
 
 
-def write_mined(out: Path, slides: Sequence[dict[str, Any]], hpfs: Sequence[Hpf], **stamp: Any) -> Path:
-    """A folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
+def write_mined(out: Path, slides: Sequence[MinedSlideJson], patches: Sequence[LabelledFrame], **stamp: Any) -> Path:
+    """Write the folder that `read_mined` reads: `mined.json` with every sample, and the patches as PNG.
 
-    slides: as `mined_as_json` gives them. stamp: model and parameters, for whoever wants to mine the same again.
+    slides: see `mined_to_json`. stamp: model and parameters, to reproduce the mining.
     """
     (out / "patches").mkdir(parents=True, exist_ok=True)
-    patches = []
-    for hpf in hpfs:
-        _, data = cv2.imencode(".png", hpf.image[..., ::-1])
-        (out / "patches" / f"{hpf.name}.png").write_bytes(data.tobytes())
-        patches.append({"name": hpf.name, "slide": hpf.case, "mpp": hpf.mpp, "stain": asdict(hpf.stain)})
-    content = {**stamp, "transformations": TRANSFORMATIONS, "slides": list(slides), "patches": patches}
+    rows = []
+    for patch in patches:
+        _, data = cv2.imencode(".png", patch.image[..., ::-1])
+        (out / "patches" / f"{patch.name}.png").write_bytes(data.tobytes())
+        rows.append({"name": patch.name, "slide": patch.case, "mpp": patch.mpp, "stain": asdict(patch.stain)})
+    content = {**stamp, "transformations": TRANSFORMATIONS, "slides": list(slides), "patches": rows}
     (out / FILE).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     return out / FILE
 
 
-def mined_as_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> dict[str, Any]:
-    """One slide of `mined.json`."""
-    rows = [{"x": round(s.x, 2), "y": round(s.y, 2), "scores": [round(v, 5) for v in s.scores]} for s in samples]
-    return {"slide": slide, "counters": asdict(counters), "samples": rows}
+def mined_to_json(slide: str, samples: Sequence[MinedSample], counters: Counters) -> MinedSlideJson:
+    """The samples and counters of one slide, as `write_mined` takes them. slide: its file name."""
+    return {"slide": slide, "counters": asdict(counters), "samples": [sample.as_json() for sample in samples]}
 
 
-def read_mined(folder: Path) -> list[Hpf]:
+def read_mined(folder: Path) -> list[LabelledFrame]:
     """The mined patches of a folder, for `train_final_model`. Raises DataSetError naming what is missing or broken."""
     path = folder / FILE
     try:
         rows = json.loads(path.read_text("utf-8"))["patches"]
-        hpfs = []
+        patches = []
         for row in rows:
             stain = LabStatistics(_three(row["stain"]["mean"]), _three(row["stain"]["deviation"]))
             image = cv2.imread(str(folder / "patches" / f"{row['name']}.png"), cv2.IMREAD_COLOR)
@@ -186,12 +211,14 @@ def read_mined(folder: Path) -> list[Hpf]:
             rgb = np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
             middle = points([(rgb.shape[1] / 2, rgb.shape[0] / 2)])
             mpp = float(row["mpp"])
-            hpfs.append(Hpf(row["name"], row["slide"], rgb, middle, points(), mpp, stain, "FG-WSI", exhaustive=False))
+            patches.append(
+                LabelledFrame(row["name"], row["slide"], rgb, middle, points(), mpp, stain, "FG-WSI", exhaustive=False)
+            )
     except OSError as error:
         raise DataSetError(f"{folder} holds no mined samples ({FILE} cannot be read): {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataSetError(f"{path} is not what `mine` writes ({error!r}); mine again") from error
-    return hpfs
+    return patches
 
 
 def _three(values: Sequence[float]) -> tuple[float, float, float]:
@@ -200,9 +227,9 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def around(frame: Frame, xy: Sequence[float] | Points, size: int, *, grid: int = 1) -> Rgb:
-    """The square of `size` working px around the point of a grid that is nearest to a level-0 position.
+    """uint8 [size, size, 3] at the working resolution around a level-0 position, rounded to a grid of working px.
 
-    What lies beyond the edge of the slide is mirrored.
+    Mirrored beyond the edge of the slide.
     """
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
     x, y = (round(float(v) / grid) * grid for v in np.asarray(xy) / scale)

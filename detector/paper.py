@@ -89,3 +89,8 @@ COARSE_MISSED = (
 COARSE_TISSUE = 0.1  # Least share of tissue of a frame that it learns from: the rims are looked at as well.
 COARSE_LOOKS = 3  # Times that a batch is learnt from: asking the fine network takes twice as long as learning.
 COARSE_MARGIN = 0.25  # Of its logit, by which it looks closer than the frames that it was set on would need.
+
+
+def um(pixels: float) -> float:
+    """A length of the paper, px of the working resolution, in um: its radii hold at any resolution."""
+    return pixels * WORKING_MPP

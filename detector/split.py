@@ -10,16 +10,16 @@ from detector.frames import Case
 
 
 def validation_cases(names: Iterable[str], seed: int, share: float = paper.VALIDATION_SHARE) -> list[str]:
-    """The share of some cases that is drawn to judge on (section 4: 80 % train, 20 % validation, at case level).
+    """Names of the validation cases (section 4: 80 % train, 20 % validation, at case level).
 
-    Drawn by the seed, whatever the order of the names; at least one, but none of fewer than two.
+    Drawn by the seed, independent of the order of the names; at least one, but none of fewer than two.
     """
     drawn = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     return sorted(drawn[: max(1, round(share * len(drawn)))]) if len(drawn) > 1 else []
 
 
 def split_by_case(cases: Sequence[Case], held_out: Sequence[str]) -> tuple[list[Case], list[Case]]:
-    """Cases to train on and cases to judge on (section 4); a case is never on both sides.
+    """(training cases, held-out cases) by the names held out (section 4); a case is never in both.
 
     Raises ValueError where a held-out name is not among the cases.
     """

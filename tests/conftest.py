@@ -21,6 +21,7 @@ from webapp.annotations.models import Run
 from webapp.annotations.services import candidates_write
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Case, Membership, Slide, Study
+from webapp.slides.storage import local_path
 
 _numbers = itertools.count()
 
@@ -150,7 +151,7 @@ def make_slide(study: Study, picture: np.ndarray, pyramid_of: Callable[..., Path
         slide = Slide.objects.create(case=case, name=name, **values)
         shutil.copytree(pyramid_of(image, mpp), slide.folder)
         if slide.path != "pyramid.tif":
-            (slide.folder / "pyramid.tif").rename(slide.file)
+            (slide.folder / "pyramid.tif").rename(local_path(slide))
         return slide
 
     return make

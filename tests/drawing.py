@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from detector import paper
-from detector.frames import Hpf, lab_statistics, points
+from detector.frames import LabelledFrame, lab_statistics, points
 from detector.slide.reader import Rgb, Slide
 
 GLASS = (244, 243, 246)
@@ -58,10 +58,10 @@ def draw_hpf(
     mitoses: Sequence[Sequence[float]] = ((100, 90), (220, 200)),
     seed: int = 0,
     exhaustive: bool = True,
-) -> Hpf:
+) -> LabelledFrame:
     """A labelled frame of the case that stands before the underscore."""
     image = draw_tissue(width, height, mitoses=mitoses, seed=seed)
-    return Hpf(
+    return LabelledFrame(
         name=name,
         case=name.split("_")[0],
         image=image,
@@ -200,10 +200,10 @@ class DarkScorer:
         mean = (sums[y + 16, x + 16] - sums[y, x + 16] - sums[y + 16, x] + sums[y, x]) / (16 * 16 * 3)
         return ((130 - mean) / 10).astype(np.float32)
 
-    def logits_from(self, image: Rgb, floor: float) -> NDArray[np.float32]:
+    def cascade_logits(self, image: Rgb, floor: float) -> NDArray[np.float32]:
         return self.logits(image)
 
-    def lanes(self, floor: float) -> int:
+    def concurrency(self, floor: float) -> int:
         return 2
 
 

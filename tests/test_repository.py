@@ -60,7 +60,7 @@ def test_compose_is_complete_as_far_as_it_can_be_read():
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = compose["services"]
     assert set(services) == {
-        "proxy", "web", "watch", "ingest", "worker", "trainer", "gpu-worker", "gpu-trainer", "postgres", "redis", "s3",
+        "proxy", "web", "reaper", "ingest", "worker", "trainer", "gpu-worker", "gpu-trainer", "postgres", "redis", "s3",
         "bucket",
     }  # fmt: skip
     of_profile = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import dj_database_url
 import django_stubs_ext
 
+from detector import paper
 from webapp.core import environment
 from webapp.results.rules import BUILT_IN, read_rules
 
@@ -31,9 +32,10 @@ DEMO_SLIDE_PIXELS = environment.integer("DEMO_SLIDE_PIXELS", 20_000, low=0, high
 DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
 JOBS_PER_USER = environment.integer("JOBS_PER_USER", 10_000, low=1, high=10_000_000)
 LEASE_SECONDS = environment.integer("LEASE_SECONDS", 120, low=5, high=3600)
-STORED_SCORE_FLOOR = 0.2  # candidates below are not kept (detector.paper has the reason)
-DEFAULT_MIN_SCORE = 0.5  # 3.1 Testing
-MATCH_RADIUS_UM = 7.5  # section 4, Metrics: 30 px at 0.25 um/px
+STORED_SCORE_FLOOR = paper.STORED_SCORE_FLOOR  # candidates below are not kept
+DEFAULT_MIN_SCORE = paper.SCORE_THRESHOLD
+MATCH_RADIUS_UM = paper.um(paper.MATCH_RADIUS)
+MINING_FIRST_LOOK, MINING_AGREEMENT = paper.MINING_FIRST_LOOK, paper.MINING_AGREEMENT
 HOTSPOT_MM2 = 2.0  # about ten high-power fields of 0.5 mm; a rule for another area brings its own
 
 _own_rules = environment.text("SCORE_RULES", "")
@@ -146,7 +148,7 @@ else:
         keepalives_interval=10,
         keepalives_count=3,
         tcp_user_timeout=50_000,
-        # Only `webapp.core.prepared` prepares statements: at their first call, with one plan whatever the values are.
+        # Only `webapp.core.cached_sql` prepares statements: at their first call, with one plan whatever the values are.
         prepare_threshold=0,
         options="-c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=60s "
         "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=50s",

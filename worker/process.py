@@ -10,15 +10,15 @@ import time
 
 from django.db import connection
 
-from detector.detection.scorer import device_called
+from detector.detection.scorer import parse_device
 from detector.errors import DetectorError
 from webapp.core.errors import DomainError
+from webapp.jobs.heartbeat import HEARTBEAT_SECONDS, heartbeat_send
 from webapp.jobs.models import Job
-from webapp.jobs.presence import SAY_SECONDS, say_here
 from webapp.registry.services import version_active
 from worker import weights
 from worker.memory import limit_memory, memory_mb, peak_memory_mb
-from worker.patience import AWAY
+from worker.retry_database import AWAY
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ def begin(queues: list[str]) -> None:
     """Called in each process before its first message. queues: those that it takes messages from."""
     facts: dict[str, object] = {"queues": queues}
     if Job.Kind.DETECT in queues:
-        if device_called(weights.DEVICE).type == "cpu":
+        if parse_device(weights.DEVICE).type == "cpu":
             limit_memory(weights.MEMORY_GB)
         facts |= _warm()
-    threading.Thread(target=_say, args=(facts,), name="presence", daemon=True).start()
+    threading.Thread(target=_send_heartbeats, args=(facts,), name="heartbeat", daemon=True).start()
 
 
 def worker_name() -> str:
@@ -50,9 +50,9 @@ def _warm() -> dict[str, object]:
     return {"device": scorer.device_name, "precision": scorer.precision}
 
 
-def _say(facts: dict[str, object]) -> None:
+def _send_heartbeats(facts: dict[str, object]) -> None:
     began = time.time()
     while True:
         memory = {"memory_mb": memory_mb(), "peak_memory_mb": peak_memory_mb()}
-        say_here(name=worker_name(), facts={**facts, **memory, "since": began})
-        time.sleep(SAY_SECONDS)
+        heartbeat_send(name=worker_name(), facts={**facts, **memory, "since": began})
+        time.sleep(HEARTBEAT_SECONDS)

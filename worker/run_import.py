@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db import transaction
-
 from detector.datasets import read_dataset
-from detector.frames import Hpf
-from webapp.jobs.models import Shard
-from webapp.jobs.services import job_succeed, shard_begin, shard_finish
+from detector.frames import LabelledFrame
+from webapp.jobs.stored import ImportParameters, ShardFacts
 from webapp.retraining.models import LabelledSet
-from webapp.retraining.sets import set_frames_save
-from worker.patience import patiently
+from webapp.retraining.sets import FrameFacts, set_frames_save
+from worker.shard import ClaimedShard
 
 
-def run_import(shard: Shard) -> None:
+def run_import(shard: ClaimedShard) -> None:
     """Read the set that the job names; what is wrong with it is said in the words of the reader."""
-    labelled_set = LabelledSet.objects.get(pk=shard.job.parameters["set"])
-    shard_begin(shard=shard, facts={})
-    frames = [_fields(hpf) for case in read_dataset(labelled_set.folder) for hpf in case.hpfs]
-
-    def keep() -> None:
-        with transaction.atomic():
-            shard_finish(shard=shard)
-            set_frames_save(labelled_set=labelled_set, frames=frames)
-            job_succeed(job=shard.job)
-
-    patiently(keep)
+    labelled_set = LabelledSet.objects.get(pk=ImportParameters.from_json(shard.job.parameters).set)
+    shard.begin(ShardFacts())
+    frames = [_facts(frame) for case in read_dataset(labelled_set.folder) for frame in case.frames]
+    shard.complete(lambda: set_frames_save(labelled_set=labelled_set, frames=frames))
 
 
-def _fields(hpf: Hpf) -> dict[str, Any]:
-    return {
-        "name": hpf.name,
-        "case": hpf.case,
-        "source": hpf.source,
-        "mpp": hpf.mpp,
-        "width": hpf.image.shape[1],
-        "height": hpf.image.shape[0],
-        "mitoses": hpf.mitoses.round(2).tolist(),
-        "non_mitoses": hpf.non_mitoses.round(2).tolist(),
-        "exhaustive": hpf.exhaustive,
-    }
+def _facts(frame: LabelledFrame) -> FrameFacts:
+    return FrameFacts(
+        name=frame.name,
+        case=frame.case,
+        source=frame.source,
+        mpp=frame.mpp,
+        width=frame.image.shape[1],
+        height=frame.image.shape[0],
+        mitoses=frame.mitoses.round(2).tolist(),
+        non_mitoses=frame.non_mitoses.round(2).tolist(),
+        exhaustive=frame.exhaustive,
+    )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
-from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from detector.errors import DetectorError
+from detector.slide.prepare import Refusal, SlideFacts, from_json
 from webapp.annotations.services import detection_request_if_wanted
 from webapp.core.errors import DomainError
-from webapp.jobs.models import Shard
-from webapp.jobs.services import JobStopped, job_succeed, shard_finish, shard_progress
+from webapp.jobs.services import JobStopped
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
-from webapp.slides.storage import slide_forget, slide_keep
-from worker.patience import patiently
+from webapp.slides.storage import local_path, slide_forget, slide_keep
+from worker.shard import ClaimedShard
 
 TIME_LIMIT = 1800  # seconds that preparing one file may take
 
 
-def run_ingest(shard: Shard) -> None:
+def run_ingest(shard: ClaimedShard) -> None:
     """Prepare the file in a process of its own, then keep its facts, or the reason why it is refused."""
     slide = shard.job.slide
     assert slide is not None, "what is prepared is a slide"
@@ -37,21 +34,18 @@ def run_ingest(shard: Shard) -> None:
         raise
 
 
-def _prepare_and_keep(shard: Shard, slide: Slide) -> None:
+def _prepare_and_keep(shard: ClaimedShard, slide: Slide) -> None:
     answer = _prepare(shard)
-    if "refused" not in answer:
-        slide_keep(slide, without=slide.file if answer["path"].startswith("unpacked/") else None)  # the zip
+    if isinstance(answer, SlideFacts):
+        slide_keep(slide, without=local_path(slide) if answer.path.startswith("unpacked/") else None)  # the zip
 
-    def keep() -> None:
-        with transaction.atomic():
-            shard_finish(shard=shard)
-            job_succeed(job=shard.job)
-            if "refused" in answer:
-                slide_refused(slide=slide, reason=answer["refused"])
-            else:
-                _detect_if_wanted(slide_prepared(slide=slide, facts=answer))
+    def save() -> None:
+        if isinstance(answer, Refusal):
+            slide_refused(slide=slide, reason=answer.reason)
+        else:
+            _detect_if_wanted(slide_prepared(slide=slide, facts=answer))
 
-    patiently(keep)
+    shard.complete(save)
 
 
 def _detect_if_wanted(slide: Slide) -> None:
@@ -61,10 +55,10 @@ def _detect_if_wanted(slide: Slide) -> None:
         slide_add_remark(slide=slide, remark=str(error))
 
 
-def _prepare(shard: Shard) -> dict[str, Any]:
+def _prepare(shard: ClaimedShard) -> SlideFacts | Refusal:
     slide = shard.job.slide
     assert slide is not None
-    command = [sys.executable, "-m", "detector.slide", str(slide.file), str(slide.folder)]
+    command = [sys.executable, "-m", "detector.slide", str(local_path(slide)), str(slide.folder)]
     if slide.drawn:
         command.append(str(settings.DEMO_SLIDE_PIXELS))
     # Without our environment: it holds secrets, and whoever takes a decoder over could read them.
@@ -79,15 +73,14 @@ def _prepare(shard: Shard) -> dict[str, Any]:
                 out, err = process.communicate(timeout=min(10, settings.LEASE_SECONDS / 3))
                 break
             except subprocess.TimeoutExpired:
-                patiently(lambda: shard_progress(shard=shard))
+                shard.progress()
                 if time.monotonic() > deadline:
-                    return {"refused": f"Preparing this file took longer than {TIME_LIMIT // 60} minutes."}
+                    return Refusal(f"Preparing this file took longer than {TIME_LIMIT // 60} minutes.")
     finally:
         process.kill()
         process.wait()
     if process.returncode < 0:
-        return {"refused": "Reading this file crashed the reader; it is damaged or not what it says it is."}
+        return Refusal("Reading this file crashed the reader; it is damaged or not what it says it is.")
     if process.returncode != 0:
         raise DetectorError(f"the slide could not be prepared:\n{err[-4000:]}")
-    answer: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return answer
+    return from_json(out.splitlines()[-1])

@@ -8,61 +8,49 @@ from functools import partial
 from typing import Any
 
 import cv2
-from django.db import transaction
 
 from detector.errors import DataSetError
-from detector.evaluation.compare import FreeSlide, judge
-from detector.frames import Hpf, cases_of
-from webapp.jobs.models import Shard
-from webapp.jobs.services import job_succeed, shard_begin, shard_finish, shard_progress
+from detector.evaluation.compare import MitosisFreeSlide, compare_detectors
+from detector.frames import LabelledFrame, cases_of
+from webapp.jobs.stored import ShardFacts
 from webapp.retraining.judgements import judgement_save
 from webapp.retraining.models import Judgement, LabelledSet
 from webapp.retraining.provenance import removed_now
 from webapp.slides.models import Slide
 from worker.frames import working_frame
-from worker.patience import patiently
+from worker.shard import ClaimedShard
 from worker.training_data import read_set
 from worker.weights import scorer_of
 
 MOST_CROPS = 60  # differing figures that are kept as pictures; all are counted
-_PROGRESS_SECONDS = 1.0
 
 
-def run_judgement(shard: Shard) -> None:
+def run_judgement(shard: ClaimedShard) -> None:
     """Judge, and keep the figures on which the two differ as crops."""
-    judgement = Judgement.objects.select_related("version", "active").get(job=shard.job_id)
+    judgement = Judgement.objects.select_related("version", "active").get(job=shard.job)
     candidate, active = scorer_of(judgement.version), scorer_of(judgement.active)
-    shard_begin(shard=shard, facts={"device": candidate.device_name, "precision": candidate.precision})
     hpfs, free = _locked_frames(judgement), _free_slides(judgement)
-    total, said = len(hpfs) + len(free), 0.0
-
-    def progress(done: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > _PROGRESS_SECONDS:
-            said = time.monotonic()
-            shard_progress(shard=shard, done=done, total=total)
-
-    result, differences = judge(candidate, active, cases_of(hpfs), free=free, progress=progress)
+    facts = ShardFacts(device=candidate.device_name, precision=candidate.precision)
+    shard.begin(facts, total=len(hpfs) + len(free))
+    compared, differences = compare_detectors(candidate, active, cases_of(hpfs), free=free, progress=shard.progress)
     judgement.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(differences[:MOST_CROPS]):
         _, data = cv2.imencode(".jpeg", one.crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         (judgement.folder / f"{number}.jpeg").write_bytes(data.tobytes())
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items() if k != "crop"})
-    result |= {"free_slides": len(free), "differences": rows, "differences_total": len(differences),
-               "device": candidate.device_name, "at": time.time()}  # fmt: skip
-
-    def finish() -> None:
-        with transaction.atomic():
-            shard_progress(shard=shard, done=total, total=total)
-            shard_finish(shard=shard)
-            judgement_save(judgement=judgement, result=result)
-            job_succeed(job=shard.job)
-
-    patiently(finish)
+    result: dict[str, Any] = {
+        **compared,
+        "free_slides": len(free),
+        "differences": rows,
+        "differences_total": len(differences),
+        "device": candidate.device_name,
+        "at": time.time(),
+    }
+    shard.complete(lambda: judgement_save(judgement=judgement, result=result))
 
 
-def _locked_frames(judgement: Judgement) -> list[Hpf]:
+def _locked_frames(judgement: Judgement) -> list[LabelledFrame]:
     sets = LabelledSet.objects.filter(frames__case__in=judgement.cases).exclude(pk__in=removed_now().sets).distinct()
     hpfs = [hpf for one in sets for hpf in read_set(str(one.pk), one.sha256, judgement.cases) if hpf.exhaustive]
     if not hpfs:
@@ -70,10 +58,10 @@ def _locked_frames(judgement: Judgement) -> list[Hpf]:
     return hpfs
 
 
-def _free_slides(judgement: Judgement) -> list[FreeSlide]:
+def _free_slides(judgement: Judgement) -> list[MitosisFreeSlide]:
     """Those of the judgement that are still there."""
     slides = Slide.objects.filter(pk__in=judgement.slides, state=Slide.State.READY).select_related("case")
     return [
-        FreeSlide(slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide))
+        MitosisFreeSlide(slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide))
         for slide in slides.order_by("name")
     ]

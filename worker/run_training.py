@@ -6,35 +6,32 @@ import time
 from dataclasses import fields, replace
 from typing import Any
 
-from django.db import transaction
-
 from detector.detection.detect import Cancelled
 from detector.training.augment import Augmentation
-from detector.training.plan import Plan, changed, read_plan, scaled
+from detector.training.plan import Plan, override, read_plan, scaled
 from detector.training.train import CHECKPOINT, train_final_model
-from webapp.jobs.models import Job, Shard
-from webapp.jobs.services import JobStopped, job_succeed, shard_begin, shard_finish, shard_progress
+from webapp.jobs.models import Job
+from webapp.jobs.services import JobStopped
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.registry.services import version_weights
 from webapp.retraining.models import TrainingRun
 from webapp.retraining.trainings import training_finish, training_report
 from worker import weights
-from worker.memory import peak_memory_mb
-from worker.patience import patiently
+from worker.retry_database import retry_database
+from worker.shard import ClaimedShard
 from worker.training_data import read_manifest
 
 _SAY_SECONDS = 2.0
 _VARIATIONS = [part.name for part in fields(Augmentation)]
 
 
-def run_training(shard: Shard) -> None:
+def run_training(shard: ClaimedShard) -> None:
     """Train to the end of the plan. Where the job is stopped a checkpoint is left, from which a retry goes on."""
-    training = TrainingRun.objects.select_related("job", "parent").get(job=shard.job_id)
-    began = time.monotonic()
+    training = TrainingRun.objects.select_related("job", "parent").get(job=shard.job)
     plan = plan_of(training.plan)
     device = training.plan["device"] if training.plan["device"] != "auto" else weights.DEVICE
-    facts: dict[str, Any] = {"device": device, "precision": weights.PRECISION}
-    shard_begin(shard=shard, facts=facts)
+    shard.begin(ShardFacts(device=device, precision=weights.PRECISION), total=plan.iterations)
     train, validation, mined = read_manifest(training.manifest)
     goes_on = (training.folder / CHECKPOINT).exists()
     reporter = _Reporter(shard, training, plan)
@@ -48,33 +45,24 @@ def run_training(shard: Shard) -> None:
     except Cancelled as stop:
         raise JobStopped("stopped; a checkpoint is kept") from stop
     reporter.say("Done; the weights are a candidate now.")
-    facts |= {"seconds": round(time.monotonic() - began, 2), "peak_memory_mb": peak_memory_mb()}
-
-    def finish() -> None:
-        with transaction.atomic():
-            shard_progress(shard=shard, done=plan.iterations, total=plan.iterations)
-            shard_finish(shard=shard, facts=facts)
-            training_finish(training=training)
-            job_succeed(job=shard.job)
-
-    patiently(finish)
+    shard.complete(lambda: training_finish(training=training))
 
 
 def plan_of(choice: dict[str, Any]) -> Plan:
     """The detector's plan for what a person chose (`webapp.retraining.plans`). Raises PlanError naming the field."""
-    plan = changed(read_plan(choice["base"]), choice["changes"], where="the plan")
+    plan = override(read_plan(choice["base"]), choice["changes"], where="the plan")
     plan = replace(plan, seed=choice["seed"], fg_lab_per_fg_wsi=(choice["ratio"][0], choice["ratio"][1]))
     if choice["iterations"] is not None:
         plan = scaled(plan, choice["iterations"])
     if not choice["augment"]:
-        plan = changed(plan, {"augmentation": dict.fromkeys(_VARIATIONS, 0.0)}, where="the plan")
+        plan = override(plan, {"augmentation": dict.fromkeys(_VARIATIONS, 0.0)}, where="the plan")
     return plan
 
 
 class _Reporter:
     """Takes the reports of a training: renews the claim, keeps the curve, and learns that the job was stopped."""
 
-    def __init__(self, shard: Shard, training: TrainingRun, plan: Plan) -> None:
+    def __init__(self, shard: ClaimedShard, training: TrainingRun, plan: Plan) -> None:
         self.shard, self.training, self.plan = shard, training, plan
         self.rows: list[dict[str, Any]] = list(training.curve)
         self.said = 0.0
@@ -97,19 +85,22 @@ class _Reporter:
         self.said = time.monotonic()
         done = self.rows[-1]["iteration"] if self.rows else 0
         try:
-            patiently(lambda: shard_progress(shard=self.shard, done=done, total=self.plan.iterations))
+            retry_database(lambda: self.shard.write_progress(done))
         except JobStopped as stop:
-            if Job.objects.filter(pk=self.shard.job_id, state=State.CANCELLED).exists():
+            if Job.objects.filter(pk=self.shard.job.pk, state=State.CANCELLED).exists():
                 raise Cancelled from stop
             raise
-        patiently(lambda: training_report(training=self.training, rows=self.rows, said=sentence))
+        retry_database(lambda: training_report(training=self.training, rows=self.rows, said=sentence))
 
     def _add(self, state: dict[str, Any]) -> None:
         """A row for each iteration heard of; what a checkpoint made undone comes again."""
         iteration = state["iteration"]
         kept = {key: state[key] for key in ("loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
                 if key in state}  # fmt: skip
-        row: dict[str, Any] = {"iteration": iteration, "learning_rate": self.plan.learning_rate(max(0, iteration - 1))}
+        row: dict[str, Any] = {
+            "iteration": iteration,
+            "learning_rate": self.plan.learning_rate_at(max(0, iteration - 1)),
+        }
         if self.rows and self.rows[-1]["iteration"] == iteration:
             row |= self.rows[-1]
         self.rows = [*(one for one in self.rows if one["iteration"] < iteration), row | kept]

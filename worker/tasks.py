@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from celery.exceptions import SoftTimeLimitExceeded
-from django.conf import settings
-from django.db import connection
 
 from detector.errors import DetectorError
 from webapp.celery_app import app
 from webapp.core.logs import log_about
 from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail, shard_renew
-from worker.patience import AWAY, patiently
+from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail
 from worker.process import worker_name
+from worker.retry_database import AWAY, retry_database
 from worker.run_detection import merge_detection, run_detection
 from worker.run_import import run_import
 from worker.run_ingest import run_ingest
 from worker.run_judgement import run_judgement
 from worker.run_mining import end_mining, run_mining
 from worker.run_training import run_training
+from worker.shard import ClaimedShard, lease_renewed
 
 _DAYS = 24 * 3600
 TRAINING_LIMIT = 60 * _DAYS  # seconds; a training is stopped by a person, and goes on from its checkpoint
@@ -71,41 +68,17 @@ def judge(*, shard_pk: int) -> None:
     _run(Job.Kind.JUDGE, run_judgement)
 
 
-@contextmanager
-def _heartbeat(shard: Shard) -> Iterator[None]:
-    """Renews the lease while the worker lives, however long a single step (a large read, a slow rectangle) takes."""
-    stopped = threading.Event()
-
-    def beat() -> None:
-        while not stopped.wait(settings.LEASE_SECONDS / 4):
-            try:
-                if not shard_renew(shard=shard):
-                    return  # taken over or stopped: the next word of progress will say so
-            except AWAY:
-                _log.warning("shard %s: the database does not answer, the lease is not renewed", shard.pk)
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
-
-
-def _run(kind: Job.Kind, work: Callable[[Shard], None]) -> Shard | None:
+def _run(kind: Job.Kind, work: Callable[[ClaimedShard], None]) -> Shard | None:
     """Claim, work, and turn whatever goes wrong into a sentence for the user and a traceback for the admin."""
-    shard = patiently(lambda: shard_claim_next(kind=kind, worker=worker_name()))
+    shard = retry_database(lambda: shard_claim_next(kind=kind, worker=worker_name()))
     if shard is None:
         _log.info("no %s is left to do", kind.label)
         return None
     with log_about(job=shard.job_id, shard=shard.pk):
         _log.info("%s: shard %d, attempt %d", kind.label, shard.index, shard.attempt)
         try:
-            with _heartbeat(shard):
-                work(shard)
+            with lease_renewed(shard):
+                work(ClaimedShard(shard))
             _log.info("%s: shard %d is done", kind.label, shard.index)
         except JobStopped as reason:
             _log.info("%s", reason)
@@ -117,20 +90,20 @@ def _run(kind: Job.Kind, work: Callable[[Shard], None]) -> Shard | None:
 def _run_merge(shard_pk: int, merge: Callable[[int], None]) -> None:
     """Merge the job of a shard where it is complete; a failure ends the job as one of a shard does."""
     try:
-        patiently(lambda: merge(shard_pk))
+        retry_database(lambda: merge(shard_pk))
     except Exception as error:
         _log.exception("the job of shard %s could not be merged", shard_pk)
         sentence, trace = _in_words(error)
-        patiently(lambda: merge_fail(shard_pk=shard_pk, error=sentence, traceback=trace))
+        retry_database(lambda: merge_fail(shard_pk=shard_pk, error=sentence, traceback=trace))
 
 
 def _fail(shard: Shard, error: Exception) -> None:
     if isinstance(error, AWAY):
-        _log.error("the database stayed away; the lease ends and the watch sends the shard again")
+        _log.error("the database stayed away; the lease ends and the reaper sends the shard again")
         return
     _log.error("the shard failed", exc_info=error)
     sentence, trace = _in_words(error)
-    patiently(lambda: shard_fail(shard=shard, error=sentence, traceback=trace))
+    retry_database(lambda: shard_fail(shard=shard, error=sentence, traceback=trace))
 
 
 def _in_words(error: Exception) -> tuple[str, str]:

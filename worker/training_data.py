@@ -8,8 +8,8 @@ from typing import Any
 
 from detector.datasets import read_dataset
 from detector.errors import DataSetError
-from detector.frames import Case, Hpf, cases_of, points
-from detector.mine import MinedSample, judged_hpf, mined_hpf
+from detector.frames import Case, LabelledFrame, cases_of, points
+from detector.mine import mined_patch, verdict_patch
 from detector.slide import WorkingFrame
 from webapp.retraining.models import LabelledSet
 from webapp.retraining.sets import folder_hash
@@ -17,7 +17,7 @@ from webapp.slides.models import Slide
 from worker.frames import working_frame
 
 
-def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], list[Hpf]]:
+def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], list[LabelledFrame]]:
     """Cases to learn from, cases to measure the curves on, and mined patches.
 
     Raises DataSetError where a set or slide is gone or is no longer the one that was frozen.
@@ -29,37 +29,37 @@ def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], lis
     return cases_of(learnt), cases_of(hpf for hpf in hpfs if hpf.case in validation), mined
 
 
-def read_set(pk: str, sha256: str, cases: Collection[str]) -> list[Hpf]:
+def read_set(pk: str, sha256: str, cases: Collection[str]) -> list[LabelledFrame]:
     """The frames of some cases of a labelled set."""
     labelled_set = LabelledSet.objects.filter(pk=pk).first()
     if labelled_set is None:
         raise DataSetError(f"the labelled set {pk} is not there any more; train without it")
     if folder_hash(labelled_set.folder) != sha256:
         raise DataSetError(f"the files of the labelled set {labelled_set} have changed since they were imported")
-    return [hpf for case in read_dataset(labelled_set.folder) if case.name in cases for hpf in case.hpfs]
+    return [hpf for case in read_dataset(labelled_set.folder) if case.name in cases for hpf in case.frames]
 
 
-def _figures(manifest: dict[str, Any]) -> list[Hpf]:
-    hpfs = []
+def _figures(manifest: dict[str, Any]) -> list[LabelledFrame]:
+    patches = []
     for pk, rows in _by_slide(manifest["figures"]):
         mitoses = points([(row["x"], row["y"]) for row in rows if row["label"] == "mitotic"])
         with _opened(manifest, pk) as frame:
-            hpfs += [
-                judged_hpf(
+            patches += [
+                verdict_patch(
                     frame, (row["x"], row["y"]), mitoses, mitotic=row["label"] == "mitotic", case=row["case"],
                     name=f"verdict-{row['id']}", source="verdicts",
                 )
                 for row in rows
             ]  # fmt: skip
-    return hpfs
+    return patches
 
 
-def _mined(manifest: dict[str, Any]) -> list[Hpf]:
-    hpfs = []
+def _mined(manifest: dict[str, Any]) -> list[LabelledFrame]:
+    patches = []
     for pk, rows in _by_slide(manifest["mined"]):
         with _opened(manifest, pk) as frame:
-            hpfs += [mined_hpf(frame, MinedSample(row["x"], row["y"], ()), slide=row["case"]) for row in rows]
-    return hpfs
+            patches += [mined_patch(frame, (row["x"], row["y"]), slide=row["case"]) for row in rows]
+    return patches
 
 
 def _by_slide(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -6,7 +6,7 @@ import functools
 import os
 from pathlib import Path
 
-from detector.detection.scorer import Scorer, device_called, load_scorer
+from detector.detection.scorer import Scorer, load_scorer, parse_device
 from detector.errors import WeightsError
 from webapp.core import environment
 from webapp.registry.models import ModelVersion
@@ -28,7 +28,7 @@ def readers() -> int:
     """Threads that read slides ahead: a CPU computes longer than it reads, a GPU waits for one reader."""
     if READERS:
         return READERS
-    return 1 if device_called(DEVICE).type == "cpu" else min(8, os.cpu_count() or 1)
+    return 1 if parse_device(DEVICE).type == "cpu" else min(8, os.cpu_count() or 1)
 
 
 @functools.lru_cache(maxsize=2)

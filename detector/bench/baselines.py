@@ -1,4 +1,4 @@
-"""The baselines, written out in the plainest way: the paper's recipe, the greedy loop, a training as first written."""
+"""Plain baselines: the paper's recipe, greedy suppression in a loop, a straightforward training loop."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def plain_recipe(network: ResNet12, frame: Frame, floor: float, glass: NDArray[n
             rows, columns = np.nonzero(logits >= logit(floor))
             m_xy = np.stack([columns + left, rows + top], axis=1).astype(np.int32)
             parts.append(Cells(m_xy, logits[rows, columns]))
-    return place(Cells.joined(parts), frame)
+    return place(Cells.concatenate(parts), frame)
 
 
 def greedy_loop(xy: NDArray[np.float64], logits: NDArray[np.float64], radius: float) -> NDArray[np.intp]:
-    """Greedy suppression, the slow and obvious way."""
+    """Greedy non-maximum suppression in a loop: indices kept, best first. xy: (n, 2), in the unit of radius."""
     kept: list[int] = []
     for index in np.argsort(-logits):
         if not kept or np.hypot(*(xy[kept] - xy[index]).T).min() > radius:
@@ -54,7 +54,7 @@ def greedy_loop(xy: NDArray[np.float64], logits: NDArray[np.float64], radius: fl
 
 
 def plain_training(sets: SampleSets, plan: Plan, device: str) -> None:
-    """Adam on cross-entropy as one would first write it: fp32, each batch made when it is needed."""
+    """Adam on cross-entropy in a plain loop: fp32, no prefetching."""
     where = Scorer(ResNet12(), device=device, precision="fp32").device
     network = ResNet12().to(where).train()
     optimizer = torch.optim.Adam(network.parameters())

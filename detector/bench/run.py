@@ -1,4 +1,4 @@
-"""What the detector gains over named baselines, measured in one run, as ratios.
+"""Benchmarks: ratios to named baselines, measured in one run.
 
 Baselines are written out in the plainest way (`baselines.py`): the paper's recipe window by window, greedy suppression
 in a loop, a training step as one would first write it, all with the allocator as a program finds it. Rounds are
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import openslide
 
-from detector.bench.figure import Bench, Figures
 from detector.bench.parts import cascade, exactness, reading, suppression, training
+from detector.bench.result import Bench, BenchmarkResults
 from detector.bench.slide import whole_slide
 from detector.errors import SlideError
 from detector.slide import open_slide
 from detector.slide.drawn import draw_slide
 
-PARTS: dict[str, Callable[[Bench, Path], Figures]] = {
+PARTS: dict[str, Callable[[Bench, Path], BenchmarkResults]] = {
     "slide": whole_slide,
     "exactness": exactness,
     "cascade": cascade,
@@ -30,9 +30,9 @@ PARTS: dict[str, Callable[[Bench, Path], Figures]] = {
 }
 
 
-def run(bench: Bench, parts: Sequence[str]) -> Figures:
+def run(bench: Bench, parts: Sequence[str]) -> BenchmarkResults:
     """The figures of some of `PARTS`, in this order."""
-    figures: Figures = {}
+    figures: BenchmarkResults = {}
     with tempfile.TemporaryDirectory() as folder:
         path = bench.slide or Path(folder) / "slide.tif"
         if bench.slide is not None:

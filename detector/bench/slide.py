@@ -1,4 +1,4 @@
-"""A whole slide: ours against the paper's recipe, the network alone, fp32 and tiatoolbox."""
+"""Benchmark of a whole slide against the paper's recipe, the network alone, fp32 and tiatoolbox."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import torch
 
 from detector import paper
 from detector.bench.baselines import as_tensor, by_openslide_alone, glass_at_full_resolution, plain_recipe
-from detector.bench.figure import Bench, Figure, Figures, interleaved, ratio
+from detector.bench.result import Bench, BenchmarkResult, BenchmarkResults, interleaved, ratio
 from detector.detection.allocator import untuned
 from detector.detection.detect import Detections, place, scan
-from detector.detection.scorer import Scorer, score_ahead, sigmoid
+from detector.detection.scorer import Scorer, score_prefetched, sigmoid
 from detector.detection.windows import WINDOW_STEP, WindowPlan, glass_windows, plan_windows
 from detector.evaluation.metrics import match
 from detector.slide import WorkingFrame, open_slide
@@ -28,7 +28,7 @@ from detector.slide import WorkingFrame, open_slide
 _BF16_DOUBT = 0.05  # so near to 0.5 a score may be on the other side of it in bf16
 
 
-def whole_slide(bench: Bench, path: Path) -> Figures:
+def whole_slide(bench: Bench, path: Path) -> BenchmarkResults:
     """Detection on a whole slide against the paper's recipe and against the network alone."""
     with open_slide(path) as slide, by_openslide_alone(path) as plain_slide:
         mpp = slide.mpp or (paper.WORKING_MPP, paper.WORKING_MPP)
@@ -57,12 +57,12 @@ def whole_slide(bench: Bench, path: Path) -> Figures:
             "plain": plain,
             **({"plain_forward": plain_forward} if fast.precision != "fp32" else {}),
             # Takes back the memory that `untuned` gave away; a worker has it.
-            "warm": lambda: list(score_ahead(fast, read[:8], floor)),
+            "warm": lambda: list(score_prefetched(fast, read[:8], floor)),
             "ours": ours,
-            "forward": lambda: list(score_ahead(fast, read, floor)),
+            "forward": lambda: list(score_prefetched(fast, read, floor)),
             "glass": lambda: glass_windows(frame),
         }
-        if fast.cascades(floor):
+        if fast.uses_cascade(floor):
             calls["every_cell"] = lambda: ours(every_cell)
         if fast.precision != "fp32":
             calls["forward_every_cell"] = lambda: [every_cell.logits(image) for image in images]
@@ -77,16 +77,16 @@ def whole_slide(bench: Bench, path: Path) -> Figures:
 
 def _slide_figures(
     scorer: Scorer, frame: WorkingFrame, plan: WindowPlan, times: dict[str, float], results: dict[str, Any]
-) -> Figures:
-    """What `whole_slide` measured, beside its targets. times: seconds of each call; results: what each gave."""
+) -> BenchmarkResults:
+    """Results of `whole_slide` with their targets. times, results: seconds and result of each call."""
     seen = plan.windows_total - plan.windows_skipped
     mm2 = seen * (WINDOW_STEP * np.array(frame.mpp) / 1000).prod()
     figures = {
-        "device": Figure(scorer.device_name),
-        "precision": Figure(scorer.precision),
-        "windows": Figure(plan.windows_total),
-        "windows_skipped": Figure(plan.windows_skipped),
-        "mm2_per_second": Figure(round(mm2 / times["ours"], 3)),
+        "device": BenchmarkResult(scorer.device_name),
+        "precision": BenchmarkResult(scorer.precision),
+        "windows": BenchmarkResult(plan.windows_total),
+        "windows_skipped": BenchmarkResult(plan.windows_skipped),
+        "mm2_per_second": BenchmarkResult(round(mm2 / times["ours"], 3)),
         "plain_recipe_over_ours": ratio(
             times["plain"], times["ours"], "the paper's recipe: 512 px windows one by one, fp32", at_least=3
         ),
@@ -94,14 +94,14 @@ def _slide_figures(
             times["ours"], times["forward"], "the network on the same rectangles, already read", at_most=1.10
         ),
         "skip_share_of_wall": ratio(times["glass"], times["ours"], "whole slide", at_most=0.02),
-        "skip_decisions_that_differ": Figure(
+        "skip_decisions_that_differ": BenchmarkResult(
             int((results["glass"] != glass_at_full_resolution(frame)).sum()), "every pixel read", at_most=0
         ),
-        "detections_plain": Figure(len(_at_half(results["plain"]).xy), "at score 0.5"),
-        "detections_fp32_that_differ": Figure(
+        "detections_plain": BenchmarkResult(len(_at_half(results["plain"]).xy), "at score 0.5"),
+        "detections_fp32_that_differ": BenchmarkResult(
             differing(results["plain"], results["fp32"]), "plain recipe; every cell scored, fp32", at_most=0
         ),
-        "detections_that_differ": Figure(
+        "detections_that_differ": BenchmarkResult(
             differing(results["plain"], results["ours"], doubt=0 if scorer.precision == "fp32" else _BF16_DOUBT),
             "plain recipe; ours as it is",
             at_most=0,
@@ -118,12 +118,12 @@ def _slide_figures(
         figures["mm2_per_second_over_tiatoolbox"] = ratio(
             seen / times["ours"], theirs, "its SemanticSegmentor, same network, fp32", at_least=3
         )
-    figures["peak_memory_mib"] = Figure(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    figures["peak_memory_mib"] = BenchmarkResult(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     return figures
 
 
-def _bf16_figures(times: dict[str, float], results: dict[str, Any]) -> Figures:
-    """What bf16 gains with every cell scored, and by how much its scores differ. times, results: of `whole_slide`."""
+def _bf16_figures(times: dict[str, float], results: dict[str, Any]) -> BenchmarkResults:
+    """Speed-up and greatest score difference of bf16 with every cell scored. times, results: of `whole_slide`."""
     ours = times["forward_every_cell"]
     pairs = zip(results["forward_fp32"], results["forward_every_cell"], strict=True)
     differ = max(float(np.abs(sigmoid(a) - sigmoid(b)).max()) for a, b in pairs)
@@ -134,13 +134,13 @@ def _bf16_figures(times: dict[str, float], results: dict[str, Any]) -> Figures:
         "plain_forward_over_forward": ratio(
             times["plain_forward"], ours, "the network as it is trained, fp32", at_least=2.5
         ),
-        "scores_differ_by": Figure(round(differ, 4), "fp32, every cell", at_most=_BF16_DOUBT),
+        "scores_differ_by": BenchmarkResult(round(differ, 4), "fp32, every cell", at_most=_BF16_DOUBT),
     }
 
 
 @contextlib.contextmanager
 def _tiatoolbox(bench: Bench, path: Path, mpp: tuple[float, float]) -> Iterator[Callable[[], dict[str, Any]] | None]:
-    """Something that segments the slide by tiatoolbox; None where that is not there."""
+    """A call that segments the slide by tiatoolbox; None without it."""
     if bench.tiatoolbox is None or bench.weights is None:
         yield None
         return
@@ -174,7 +174,7 @@ def _at_half(found: Detections) -> Detections:
 
 
 def differing(some: Detections, others: Detections, *, doubt: float = 0) -> int:
-    """How many detections at score 0.5 only one of both has, within a pixel; not counted are those within `doubt`."""
+    """Number of detections at score 0.5 + doubt of one side without one at 0.5 of the other within 1 px."""
     count = 0
     for own, other in ((_at_half(some), _at_half(others)), (_at_half(others), _at_half(some))):
         alone = ~match(own.xy, own.scores, other.xy, 1.0)

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what their values are read as."""
+"""Options shared by several commands, and their parsers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from detector import paper
 from detector.datasets.frames import read_mitosis_free
 from detector.detection.scorer import Scorer, load_scorer
 from detector.errors import ResolutionUnknown
 from detector.frames import Case, cases_of
+from detector.model.card import Card
 from detector.model.checkpoint import SHIPPED_WEIGHTS
 from detector.slide import Slide
 from detector.training.train import Report
@@ -28,28 +30,40 @@ def network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def cascade_option(parser: argparse.ArgumentParser) -> None:
-    """Whether a coarse network looks first."""
+    """Whether the coarse network of a cascade is used."""
     parser.add_argument(
         "--no-cascade", dest="cascade", action="store_false", help="score every cell, without the coarse network"
     )
 
 
-def scorer_of(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, dict[str, Any]]:
+def scorer_of(options: argparse.Namespace, *, cascade: bool) -> tuple[Scorer, Card]:
     """The scorer that the options of `network_options` name, and the card of its weights."""
     return load_scorer(options.weights, device=options.device, precision=options.precision, cascade=cascade)
 
 
-def course_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
-    """What every training takes. parent: what the help says of `--parent`."""
+def training_options(parser: argparse.ArgumentParser, *, parent: str) -> None:
+    """Options of every training. parent: help text of `--parent`."""
     parser.add_argument("--parent", type=Path, metavar="WEIGHTS", help=parent)
     parser.add_argument("--compile", action="store_true", help="up to twice as fast on a CPU; needs a C++ compiler")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
 
-def course_of(options: argparse.Namespace, report: Report) -> dict[str, Any]:
-    """What the options of `course_options` say, for the functions that train."""
+def training_arguments(options: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """The options of `training_options` as keyword arguments of the training functions."""
     return {**{key: getattr(options, key) for key in ("parent", "compile", "device", "precision")}, "report": report}
+
+
+def consensus_option(parser: argparse.ArgumentParser) -> None:
+    """Least score of a mined sample under test-time augmentation (section 3.2)."""
+    parser.add_argument(
+        "--tta-consensus",
+        "--agreement",
+        type=parse_positive_score,
+        default=paper.MINING_AGREEMENT,
+        metavar="SCORE",
+        help="least score of a mined sample under every flip and rotation; default 0.8",
+    )
 
 
 def mitosis_free_option(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +80,12 @@ def mitosis_free_option(parser: argparse.ArgumentParser) -> None:
 
 def mitosis_free_cases(options: argparse.Namespace) -> list[Case]:
     """The cases of the slides that `mitosis_free_option` names."""
-    return cases_of(hpf for path in options.mitosis_free for hpf in read_mitosis_free(path))
+    return cases_of(frame for path in options.mitosis_free for frame in read_mitosis_free(path))
 
 
 @contextmanager
 def training_bar(iterations: int) -> Iterator[Report]:
-    """A progress bar with rate and time left; what is measured on the way stays above it."""
+    """A progress bar with rate and time left; measurements are printed above it."""
     with tqdm(total=iterations, unit="it", disable=None) as bar:
 
         def report(state: dict[str, Any]) -> None:
@@ -87,8 +101,8 @@ def training_bar(iterations: int) -> Iterator[Report]:
         yield report
 
 
-def mpp_of(slide: Slide, given: float | None) -> tuple[float, float]:
-    """um per pixel as the file says, or as given for one that does not."""
+def slide_mpp(slide: Slide, given: float | None) -> tuple[float, float]:
+    """(x, y) um per pixel of the file, else as given. Raises ResolutionUnknown without either."""
     if slide.mpp is not None:
         return slide.mpp
     if given is None:
@@ -113,7 +127,7 @@ def parse_score(text: str) -> float:
     return value
 
 
-def parse_possible_score(text: str) -> float:
+def parse_positive_score(text: str) -> float:
     """A score above 0 and below 1."""
     value = parse_score(text)
     if value == 0:
@@ -138,7 +152,7 @@ def parse_number(text: str) -> float:
 
 
 def parse_new_file(text: str) -> Path:
-    """A file that can be written, which is better known before the work than after it."""
+    """A file in an existing folder, so that a typo ends the command before the work."""
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path} cannot be written: give a file in a folder that is there")

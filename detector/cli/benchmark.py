@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from detector.bench.figure import Bench
+from detector.bench.result import Bench
 from detector.bench.run import PARTS, run
 from detector.cli.arguments import cascade_option, network_options, parse_new_file, parse_number
 from detector.model.checkpoint import load_coarse, load_weights

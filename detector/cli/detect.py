@@ -14,17 +14,18 @@ from tqdm import tqdm
 from detector import paper
 from detector.cli.arguments import (
     cascade_option,
-    mpp_of,
     network_options,
     parse_mpp,
     parse_new_file,
     parse_score,
     scorer_of,
+    slide_mpp,
     void,
 )
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
 from detector.detection.windows import plan_windows
+from detector.model.card import Card
 from detector.slide import WorkingFrame, open_slide
 from detector.version import code_version
 
@@ -56,9 +57,9 @@ def run_detect(options: argparse.Namespace) -> None:
         mode = "a"
 
 
-def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def _detect_one(path: Path, scorer: Scorer, card: Card, options: argparse.Namespace) -> dict[str, Any]:
     with open_slide(path) as slide:
-        mpp = mpp_of(slide, options.mpp)
+        mpp = slide_mpp(slide, options.mpp)
         frame = WorkingFrame(slide, mpp)
         with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
             found = detect(
@@ -83,10 +84,10 @@ def _detect_one(path: Path, scorer: Scorer, card: dict[str, Any], options: argpa
         "model": {"name": card.get("name"), "sha256": card["sha256"]},
         "parameters": {
             "min_score": options.min_score,
-            "nms_radius_um": paper.NMS_RADIUS * paper.WORKING_MPP,
+            "nms_radius_um": paper.um(paper.NMS_RADIUS),
             "working_mpp": list(frame.mpp),
             "precision": scorer.precision,
-            "cascade": scorer.cascades(options.min_score),
+            "cascade": scorer.uses_cascade(options.min_score),
             "code_version": code_version(),
         },
         "detections": found.rows(),

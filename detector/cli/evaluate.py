@@ -1,4 +1,4 @@
-"""`evaluate`: weights judged on a labelled data set (section 4)."""
+"""`evaluate`: metrics of weights on a labelled data set (section 4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.cli.arguments import network_options, parse_names, parse_new_file, scorer_of
-from detector.datasets import found_in, read_dataset
+from detector.datasets import describe_sources, read_dataset
 from detector.errors import DataSetError
 from detector.evaluation.evaluate import by_source, curve, evaluate, summary
 from detector.frames import Case
@@ -25,22 +25,22 @@ def evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Write metrics, by source as well, and the precision-recall curve as JSON."""
-    scorer, card = scorer_of(options, cascade=False)  # the curve goes down to where a coarse network has learnt nothing
+    scorer, card = scorer_of(options, cascade=False)  # the curve goes below the stored score, where no cascade works
     cases = read_dataset(options.dataset)
-    print("\n".join(found_in(cases)), flush=True)
+    print("\n".join(describe_sources(cases)), flush=True)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
-    must_be_judgeable(cases)
+    require_exhaustive_frames(cases)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
-    sources = [hpf.source for case in cases for hpf in case.hpfs if hpf.exhaustive]
+    sources = [frame.source for case in cases for frame in case.frames if frame.exhaustive]
     result["by_source"] = by_source(evaluation, sources)
     result["precision_recall"] = curve(evaluation)
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")
 
 
-def must_be_judgeable(cases: Sequence[Case]) -> None:
+def require_exhaustive_frames(cases: Sequence[Case]) -> None:
     """Raises DataSetError where no frame has all its mitoses labelled."""
-    if not any(hpf.exhaustive for case in cases for hpf in case.hpfs):
+    if not any(frame.exhaustive for case in cases for frame in case.frames):
         raise DataSetError("no frame of it has all its mitoses labelled, so nothing can be judged on it")

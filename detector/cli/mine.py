@@ -5,23 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from detector import paper
 from detector.cli.arguments import (
     cascade_option,
-    mpp_of,
+    consensus_option,
     network_options,
     parse_mpp,
-    parse_possible_score,
+    parse_positive_score,
     scorer_of,
+    slide_mpp,
     void,
 )
 from detector.detection.windows import plan_windows
-from detector.frames import Hpf
-from detector.mine import mine_slide, mined_as_json, mined_hpf, write_mined
+from detector.frames import LabelledFrame
+from detector.mine import MinedSlideJson, mine_slide, mined_patch, mined_to_json, write_mined
 from detector.slide import WorkingFrame, open_slide
 from detector.version import code_version
 
@@ -31,8 +31,15 @@ def mine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slides", nargs="+", type=Path, metavar="SLIDE")
     parser.add_argument("--out", type=Path, required=True, help="folder for mined.json and the patches")
     parser.add_argument("--mpp", type=parse_mpp, help="um per pixel, where the file does not say; e.g. 0.2456")
-    parser.add_argument("--first-look", type=parse_possible_score, default=paper.MINING_FIRST_LOOK, help="default 0.5")
-    parser.add_argument("--agreement", type=parse_possible_score, default=paper.MINING_AGREEMENT, help="default 0.8")
+    parser.add_argument(
+        "--prefilter-score",
+        "--first-look",
+        type=parse_positive_score,
+        default=paper.MINING_FIRST_LOOK,
+        metavar="SCORE",
+        help="least score under the first transformation; default 0.5",
+    )
+    consensus_option(parser)
     network_options(parser)
     cascade_option(parser)
 
@@ -43,30 +50,30 @@ def run_mine(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     model = {"name": card.get("name"), "sha256": card["sha256"]}
     parameters = {
-        "first_look": options.first_look,
-        "agreement": options.agreement,
+        "first_look": options.prefilter_score,
+        "agreement": options.tta_consensus,
         "precision": scorer.precision,
-        "cascade": scorer.cascades(options.first_look),
+        "cascade": scorer.uses_cascade(options.prefilter_score),
         "code_version": code_version(),
     }
-    slides: list[dict[str, Any]] = []
-    hpfs: list[Hpf] = []
+    slides: list[MinedSlideJson] = []
+    patches: list[LabelledFrame] = []
     try:
         for path in options.slides:
             with open_slide(path) as slide:
-                frame = WorkingFrame(slide, mpp_of(slide, options.mpp))
+                frame = WorkingFrame(slide, slide_mpp(slide, options.mpp))
                 with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
                     samples, counters = mine_slide(
                         scorer,
                         frame,
-                        first_look=options.first_look,
-                        agreement=options.agreement,
+                        prefilter_score=options.prefilter_score,
+                        tta_consensus=options.tta_consensus,
                         progress=lambda done, bar=bar: void(bar.update(done - bar.n)),  # type: ignore[misc]
                     )
-                hpfs += [mined_hpf(frame, sample, slide=path.stem) for sample in samples]
-                slides.append(mined_as_json(path.name, samples, counters))
+                patches += [mined_patch(frame, (sample.x, sample.y), slide=path.stem) for sample in samples]
+                slides.append(mined_to_json(path.name, samples, counters))
             print(json.dumps({"slide": path.name, **slides[-1]["counters"]}))
     finally:  # a bad slide does not lose what was mined before it
         if slides:
-            written = write_mined(options.out, slides, hpfs, model=model, parameters=parameters)
-            print(f"{len(hpfs)} samples: {written}")
+            written = write_mined(options.out, slides, patches, model=model, parameters=parameters)
+            print(f"{len(patches)} samples: {written}")

@@ -6,18 +6,18 @@ import argparse
 from pathlib import Path
 
 from detector.cli.arguments import (
-    course_of,
-    course_options,
     mitosis_free_cases,
     mitosis_free_option,
     parse_names,
+    training_arguments,
     training_bar,
+    training_options,
 )
-from detector.datasets import found_in, read_dataset
+from detector.datasets import describe_sources, read_dataset
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from detector.mine import read_mined
-from detector.model.card import refuse_learnt_from
+from detector.model.card import refuse_training_cases
 from detector.split import split_by_case, validation_cases
 from detector.training.plan import read_plan
 from detector.training.train import CHECKPOINT, train_final_model, train_initial_model
@@ -29,35 +29,35 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", required=True, help="paper, short, or a TOML file")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, card, curve and checkpoint")
     parser.add_argument(
-        "--held-out", default="", help="cases to judge on and not to train on, e.g. A04; auto: one in five, by the seed"
+        "--held-out", default="", help="cases to evaluate on, not to train on, e.g. A04; auto: one in five, by the seed"
     )
     mitosis_free_option(parser)
-    parser.add_argument("--cases", help="train and judge on these cases only, e.g. A00,A01,A04")
+    parser.add_argument("--cases", help="use these cases only, e.g. A00,A01,A04")
     parser.add_argument(
         "--mined", type=Path, metavar="DIR", help="what `mine` wrote: trains the final model, with FG-WSI as well"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    course_options(parser, parent="begin with these weights, not with random ones")
+    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint in --out")
+    training_options(parser, parent="initial weights, instead of random ones")
 
 
 def run_train(options: argparse.Namespace) -> None:
     """Train the initial model, or with `--mined` the final one."""
     plan = read_plan(options.plan)
     cases = [*read_dataset(options.dataset), *mitosis_free_cases(options)]
-    print("\n".join(found_in(cases)), flush=True)
+    print("\n".join(describe_sources(cases)), flush=True)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     held_out = parse_names(options.held_out)
     if options.held_out == "auto":
-        held_out = validation_cases((c.name for c in cases if any(hpf.exhaustive for hpf in c.hpfs)), plan.seed)
+        held_out = validation_cases((c.name for c in cases if any(frame.exhaustive for frame in c.frames)), plan.seed)
         print(f"held out: {', '.join(held_out)}")
     train, validation = split_by_case(cases, held_out)
     if options.parent is not None:
-        refuse_learnt_from(options.parent, set(held_out))
+        refuse_training_cases(options.parent, set(held_out))
     if options.resume and not (options.out / CHECKPOINT).exists():
         print(f"{options.out} holds no checkpoint: from the beginning")
     with training_bar(plan.iterations) as report:
-        course = {"resume": options.resume, **course_of(options, report)}
+        course = {"resume": options.resume, **training_arguments(options, report)}
         if options.mined is None:
             path = train_initial_model(train, validation, plan, options.out, **course)
         else:
@@ -65,8 +65,8 @@ def run_train(options: argparse.Namespace) -> None:
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 
-def _mined(folder: Path) -> list[Hpf]:
-    hpfs = read_mined(folder)
-    if not hpfs:
-        raise DataSetError(f"{folder} holds no mined sample; ask for less --agreement, or train without --mined")
-    return hpfs
+def _mined(folder: Path) -> list[LabelledFrame]:
+    patches = read_mined(folder)
+    if not patches:
+        raise DataSetError(f"{folder} holds no mined sample; ask for a lower --tta-consensus, or train without --mined")
+    return patches

@@ -1,4 +1,4 @@
-"""`distil`, `average` and `calibrate`: weights made of weights."""
+"""`distil`, `average` and `calibrate`: new weights from trained ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detector import paper
 from detector.cli.arguments import parse_names, parse_new_weights, training_bar
-from detector.cli.evaluate import must_be_judgeable
+from detector.cli.evaluate import require_exhaustive_frames
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
 from detector.frames import cases_of
@@ -23,11 +23,11 @@ from detector.training.plan import read_plan
 
 def distil_options(parser: argparse.ArgumentParser) -> None:
     """Options of `distil`."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="frames to learn from; labels are not looked at")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="frames to distil on; labels are not used")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
     parser.add_argument("--plan", default="distil", help="distil (default), or a TOML file")
-    parser.add_argument("--held-out", default="", help="cases on which both are compared only, e.g. A04")
-    parser.add_argument("--slides", nargs="+", type=Path, default=[], metavar="SLIDE", help="more tissue to learn from")
+    parser.add_argument("--held-out", default="", help="cases to measure the recall on only, e.g. A04")
+    parser.add_argument("--slides", nargs="+", type=Path, default=[], metavar="SLIDE", help="more tissue to distil on")
     parser.add_argument(
         "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), and their card"
     )
@@ -35,10 +35,10 @@ def distil_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_distil(options: argparse.Namespace) -> None:
-    """Write weights with a coarse network; print what the cascade keeps."""
+    """Write weights with a coarse network; print the recall of the cascade."""
     plan = read_plan(options.plan)
     slides = cases_of(
-        hpf for path in options.slides for hpf in read_mitosis_free(path, least_tissue=paper.COARSE_TISSUE)
+        frame for path in options.slides for frame in read_mitosis_free(path, least_tissue=paper.COARSE_TISSUE)
     )
     held_out = parse_names(options.held_out)
     train, validation = split_by_case([*read_dataset(options.dataset), *slides], held_out)
@@ -52,8 +52,8 @@ def run_distil(options: argparse.Namespace) -> None:
 def average_options(parser: argparse.ArgumentParser) -> None:
     """Options of `average`."""
     parser.add_argument("weights", nargs="+", type=Path, metavar="WEIGHTS", help="each the --parent of the next")
-    parser.add_argument("--dataset", type=Path, required=True, help="with the cases that none has learnt from")
-    parser.add_argument("--held-out", required=True, help="cases to judge on, e.g. A04")
+    parser.add_argument("--dataset", type=Path, required=True, help="data set of the held-out cases")
+    parser.add_argument("--held-out", required=True, help="cases to evaluate on, that none was trained on, e.g. A04")
     parser.add_argument(
         "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), and their card"
     )
@@ -70,7 +70,9 @@ def calibrate_options(parser: argparse.ArgumentParser) -> None:
     """Options of `calibrate`."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set score 0.5 on")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
-    parser.add_argument("--held-out", default="", help="cases that the weights have not learnt from, for the card")
+    parser.add_argument(
+        "--held-out", default="", help="cases that the weights were not trained on, to evaluate on for the card"
+    )
     parser.add_argument(
         "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), with their card"
     )
@@ -80,7 +82,7 @@ def run_calibrate(options: argparse.Namespace) -> None:
     """Write weights whose score 0.5 is where F1 is best; print what was set."""
     cases = read_dataset(options.dataset)
     _, held_out = split_by_case(cases, parse_names(options.held_out))
-    must_be_judgeable(cases)
+    require_exhaustive_frames(cases)
     path = calibrate_weights(options.weights, cases, held_out, options.out)
     card = read_card(path)
     print(json.dumps(card["calibration"]))

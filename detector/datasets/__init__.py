@@ -1,4 +1,4 @@
-"""Labelled data sets, each read into the same `Case` and `Hpf` (section 4, Dataset)."""
+"""Labelled data sets, each read into the same `Case` and `LabelledFrame` (section 4, Dataset)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from detector.datasets import ami_br, atnorm, look_alikes, midog, mitos12, mitos_atypia14, qupath, slide_runner, tupac16
 from detector.errors import DataSetError
-from detector.frames import Case, Hpf, cases_of
+from detector.frames import Case, LabelledFrame, cases_of
 
 
 class _Reader(Protocol):
@@ -18,7 +18,7 @@ class _Reader(Protocol):
 
     def recognises(self, folder: Path) -> bool: ...
 
-    def read(self, folder: Path) -> list[Hpf]: ...
+    def read(self, folder: Path) -> list[LabelledFrame]: ...
 
 
 _READERS: tuple[_Reader, ...] = (
@@ -49,35 +49,35 @@ def read_dataset(folder: Path) -> list[Case]:
         reader = _reader_of(below)
         if reader is not None and reader is not own:
             parts[below.name] = reader.read(below)
-    hpfs = _told_apart(parts)
-    if not hpfs:
+    frames = _disambiguated(parts)
+    if not frames:
         known = "; ".join(reader.LAYOUT for reader in _READERS)
         raise DataSetError(f"{folder} holds no data set that can be read. Known: {known}")
-    return cases_of(hpfs)
+    return cases_of(frames)
 
 
-def _told_apart(parts: dict[str, list[Hpf]]) -> list[Hpf]:
-    """The frames of several data sets; cases that two of them call alike get the folder before their name."""
-    counts = Counter(name for hpfs in parts.values() for name in {hpf.case for hpf in hpfs})
+def _disambiguated(parts: dict[str, list[LabelledFrame]]) -> list[LabelledFrame]:
+    """The frames of several data sets; equal case names of two of them get the folder as a prefix."""
+    counts = Counter(name for frames in parts.values() for name in {frame.case for frame in frames})
     return [
-        replace(hpf, case=f"{folder}/{hpf.case}") if folder and counts[hpf.case] > 1 else hpf
-        for folder, hpfs in parts.items()
-        for hpf in hpfs
+        replace(frame, case=f"{folder}/{frame.case}") if folder and counts[frame.case] > 1 else frame
+        for folder, frames in parts.items()
+        for frame in frames
     ]
 
 
-def found_in(cases: Sequence[Case]) -> list[str]:
-    """What is in some cases, a line for each source: frames, patches, cases, mitoses, look-alikes."""
+def describe_sources(cases: Sequence[Case]) -> list[str]:
+    """One line of text for each source: numbers of frames, patches, cases, mitoses, look-alikes."""
     lines = []
-    for source in sorted({hpf.source for case in cases for hpf in case.hpfs}):
-        hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.source == source]
-        frames, patches = (sum(hpf.exhaustive is kind for hpf in hpfs) for kind in (True, False))
+    for source in sorted({frame.source for case in cases for frame in case.frames}):
+        frames = [frame for case in cases for frame in case.frames if frame.source == source]
+        whole = sum(frame.exhaustive for frame in frames)
         counts = {
-            "frames": frames,
-            "patches": patches,
-            "cases": len({hpf.case for hpf in hpfs}),
-            "mitoses": sum(hpf.mitosis_count for hpf in hpfs),
-            "look-alikes": sum(len(hpf.non_mitoses) for hpf in hpfs),
+            "frames": whole,
+            "patches": len(frames) - whole,
+            "cases": len({frame.case for frame in frames}),
+            "mitoses": sum(frame.mitosis_count for frame in frames),
+            "look-alikes": sum(len(frame.non_mitoses) for frame in frames),
         }
         never = ("frames", "patches", "look-alikes")
         parts = [f"{n:,} {what if n != 1 else _ONE[what]}" for what, n in counts.items() if n or what not in never]

@@ -14,7 +14,7 @@ import numpy as np
 
 from detector import paper
 from detector.errors import DataSetError, SlideError
-from detector.frames import Hpf, lab_statistics, points
+from detector.frames import LabelledFrame, lab_statistics, points
 from detector.slide import open_slide
 
 LAYOUT = "AMi-Br (AMI-BR.csv with patches/)"
@@ -26,8 +26,8 @@ def recognises(folder: Path) -> bool:
     return (folder / "AMI-BR.csv").is_file()
 
 
-def read(folder: Path) -> list[Hpf]:
-    """One non-exhaustive Hpf per patch, with every listed mitosis in or just outside of it; stain
+def read(folder: Path) -> list[LabelledFrame]:
+    """One non-exhaustive LabelledFrame per patch, with every listed mitosis in or just outside of it; stain
     statistics are per slide."""
     table = folder / "AMI-BR.csv"
     slides: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
@@ -49,7 +49,7 @@ def read(folder: Path) -> list[Hpf]:
         raise DataSetError(f"{table} lists no patch")
 
     half = paper.PATCH_SIZE / 2
-    hpfs = []
+    frames = []
     for (source, slide), entries in sorted(slides.items()):
         images = [_read_patch(folder / "patches" / f"{source}_{uid}.jpg") for uid, _, _ in entries]
         stain = lab_statistics(images)
@@ -57,8 +57,8 @@ def read(folder: Path) -> list[Hpf]:
         for (uid, x, y), image in zip(entries, images, strict=True):
             near = centres - (x, y) + half
             near = near[(abs(near - half) <= half + paper.BG_MIN_DISTANCE).all(axis=1)]
-            hpfs.append(
-                Hpf(
+            frames.append(
+                LabelledFrame(
                     name=f"{source}_{uid}",
                     case=f"{source}/{slide}",
                     image=image,
@@ -70,7 +70,7 @@ def read(folder: Path) -> list[Hpf]:
                     exhaustive=False,
                 )
             )
-    return hpfs
+    return frames
 
 
 def _number(text: str) -> float:

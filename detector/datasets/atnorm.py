@@ -12,7 +12,7 @@ from pathlib import Path
 
 from detector import paper
 from detector.datasets.rows import IMAGES, read_patch
-from detector.frames import Hpf, lab_statistics, points
+from detector.frames import LabelledFrame, lab_statistics, points
 
 LAYOUT = "AtNorM (patches normal_1.jpg and atypical_2.jpg, in the folder or in br/ and md/)"
 
@@ -24,14 +24,14 @@ def recognises(folder: Path) -> bool:
     return bool(_homes(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
-    """One non-exhaustive Hpf per patch. Raises DataSetError where a patch cannot be read."""
-    hpfs = []
+def read(folder: Path) -> list[LabelledFrame]:
+    """One non-exhaustive LabelledFrame per patch. Raises DataSetError where a patch cannot be read."""
+    frames = []
     for home in _homes(folder):
         for path in _patches(home):
             image = read_patch(path)
             height, width = image.shape[:2]
-            hpf = Hpf(
+            frame = LabelledFrame(
                 name=path.stem,
                 case=f"AtNorM/{home.name}",
                 image=image,
@@ -43,8 +43,8 @@ def read(folder: Path) -> list[Hpf]:
                 exhaustive=False,
                 rim_known=False,
             )
-            hpfs.append(hpf)
-    return hpfs
+            frames.append(frame)
+    return frames
 
 
 def _homes(folder: Path) -> list[Path]:

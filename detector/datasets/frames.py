@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from detector import paper
 from detector.errors import DataSetError, SlideError
-from detector.frames import Hpf, Rgb, lab_statistics, points
+from detector.frames import LabelledFrame, Rgb, lab_statistics, points
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.tissue import tissue_mask
 
@@ -23,8 +23,8 @@ class Label(NamedTuple):
 
 def read_frame(
     path: Path, *, case: str, source: str, mpp: float, mitoses: Sequence[Label], non_mitoses: Sequence[Label] = ()
-) -> Hpf:
-    """One frame file as an Hpf. mpp: um/px of the file.
+) -> LabelledFrame:
+    """One frame file as a LabelledFrame. mpp: um/px of the file.
 
     Raises DataSetError where the image cannot be read or a label lies outside of it.
     """
@@ -40,7 +40,7 @@ def read_frame(
             raise DataSetError(
                 f"{where}: the label at ({x:g}, {y:g}) lies outside of {path.name}, {width} x {height} px"
             )
-    return Hpf(
+    return LabelledFrame(
         name=path.stem,
         case=case,
         image=image,
@@ -52,7 +52,7 @@ def read_frame(
     )
 
 
-def read_mitosis_free(path: Path, *, least_tissue: float = paper.FRAME_TISSUE) -> list[Hpf]:
+def read_mitosis_free(path: Path, *, least_tissue: float = paper.FRAME_TISSUE) -> list[LabelledFrame]:
     """A slide that is known to hold no mitosis, cut into frames; those with a smaller share of tissue are left out.
 
     Raises DataSetError where it cannot be read or does not say its um/px.
@@ -62,21 +62,21 @@ def read_mitosis_free(path: Path, *, least_tissue: float = paper.FRAME_TISSUE) -
             if slide.mpp is None:
                 raise DataSetError(f"{path} does not say its um per pixel; such a slide cannot be trained on")
             frame = WorkingFrame(slide, slide.mpp)
-            hpfs = []
+            frames = []
             for y in range(0, frame.size[1], paper.FRAME_SIZE):
                 for x in range(0, frame.size[0], paper.FRAME_SIZE):
                     image = frame.read(
                         x, y, min(paper.FRAME_SIZE, frame.size[0] - x), min(paper.FRAME_SIZE, frame.size[1] - y)
                     )
                     if min(image.shape[:2]) >= paper.WINDOW_SIZE and tissue_mask(image).mean() > least_tissue:
-                        hpfs.append(_mitosis_free(f"{path.stem}_{x}_{y}", path.stem, image, frame.mpp[0]))
+                        frames.append(_mitosis_free(f"{path.stem}_{x}_{y}", path.stem, image, frame.mpp[0]))
     except SlideError as error:
         raise DataSetError(str(error)) from error
-    return hpfs
+    return frames
 
 
-def _mitosis_free(name: str, case: str, image: Rgb, mpp: float) -> Hpf:
-    return Hpf(
+def _mitosis_free(name: str, case: str, image: Rgb, mpp: float) -> LabelledFrame:
+    return LabelledFrame(
         name=name,
         case=case,
         image=image,

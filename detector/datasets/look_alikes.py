@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detector import paper
 from detector.datasets.rows import IMAGES, read_patch
-from detector.frames import Hpf, lab_statistics, points
+from detector.frames import LabelledFrame, lab_statistics, points
 
 LAYOUT = "look-alikes (patches in look_alikes/ or in look_alikes/SOURCE/)"
 NAME = "look_alikes"
@@ -21,14 +21,14 @@ def recognises(folder: Path) -> bool:
     return NAME in {folder.name, folder.resolve().parent.name} and bool(_homes(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
-    """One non-exhaustive Hpf without a mitosis per patch. Raises DataSetError where a patch cannot be read."""
-    hpfs = []
+def read(folder: Path) -> list[LabelledFrame]:
+    """One non-exhaustive frame without a mitosis per patch. Raises DataSetError where a patch cannot be read."""
+    frames = []
     for home in _homes(folder):
         for path in _images(home):
             image = read_patch(path, least=paper.PATCH_SIZE // 2)
             height, width = image.shape[:2]
-            hpf = Hpf(
+            frame = LabelledFrame(
                 name=path.stem,
                 case=f"{NAME}/{home.name}",
                 image=image,
@@ -40,8 +40,8 @@ def read(folder: Path) -> list[Hpf]:
                 exhaustive=False,
                 rim_known=False,
             )
-            hpfs.append(hpf)
-    return hpfs
+            frames.append(frame)
+    return frames
 
 
 def _homes(folder: Path) -> list[Path]:

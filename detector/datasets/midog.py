@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from detector.datasets.frames import Label
-from detector.datasets.rows import kind_of, read_labelled_image
+from detector.datasets.rows import is_mitotic_class, read_labelled_image
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 
 LAYOUT = "MIDOG 2021 or MIDOG++ (MIDOG.json with its images beside it or in images/)"
 MITOTIC_FIGURE, LOOK_ALIKE = 1, 2
@@ -36,28 +36,28 @@ def recognises(folder: Path) -> bool:
     return bool(_tables(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
+def read(folder: Path) -> list[LabelledFrame]:
     """All labelled images that are there. Raises DataSetError where none is, or where an annotation is broken."""
-    hpfs, known = [], 0
+    frames, known = [], 0
     for table in _tables(folder):
         labels = read_labels(table)
         known += len(labels)
         for name, of_image in labels.items():
             image = next((p for p in (folder / name, folder / "images" / name) if p.is_file()), None)
             if image is not None:
-                hpf = read_labelled_image(
+                frame = read_labelled_image(
                     image,
                     case=Path(name).stem,
                     source=f"MIDOG {of_image.tumour}".strip(),
                     mitoses=of_image.mitoses,
                     non_mitoses=of_image.non_mitoses,
                 )
-                hpfs.append(hpf)
+                frames.append(frame)
     if not known:
         raise DataSetError(f"{folder} has no annotation of any image, and an image without one is unlabelled")
-    if not hpfs:
+    if not frames:
         raise DataSetError(f"{folder} has labels of {known} images but none of the images, such as 001.tiff")
-    return hpfs
+    return frames
 
 
 def read_labels(path: Path) -> dict[str, Labels]:
@@ -100,7 +100,7 @@ def _categories(content: dict[str, Any], path: Path) -> dict[Any, bool]:
         raise DataSetError(f"{path}: categories must be a list, not {str(listed)[:100]}")
     for number, category in enumerate(listed):
         try:
-            kind = kind_of(str(category["name"]))
+            kind = is_mitotic_class(str(category["name"]))
             if kind is None:
                 raise ValueError
             categories[category["id"]] = kind

@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 
 LAYOUT = "MITOS 2012 (frames/A00_01.jpg with labels/A00_01.csv, or side by side)"
 MPP = 0.2456  # Aperio ScanScope XT, contest description
@@ -27,7 +27,7 @@ def recognises(folder: Path) -> bool:
     return bool(_frames(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
+def read(folder: Path) -> list[LabelledFrame]:
     """All frames. A frame without a csv file is refused: an empty file says "no mitosis", a missing one nothing."""
     return [
         read_frame(

@@ -13,7 +13,7 @@ from pathlib import Path
 from detector.datasets.frames import Label, read_frame
 from detector.datasets.rows import IMAGES, read_rows
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from detector.slide.folder import files_below
 
 LAYOUT = "MITOS-ATYPIA-14 (A03_00Aa_mitosis.csv, A03_00Aa_not_mitosis.csv and A03_00Aa.tiff)"
@@ -27,26 +27,26 @@ def recognises(folder: Path) -> bool:
     return bool(_tables(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
+def read(folder: Path) -> list[LabelledFrame]:
     """All frames that have labels and an image. Raises DataSetError where no image or a broken row is found."""
     images = {path.stem: path for path in files_below(folder) if path.suffix.lower() in IMAGES}
-    hpfs, tables = [], _tables(folder)
-    for table, (frame, scanner, case) in tables.items():
-        if frame not in images:
+    frames, tables = [], _tables(folder)
+    for table, (name, scanner, case) in tables.items():
+        if name not in images:
             continue
-        others = table.with_name(f"{frame}_not_mitosis.csv")
-        hpf = read_frame(
-            images[frame],
+        others = table.with_name(f"{name}_not_mitosis.csv")
+        frame = read_frame(
+            images[name],
             case=case,
             source=f"MITOS14-{scanner}",
             mpp=MPP[scanner],
             mitoses=read_labels(table),
             non_mitoses=read_labels(others) if others.exists() else (),
         )
-        hpfs.append(hpf)
-    if not hpfs:
+        frames.append(frame)
+    if not frames:
         raise DataSetError(f"{folder} has labels of {len(tables)} frames but none of their images (A03_00Aa.tiff)")
-    return hpfs
+    return frames
 
 
 def read_labels(path: Path) -> list[Label]:

@@ -16,9 +16,9 @@ from typing import Any
 
 from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
-from detector.datasets.rows import IMAGES, find_image, kind_of, read_labelled_image
+from detector.datasets.rows import IMAGES, find_image, is_mitotic_class, read_labelled_image
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 
 LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
 
@@ -28,9 +28,9 @@ def recognises(folder: Path) -> bool:
     return bool(_tables(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
+def read(folder: Path) -> list[LabelledFrame]:
     """All images with a GeoJSON file. Raises DataSetError where an image is missing or a feature is broken."""
-    hpfs = []
+    frames = []
     for table in _tables(folder):
         named = Path(table.stem)  # "x" of x.geojson, "x.tif" of x.tif.geojson
         stem = named.stem if named.suffix.lower() in IMAGES else named.name
@@ -38,15 +38,15 @@ def read(folder: Path) -> list[Hpf]:
         if image is None:
             raise DataSetError(f"{table} has no image; add {stem}.tif (or .png, .jpg, .svs) beside it")
         labels = read_labels(table)
-        hpf = read_labelled_image(
+        frame = read_labelled_image(
             image,
             case=image.stem,
             source="QuPath",
             mitoses=labels.mitoses,
             non_mitoses=labels.non_mitoses,
         )
-        hpfs.append(hpf)
-    return hpfs
+        frames.append(frame)
+    return frames
 
 
 def read_labels(path: Path) -> Labels:
@@ -61,7 +61,9 @@ def read_labels(path: Path) -> Labels:
     labels = Labels()
     for number, feature in enumerate(features):
         try:
-            kind = kind_of(str(((feature.get("properties") or {}).get("classification") or {}).get("name") or ""))
+            kind = is_mitotic_class(
+                str(((feature.get("properties") or {}).get("classification") or {}).get("name") or "")
+            )
             if kind is None:
                 continue
             for x, y in _centres(feature["geometry"]):

@@ -10,7 +10,7 @@ from pathlib import Path
 from detector import paper
 from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError, SlideError
-from detector.frames import Hpf, Rgb
+from detector.frames import LabelledFrame, Rgb
 from detector.slide import open_slide
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".svs")
@@ -59,7 +59,7 @@ def read_patch(path: Path, *, least: int = paper.PATCH_SIZE) -> Rgb:
         raise DataSetError(f"{path}: {error.reason}") from error
 
 
-def kind_of(label: str) -> bool | None:
+def is_mitotic_class(label: str) -> bool | None:
     """Whether the name of a class means a mitotic figure (True), a look-alike (False) or something else (None)."""
     text = label.lower()
     if re.search(r"\bnon|\bnot\b|look.?alike|hard.?negative|imposter", text):
@@ -69,7 +69,7 @@ def kind_of(label: str) -> bool | None:
 
 def read_labelled_image(
     path: Path, *, case: str, source: str, mitoses: Sequence[Label], non_mitoses: Sequence[Label]
-) -> Hpf:
+) -> LabelledFrame:
     """`read_frame` at the um/px that the image says, or at 0.25 where it does not."""
     try:
         with open_slide(path) as slide:

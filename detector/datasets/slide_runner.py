@@ -13,9 +13,9 @@ from pathlib import Path
 
 from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
-from detector.datasets.rows import kind_of, read_labelled_image
+from detector.datasets.rows import is_mitotic_class, read_labelled_image
 from detector.errors import DataSetError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 
 LAYOUT = "SlideRunner (a .sqlite with the images that it names)"
 
@@ -34,26 +34,26 @@ def recognises(folder: Path) -> bool:
     return bool(_databases(folder))
 
 
-def read(folder: Path) -> list[Hpf]:
+def read(folder: Path) -> list[LabelledFrame]:
     """All slides of the databases that are there. Raises DataSetError where none is, or where a row is broken."""
-    hpfs, known = [], 0
+    frames, known = [], 0
     for database in _databases(folder):
         labels = read_labels(database)
         known += len(labels)
         for name, of_slide in labels.items():
             image = next((p for p in (folder / name, folder / "images" / name) if p.is_file()), None)
             if image is not None:
-                hpf = read_labelled_image(
+                frame = read_labelled_image(
                     image,
                     case=re.sub(r"_stitched\d*$", "", image.stem),
                     source=database.stem,
                     mitoses=of_slide.mitoses,
                     non_mitoses=of_slide.non_mitoses,
                 )
-                hpfs.append(hpf)
-    if not hpfs:
+                frames.append(frame)
+    if not frames:
         raise DataSetError(f"{folder} has labels of {known} slides but none of their images")
-    return hpfs
+    return frames
 
 
 def read_labels(path: Path) -> dict[str, Labels]:
@@ -72,7 +72,7 @@ def read_labels(path: Path) -> dict[str, Labels]:
             raise DataSetError(f"{path}, Annotations {uid}: there is no class {agreed}")
         if not numbers:
             raise DataSetError(f"{path}, Annotations_coordinates of annotation {uid}: no numbers x and y")
-        kind = kind_of(str(label or ""))
+        kind = is_mitotic_class(str(label or ""))
         of_slide = labels[str(name)]
         if kind is not None:
             found = Label(float(x), float(y), f"{path}, Annotations {uid}")

@@ -1,4 +1,4 @@
-"""What a process that scores is told once, at its start: to keep memory that is freed, and what oneDNN prepares."""
+"""Allocator and oneDNN settings of a scoring process: freed memory and prepared primitives are kept."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A cascade: a coarse network looks everywhere, the network of 3.1 only where the coarse one sees a chance.
+"""Cascade: a coarse network scores every cell, the network of 3.1 rescores only the regions that it passes.
 
-Not in the paper, whose testing skips bright windows alone. A coarse network before a fine one is known from Chen et al.
-2016, "Mitosis Detection in Breast Cancer Histology Images via Deep Cascaded Networks"; ours has the same twelve layers
-with fewer channels (`plans/distil.toml`), is taught to say what the fine one says (`training/distil.py`), and travels
-in the same file of weights. What it costs and what it keeps is in docs/performance.md.
+Not in the paper, whose testing skips bright windows alone. After Chen et al. 2016, "Mitosis Detection in Breast Cancer
+Histology Images via Deep Cascaded Networks"; the coarse network has the same twelve layers with fewer channels
+(`plans/distil.toml`), is distilled from the fine one (`training/distil.py`), and is stored in the same file of weights.
+Speed and recall are in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _TOGETHER = 1 << 20  # pixels of small boxes that are scored at once
 _SUPPRESSED = -(-paper.NMS_RADIUS // paper.OUTPUT_STRIDE)  # cells that a detection may suppress, to each side
 
 
-def look_closer(image: Rgb, promising: Flags, floor: float, score: Callable[[Stack], Logits]) -> Logits:
-    """The map [r, q] of an image: logits at the promising cells and as far as they lead, -inf elsewhere.
+def rescore_regions(image: Rgb, promising: Flags, floor: float, score: Callable[[Stack], Logits]) -> Logits:
+    """Fine logits [r, q] of an image [h, w, 3]: in the promising cells and the regions grown from them, else -inf.
 
-    promising: [r, q]. floor: a logit. score: the fine network, of a stack of images. Wherever a cell reaches the floor,
-    all that it could suppress or be suppressed by is looked at too, however far that leads: what is found is then found
-    as without the cascade.
+    promising: bool [r, q], cells that the coarse network passes. floor: least logit of a detection. score: the fine
+    network, uint8 [n, h, w, 3] to logits [n, r, q]. Around every cell that reaches the floor, all cells within the
+    radius of suppression are rescored too, repeatedly: every detection there is the same as without the cascade.
     """
     logits = np.full(promising.shape, -np.inf, dtype=np.float32)
     looked = np.zeros(promising.shape, dtype=bool)
@@ -49,13 +49,13 @@ def look_closer(image: Rgb, promising: Flags, floor: float, score: Callable[[Sta
 
 
 def _neighbourhood(cells: Flags) -> Flags:
-    """The cells and those that a detection at one of them may suppress."""
+    """The cells dilated by the radius of suppression."""
     side = 2 * _SUPPRESSED + 1
     return cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8)).astype(bool)
 
 
 def _boxes(cells: Flags) -> list[Box]:
-    """Boxes that hold all of some cells; one with everything where many would cost more."""
+    """Boxes around the connected components of some cells; one box of the whole map where that costs less."""
     found = ndimage.find_objects(ndimage.label(cells, structure=np.ones((3, 3)))[0])
     boxes = [(_grown(rows, cells.shape[0]), _grown(columns, cells.shape[1])) for rows, columns in found]
     whole = slice(0, cells.shape[0]), slice(0, cells.shape[1])
@@ -91,7 +91,7 @@ def _cost(box: Box) -> int:
 
 
 def _pixels(image: Rgb, box: Box) -> Rgb:
-    """What the network must see for the cells of a box."""
+    """The pixels under the cells of a box."""
     y, x = (cells.start * paper.OUTPUT_STRIDE for cells in box)
     height, width = _size(box)
     return image[y : y + height, x : x + width]

@@ -1,4 +1,9 @@
-"""How far a coarse network is to be trusted in a cascade: where it points (`trust`), and what is lost (`compare`)."""
+"""First-stage threshold for 100 % recall (`set_recall_threshold`), and what the cascade loses (`measure_recall`).
+
+The fine network of section 3.1 is the teacher: its map of every cell of a frame is what the cascade must reproduce.
+
+Letters in shape comments: n components, r x q map cells (one every 8 px).
+"""
 
 from __future__ import annotations
 
@@ -14,43 +19,46 @@ from detector import paper
 from detector.detection.detect import Cells, Detections, place
 from detector.detection.scorer import Scorer, logit
 from detector.detection.windows import Rectangle, map_size
-from detector.frames import Case, Hpf, Points, Rgb
+from detector.frames import Case, LabelledFrame, Points, Rgb
 from detector.model.network import ResNet12
 
 Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Known:
-    """A whole frame and what the fine network says of its every cell. logits: [r, q]."""
+class TeacherOutput:
+    """A labelled frame and the fine network's logits [r, q], float32, of its every map cell."""
 
-    hpf: Hpf
+    frame: LabelledFrame
     logits: Logits
 
     def image(self) -> Rgb:
-        """The pixels under all cells of the map, the mirror padding included."""
-        return _under_the_map(self.hpf)
+        """uint8 [h, w, 3]: the pixels under all map cells, the mirror padding of 64 px included."""
+        return _padded(self.frame)
 
-    def spots(self, pointing: Logits) -> Spots:
-        """What the fine network finds from the stored score up, and what a map of the coarse one says there."""
-        spots, count = ndimage.label(self.logits >= logit(paper.STORED_SCORE_FLOOR), structure=np.ones((3, 3)))
+    def components(self, coarse_logits: Logits) -> Components:
+        """Connected components of the fine map from the stored score up. coarse_logits: [r, q] of the same frame."""
+        labels, count = ndimage.label(self.logits >= logit(paper.STORED_SCORE_FLOOR), structure=np.ones((3, 3)))
         index = np.arange(1, count + 1)
-        peaks = np.array(ndimage.maximum_position(self.logits, spots, index), dtype=np.intp).reshape(-1, 2)
-        highest = np.asarray(ndimage.maximum(pointing, spots, index), dtype=np.float64)
-        return Spots((peaks[:, ::-1] * paper.OUTPUT_STRIDE).astype(np.float64), self.logits[tuple(peaks.T)], highest)
+        peaks = np.array(ndimage.maximum_position(self.logits, labels, index), dtype=np.intp).reshape(-1, 2)
+        coarse = np.asarray(ndimage.maximum(coarse_logits, labels, index), dtype=np.float64)
+        xy = (peaks[:, ::-1] * paper.OUTPUT_STRIDE).astype(np.float64)
+        return Components(xy, self.logits[tuple(peaks.T)], coarse)
 
     def detections(self, logits: Logits, floor: float = paper.STORED_SCORE_FLOOR) -> Detections:
-        """Those of a map of this frame with at least the score `floor`."""
+        """Detections, px of the frame, in a map [r, q] of this frame with a score of at least `floor`."""
         rows, columns = np.nonzero(logits >= logit(floor))
         m_xy = np.stack([columns, rows], axis=1).astype(np.int32)
-        return place(Cells(m_xy, logits[rows, columns]), self.hpf.frame())
+        return place(Cells(m_xy, logits[rows, columns]), self.frame.array_frame())
 
 
 @dataclass(frozen=True)
-class Spots:
-    """Groups of cells that touch. xy: (n, 2), px of the frame, of the best cell. fine, coarse: (n,), highest logits.
+class Components:
+    """Connected components (8 neighbours) of map cells. xy: (n, 2), px of the frame, of the cell with the highest fine
+    logit. fine, coarse: (n,), the highest logit of either network in the component.
 
-    One cell of a spot that is pointed at leads to all its others (`look_closer`), so its highest one is what counts.
+    The cascade rescores a whole component as soon as it rescores one cell of it (`rescore_regions`), so the highest
+    coarse logit decides.
     """
 
     xy: Points
@@ -59,12 +67,12 @@ class Spots:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What a cascade finds on some frames, against the fine network on every cell.
+class CascadeRecall:
+    """Detections of a cascade on some frames, against the fine network on every cell. Field names are stored in cards.
 
-    at_half, at_floor: detections of the fine network from 0.5 up, and from the stored score up. lost_*: those of them
-    that the cascade has not, at the same place with the same score. added: what only the cascade has. looked_at: share
-    of the cells that it scored.
+    at_half, at_floor: detections of the fine network with a score of at least 0.5, and of at least the stored score.
+    lost_*: those of them without a detection of the cascade at the same place with the same score. added: detections
+    that only the cascade has. looked_at: share of the cells that the fine network scored.
     """
 
     frames: int
@@ -76,53 +84,54 @@ class Comparison:
     looked_at: float
 
 
-def known(fine: ResNet12, cases: Sequence[Case]) -> list[Known]:
-    """The whole frames of some cases as the fine network sees them, in fp32 on the CPU."""
+def score_frames(fine: ResNet12, cases: Sequence[Case]) -> list[TeacherOutput]:
+    """The fine network's map of every exhaustively labelled frame, in fp32 on the CPU."""
     scorer = Scorer(fine, device="cpu", precision="fp32")
-    whole = [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
-    return [Known(hpf, scorer.logits(_under_the_map(hpf))) for hpf in whole]
+    frames = [frame for case in cases for frame in case.frames if frame.exhaustive]
+    return [TeacherOutput(frame, scorer.logits(_padded(frame))) for frame in frames]
 
 
-def least_pointing(spots: Iterable[Spots]) -> float:
-    """The logit of the coarse network from which it points at all that the fine one detects at 0.5."""
+def recall_threshold(components: Iterable[Components]) -> float:
+    """Highest logit of the coarse network at which it still passes all that the fine one detects at 0.5; 0 for none."""
     half = logit(paper.SCORE_THRESHOLD)
-    return min((float(pointing) for some in spots for pointing in some.coarse[some.fine >= half]), default=0.0)
+    return min((float(coarse) for some in components for coarse in some.coarse[some.fine >= half]), default=0.0)
 
 
-def trust(coarse: ResNet12, frames: Sequence[Known], *, never_less: bool = False) -> None:
-    """Shift the logits of `coarse` so that from 0 up it points at all that the fine network detects at 0.5 here.
+def set_recall_threshold(coarse: ResNet12, outputs: Sequence[TeacherOutput], *, never_less: bool = False) -> None:
+    """Shift the bias of `coarse`, in place, so that logits from 0 up have 100 % recall of the fine network's detections
+    at 0.5 on these frames, with `paper.COARSE_MARGIN` to spare for others.
 
-    With `paper.COARSE_MARGIN` to spare for frames that are not among these. never_less: it may point at more than
-    before, but not at less.
+    never_less: the shift may only raise its logits, so that it never passes fewer cells than before.
     """
-    looks, bias = Scorer(coarse, device="cpu", precision="fp32"), coarse.classifier.bias
+    scorer, bias = Scorer(coarse, device="cpu", precision="fp32"), coarse.classifier.bias
     assert bias is not None
     with torch.no_grad():
-        more = paper.COARSE_MARGIN - least_pointing(frame.spots(looks.logits(frame.image())) for frame in frames)
-        bias[1] += max(more, 0.0) if never_less else more
+        components = (output.components(scorer.logits(output.image())) for output in outputs)
+        shift = paper.COARSE_MARGIN - recall_threshold(components)
+        bias[1] += max(shift, 0.0) if never_less else shift
 
 
-def compare(scorer: Scorer, frames: Sequence[Known]) -> Comparison:
-    """What the cascade of a scorer finds on some frames, against its fine network alone."""
-    count, cells, looked_at = np.zeros(5, dtype=int), 0, 0
-    for frame in frames:
-        some = scorer.logits_from(frame.image(), paper.STORED_SCORE_FLOOR)
-        alone, cascade = frame.detections(frame.logits), frame.detections(some)
-        half, lost = alone.scores >= paper.SCORE_THRESHOLD, ~_among(alone, cascade)
-        count += [half.sum(), (half & lost).sum(), len(half), lost.sum(), (~_among(cascade, alone)).sum()]
-        cells, looked_at = cells + frame.logits.size, looked_at + int(np.isfinite(some).sum())
+def measure_recall(scorer: Scorer, outputs: Sequence[TeacherOutput]) -> CascadeRecall:
+    """What the cascade of a scorer detects on some frames, against its fine network on every cell."""
+    count, cells, rescored = np.zeros(5, dtype=int), 0, 0
+    for output in outputs:
+        logits = scorer.cascade_logits(output.image(), paper.STORED_SCORE_FLOOR)
+        fine, cascade = output.detections(output.logits), output.detections(logits)
+        half, lost = fine.scores >= paper.SCORE_THRESHOLD, ~_in_both(fine, cascade)
+        count += [half.sum(), (half & lost).sum(), len(half), lost.sum(), (~_in_both(cascade, fine)).sum()]
+        cells, rescored = cells + output.logits.size, rescored + int(np.isfinite(logits).sum())
     at_half, lost_at_half, at_floor, lost_at_floor, added = count.tolist()
-    share = round(looked_at / max(cells, 1), 4)
-    return Comparison(len(frames), at_half, lost_at_half, at_floor, lost_at_floor, added, share)
+    share = round(rescored / max(cells, 1), 4)
+    return CascadeRecall(len(outputs), at_half, lost_at_half, at_floor, lost_at_floor, added, share)
 
 
-def _under_the_map(hpf: Hpf) -> Rgb:
-    frame = hpf.frame()
-    return frame.read(*Rectangle(0, 0, *map_size(frame), windows=1).region)
+def _padded(frame: LabelledFrame) -> Rgb:
+    pixels = frame.array_frame()
+    return pixels.read(*Rectangle(0, 0, *map_size(pixels), windows=1).region)
 
 
-def _among(some: Detections, others: Detections) -> NDArray[np.bool_]:
-    """Which of some detections are among the others too: within a tenth of a pixel and a thousandth of the score."""
+def _in_both(some: Detections, others: Detections) -> NDArray[np.bool_]:
+    """(n,) which of some detections are among the others: within a tenth of a pixel and a thousandth of the score."""
     rows, other_rows = (np.column_stack([found.xy * 0.01, found.scores]) for found in (some, others))
     apart = np.abs(rows[:, None] - other_rows[None]).max(axis=2, initial=0)  # (some, others)
     return np.asarray((apart < 1e-3).any(axis=1))

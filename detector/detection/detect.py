@@ -20,13 +20,13 @@ from scipy.spatial import cKDTree
 
 from detector import paper
 from detector.detection.nms import suppress
-from detector.detection.scorer import Scorer, logit, score_ahead, sigmoid
+from detector.detection.scorer import Scorer, logit, score_prefetched, sigmoid
 from detector.detection.windows import WindowPlan, plan_windows
 from detector.slide import Frame, WorkingFrame
 
 
 class Cancelled(Exception):
-    """Raised by a progress callback to stop a scan between two rectangles."""
+    """Raised by a progress callback to stop a scan or a training."""
 
 
 Progress = Callable[[int], None]  # told how many windows are done
@@ -40,8 +40,8 @@ class Cells:
     logits: NDArray[np.float32]
 
     @staticmethod
-    def joined(parts: list[Cells]) -> Cells:
-        """The cells of several parts of one image; no cell is in two of them."""
+    def concatenate(parts: list[Cells]) -> Cells:
+        """The cells of disjoint parts of one image."""
         if not parts:
             return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
         return Cells(np.concatenate([p.m_xy for p in parts]), np.concatenate([p.logits for p in parts]))
@@ -55,7 +55,7 @@ class Detections:
     scores: NDArray[np.float64]
 
     def at_least(self, score: float) -> Detections:
-        """Those with this score or more. A lower one never suppressed a higher one, so this may come last."""
+        """Those with a score of at least `score`. A lower one never suppresses a higher one, so this may come last."""
         keep = self.scores >= score
         return Detections(self.xy[keep], self.scores[keep])
 
@@ -76,7 +76,7 @@ def scan(
     progress: Progress | None = None,
     readers: int = 1,
 ) -> Cells:
-    """All cells of the plan's windows with a score of at least `floor`; see `score_ahead`.
+    """All cells of the plan's windows with a score of at least `floor`; see `score_prefetched`.
 
     readers: threads that read; one keeps up with a CPU, a GPU wants more. The order of the cells does not depend on it.
     """
@@ -84,17 +84,17 @@ def scan(
     parts, done = [], plan.windows_skipped
     if progress is not None and done:
         progress(done)
-    # The largest first: what is left at the end is small, and nothing waits long for the last one.
+    # The largest first, so that the threads end at about the same time.
     rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
     reads = [functools.partial(frame.read, *rectangle.region) for rectangle in rectangles]
-    for rectangle, logits in zip(rectangles, score_ahead(scorer, reads, floor, readers=readers), strict=True):
+    for rectangle, logits in zip(rectangles, score_prefetched(scorer, reads, floor, readers=readers), strict=True):
         rows, columns = np.nonzero(logits >= floor_logit)
         m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
         parts.append(Cells(m_xy, logits[rows, columns]))
         done += rectangle.windows
         if progress is not None:
             progress(done)
-    return Cells.joined(parts)
+    return Cells.concatenate(parts)
 
 
 def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detections:
@@ -103,7 +103,7 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
     radius: um; by default the paper's 30 px, which are 7.5 um whatever the resolution. The cells may come in any
     order and from any number of shards.
     """
-    radius = paper.NMS_RADIUS * paper.WORKING_MPP if radius is None else radius
+    radius = paper.um(paper.NMS_RADIUS) if radius is None else radius
     um_per_cell = paper.OUTPUT_STRIDE * np.array(frame.mpp)
     um = cells.m_xy * um_per_cell
     logits = cells.logits.astype(np.float64)
@@ -113,7 +113,7 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
         # Only cells at the storage floor or above weigh in, so that a lower floor does not move detections.
         strong = np.flatnonzero(scores >= paper.STORED_SCORE_FLOOR)
         near = (
-            cKDTree(um[strong]).query_ball_point(um[peaks], paper.REFINE_RADIUS * paper.WORKING_MPP)
+            cKDTree(um[strong]).query_ball_point(um[peaks], paper.um(paper.REFINE_RADIUS))
             if len(strong)
             else [[]] * len(peaks)
         )
@@ -150,7 +150,7 @@ def detect(
     nms_radius: float | None = None,
     progress: Progress | None = None,
 ) -> Detections:
-    """Everything in one call: the detections of an image or slide with at least this score.
+    """Detections of an image or slide with a score of at least `min_score`: `scan`, then `place`.
 
     nms_radius: um, see `place`. progress: called with the number of windows done, may raise `Cancelled`.
     """

@@ -1,4 +1,4 @@
-"""A network ready to score: device, precision, cascade, memory; and images scored while the next ones are read."""
+"""Inference: a network on its device, in its precision, with its cascade; images prefetched."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from detector import paper
-from detector.detection.cascade import look_closer
+from detector.detection.cascade import rescore_regions
 from detector.frames import Rgb
+from detector.model.card import Card
 from detector.model.checkpoint import load_coarse, load_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
 
@@ -24,17 +24,17 @@ _LANES = 4  # at most, as each needs its memory
 
 
 class Scorer:
-    """A network ready to score: on its device, folded, in its precision.
+    """A network for inference: on its device, batch normalisation folded, in its precision.
 
-    device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is for processors that
-    have it, twice as fast, scores within 0.05; "auto" takes it where it is in hardware. coarse: the network that looks
-    first in a cascade; None to score every cell. A GPU scores every cell: it waits for the reader, not for the network.
+    device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is twice as fast, with
+    scores within 0.05; "auto" takes it where the hardware has it. coarse: first stage of a cascade; None to score every
+    cell. On a GPU every cell is scored: reading is the bottleneck there, not the network.
     """
 
     def __init__(
         self, network: ResNet12, *, coarse: ResNet12 | None = None, device: str = "auto", precision: str = "auto"
     ) -> None:
-        self.device = device_called(device)
+        self.device = parse_device(device)
         if precision not in {"auto", "fp32", "bf16"}:
             raise ValueError(f"precision must be auto, fp32 or bf16, not {precision}")
         self.precision = precision if precision != "auto" else "bf16" if has_bf16(self.device) else "fp32"
@@ -42,20 +42,20 @@ class Scorer:
         self._network = self._ready(network)
         self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
 
-    def cascades(self, floor: float) -> bool:
-        """Whether a scan down to this score goes by the cascade.
+    def uses_cascade(self, floor: float) -> bool:
+        """Whether a scan down to the score `floor` uses the cascade.
 
-        Not below the score that is stored: the coarse network has not learnt what is there.
+        Not below the stored score: the coarse network is not trained for it.
         """
         return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
 
-    def lanes(self, floor: float) -> int:
-        """How many images to score side by side in a scan down to this score; each has its share of the threads.
+    def concurrency(self, floor: float) -> int:
+        """Number of images to score at once in a scan down to the score `floor`; they share the threads.
 
-        The many small images of a cascade keep few threads busy each; two at once took 10 to 15 % less time on two
-        cores. A large one keeps all of them, and needs most of the memory.
+        The small images of a cascade use few threads each: two at once take 10 to 15 % less time on two cores. A large
+        image uses all threads and most of the memory.
         """
-        return min(torch.get_num_threads(), _LANES) if self.cascades(floor) else 1
+        return min(torch.get_num_threads(), _LANES) if self.uses_cascade(floor) else 1
 
     @property
     def device_name(self) -> str:
@@ -68,17 +68,16 @@ class Scorer:
         """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px."""
         return self._map(self._network, image)
 
-    def logits_from(self, image: Rgb, floor: float) -> NDArray[np.float32]:
-        """As `logits`, for a scan down to the score `floor`: -inf where a cascade did not look closer."""
-        if self._coarse is None or not self.cascades(floor):
+    def cascade_logits(self, image: Rgb, floor: float) -> NDArray[np.float32]:
+        """As `logits`, for a scan down to the score `floor`: -inf in cells that the cascade did not rescore."""
+        if self._coarse is None or not self.uses_cascade(floor):
             return self.logits(image)
-        return look_closer(image, self._map(self._coarse, image) >= 0, logit(floor), self._stack)
+        return rescore_regions(image, self._map(self._coarse, image) >= 0, logit(floor), self._stack)
 
     def _map(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
-        """What a network says of an image.
+        """Logits [r, q] of an image. Where memory does not suffice the image is split in halves, recursively.
 
-        One for which there is not enough memory is done in halves, and those in halves again: slower, but it goes
-        on. The same logits then, up to how kernels round for other shapes.
+        The halves give the same logits, up to the rounding of kernels for other shapes.
         """
         try:
             (logits,) = self._forward(network, image[None])
@@ -90,7 +89,7 @@ class Scorer:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         axis = 0 if image.shape[0] >= image.shape[1] else 1
-        first, second = halves(image, axis)
+        first, second = split_in_halves(image, axis)
         return np.concatenate([self._map(network, first), self._map(network, second)], axis=axis)
 
     def _stack(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -119,23 +118,23 @@ class Scorer:
 
 def load_scorer(
     path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
-) -> tuple[Scorer, dict[str, Any]]:
-    """What is in a file of weights, ready to score, and its card. cascade: by its coarse network where it has one."""
+) -> tuple[Scorer, Card]:
+    """The scorer of a file of weights, and its card. cascade: with its coarse network, if any. Raises WeightsError."""
     network, card = load_weights(path)
     coarse = load_coarse(path) if cascade else None
     return Scorer(network, coarse=coarse, device=device, precision=precision), card
 
 
-def halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
-    """Two parts of an image along an axis, whose maps side by side are the map of the whole; they share 120 px."""
+def split_in_halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
+    """Two parts of an image along an axis, overlapping by 120 px: their maps side by side are the map of the whole."""
     cells = (image.shape[axis] - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1
     cut = cells // 2 * paper.OUTPUT_STRIDE  # where the second part begins
     end = cut - paper.OUTPUT_STRIDE + paper.PATCH_SIZE  # of the first part
     return (image[:end], image[cut:]) if axis == 0 else (image[:, :end], image[:, cut:])
 
 
-def device_called(name: str) -> torch.device:
-    """The device of a name, or for "auto" a GPU where there is one. ValueError where there is no such device."""
+def parse_device(name: str) -> torch.device:
+    """The torch device of a name; "auto" is a GPU where there is one. Raises ValueError for one that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -150,14 +149,14 @@ def device_called(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
+    """Whether the device has bfloat16 arithmetic in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def logit(probability: float) -> float:
-    """Log odds; a probability of 0 lets everything through."""
+    """Log odds of a probability in [0, 1); -inf for 0. Raises ValueError outside."""
     if not 0 <= probability < 1:
         raise ValueError(f"a score lies between 0 and 1, not at {probability}")
     return float(np.log(probability / (1 - probability))) if probability > 0 else -np.inf
@@ -176,20 +175,20 @@ def _out_of_memory(error: Exception) -> bool:
     return any(words in str(error) for words in ("allocate memory", "could not create a primitive"))
 
 
-def score_ahead(
+def score_prefetched(
     scorer: Scorer, reads: Sequence[Callable[[], Rgb]], floor: float, *, readers: int = 1
 ) -> Iterator[NDArray[np.float32]]:
-    """Logits of images, in their order. While some are scored, side by side in lanes, the next ones are read."""
-    lanes, threads = scorer.lanes(floor), torch.get_num_threads()
+    """Logits [r, q] of images in their order; the next images are read in threads while others are scored."""
+    lanes, threads = scorer.concurrency(floor), torch.get_num_threads()
     lane, each, over = threading.Semaphore(lanes), max(1, threads // lanes), threading.Event()
 
     def scored(read: Callable[[], Rgb]) -> NDArray[np.float32]:
         image = read()
         with lane:
-            return np.empty((0, 0), np.float32) if over.is_set() else scorer.logits_from(image, floor)
+            return np.empty((0, 0), np.float32) if over.is_set() else scorer.cascade_logits(image, floor)
 
     try:
-        # A thread's number of threads becomes that of threads to come as well, so it is taken back below.
+        # `set_num_threads` leaks into later threads; restored below.
         with ThreadPoolExecutor(lanes + readers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
             coming = iter(reads)
             waiting = deque(pool.submit(scored, read) for read in itertools.islice(coming, lanes + readers))
@@ -199,6 +198,6 @@ def score_ahead(
                     waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
                     yield logits
             finally:
-                over.set()  # where nobody asks for more, what has been read is not scored
+                over.set()  # images read but not asked for are not scored
     finally:
         torch.set_num_threads(threads)

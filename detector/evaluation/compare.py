@@ -1,11 +1,10 @@
-"""A candidate judged against another detector on the same labelled frames: which is better, and where they differ.
+"""Comparison of a candidate with the active detector on the same labelled frames: decision and differences.
 
-Both see the same frames, so their difference is judged in pairs: cases are drawn with replacement, both are measured
-on the drawn ones, and the interval is that of the difference. It is narrower than the two intervals beside each other.
+The difference in F1 has a paired bootstrap interval: cases are drawn with replacement, and both detectors are measured
+on the drawn ones. It is narrower than the difference of two separate intervals.
 
-F1 is of frames that were chosen for their mitoses. Most tissue has none, so false alarms where there is none are
-counted as well, those that one of the two makes alone. They can only speak against a candidate: false alarms of one
-slide are alike, so that they are many proves less than it seems, and to make none is easy.
+Labelled frames are chosen for their mitoses, so false positives on mitosis-free tissue are compared too, those of one
+detector alone. False positives cluster by slide, so they only veto.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,10 @@ from detector import paper
 from detector.detection.detect import Detections, detect
 from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import by_source, curve, summary
-from detector.evaluation.metrics import Evaluation, Judged, match, paired_intervals
-from detector.frames import Case, Hpf, Rgb, cut_plain
+from detector.evaluation.metrics import Evaluation, MatchedFrame, match, paired_intervals
+from detector.frames import Case, LabelledFrame, Rgb, cut_plain
 from detector.mine import around
+from detector.model.card import Metrics
 from detector.slide import WorkingFrame
 
 RULE = (
@@ -45,7 +45,7 @@ Progress = Callable[[int], None]
 @dataclass
 class _Side:
     scorer: Scorer
-    frames: list[Judged] = field(default_factory=list)
+    matched: list[MatchedFrame] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     seconds: float = 0.0
     mm2: float = 0.0
@@ -53,32 +53,32 @@ class _Side:
     free_detections: int = 0
     free_alone: int = 0
 
-    def look_at(self, hpf: Hpf) -> Detections:
+    def look_at(self, frame: LabelledFrame) -> Detections:
         began = time.monotonic()
-        found = detect(self.scorer, hpf.frame(), min_score=paper.LOWEST_THRESHOLD)
+        found = detect(self.scorer, frame.array_frame(), min_score=paper.LOWEST_THRESHOLD)
         self.seconds += time.monotonic() - began
-        self.frames.append(Judged(hpf.case, found.scores, match(found.xy, found.scores, hpf.mitoses, _radius(hpf)),
-                                  len(hpf.mitoses)))  # fmt: skip
-        self.sources.append(hpf.source)
-        mm2 = hpf.image.shape[0] * hpf.image.shape[1] * hpf.mpp**2 / 1e6
+        hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
+        self.matched.append(MatchedFrame(frame.case, found.scores, hits, len(frame.mitoses)))
+        self.sources.append(frame.source)
+        mm2 = frame.image.shape[0] * frame.image.shape[1] * frame.mpp**2 / 1e6
         self.mm2 += mm2
-        if not len(hpf.mitoses):
+        if not len(frame.mitoses):
             self.free_mm2 += mm2
             self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
-    def look_at_free(self, frame: WorkingFrame, mm2: float, progress: Progress) -> Detections:
+    def look_at_free(self, slide: WorkingFrame, mm2: float, progress: Progress) -> Detections:
         """A slide without mitoses, on which every detection is false."""
         began = time.monotonic()
-        found = detect(self.scorer, frame, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
+        found = detect(self.scorer, slide, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
         self.seconds += time.monotonic() - began
         self.mm2 += mm2
         self.free_mm2 += mm2
         self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
-    def measured(self) -> dict[str, Any]:
-        everything = Evaluation(self.frames)
+    def measured(self) -> SideResult:
+        everything = Evaluation(self.matched)
         points = curve(everything)
         shown = sorted(set(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int).tolist()))
         return {
@@ -94,8 +94,8 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class FreeSlide:
-    """A slide that a person says is without mitoses. mm2: of its tissue. opened: its frame, while it is looked at."""
+class MitosisFreeSlide:
+    """A slide without mitoses, as a person says. mm2: area of its tissue. opened: context manager of its frame."""
 
     name: str
     case: str
@@ -105,9 +105,10 @@ class FreeSlide:
 
 @dataclass(frozen=True)
 class Difference:
-    """A detection at 0.5 or more that the other side does not have. x, y: px of the frame, level-0 px of a slide.
+    """A detection at 0.5 or more of one detector alone. x, y: px of the frame; of a slide, level-0 px.
 
-    other: the best score of the other side there. by: "candidate" or "active". right: it matches a label.
+    other: the best score of the other detector within the matching radius. by: "candidate" or "active". right: it
+    matches a label. crop: uint8 [128, 128, 3].
     """
 
     case: str
@@ -121,37 +122,63 @@ class Difference:
     crop: Rgb
 
 
-def judge(
-    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[FreeSlide] = (),
+class SideResult(Metrics, total=False):
+    """Metrics of one detector on all frames, ready for JSON. free_*: on tissue without mitoses; alone: not by the other
+    detector. curve: at most 200 points of precision and recall."""
+
+    curve: list[dict[str, float]]
+    by_source: dict[str, Metrics]
+    free_mm2: float
+    free_detections: int
+    free_alone: int
+    free_per_mm2: float | None
+    seconds_per_mm2: float | None
+
+
+class ComparisonResult(TypedDict):
+    """Two detectors on the same frames, ready for JSON. difference: of "f1" and "max_f1", value and 95 % interval."""
+
+    candidate: SideResult
+    active: SideResult
+    difference: dict[str, list[float]]
+    cases: int
+    verdict: str  # "better", "worse" or "cannot tell"
+    why: str
+    rule: str
+
+
+def compare_detectors(
+    candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[MitosisFreeSlide] = (),
     progress: Progress = lambda done: None,
-) -> tuple[dict[str, Any], list[Difference]]:  # fmt: skip
-    """Both on all exhaustively labelled frames, and on slides without mitoses: what was measured, ready for JSON, with
-    verdict and reason; and the detections on which they differ, the clearest first.
+) -> tuple[ComparisonResult, list[Difference]]:  # fmt: skip
+    """Compare two detectors on all exhaustively labelled frames and on mitosis-free slides.
+
+    Returns the result, and the detections of one alone by falling difference in score.
 
     progress: called with the number of frames and slides done, and between the windows of a slide; may raise.
     """
     sides = {"candidate": _Side(candidate), "active": _Side(active)}
     differences: list[Difference] = []
-    hpfs = [hpf for case in cases for hpf in case.hpfs if hpf.exhaustive]
-    for done, hpf in enumerate(hpfs):
+    frames = [frame for case in cases for frame in case.frames if frame.exhaustive]
+    for done, frame in enumerate(frames):
         progress(done)
-        found = {name: side.look_at(hpf) for name, side in sides.items()}
+        found = {name: side.look_at(frame) for name, side in sides.items()}
         for name, other in _BOTH_WAYS:
-            hits = sides[name].frames[-1].hits
-            own = _only(_place_of(hpf), name, found[name], found[other], hits)
+            hits = sides[name].matched[-1].hits
+            own = _only(_place_of(frame), name, found[name], found[other], hits)
             differences += own
-            if not len(hpf.mitoses):
+            if not len(frame.mitoses):
                 sides[name].free_alone += len(own)
-    for done, slide in enumerate(free, start=len(hpfs)):
+    for done, slide in enumerate(free, start=len(frames)):
         differences += _on_free_slide(sides, slide, lambda _, done=done: progress(done))  # type: ignore[misc]
     differences.sort(key=lambda one: (one.other - one.score, one.case, one.frame, one.x))
-    paired = paired_intervals(Evaluation(sides["candidate"].frames), Evaluation(sides["active"].frames))
-    count = len({hpf.case for hpf in hpfs})
-    result = {name: side.measured() for name, side in sides.items()}
+    paired = paired_intervals(Evaluation(sides["candidate"].matched), Evaluation(sides["active"].matched))
+    count = len({frame.case for frame in frames})
     alone = (sides["candidate"].free_alone, sides["active"].free_alone) if sides["active"].free_mm2 else None
-    said, why = verdict(paired, count, alone)
+    said, why = decide(paired, count, alone)
     return {
-        **result,
+        "candidate": sides["candidate"].measured(),
+        "active": sides["active"].measured(),
         "difference": {key: [round(value, 4) for value in values] for key, values in paired.items()},
         "cases": count,
         "verdict": said,
@@ -160,7 +187,7 @@ def judge(
     }, differences
 
 
-def verdict(
+def decide(
     paired: dict[str, tuple[float, float, float]], cases: int, alone: tuple[int, int] | None = None
 ) -> tuple[str, str]:
     """By `RULE`: "better", "worse" or "cannot tell", and why. paired: as `paired_intervals` gives it.
@@ -170,7 +197,7 @@ def verdict(
     """
     if cases < paper.FEWEST_CASES:
         return "cannot tell", f"There are {cases} locked cases; fewer than {paper.FEWEST_CASES} cannot tell."
-    more, alarms = more_alarms(alone)
+    more, alarms = more_false_alarms(alone)
     words = {"max_f1": "Max F1", "f1": "F1 at 0.5"}
     for key, name in words.items():
         value, low, high = paired[key]
@@ -185,8 +212,9 @@ def verdict(
     return "worse" if more else "cannot tell", f"{change} holds 0. {alarms}"
 
 
-def more_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
-    """Whether a candidate makes more false alarms where there is no mitosis, and a sentence. alone: see `verdict`."""
+def more_false_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
+    """Whether a candidate has more false positives on mitosis-free tissue (sign test), and a sentence. alone: see
+    `decide`."""
     if alone is None:
         return False, "No tissue without mitoses was looked at, so false alarms there are not known."
     candidate, active = alone
@@ -214,14 +242,14 @@ class _Place:
 _BOTH_WAYS = (("candidate", "active"), ("active", "candidate"))
 
 
-def _place_of(hpf: Hpf) -> _Place:
-    return _Place(hpf.case, hpf.name, _radius(hpf), lambda x, y: cut_plain(hpf.image, x, y))
+def _place_of(frame: LabelledFrame) -> _Place:
+    return _Place(frame.case, frame.name, frame.match_radius, lambda x, y: cut_plain(frame.image, x, y))
 
 
-def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress) -> list[Difference]:
+def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: Progress) -> list[Difference]:
     with slide.opened() as frame:
         found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
-        radius = paper.MATCH_RADIUS * float(np.mean(frame.scale)) * paper.WORKING_MPP / float(np.mean(frame.mpp))
+        radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))
         place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
         differences = []
@@ -233,7 +261,7 @@ def _on_free_slide(sides: dict[str, _Side], slide: FreeSlide, progress: Progress
 
 
 def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDArray[np.bool_]) -> list[Difference]:
-    """Detections of one side that the other does not have within the radius at 0.5 or more. hits: of `own`."""
+    """Detections of one side without one of the other within the radius at 0.5 or more. hits: of `own`."""
     strong = others.at_least(paper.SCORE_THRESHOLD)
     mine = own.at_least(paper.SCORE_THRESHOLD)
     shared = match(mine.xy, mine.scores, strong.xy, place.radius)
@@ -245,7 +273,3 @@ def _only(place: _Place, by: str, own: Detections, others: Detections, hits: NDA
         other = float(others.scores[near].max(initial=0.0))
         rows.append(Difference(place.case, place.name, x, y, score, other, by, bool(right), place.crop(x, y)))
     return rows
-
-
-def _radius(hpf: Hpf) -> float:
-    return paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp

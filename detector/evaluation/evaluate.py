@@ -1,36 +1,35 @@
-"""A detector judged on labelled frames (section 4)."""
+"""Evaluation of a detector on labelled frames (section 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from detector import paper
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
-from detector.evaluation.metrics import Evaluation, Judged, match
+from detector.evaluation.metrics import Evaluation, MatchedFrame, match
 from detector.frames import Case
-from detector.model.card import describe
+from detector.model.card import HeldOut, Metrics, data_summary
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
-    """Judge all exhaustively labelled frames. floor: the lowest score that a threshold of the curve can take."""
-    frames = []
+    """Detect in all exhaustively labelled frames and match the labels. floor: lowest threshold of the curve."""
+    matched = []
     for case in cases:
-        for hpf in case.hpfs:
-            if not hpf.exhaustive:
+        for frame in case.frames:
+            if not frame.exhaustive:
                 continue
-            found = detect(scorer, hpf.frame(), min_score=floor)
-            radius = paper.MATCH_RADIUS * paper.WORKING_MPP / hpf.mpp
-            hits = match(found.xy, found.scores, hpf.mitoses, radius)
-            frames.append(Judged(case.name, found.scores, hits, len(hpf.mitoses)))
-    return Evaluation(frames)
+            found = detect(scorer, frame.array_frame(), min_score=floor)
+            hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
+            matched.append(MatchedFrame(case.name, found.scores, hits, len(frame.mitoses)))
+    return Evaluation(matched)
 
 
-def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of the paper's tables, ready for JSON."""
+def summary(evaluation: Evaluation) -> Metrics:
+    """The numbers of the paper's tables, rounded to four digits, ready for JSON."""
     at_half = evaluation.counts()
     best, threshold = evaluation.max_f1()
     by_case = evaluation.f1_by_case()
@@ -56,20 +55,25 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def on_held_out(scorer: Scorer, held_out: Sequence[Case]) -> dict[str, Any]:
-    """What a card says of the cases that weights have not learnt from; no metrics where there is none."""
-    measured = {"metrics": summary(evaluate(scorer, held_out))} if held_out else {}
-    return {"held_out": describe(held_out), **measured}
+def measure_held_out(card: HeldOut, scorer: Scorer, held_out: Sequence[Case]) -> None:
+    """Write the held-out cases, and the metrics on them, into a card; without such a case it has no metrics."""
+    card.pop("metrics", None)
+    card["held_out"] = data_summary(held_out)
+    if held_out:
+        card["metrics"] = summary(evaluate(scorer, held_out))
 
 
-def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The figures of each source of data by itself, ready for JSON. sources: of each frame of the evaluation."""
+def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, Metrics]:
+    """The main metrics of each source of data by itself, ready for JSON. sources: of each frame of the evaluation."""
     keys = ("cases", "mitoses", "max_f1", "f1_at_0.5", "precision", "recall")
     parts = {
         source: summary(Evaluation([f for f, s in zip(evaluation.frames, sources, strict=True) if s == source]))
         for source in sorted(set(sources))
     }
-    return {source: {key: figures[key] for key in keys} for source, figures in parts.items()}
+    return {
+        source: cast(Metrics, {key: value for key, value in metrics.items() if key in keys})
+        for source, metrics in parts.items()
+    }
 
 
 def curve(evaluation: Evaluation) -> list[dict[str, float]]:

@@ -45,8 +45,11 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The detections of one frame, judged. scores, hits: (n,); truths: how many there were; case: whose frame."""
+class MatchedFrame:
+    """Detections of one frame matched to its labels.
+
+    scores: (n,). hits: (n,) true positives, see `match`. truths: number of labels. case: whose frame.
+    """
 
     case: str
     scores: NDArray[np.float64]
@@ -63,7 +66,7 @@ class Judged:
 def match(
     xy: Points, scores: NDArray[np.float64], truths: Points, radius: float = paper.MATCH_RADIUS
 ) -> NDArray[np.bool_]:
-    """Which detections are true positives.
+    """(n,) which detections are true positives.
 
     By falling score, each detection takes the nearest truth within `radius` that no better one has taken; the paper
     leaves the order open. A second detection on a taken truth is false. xy (n, 2) and truths (m, 2) in one unit with
@@ -81,9 +84,9 @@ def match(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All judged frames of a data set."""
+    """All matched frames of a data set, and their metrics."""
 
-    frames: Sequence[Judged]
+    frames: Sequence[MatchedFrame]
 
     def counts(self, threshold: float = paper.SCORE_THRESHOLD) -> Counts:
         """Counts over all frames at a threshold."""
@@ -116,7 +119,7 @@ class Evaluation:
         Frames of one case are alike, so cases are drawn, not frames. With one case the interval is a point and says
         nothing. Empty without cases.
         """
-        cases = [self.joined(case) for case in sorted({frame.case for frame in self.frames})]
+        cases = [self.pooled(case) for case in sorted({frame.case for frame in self.frames})]
         if not cases:
             return {}
         rng = np.random.default_rng(seed)
@@ -127,14 +130,14 @@ class Evaluation:
         ends = {key: np.percentile(of_key, [2.5, 97.5]) for key, of_key in values.items()}
         return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
 
-    def joined(self, case: str) -> Judged:
-        """All frames of a case as one."""
+    def pooled(self, case: str) -> MatchedFrame:
+        """The frames of a case pooled into one."""
         frames = [frame for frame in self.frames if frame.case == case]
         scores, hits = (np.concatenate([getattr(f, key) for f in frames]) for key in ("scores", "hits"))
-        return Judged(case, scores, hits, sum(f.truths for f in frames))
+        return MatchedFrame(case, scores, hits, sum(f.truths for f in frames))
 
     def _sums(self) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], int]:
-        """At every score that occurs, from high to low: the score, hits and detections down to it; and all truths."""
+        """(scores, hits, detections, truths): distinct scores, falling; cumulated counts there; all labels."""
         scores = np.concatenate([f.scores for f in self.frames]) if self.frames else np.empty(0)
         hits = np.concatenate([f.hits for f in self.frames]) if self.frames else np.empty(0, dtype=bool)
         order = np.argsort(-scores, kind="stable")
@@ -154,12 +157,12 @@ class Evaluation:
 def paired_intervals(
     first: Evaluation, second: Evaluation, *, draws: int = paper.BOOTSTRAP_DRAWS, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """How much more "f1" (at 0.5) and "max_f1" of the first are: (difference, low, high) with the 95 % interval.
+    """Paired bootstrap of first - second, for "f1" (at 0.5) and "max_f1": (difference, low, high) of a 95 % interval.
 
-    Both have judged the same cases; the same ones are drawn for both. All 0 without cases.
+    Both hold the same cases; the same ones are drawn for both. All 0 without cases.
     """
     names = sorted({frame.case for frame in first.frames})
-    sides = [[one.joined(case) for case in names] for one in (first, second)]
+    sides = [[one.pooled(case) for case in names] for one in (first, second)]
 
     def measure(indices: NDArray[np.intp]) -> tuple[float, float]:
         a, b = (Evaluation([cases[index] for index in indices]) for cases in sides)

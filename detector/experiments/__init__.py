@@ -1,1 +1,1 @@
-"""Table 1 and cross-validation: whole courses of trainings compared."""
+"""Experiments of many trainings: Table 1 and cross-validation."""

@@ -1,7 +1,7 @@
-"""Slide-wise cross-validation: which plan learns best, told on slides that none of its networks has seen.
+"""Leave-one-case-out cross-validation of training plans.
 
-Each plan trains one network for each slide, on all others, and is judged on that slide; what the networks of a plan
-found on theirs is put together. So a choice between plans rests on every labelled slide, and not on one held out.
+Each plan trains one network for each case, on all others, and is evaluated on that case; the detections of all its
+networks are pooled. So a choice between plans rests on every labelled case.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from detector.detection.scorer import Scorer
-from detector.evaluation.compare import verdict
+from detector.evaluation.compare import decide
 from detector.evaluation.evaluate import evaluate, summary
-from detector.evaluation.metrics import Evaluation, Judged, paired_intervals
+from detector.evaluation.metrics import Evaluation, MatchedFrame, paired_intervals
 from detector.frames import Case
-from detector.model.card import refuse_learnt_from
+from detector.model.card import refuse_training_cases
 from detector.model.checkpoint import load_weights
 from detector.split import split_by_case
 from detector.training.plan import Plan
@@ -26,9 +26,9 @@ from detector.training.train import WEIGHTS, is_trained, train_initial_model
 Say = Callable[[str], None]
 
 
-def judged_cases(cases: Sequence[Case]) -> list[str]:
+def evaluable_cases(cases: Sequence[Case]) -> list[str]:
     """Names of the cases with mitoses, all of them labelled. Raises ValueError where there are fewer than two."""
-    names = [c.name for c in cases if any(hpf.exhaustive and len(hpf.mitoses) for hpf in c.hpfs)]
+    names = [c.name for c in cases if any(frame.exhaustive and len(frame.mitoses) for frame in c.frames)]
     if len(names) < 2:
         raise ValueError(f"cross-validation needs two cases with all their mitoses labelled, not {len(names)}")
     return names
@@ -37,22 +37,22 @@ def judged_cases(cases: Sequence[Case]) -> list[str]:
 def cross_validate(
     cases: Sequence[Case], plans: Sequence[Plan], out: Path, *, say: Say, **course: Any
 ) -> list[dict[str, Any]]:
-    """One row for each plan, the others held against the first; `out/table.json` and `out/table.md` grow by them.
+    """One row for each plan, compared with the first plan; `out/table.json` and `out/table.md` grow by them.
 
-    The weights are in a folder for each plan and case. course: options of `train_initial_model`. What is there from an
-    earlier call is not done again. Raises ValueError where two plans have one name, where too few cases can be judged
-    on, or where the parent has learnt from one of these, and PlanError where `out` holds trainings of another kind.
+    The weights are in a folder for each plan and case. course: options of `train_initial_model`. Finished
+    trainings in `out` are reused. Raises ValueError where two plans have one name, where fewer than two cases can be
+    evaluated on, or where the parent was trained on one of these, and PlanError where `out` holds other trainings.
     """
-    names = judged_cases(cases)
+    names = evaluable_cases(cases)
     folders = [out / re.sub(r"[^\w.]+", "-", plan.name).strip("-") for plan in plans]
     if len(set(folders)) < len(folders):
         raise ValueError("two of the plans have one name; each needs its own")
     if course.get("parent") is not None:
-        refuse_learnt_from(course["parent"], set(names))
+        refuse_training_cases(course["parent"], set(names))
     rows: list[dict[str, Any]] = []
     evaluations: list[Evaluation] = []
     for plan, folder in zip(plans, folders, strict=True):
-        frames: list[Judged] = []
+        frames: list[MatchedFrame] = []
         for name in names:
             train, test = split_by_case(cases, [name])
             weights = folder / name / WEIGHTS
@@ -71,12 +71,12 @@ def cross_validate(
 def _row(plan: Plan, names: Sequence[str], first: Evaluation, own: Evaluation) -> dict[str, Any]:
     row: dict[str, Any] = {
         "plan": plan.as_dict(),
-        "max_f1_by_case": {name: Evaluation([own.joined(name)]).max_f1()[0] for name in names},
+        "max_f1_by_case": {name: Evaluation([own.pooled(name)]).max_f1()[0] for name in names},
         "all": summary(own),
     }
     if own is not first:
         paired = paired_intervals(own, first)
-        row["verdict"], _ = verdict(paired, len(names))
+        row["verdict"], _ = decide(paired, len(names))
         row["difference"] = {key: [round(value, 4) for value in values] for key, values in paired.items()}
     return row
 

@@ -1,9 +1,9 @@
 """The semi-supervised experiment (4, Table 1): labelled slides alone (T) against labelled and mined slides (T + U).
 
-Of a labelled data set the labels of some cases are hidden. Their frames, tiled into slides, are mined by the detector
-that learnt from the labelled cases; the hidden labels then tell the precision of what was mined. Both detectors learn
-by the same plan and are judged on a case that neither has seen. The one with the higher max F1 is promoted: it looks
-at the slide of that case once more, for the detections that a reader would see.
+The labels of some cases of a labelled data set are hidden. Their frames, tiled into slides, are mined by the detector
+trained on T; the hidden labels give the precision of the mined samples. Both detectors are trained by the same plan
+and evaluated on a case that neither has seen. The one with the higher max F1 is promoted, and detects in the slide of
+that case.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from detector import paper
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
 from detector.errors import PlanError
-from detector.evaluation.compare import verdict
+from detector.evaluation.compare import decide
 from detector.evaluation.evaluate import evaluate, summary
 from detector.evaluation.metrics import Evaluation, match, paired_intervals
 from detector.frames import Case, Points, points
 from detector.mine import FILE as MINED
-from detector.mine import MinedSample, mine_slide, mined_as_json, mined_hpf, read_mined, write_mined
-from detector.model.card import refuse_learnt_from, sha256_of
+from detector.mine import MinedSample, mine_slide, mined_patch, mined_to_json, read_mined, write_mined
+from detector.model.card import refuse_training_cases, sha256_of
 from detector.model.checkpoint import load_weights
 from detector.slide import WorkingFrame, open_slide
 from detector.slide.pyramid import write_pyramid
@@ -43,15 +43,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Split:
-    """Names of cases: learnt from with labels (T), mined without (U), and judged on."""
+    """Names of cases: trained on with labels (T), mined without (U), and evaluated on."""
 
     labelled: tuple[str, ...]
     unlabelled: tuple[str, ...]
     test: str
 
 
-def splits_of(names: Sequence[str], tests: Sequence[str]) -> list[Split]:
-    """One split for each test case: going round in the order of the names, the next half is T, the rest U.
+def make_splits(names: Sequence[str], tests: Sequence[str]) -> list[Split]:
+    """One split for each test case: of the others, in cyclic order of the names, the next half is T, the rest U.
 
     Raises ValueError where a test case is not there or fewer than two others are.
     """
@@ -69,7 +69,7 @@ def splits_of(names: Sequence[str], tests: Sequence[str]) -> list[Split]:
     return splits
 
 
-def split_called(text: str, names: Sequence[str]) -> Split:
+def parse_split(text: str, names: Sequence[str]) -> Split:
     """The split written as labelled:unlabelled:test, e.g. A02,A03:A00,A04:A01. Raises ValueError where it is none."""
     parts = [tuple(part.split(",")) for part in text.split(":")]
     if len(parts) != 3 or len(parts[2]) != 1:
@@ -82,30 +82,30 @@ def split_called(text: str, names: Sequence[str]) -> Split:
     return Split(parts[0], parts[1], parts[2][0])
 
 
-def compare(
-    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, agreement: float, say: Say,
+def run_experiment(
+    cases: Sequence[Case], splits: Sequence[Split], plan: Plan, out: Path, *, tta_consensus: float, say: Say,
     beside: Sequence[Case] = (), **course: Any,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Train T, mine U, train T + U and judge both, for every split; `out/table.json` and `out/table.md` grow by rows.
+    """For every split train T, mine U, train T + U, evaluate both; `out/table.json` and `out/table.md` grow by rows.
 
-    agreement: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
+    tta_consensus: least score of a mined sample under every flip and rotation. beside: cases of other sources that both
     learn from besides T. course: options of `train_initial_model`; a `parent` is what both begin with. What is there
     from an earlier call is not done again. Raises ValueError where the parent has learnt from one of the cases, or one
     of them is beside as well, and PlanError where `out` holds what was made otherwise.
     """
     names = {case.name for case in cases}
     if course.get("parent") is not None:
-        refuse_learnt_from(course["parent"], names)
+        refuse_training_cases(course["parent"], names)
     if twice := sorted(names & {case.name for case in beside}):
         raise ValueError(f"{', '.join(twice)} cannot be hidden or judged on: it is among what both learn from")
     rows, before, after = [], Evaluation([]), Evaluation([])
     for split in splits:
         say(f"{split.test}: T = {', '.join(split.labelled)}, U = {', '.join(split.unlabelled)}")
-        row, of_t, of_both = _row(cases, split, plan, out, agreement, beside, course)
+        row, of_t, of_both = _row(cases, split, plan, out, tta_consensus, beside, course)
         rows.append(row)
         before, after = Evaluation([*before.frames, *of_t.frames]), Evaluation([*after.frames, *of_both.frames])
-        said, why = verdict(paired_intervals(after, before), len(rows))
-        content = {"plan": plan.as_dict(), "agreement": agreement, "splits": rows, "verdict": said, "why": why}
+        said, why = decide(paired_intervals(after, before), len(rows))
+        content = {"plan": plan.as_dict(), "agreement": tta_consensus, "splits": rows, "verdict": said, "why": why}
         (out / "table.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         (out / "table.md").write_text(
             f"{table(rows)}\nT + U against T, all test cases together: {said}. {why}\n", "utf-8"
@@ -115,7 +115,7 @@ def compare(
 
 
 def _row(
-    cases: Sequence[Case], split: Split, plan: Plan, out: Path, agreement: float, beside: Sequence[Case],
+    cases: Sequence[Case], split: Split, plan: Plan, out: Path, tta_consensus: float, beside: Sequence[Case],
     course: dict[str, Any],
 ) -> tuple[dict[str, Any], Evaluation, Evaluation]:  # fmt: skip
     folder = out / split.test
@@ -126,7 +126,7 @@ def _row(
     train, parent = [*labelled, *beside], course.get("parent")
     if not is_trained(initial.parent, train, plan, parent):
         train_initial_model(train, (), plan, initial.parent, **course)
-    mined = _mined(unlabelled, initial, folder / "U", agreement)
+    mined = _mined(unlabelled, initial, folder / "U", tta_consensus)
     final = folder / "T+U" / WEIGHTS
     if not is_trained(final.parent, train, plan, parent):
         train_final_model(train, (), read_mined(folder / "U"), plan, final.parent, **course)
@@ -169,34 +169,34 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def write_tiled(path: Path, case: Case) -> Points:
     """Write the frames of a case side by side on glass, as one slide. Returns (x, y) of their mitoses in its pixels."""
-    columns = math.ceil(math.sqrt(len(case.hpfs)))
-    cell_height, cell_width = (max(hpf.image.shape[axis] for hpf in case.hpfs) + _GAP for axis in (0, 1))
-    rows = math.ceil(len(case.hpfs) / columns)
+    columns = math.ceil(math.sqrt(len(case.frames)))
+    cell_height, cell_width = (max(frame.image.shape[axis] for frame in case.frames) + _GAP for axis in (0, 1))
+    rows = math.ceil(len(case.frames) / columns)
     image = np.full((rows * cell_height + _GAP, columns * cell_width + _GAP, 3), _GLASS, dtype=np.uint8)
     truths = []
-    for index, hpf in enumerate(case.hpfs):
+    for index, frame in enumerate(case.frames):
         top, left = _GAP + index // columns * cell_height, _GAP + index % columns * cell_width
-        height, width = hpf.image.shape[:2]
-        image[top : top + height, left : left + width] = hpf.image
-        truths.append(hpf.mitoses + np.array([left, top]))
-    mpp = case.hpfs[0].mpp
+        height, width = frame.image.shape[:2]
+        image[top : top + height, left : left + width] = frame.image
+        truths.append(frame.mitoses + np.array([left, top]))
+    mpp = case.frames[0].mpp
     size = (image.shape[1], image.shape[0])
     write_pyramid(path, lambda top, bottom: image[top:bottom], size, (mpp, mpp), compression="deflate")
     return np.concatenate(truths)
 
 
-def right_among(samples: Sequence[MinedSample], truths: Points, mpp: float) -> int:
-    """How many samples match a hidden label, by the rule of evaluation: within 7.5 um, each label once."""
+def count_matches(samples: Sequence[MinedSample], truths: Points, mpp: float) -> int:
+    """Number of samples that match a hidden label as in evaluation: within 7.5 um, each label once. mpp: um/px."""
     xy = points([(sample.x, sample.y) for sample in samples])
     scores = np.array([min(sample.scores) for sample in samples])
-    return int(match(xy, scores, truths, paper.MATCH_RADIUS * paper.WORKING_MPP / mpp).sum())
+    return int(match(xy, scores, truths, paper.um(paper.MATCH_RADIUS) / mpp).sum())
 
 
-def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float) -> dict[str, Any]:
-    """Mine the tiled slides of some cases, whose labels are looked at afterwards only."""
+def _mined(cases: Sequence[Case], weights: Path, folder: Path, tta_consensus: float) -> dict[str, Any]:
+    """Mine the tiled slides of some cases; their labels serve for the precision only."""
     said = folder / "precision.json"
     network, card = load_weights(weights)
-    model, parameters = {"sha256": card["sha256"]}, {"agreement": agreement}
+    model, parameters = {"sha256": card["sha256"]}, {"agreement": tta_consensus}
     if said.exists():
         there = json.loads((folder / MINED).read_text("utf-8"))
         if (there["model"], there["parameters"]) != (model, parameters):
@@ -205,21 +205,21 @@ def _mined(cases: Sequence[Case], weights: Path, folder: Path, agreement: float)
         return result
     folder.mkdir(parents=True, exist_ok=True)
     scorer = Scorer(network)
-    slides, hpfs, right, hidden = [], [], 0, 0
+    slides, patches, right, hidden = [], [], 0, 0
     for case in cases:
-        path, mpp = folder / f"{case.name}.tif", case.hpfs[0].mpp
+        path, mpp = folder / f"{case.name}.tif", case.frames[0].mpp
         truths = write_tiled(path, case)
         with open_slide(path) as slide:
             assert slide.mpp is not None
             frame = WorkingFrame(slide, slide.mpp)
-            samples, counters = mine_slide(scorer, frame, agreement=agreement)
-            hpfs += [mined_hpf(frame, sample, slide=case.name) for sample in samples]
-        slides.append(mined_as_json(path.name, samples, counters))
-        right += right_among(samples, truths, mpp)
+            samples, counters = mine_slide(scorer, frame, tta_consensus=tta_consensus)
+            patches += [mined_patch(frame, (sample.x, sample.y), slide=case.name) for sample in samples]
+        slides.append(mined_to_json(path.name, samples, counters))
+        right += count_matches(samples, truths, mpp)
         hidden += len(truths)
-    write_mined(folder, slides, hpfs, model=model, parameters=parameters)
-    precision = round(right / len(hpfs), 4) if hpfs else None
-    result = {"mined": len(hpfs), "right": right, "hidden": hidden, "precision": precision}
+    write_mined(folder, slides, patches, model=model, parameters=parameters)
+    precision = round(right / len(patches), 4) if patches else None
+    result = {"mined": len(patches), "right": right, "hidden": hidden, "precision": precision}
     said.write_text(json.dumps(result) + "\n", "utf-8")
     return result
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from detector.errors import WeightsError
-from detector.model.card import read_card, sha256_of
+from detector.model.card import SCHEMA, Card, read_card, sha256_of
 from detector.model.network import ResNet12
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
@@ -19,10 +18,10 @@ _COARSE = "coarse."  # before the names of the coarse network's tensors
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
 
 
-def save_weights(network: ResNet12, path: Path, card: dict[str, Any], *, coarse: ResNet12 | None = None) -> None:
+def save_weights(network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 | None = None) -> None:
     """Write `path` (.safetensors) and its card beside it (.json), with the hash of the weights in the card.
 
-    coarse: the network that looks before it in a cascade; it goes into the same file.
+    coarse: the first stage of its cascade, written into the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = _floats(network) | ({_COARSE + name: tensor for name, tensor in _floats(coarse).items()} if coarse else {})
@@ -31,11 +30,17 @@ def save_weights(network: ResNet12, path: Path, card: dict[str, Any], *, coarse:
     # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
     save_file(state, partial, metadata={"network": name})
     partial.replace(path)
-    card = {**card, "network": name, "widths": list(network.widths), "sha256": sha256_of(path)}
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    written: Card = {
+        **card,
+        "schema": SCHEMA,
+        "network": name,
+        "widths": list(network.widths),
+        "sha256": sha256_of(path),
+    }
+    path.with_suffix(".json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def load_weights(path: Path) -> tuple[ResNet12, dict[str, Any]]:
+def load_weights(path: Path) -> tuple[ResNet12, Card]:
     """The network in evaluation mode, and its card. Raises WeightsError in words."""
     state, padded = _read(path)
     return _network({k: v for k, v in state.items() if not k.startswith(_COARSE)}, padded, path), read_card(path)

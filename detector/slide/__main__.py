@@ -8,15 +8,13 @@ With PIXELS the file is drawn first, where it is not there: the demonstration sl
 from __future__ import annotations
 
 import ctypes
-import json
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from detector.errors import SlideError
 from detector.slide.confine import confine, limit
-from detector.slide.prepare import prepare
+from detector.slide.prepare import Refusal, SlideFacts, prepare, to_json
 
 _PR_SET_PDEATHSIG = 1
 _MEMORY_BYTES = 8 << 30  # a flat image of MAX_FLAT_PIXELS needs about 3 GB
@@ -36,12 +34,12 @@ def main() -> int:
     limit(memory_bytes=_MEMORY_BYTES, seconds=_SECONDS)
     confine(folder)
     try:
-        answer = asdict(prepare(file, folder))
+        found: SlideFacts | Refusal = prepare(file, folder)
     except SlideError as error:
-        answer = {"refused": error.reason}
+        found = Refusal(error.reason)
     except MemoryError:
-        answer = {"refused": "This file needs more memory than a slide may take."}
-    print(json.dumps(answer))
+        found = Refusal("This file needs more memory than a slide may take.")
+    print(to_json(found))
     return 0
 
 

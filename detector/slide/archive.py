@@ -1,4 +1,4 @@
-"""Zips that somebody sends, unpacked with all due mistrust."""
+"""Unpacking of uploaded zips, safe against path traversal and decompression bombs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RATIO = 50  # images are compressed already; a zip that grows more than this
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip into a folder. Raises SlideError for what is no zip, leads out of it, or grows without measure."""
+    """Unpack a zip into a folder. Raises SlideError for no zip, a path out of it, or one that grows too large."""
     try:
         with zipfile.ZipFile(archive) as zipped:
             _check(zipped, archive.stat().st_size, archive.parent)

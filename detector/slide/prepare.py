@@ -7,8 +7,9 @@ down nothing else.
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,11 @@ _SCANNERS = (
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What preparing found out. path: the file to open, in the slide's folder. bytes, sha256: of what was uploaded."""
+class SlideFacts:
+    """What preparing found. path: the file to open, in the slide's folder. bytes, sha256: of what was uploaded.
+
+    width, height: level-0 px. mpp: (x, y) um per level-0 px, None where the file does not say. remark: for readers.
+    """
 
     path: str
     bytes: int
@@ -63,7 +67,27 @@ class Facts:
     remark: str
 
 
-def prepare(file: Path, folder: Path) -> Facts:
+@dataclass(frozen=True)
+class Refusal:
+    """A file that is no slide, and why."""
+
+    reason: str
+
+
+def to_json(found: SlideFacts | Refusal) -> str:
+    """The line that the confined process prints."""
+    return json.dumps({"refused": found.reason} if isinstance(found, Refusal) else asdict(found))
+
+
+def from_json(line: str) -> SlideFacts | Refusal:
+    """What that line says. Raises ValueError, TypeError or KeyError where it is none."""
+    said = json.loads(line)
+    if "refused" in said:
+        return Refusal(said["refused"])
+    return SlideFacts(**{**said, "mpp": (said["mpp"][0], said["mpp"][1]) if said["mpp"] else None})
+
+
+def prepare(file: Path, folder: Path) -> SlideFacts:
     """Make a slide ready for viewing and detection. file: inside `folder`, which takes whatever is made from it.
 
     Raises SlideError with the reason for which the file is refused.
@@ -101,7 +125,7 @@ def prepare(file: Path, folder: Path) -> Facts:
                 f"Scanned at {max(slide.mpp):.3g} um/px: coarser than the 0.25 um/px that the detector has learnt, "
                 "so its counts are not to be relied on."
             )
-        facts = Facts(
+        facts = SlideFacts(
             path=file.relative_to(folder).as_posix(),
             bytes=size,
             sha256=sha256,

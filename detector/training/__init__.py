@@ -1,1 +1,1 @@
-"""Training (3.1): patch sets, batches, augmentation, plan, and what is made of trained weights."""
+"""Training (3.1): patch sets, batches, augmentation, plan; averaging, calibration and distillation of weights."""

@@ -1,7 +1,7 @@
 """Data Augmentation (3.1): contrast transfer, flips, rotations, jitter; ours besides: blur and JPEG of other scanners.
 
-What is done to a patch is drawn first (`draw_variations`) and carried out then: patch by patch with OpenCV (`vary`),
-fast enough for a CPU, or a batch at once with torch on a GPU (`augment_gpu.py`).
+The parameters of each patch are drawn first (`draw_variations`) and applied then: patch by patch with OpenCV on a CPU
+(`augment_patch`), or a batch at once with torch on a GPU (`augment_gpu.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SAME_DENSITY = np.eye(3, 4)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly patches are varied. Probabilities 0..1; see `paper` for the reasons of the defaults."""
+    """Strength of each augmentation. Probabilities 0..1; `paper` has the reasons of the defaults."""
 
     contrast_transfer: float = paper.CONTRAST_TRANSFER_PROBABILITY
     shift: float = paper.JITTER_PIXELS  # px
@@ -39,17 +39,17 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Variations:
-    """What is done to each of n patches, in this order.
+    """Augmentation parameters of n patches, in the order of application.
 
     matrices: (n, 2, 3), patch pixel (u, v) shows the image at matrix @ (u, v, 1). stain_scale, stain_shift: (n, 3), LAB
-    (8 bit) becomes LAB * scale + shift where `restained`. density: (n, 3, 4), optical densities of RGB become
+    (8 bit) becomes LAB * scale + shift where `stain_transferred`. density: (n, 3, 4), optical densities of RGB become
     density @ (r, g, b, 1). gain, offset: (n, 3), RGB becomes 255 * (RGB / 255) ** gamma * gain + offset; gamma (n,).
     blur: (n,) deviation in px, 0 for none. sharpen: (n,) how much of the difference to a blurred patch is added.
     jpeg: (n,) quality, 0 for none. size: side of a patch in px.
     """
 
     matrices: Floats
-    restained: NDArray[np.bool_]
+    stain_transferred: NDArray[np.bool_]
     stain_scale: Floats
     stain_shift: Floats
     density: Floats
@@ -70,16 +70,17 @@ def draw_variations(
     rng: np.random.Generator,
     *,
     size: int = paper.PATCH_SIZE,
-    towards: Sequence[LabStatistics | None] | None = None,
+    target_stains: Sequence[LabStatistics | None] | None = None,
 ) -> Variations:
-    """Draw what is done to n patches. xy: (n, 2), their centres. own: the stain of the HPF of each; others: all stains.
+    """Draw the augmentation of n patches. xy: (n, 2), their centres, px of their images. own: the stain of the HPF of
+    each; others: all stains.
 
     "With a fixed probability, we change the mean and standard deviation (in LAB color-space) of the HPF from which a
-    patch is sampled to the values from another randomly selected HPF." towards: of each patch, a stain that it gets in
-    any case, or None.
+    patch is sampled to the values from another randomly selected HPF." target_stains: of each patch, a stain that
+    it gets in any case, or None.
     """
     n = len(xy)
-    matrices = turned_about(
+    matrices = affine_matrices(
         xy,
         angle=rng.uniform(0, 2 * np.pi, n),
         scale=np.exp(rng.uniform(-augmentation.scale, augmentation.scale, n)),
@@ -89,52 +90,54 @@ def draw_variations(
     )
     wanted, drawn = rng.random(n) < augmentation.contrast_transfer, rng.random(n)
     target = [_another(own[i], others, drawn[i]) if wanted[i] else None for i in range(n)]
-    if towards is not None:
-        target = [given or to for given, to in zip(towards, target, strict=True)]
-    restained = np.array([stain is not None for stain in target], dtype=bool)
-    stain = [(np.ones(3), np.zeros(3)) if to is None else stain_change(own[i], to) for i, to in enumerate(target)]
+    if target_stains is not None:
+        target = [given or to for given, to in zip(target_stains, target, strict=True)]
+    stain_transferred = np.array([stain is not None for stain in target], dtype=bool)
+    stain = [(np.ones(3), np.zeros(3)) if to is None else stain_scale_shift(own[i], to) for i, to in enumerate(target)]
     gain = 1 + rng.uniform(-augmentation.colour, augmentation.colour, (n, 3))
     offset = 255 * rng.uniform(-augmentation.colour, augmentation.colour, (n, 3)) / 2
     blur = np.where(rng.random(n) < augmentation.blur, rng.uniform(*paper.BLUR_DEVIATION, n), 0.0)
     jpeg = np.where(rng.random(n) < augmentation.jpeg, rng.integers(*paper.JPEG_QUALITY, n, endpoint=True), 0)
     scales, shifts = (np.array(part).reshape(n, 3) for part in zip(*stain, strict=True)) if n else (gain, offset)
-    density = stain_varied(
+    density = stain_matrices(
         rng.uniform(-augmentation.stain, augmentation.stain, (n, 3)),
         rng.uniform(-augmentation.stain, augmentation.stain, (n, 3)) * paper.STAIN_OFFSET,
     )
     gamma = np.exp(rng.uniform(-augmentation.gamma, augmentation.gamma, n))
     sharp = (rng.random(n) < augmentation.sharpen) & (blur == 0)  # a scanner is out of focus, or sharpens
     sharpen = np.where(sharp, rng.uniform(*paper.SHARPENING, n), 0.0)
-    return Variations(matrices, restained, scales, shifts, density, gamma, gain, offset, blur, sharpen, jpeg, size)
+    return Variations(
+        matrices, stain_transferred, scales, shifts, density, gamma, gain, offset, blur, sharpen, jpeg, size
+    )
 
 
 def _another(own: LabStatistics, stains: Sequence[LabStatistics], drawn: float) -> LabStatistics | None:
-    """One of the stains that are not `own`, each as likely, by a number drawn from 0..1; None where there is none."""
+    """A stain other than `own`, uniform by `drawn` in [0, 1); None without one."""
     others = [one for one in stains if one != own]
     return others[int(drawn * len(others))] if others else None
 
 
-def vary(image: Rgb, variations: Variations, index: int) -> Rgb:
-    """Patch `index`, cut from its image and varied. What lies outside of the image is mirrored."""
+def augment_patch(image: Rgb, variations: Variations, index: int) -> Rgb:
+    """Patch `index`, uint8 [s, s, 3], cut from its image (mirrored outside) and augmented."""
     patch = warp(image, variations.matrices[index], variations.size)
-    if variations.restained[index]:
-        patch = _restained(patch, variations.stain_scale[index], variations.stain_shift[index])
+    if variations.stain_transferred[index]:
+        patch = _transfer_stain(patch, variations.stain_scale[index], variations.stain_shift[index])
     if not np.array_equal(variations.density[index], _SAME_DENSITY):
-        patch = with_density(patch, variations.density[index])
-    patch = recoloured(patch, variations.gain[index], variations.offset[index], float(variations.gamma[index]))
+        patch = transform_density(patch, variations.density[index])
+    patch = adjust_colour(patch, variations.gain[index], variations.offset[index], float(variations.gamma[index]))
     if variations.blur[index]:
         patch = np.asarray(cv2.GaussianBlur(patch, (0, 0), float(variations.blur[index])), dtype=np.uint8)
     if variations.sharpen[index]:
-        patch = sharpened(patch, float(variations.sharpen[index]))
+        patch = sharpen(patch, float(variations.sharpen[index]))
     if variations.jpeg[index]:
         patch = as_jpeg(patch, int(variations.jpeg[index]))
     return patch
 
 
-def turned_about(
+def affine_matrices(
     xy: Floats, *, angle: Floats, scale: Floats, flip: Floats, shift: Floats, size: int = paper.PATCH_SIZE
 ) -> Floats:
-    """Matrices (n, 2, 3) of patches centred on xy, turned by any angle, scaled, mirrored (flip -1) and shifted (px)."""
+    """Affine matrices (n, 2, 3) from patch px to image px: rotation (radians), scale, mirror (flip -1), shift (px)."""
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     turn = np.stack([np.stack([cos * flip, -sin], axis=-1), np.stack([sin * flip, cos], axis=-1)], axis=-2)  # (n, 2, 2)
     # OpenCV counts pixel centres, we count pixel corners: hence the halves.
@@ -143,7 +146,7 @@ def turned_about(
     return np.concatenate([turn, offset[..., None]], axis=2)
 
 
-def stain_change(source: LabStatistics, target: LabStatistics) -> tuple[Floats, Floats]:
+def stain_scale_shift(source: LabStatistics, target: LabStatistics) -> tuple[Floats, Floats]:
     """Scale and shift of each LAB channel that bring the statistics of one HPF to those of another.
 
     A channel without deviation is only shifted.
@@ -158,33 +161,34 @@ def contrast_transfer(patch: Rgb, source: LabStatistics, target: LabStatistics) 
 
     source, target: statistics of whole HPFs, not of the patch.
     """
-    return _restained(patch, *stain_change(source, target))
+    return _transfer_stain(patch, *stain_scale_shift(source, target))
 
 
-def stain_varied(share: Floats, offset: Floats) -> Floats:
+def stain_matrices(share: Floats, offset: Floats) -> Floats:
     """Matrices (n, 3, 4) on optical densities that vary haematoxylin, eosin and the rest apart (Tellez et al. 2018).
 
     share: (n, 3), by which the amount of each changes; offset: (n, 3), added to it, in units of optical density.
     """
     basis = paper.STAIN_VECTORS / np.linalg.norm(paper.STAIN_VECTORS, axis=1, keepdims=True)  # (3 stains, rgb)
     # Row vectors: density = amounts @ basis. Column vectors as OpenCV has them: transposed.
-    matrix = np.einsum("sr,ns,qs->nrq", basis, 1 + share, np.linalg.inv(basis))  # (n, rgb, rgb)
+    # No share is the identity to the last bit.
+    matrix = np.eye(3) + np.einsum("sr,ns,qs->nrq", basis, share, np.linalg.inv(basis))  # (n, rgb, rgb)
     return np.concatenate([matrix, (offset @ basis)[..., None]], axis=2)
 
 
-def with_density(patch: Rgb, density: Floats) -> Rgb:
+def transform_density(patch: Rgb, density: Floats) -> Rgb:
     """The patch with its optical densities moved by a matrix (3, 4). Optical density: -ln((RGB + 1) / 256)."""
     moved = cv2.transform(_DENSITY[patch], density.astype(np.float32))
     return np.asarray(np.clip(256 * cv2.exp(-moved) - 1, 0, 255).round(), dtype=np.uint8)
 
 
-def sharpened(patch: Rgb, amount: float) -> Rgb:
+def sharpen(patch: Rgb, amount: float) -> Rgb:
     """The patch and `amount` times its difference to a blurred one: the halo around nuclei of scanners that sharpen."""
     blurred = cv2.GaussianBlur(patch, (0, 0), paper.SHARPENING_DEVIATION)
     return np.asarray(cv2.addWeighted(patch, 1 + amount, blurred, -amount, 0), dtype=np.uint8)
 
 
-def recoloured(patch: Rgb, gain: Floats, offset: Floats, gamma: float = 1.0) -> Rgb:
+def adjust_colour(patch: Rgb, gain: Floats, offset: Floats, gamma: float = 1.0) -> Rgb:
     """Each RGB channel under the tone curve of an exponent, times its gain, plus its offset."""
     tone = 255 * (np.arange(256) / 255) ** gamma
     tables = np.clip(tone[:, None] * gain + offset, 0, 255).round().astype(np.uint8)
@@ -192,14 +196,14 @@ def recoloured(patch: Rgb, gain: Floats, offset: Floats, gamma: float = 1.0) -> 
 
 
 def as_jpeg(patch: Rgb, quality: int) -> Rgb:
-    """The patch as it comes back from a JPEG file of this quality (1..100)."""
+    """The patch after JPEG compression of this quality (1..100)."""
     _, data = cv2.imencode(".jpg", patch[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None
     return np.asarray(decoded[..., ::-1], dtype=np.uint8)
 
 
-def _restained(patch: Rgb, scale: Floats, shift: Floats) -> Rgb:
+def _transfer_stain(patch: Rgb, scale: Floats, shift: Floats) -> Rgb:
     lab = cv2.cvtColor(patch, cv2.COLOR_RGB2LAB)
     tables = np.clip(np.arange(256)[:, None] * scale + shift, 0, 255).round().astype(np.uint8)
     moved = cv2.LUT(lab, np.ascontiguousarray(tables[None]))

@@ -1,7 +1,7 @@
 """The augmentation of `augment.py` for a whole batch at once, in torch: on a GPU the network never waits for patches.
 
-The frames lie on the device as bytes; a batch is gathered from them, turned, restained, recoloured, blurred and passed
-through the quantisation of JPEG without leaving it. `augment.vary` is the reference (tested against it).
+The frames lie on the device as bytes; a batch is cut from them, augmented and passed through the quantisation of JPEG
+without leaving it. `augment.augment_patch` is the reference (tested against it).
 
 Letters in shape comments: n patches, s = 128 px, c = 3 channels.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from detector import paper
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from detector.training.augment import Variations
 
 _SIDE = paper.PATCH_SIZE
@@ -47,36 +47,42 @@ _CHROMA = tuple(
 
 
 class FramesOnDevice:
-    """The pixels of some frames on a device, side by side in one block of bytes."""
+    """The pixels of some frames on a device, in one uint8 tensor (pixels, 3)."""
 
-    def __init__(self, hpfs: Sequence[Hpf], device: str | torch.device) -> None:
+    def __init__(self, frames: Sequence[LabelledFrame], device: str | torch.device) -> None:
         self.device = torch.device(device)
-        self._index = {id(hpf): i for i, hpf in enumerate(hpfs)}
-        sizes = np.array([hpf.image.shape[:2] for hpf in hpfs], dtype=np.int64)
+        self._index = {id(frame): i for i, frame in enumerate(frames)}
+        sizes = np.array([frame.image.shape[:2] for frame in frames], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))[:-1]])
         self._geometry = np.column_stack([starts, sizes])  # (frames, 3): first pixel, height, width
         self._pixels = torch.empty((int(sizes.prod(axis=1).sum()), 3), dtype=torch.uint8, device=self.device)
-        for hpf, start in zip(hpfs, starts, strict=True):
-            flat = torch.from_numpy(np.ascontiguousarray(hpf.image)).reshape(-1, 3)
+        for frame, start in zip(frames, starts, strict=True):
+            flat = torch.from_numpy(np.ascontiguousarray(frame.image)).reshape(-1, 3)
             self._pixels[start : start + len(flat)] = flat.to(self.device)
 
     @torch.no_grad()
-    def vary(self, hpfs: Sequence[Hpf], variations: Variations) -> Tensor:
-        """Patch i is cut from hpfs[i] and varied. Returns float32 (n, s, s, 3), RGB in whole numbers 0..255."""
+    def augment_batch(self, frames: Sequence[LabelledFrame], variations: Variations) -> Tensor:
+        """Patch i, cut from frames[i] and augmented. Returns float32 (n, s, s, 3), RGB in whole numbers 0..255."""
 
         def on_device(array: np.typing.NDArray[np.generic]) -> Tensor:
             return torch.from_numpy(array.astype(np.float32)).to(self.device, non_blocking=True)
 
-        geometry = torch.from_numpy(self._geometry[[self._index[id(hpf)] for hpf in hpfs]]).to(self.device)
+        geometry = torch.from_numpy(self._geometry[[self._index[id(frame)] for frame in frames]]).to(self.device)
         patches = self._cut(geometry, on_device(variations.matrices))
-        restained = restain(patches, on_device(variations.stain_scale), on_device(variations.stain_shift))
-        where = torch.from_numpy(variations.restained).to(self.device)
+        restained = transfer_stain(patches, on_device(variations.stain_scale), on_device(variations.stain_shift))
+        where = torch.from_numpy(variations.stain_transferred).to(self.device)
         patches = torch.where(where[:, None, None, None], restained, patches)
-        patches = _rounded(
-            patches * on_device(variations.gain)[:, None, None] + on_device(variations.offset)[:, None, None]
+        if stained := np.flatnonzero((variations.density != np.eye(3, 4)).any(axis=(1, 2))).tolist():
+            patches[stained] = transform_density(patches[stained], on_device(variations.density[stained]))
+        gamma, gain, offset = (
+            on_device(part).reshape(len(frames), 1, 1, -1)
+            for part in (variations.gamma, variations.gain, variations.offset)
         )
+        patches = _rounded(255 * (patches / 255) ** gamma * gain + offset)
         if blurred := np.flatnonzero(variations.blur).tolist():
             patches[blurred] = blur(patches[blurred], on_device(variations.blur[blurred]))
+        if sharp := np.flatnonzero(variations.sharpen).tolist():
+            patches[sharp] = sharpen(patches[sharp], on_device(variations.sharpen[sharp]))
         if saved := np.flatnonzero(variations.jpeg).tolist():
             patches[saved] = as_jpeg(patches[saved], on_device(variations.jpeg[saved]))
         return patches
@@ -99,7 +105,7 @@ class FramesOnDevice:
         return _rounded(upper * (1 - lower_part) + lower * lower_part)
 
 
-def restain(patches: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def transfer_stain(patches: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """LAB (8 bit: L * 2.55, a + 128, b + 128) times scale plus shift. patches: (n, s, s, c); scale, shift: (n, c)."""
     matrix = torch.tensor(_RGB_TO_XYZ, device=patches.device)
     white = torch.tensor(_WHITE, device=patches.device)
@@ -120,6 +126,18 @@ def restain(patches: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return _rounded(rgb * 255)
 
 
+def transform_density(patches: Tensor, density: Tensor) -> Tensor:
+    """Optical densities moved by matrices (n, 3, 4), see `augment.stain_matrices`; patches (n, s, s, c)."""
+    moved = -torch.log((patches + 1) / 256) @ density[:, None, :, :3].mT + density[:, None, None, :, 3]
+    return _rounded(256 * torch.exp(-moved) - 1)
+
+
+def sharpen(patches: Tensor, amount: Tensor) -> Tensor:
+    """The patches (n, s, s, c) and `amount` (n,) times their difference to blurred ones."""
+    blurred = blur(patches, torch.full_like(amount, paper.SHARPENING_DEVIATION))
+    return _rounded(patches + amount[:, None, None, None] * (patches - blurred))
+
+
 def blur(patches: Tensor, deviation: Tensor) -> Tensor:
     """Gaussian blur with a deviation (n,) in px of each patch; (n, s, s, c)."""
     n = len(patches)
@@ -134,7 +152,7 @@ def blur(patches: Tensor, deviation: Tensor) -> Tensor:
 
 
 def as_jpeg(patches: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG of a quality (n,) does to patches (n, s, s, c): colour at half resolution, rounded 8 x 8 cosines."""
+    """JPEG quantisation of patches (n, s, s, c) by quality (n,): colour at half resolution, 8 x 8 cosine transform."""
     matrix = torch.tensor(_RGB_TO_YCC, device=patches.device)
     luma, *colours = (patches @ matrix.T).unbind(-1)  # (n, s, s) each, colours around 0
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None]

@@ -1,40 +1,36 @@
-"""The mean of the weights after several stages of one course; what it brought is in docs/training.md."""
+"""Weight averaging over the stages of one training; results in docs/training.md."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from detector.detection.scorer import Scorer
 from detector.errors import WeightsError
-from detector.evaluation.evaluate import on_held_out
+from detector.evaluation.evaluate import measure_held_out
 from detector.frames import Case
-from detector.model.card import refuse_learnt_from
+from detector.model.card import AveragedCard, Card, refuse_training_cases
 from detector.model.checkpoint import load_weights, save_weights
 from detector.version import code_version
-
-_OF_ONE = ("name", "sha256", "iterations", "calibration")  # what the card keeps of each
 
 
 @torch.no_grad()
 def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) -> Path:
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
-    Each must have begun with the one before it (`--parent`), as the mean of strangers detects nothing; data and plan on
-    the card are those of the last, and the coarse network of a cascade is not taken over. Raises WeightsError for
-    networks of different widths or weights that are no such course, ValueError where one has learnt from a case that is
-    held out.
+    Each must be the parent of the next: the mean of independent trainings detects nothing. Data and plan on the card
+    are those of the last; the coarse network of a cascade is dropped. Raises WeightsError for networks of different
+    widths or weights that are no such chain, ValueError where one was trained on a held-out case.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)  # better known before the work than after it
+    out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     loaded = [load_weights(path) for path in paths]
     for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
         if (after.get("parent") or {}).get("sha256") != before["sha256"]:
             raise WeightsError(f"{path} did not begin with the weights named before it; give a course in its order")
     for path in paths:
-        refuse_learnt_from(path, {case.name for case in held_out})
+        refuse_training_cases(path, {case.name for case in held_out})
     network, last = loaded[-1]
     if any(one.widths != network.widths or one.padded != network.padded for one, _ in loaded):
         raise WeightsError("the weights are of networks of different widths; their mean is of none of them")
@@ -42,15 +38,25 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
-    card: dict[str, Any] = {
-        **{key: value for key, value in last.items() if key not in {"coarse", "metrics"}},
+    last.pop("coarse", None)
+    card: Card = {
+        **last,
         "name": out.stem,
         "code_version": code_version(),
-        "average_of": [
-            {key: one.get(key) for key in _OF_ONE} | {"plan": (one.get("plan") or {}).get("name")} for _, one in loaded
-        ],
+        "average_of": [_averaged(one) for _, one in loaded],
         "calibration": None,
-        **on_held_out(Scorer(network, precision="fp32"), held_out),
     }
+    measure_held_out(card, Scorer(network, precision="fp32"), held_out)
     save_weights(network, out, card)
     return out
+
+
+def _averaged(card: Card) -> AveragedCard:
+    plan = card.get("plan") or {}
+    return {
+        "name": card.get("name"),
+        "sha256": card.get("sha256"),
+        "iterations": card.get("iterations"),
+        "calibration": card.get("calibration"),
+        "plan": str(plan["name"]) if "name" in plan else None,
+    }

@@ -1,4 +1,4 @@
-"""Batches of 64 patches in the fixed ratio of 3.1, made in a thread of their own while the network learns.
+"""Batches of 64 patches in the fixed ratio of 3.1, prefetched in a thread.
 
 The patches of iteration i depend on the seed and i alone, not on what was drawn before: a training that goes on from
 a checkpoint sees exactly what it would have seen.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detector import paper
 from detector.frames import LabStatistics
-from detector.training.augment import Variations, draw_variations, vary
+from detector.training.augment import Variations, augment_patch, draw_variations
 from detector.training.patch_sets import Sample
 from detector.training.plan import Plan
 
@@ -38,13 +38,16 @@ class Source:
 
     @cached_property
     def stains(self) -> list[LabStatistics]:
-        """Those of its frames with a mitosis."""
-        return list(dict.fromkeys(sample.hpf.stain for sample in self.fg_lab))
+        """Distinct LAB statistics of its frames with a mitosis."""
+        return list(dict.fromkeys(sample.frame.stain for sample in self.fg_lab))
 
 
 @dataclass(frozen=True)
 class SampleSets:
-    """What batches are drawn from. bg_context: background cut from single patches, beside their mitosis."""
+    """The sample sets that batches are drawn from. bg_context: background of single patches, beside their mitosis.
+
+    stains: LAB statistics to transfer contrast to.
+    """
 
     fg_lab: Sequence[Sample]
     bg_rand: Sequence[Sample]
@@ -73,19 +76,20 @@ class SampleSets:
 
     @cached_property
     def frame_sources(self) -> tuple[Source, ...]:
-        """Sources with whole frames, which alone have background enough; those without a mitosis are one of them."""
+        """Sources with exhaustive frames, for background; all sources without a mitosis are pooled into one."""
         with_mitoses = [source for source in self.sources if source.bg_rand]
         names = {source.name for source in with_mitoses}
         rand, hard = (
-            [s for s in part if s.hpf.exhaustive and s.hpf.source not in names] for part in (self.bg_rand, self.bg_hard)
+            [s for s in part if s.frame.exhaustive and s.frame.source not in names]
+            for part in (self.bg_rand, self.bg_hard)
         )
         return (*with_mitoses, *([Source("without mitoses", [], rand, [], hard)] if rand else []))
 
     @cached_property
     def share_without_mitoses(self) -> float:
-        """Of BG-Rand, what is from frames of a source without any mitosis."""
+        """Share of BG-Rand from sources without any mitosis."""
         names = {source.name for source in self.sources}
-        return sum(sample.hpf.source not in names for sample in self.bg_rand) / max(1, len(self.bg_rand))
+        return sum(sample.frame.source not in names for sample in self.bg_rand) / max(1, len(self.bg_rand))
 
     @cached_property
     def frame_shares(self) -> NDArray[np.float64]:
@@ -96,7 +100,7 @@ class SampleSets:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is drawn for one iteration: samples, what is done to each, and its label, int64 (n,), 1 = mitosis."""
+    """One iteration before any pixel is cut: n samples, their augmentation, labels int64 (n,), 1 = mitosis."""
 
     samples: list[Sample]
     variations: Variations
@@ -104,15 +108,15 @@ class Batch:
 
 
 def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = paper.PATCH_SIZE) -> Batch:
-    """The batch of an iteration, of which no pixel is there yet. size: side of its patches, px."""
+    """Draw the batch of an iteration by the plan's seed. size: side of its patches, px."""
     rng = np.random.default_rng([plan.seed, iteration])
     foreground = [_draw_foreground(sets, plan, rng) for _ in range(plan.foreground_per_batch)]
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
     samples = [*foreground, *(sample for sample, _ in background)]
     xy = np.array([(sample.x, sample.y) for sample in samples])
-    own = [sample.hpf.stain for sample in samples]
-    towards = [*([None] * len(foreground)), *(stain for _, stain in background)]
-    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, towards=towards)
+    own = [sample.frame.stain for sample in samples]
+    target_stains = [*([None] * len(foreground)), *(stain for _, stain in background)]
+    variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, target_stains=target_stains)
     return Batch(samples, variations, np.repeat([1, 0], [len(foreground), len(background)]))
 
 
@@ -121,12 +125,12 @@ def compose_batch(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Patches uint8 (n, size, size, 3) and labels (n,), 1 = mitosis, of one iteration."""
     batch = draw_batch(sets, plan, iteration, size=size)
-    patches = [vary(sample.hpf.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
+    patches = [augment_patch(sample.frame.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
     return np.stack(patches), batch.labels
 
 
-def stream(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
-    """What `make` gives for the iterations start..stop-1, made ahead in one thread while the network learns."""
+def prefetch(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
+    """Yield make(iteration) for start..stop-1, computed ahead in one thread; its exceptions are raised here."""
     ready: queue.Queue[Made | BaseException] = queue.Queue(maxsize=8)
     stopped = threading.Event()
 
@@ -175,7 +179,7 @@ def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
 
 
 def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> tuple[Sample, LabStatistics | None]:
-    """Background for the mitoses of one source, drawn as often as these: a sample, and a stain that it is to get.
+    """A background sample for a source drawn by `shares`, and the stain to transfer to it or None.
 
     A source of single patches has its rims alone (`context_share`); all else is background of other sources in its
     stain, so that no stain is a sign of a mitosis.
@@ -202,5 +206,5 @@ def _one_of(some: Sequence[Drawn], rng: np.random.Generator) -> Drawn:
 def _by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(sample.hpf.source, []).append(sample)
+        groups.setdefault(sample.frame.source, []).append(sample)
     return groups

@@ -1,4 +1,4 @@
-"""The learning curves of a training, written as they come: `curve.csv`, and `curve.png` drawn from it (Fig. 3b)."""
+"""Learning curves, written during the training: `curve.csv`, and `curve.png` plotted from it (Fig. 3b)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIRST = 10.0  # seconds before the first picture
 
 
 class Curve:
-    """The two files in a training's folder. begin_at: rows beyond this iteration are dropped, they will come again."""
+    """Both files in a training's folder. begin_at: iteration resumed from; later rows are dropped."""
 
     def __init__(self, folder: Path, *, begin_at: int = 0) -> None:
         self._csv, self._png = folder / "curve.csv", folder / "curve.png"
@@ -29,7 +29,7 @@ class Curve:
         self._next = time.monotonic() + _FIRST
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row, and draw the picture anew where that was long enough ago. Missing columns stay empty."""
+        """Append a row (some of `COLUMNS`); plot again if the last time was long enough ago."""
         with self._csv.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS, restval="").writerow(row)
         if time.monotonic() >= self._next:
@@ -40,7 +40,7 @@ class Curve:
             return list(csv.DictReader(file))
 
     def draw(self) -> None:
-        """Draw the picture of all rows."""
+        """Plot all rows."""
         began = time.monotonic()
         rows = self._rows()
         figure = Figure(figsize=(8, 7))

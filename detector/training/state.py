@@ -1,6 +1,6 @@
-"""A network that learns, with all that a checkpoint must hold for the course to go on as if it had not stopped.
+"""Training state: model, EMA, optimizer, step, hard negatives; and the checkpoint that holds it.
 
-As the batches of a course depend on seed and iteration alone, weights, optimizer and iteration are enough.
+Batches depend on seed and iteration alone, so a resumed training ends at the weights of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,36 +21,35 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detector.errors import PlanError, WeightsError
-from detector.frames import Hpf
+from detector.frames import LabelledFrame
 from detector.model.network import ResNet12
 from detector.training.plan import Plan
 
 
-class Learner:
-    """A network, the moving average of its weights, its optimizer, and how many iterations it has learnt.
+class TrainingState:
+    """A network, the EMA of its weights, its optimizer, and the number of iterations done.
 
-    checkpoint: the file of `save` and `restore`. inputs: what must be the same for a checkpoint to be gone on with, see
-    `fingerprint`.
+    checkpoint: the file of `save` and `restore`. inputs: `fingerprint` of what must be the same to resume.
     """
 
     def __init__(self, network: ResNet12, plan: Plan, *, checkpoint: Path, inputs: str) -> None:
         self.network, self.plan, self.checkpoint, self.inputs = network, plan, checkpoint, inputs
-        moving = get_ema_multi_avg_fn(plan.average)  # type: ignore[no-untyped-call]
+        moving = get_ema_multi_avg_fn(plan.ema_decay)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(network, multi_avg_fn=moving, use_buffers=True)
         self._optimizer = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay)
         self.iteration = 0
 
     @property
-    def learnt(self) -> ResNet12:
-        """The moving average of the weights where the plan keeps one, else the weights themselves."""
-        network = self._average.module if self.plan.average else self.network
+    def ema(self) -> ResNet12:
+        """The network with averaged weights where the plan has an `ema_decay`, else the network itself."""
+        network = self._average.module if self.plan.ema_decay else self.network
         assert isinstance(network, ResNet12)
         return network
 
-    def learn(self, loss: Tensor) -> None:
-        """One iteration: a step down a loss of the network."""
+    def step(self, loss: Tensor) -> None:
+        """One iteration: an AdamW step on a loss (0-dimensional) of the network, then the EMA."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate(self.iteration)
+            group["lr"] = self.plan.learning_rate_at(self.iteration)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -58,7 +57,7 @@ class Learner:
         self.iteration += 1
 
     def save(self, **more: Tensor) -> None:
-        """Write the checkpoint, with more tensors that `restore` gives back."""
+        """Write the checkpoint atomically. more: tensors that `restore` returns."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
         for index, state in self._optimizer.state_dict()["state"].items():
@@ -70,7 +69,10 @@ class Learner:
         partial.replace(self.checkpoint)
 
     def restore(self) -> dict[str, Tensor]:
-        """Go on from the checkpoint. WeightsError for a damaged one, PlanError where it was made of other inputs."""
+        """Load the checkpoint; returns the tensors saved besides.
+
+        Raises WeightsError for a damaged one, PlanError where it is of other inputs.
+        """
         path = self.checkpoint
         try:
             with safe_open(path, framework="pt") as file:
@@ -99,20 +101,25 @@ class Learner:
         return more
 
 
-def fingerprint(plan: Plan, hpfs: Iterable[Hpf], weights: str | None) -> str:
-    """SHA-256 of what must be the same for a checkpoint to be gone on with: plan, frames and labels, and the weights.
+def fingerprint(plan: Plan, frames: Iterable[LabelledFrame], weights: str | None) -> str:
+    """SHA-256 of what must be the same to resume from a checkpoint: plan, frames with labels, and initial weights.
 
-    weights: the SHA-256 of those that the course begins with. Whether the end is calibrated changes nothing before it.
+    weights: SHA-256 of the weights that the training begins with, or None. The plan is hashed as 0.2.0 wrote it, and
+    non-mitoses only where a frame has some, so that checkpoints of 0.2.0 can be resumed. `calibrate` is left out, as
+    it changes nothing before the end.
     """
-    course = {key: value for key, value in plan.as_dict().items() if key != "calibrate"}
-    frames = [
-        [hpf.name, hpf.mitoses.tolist(), hpf.non_mitoses.tolist(), hpf.stain.mean, hpf.stain.deviation] for hpf in hpfs
-    ]
-    return hashlib.sha256(json.dumps([course, frames, weights], sort_keys=True).encode()).hexdigest()
+    hyperparameters = {key: value for key, value in plan.as_0_2_0().items() if key != "calibrate"}
+    rows = [_row(frame) for frame in frames]
+    return hashlib.sha256(json.dumps([hyperparameters, rows, weights], sort_keys=True).encode()).hexdigest()
+
+
+def _row(frame: LabelledFrame) -> list[object]:
+    non_mitoses = [frame.non_mitoses.tolist()] if len(frame.non_mitoses) else []
+    return [frame.name, frame.mitoses.tolist(), *non_mitoses, frame.stain.mean, frame.stain.deviation]
 
 
 def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
-    """The mean of some losses, the last one of an iteration. Raises PlanError where it is no number any more."""
+    """The mean of some losses, 0-dimensional each. iteration: for the PlanError that is raised where it diverged."""
     loss = float(torch.stack(list(losses)).mean())
     if not math.isfinite(loss):
         raise PlanError(f"the loss is {loss} at iteration {iteration}; take a smaller learning rate")
@@ -120,8 +127,8 @@ def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:
 
 
 @contextmanager
-def whole_iteration() -> Iterator[None]:
-    """Holds Ctrl-C back to the end of the block, as half an iteration in a checkpoint cannot be gone on from."""
+def defer_interrupt() -> Iterator[None]:
+    """Defers SIGINT to the end of the block: half an iteration in a checkpoint could not be resumed."""
     if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
         yield
         return

@@ -7,7 +7,6 @@ as batches depend on seed and iteration alone, a resumed training ends at the we
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -20,22 +19,22 @@ import torch
 from torch import nn
 
 from detector import paper
-from detector.detection.cascade_recall import compare, known, trust
+from detector.detection.cascade_recall import measure_recall, score_frames, set_recall_threshold
 from detector.detection.detect import Cancelled, detect
-from detector.detection.scorer import Scorer, device_called, has_bf16
+from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
-from detector.evaluation.evaluate import evaluate, on_held_out, summary
-from detector.frames import Case, Hpf
-from detector.model.card import cases_learnt, describe, read_card
+from detector.evaluation.evaluate import evaluate, measure_held_out, summary
+from detector.frames import Case, LabelledFrame
+from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.augment_gpu import FramesOnDevice
-from detector.training.batches import SampleSets, compose_batch, draw_batch, stream
+from detector.training.batches import SampleSets, compose_batch, draw_batch, prefetch
 from detector.training.calibrate import calibrate
 from detector.training.curve import Curve
 from detector.training.patch_sets import Sample, bg_context, bg_hard, fg_lab, fg_wsi, sample_bg_rand
-from detector.training.plan import Plan
-from detector.training.state import Learner, fingerprint, mean_loss, whole_iteration
+from detector.training.plan import Plan, plan_of_card
+from detector.training.state import TrainingState, defer_interrupt, fingerprint, mean_loss
 from detector.version import code_version
 
 Report = Callable[[dict[str, Any]], None]
@@ -51,46 +50,67 @@ def train_initial_model(
     """ "For the initial model, which makes use of only the labeled data": BG-Rand and FG-Lab, then BG-Hard.
 
     Writes `weights.safetensors` with its card, `curve.csv`, `curve.png` and a checkpoint into `out`; returns the path
-    of the weights. options: see `_Training`. Raises DataSetError where there is nothing to learn from.
+    of the weights. options: see `_Trainer`. Raises DataSetError where there is nothing to learn from.
     """
-    return _Training(train, validation, (), plan, out, **options).run()
+    return _Trainer(train, validation, (), plan, out, **options).run()
 
 
 def train_final_model(
-    train: Sequence[Case], validation: Sequence[Case], mined: Sequence[Hpf], plan: Plan, out: Path, **options: Any
+    train: Sequence[Case],
+    validation: Sequence[Case],
+    mined: Sequence[LabelledFrame],
+    plan: Plan,
+    out: Path,
+    **options: Any,
 ) -> Path:
     """ "For the final model, which utilizes both the labeled and unlabeled data": FG-Lab and FG-WSI in a fixed ratio.
 
     mined: patches of 128 px or more, each with a mined mitosis at its centre. From scratch, as the paper describes
     its schedule anew for this model. Otherwise as `train_initial_model`.
     """
-    return _Training(train, validation, fg_wsi(mined), plan, out, **options).run()
+    return _Trainer(train, validation, fg_wsi(mined), plan, out, **options).run()
 
 
 def is_trained(out: Path, train: Sequence[Case], plan: Plan, parent: Path | None) -> bool:
-    """Whether `out` holds the weights of such a training, finished. Raises PlanError where it holds those of another.
+    """Whether `out` holds the finished weights of this training, by their card: plan, data and parent.
 
-    Told by their card: plan, what is learnt from, and the weights that it begins with.
+    Raises PlanError where it holds those of another training.
     """
     if not (out / WEIGHTS).exists():
         return False
     card, begun = read_card(out / WEIGHTS), None
     if parent is not None:
         network, of_parent = load_weights(parent)
-        plan, begun = _of_its_network(plan, network), of_parent["sha256"]
-    wanted = json.loads(json.dumps([plan.as_dict(), describe(train), begun]))
-    if [card.get("plan"), card.get("data"), (card.get("parent") or {}).get("sha256")] != wanted:
+        plan, begun = _with_network_shape(plan, network), of_parent["sha256"]
+    there = plan_of_card(card.get("plan") or {}).as_dict()
+    wanted = [plan.as_dict(), data_summary(train), begun]
+    if [there, card.get("data"), (card.get("parent") or {}).get("sha256")] != wanted:
         raise PlanError(f"{out} holds weights of another plan, other data or another parent; choose another --out")
     return True
 
 
-def _of_its_network(plan: Plan, network: ResNet12) -> Plan:
+def _parent_card(card: Card) -> ParentCard:
+    """What the card of a training keeps of the card of its parent."""
+    return {
+        "name": card.get("name"),
+        "sha256": card["sha256"],
+        "iterations": card.get("iterations"),
+        "data": card.get("data"),
+        "bg_hard": card.get("bg_hard"),
+        "plan": card.get("plan"),
+        "held_out": card.get("held_out"),
+        "metrics": card.get("metrics"),
+        "calibration": card.get("calibration"),
+    }
+
+
+def _with_network_shape(plan: Plan, network: ResNet12) -> Plan:
     """The plan of a training that begins with a network, which keeps its widths and its padding."""
     return replace(plan, widths=network.widths, padded=network.padded)
 
 
 @dataclass
-class _Training:
+class _Trainer:
     train: Sequence[Case]
     validation: Sequence[Case]
     mined: Sequence[Sample]
@@ -104,46 +124,48 @@ class _Training:
     report: Report = field(default=lambda _: None)
 
     def __post_init__(self) -> None:
-        self.device = str(device_called(self.device))
+        self.device = str(parse_device(self.device))
         if self.precision == "auto":
             self.precision = "bf16" if has_bf16(torch.device(self.device)) else "fp32"
-        self.hpfs = [hpf for case in self.train for hpf in case.hpfs]
+        self.frames = [frame for case in self.train for frame in case.frames]
         self.sets = self._sample_sets()
-        self.frames: FramesOnDevice | None = None
+        self.on_device: FramesOnDevice | None = None
         if torch.device(self.device).type == "cuda":
-            mined = [sample.hpf for sample in self.mined]
-            self.frames = FramesOnDevice([*self.hpfs, *mined], self.device)
+            mined = [sample.frame for sample in self.mined]
+            self.on_device = FramesOnDevice([*self.frames, *mined], self.device)
         torch.manual_seed(self.plan.seed)
         self.network = ResNet12(self.plan.widths, padded=self.plan.padded)
-        self.lineage: dict[str, Any] = {}
-        self.learnt_before: set[str] = set()
+        self.parent_card: ParentCard | None = None
+        self.coarse_card: CoarseCard = {}
+        self.cases_before: set[str] = set()  # which the parent was trained on
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
-            self.plan = _of_its_network(self.plan, self.network)
-            self.learnt_before = cases_learnt(card)
-            keys = ("name", "sha256", "iterations", "data", "bg_hard", "plan", "held_out", "metrics", "calibration")
-            self.lineage = {"parent": {key: card.get(key) for key in keys}}
-            self.coarse_card: dict[str, Any] = card.get("coarse", {})
+            self.plan = _with_network_shape(self.plan, self.network)
+            self.cases_before = training_cases(card)
+            self.parent_card = _parent_card(card)
+            self.coarse_card = card.get("coarse", {})
         # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.
         channels_first = self.device == "cpu" and self.precision == "fp32"
         self.layout = torch.contiguous_format if channels_first else torch.channels_last
         self.network.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if self.compile else self.network
-        self.learner = Learner(self.network, self.plan, checkpoint=self.out / CHECKPOINT, inputs=self._fingerprint())
-        self.hard: list[tuple[int, float, float]] = []  # BG-Hard as (index into hpfs, x, y)
+        self.state = TrainingState(
+            self.network, self.plan, checkpoint=self.out / CHECKPOINT, inputs=self._fingerprint()
+        )
+        self.hard: list[tuple[int, float, float]] = []  # BG-Hard as (index into frames, x, y)
 
     @property
     def iteration(self) -> int:
-        """How many are done."""
-        return self.learner.iteration
+        """Number of iterations done."""
+        return self.state.iteration
 
     def run(self) -> Path:
         """Train to the end of the plan. An interruption, or `Cancelled` raised by `report`, leaves a checkpoint."""
         if not self.resume and any((self.out / name).exists() for name in (CHECKPOINT, WEIGHTS)):
             raise PlanError(f"{self.out} holds a training already; go on with it (--resume), or choose another folder")
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.resume and self.learner.checkpoint.exists():
-            self.hard = [(int(i), x, y) for i, x, y in self.learner.restore()[_BG_HARD].tolist()]
+        if self.resume and self.state.checkpoint.exists():
+            self.hard = [(int(i), x, y) for i, x, y in self.state.restore()[_BG_HARD].tolist()]
         self.curve = Curve(self.out, begin_at=self.iteration)
         try:
             while self.iteration < self.plan.iterations:
@@ -157,16 +179,16 @@ class _Training:
         return self._finish()
 
     def _sample_sets(self) -> SampleSets:
-        labelled = fg_lab(self.hpfs)
+        labelled = fg_lab(self.frames)
         rng = np.random.default_rng([self.plan.seed, 0xB6])
-        background = [s for hpf in self.hpfs if hpf.exhaustive for s in sample_bg_rand(hpf, rng)]
-        hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
-        context = [sample for hpf in hpfs for sample in bg_context(hpf, rng)]
+        background = [s for frame in self.frames if frame.exhaustive for s in sample_bg_rand(frame, rng)]
+        frames = [*self.frames, *(sample.frame for sample in self.mined)]
+        context = [sample for frame in frames for sample in bg_context(frame, rng)]
         if not labelled:
             raise DataSetError("there is no labelled mitosis to learn from in these cases")
         if not background:
             raise DataSetError("there is no exhaustively labelled frame to take background from in these cases")
-        stains = list(dict.fromkeys(hpf.stain for hpf in hpfs))
+        stains = list(dict.fromkeys(frame.stain for frame in frames))
         return SampleSets(labelled, background, context, (), self.mined, stains)
 
     def _next_stop(self) -> int:
@@ -182,18 +204,18 @@ class _Training:
             self.sets.fg_lab,
             self.sets.bg_rand,
             self.sets.bg_context,
-            [Sample(self.hpfs[i], x, y) for i, x, y in self.hard],
+            [Sample(self.frames[i], x, y) for i, x, y in self.hard],
             self.sets.fg_wsi,
             self.sets.stains,
         )
         started, first, losses, waited = time.monotonic(), self.iteration, [], 0.0
         self.network.train()
-        with closing(stream(lambda iteration: self._batch(sets, iteration), self.iteration, stop)) as batches:
+        with closing(prefetch(lambda iteration: self._batch(sets, iteration), self.iteration, stop)) as batches:
             while self.iteration < stop:
                 asked = time.monotonic()
                 patches, labels = next(batches)
                 waited += time.monotonic() - asked
-                with whole_iteration():
+                with defer_interrupt():
                     losses.append(self._step(patches, labels))
                 if self.iteration % 25 == 0 or self.iteration == stop:
                     seconds = time.monotonic() - started
@@ -203,7 +225,7 @@ class _Training:
         row: dict[str, Any] = {
             "iteration": self.iteration,
             "loss": round(float(torch.stack(losses).mean()), 5),
-            "learning_rate": self.plan.learning_rate(self.iteration - 1),
+            "learning_rate": self.plan.learning_rate_at(self.iteration - 1),
             "bg_hard": len(self.hard),
         }
         if self.validation and (self.iteration % self.plan.evaluate_every == 0 or stop == self.plan.iterations):
@@ -216,12 +238,12 @@ class _Training:
 
     def _batch(self, sets: SampleSets, iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Patches (n, 128, 128, 3), RGB in 0..255, and labels (n,) of an iteration; on a GPU made there."""
-        if self.frames is None:
+        if self.on_device is None:
             patches, labels = compose_batch(sets, self.plan, iteration)
             return torch.from_numpy(patches), torch.from_numpy(labels)
         batch = draw_batch(sets, self.plan, iteration)
-        hpfs = [sample.hpf for sample in batch.samples]
-        return self.frames.vary(hpfs, batch.variations), torch.from_numpy(batch.labels).to(self.device)
+        frames = [sample.frame for sample in batch.samples]
+        return self.on_device.augment_batch(frames, batch.variations), torch.from_numpy(batch.labels).to(self.device)
 
     def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128)
@@ -229,11 +251,11 @@ class _Training:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.forward(x).flatten(1)  # (n, 2)
         loss = nn.functional.cross_entropy(logits.float(), labels.to(self.device))
-        self.learner.learn(loss)
+        self.state.step(loss)
         return loss.detach()
 
     def _scorer(self) -> Scorer:
-        return Scorer(self.learner.learnt, device=self.device, precision=self.precision)
+        return Scorer(self.state.ema, device=self.device, precision=self.precision)
 
     def _mine_hard_negatives(self) -> None:
         """Add the false positives of the present model on the training HPFs to BG-Hard, each place once.
@@ -241,15 +263,15 @@ class _Training:
         Places that the labels call look-alikes are hard negatives whatever the model says of them (ours).
         """
         scorer = self._scorer()
-        radius = paper.HARD_NMS_RADIUS * paper.WORKING_MPP
+        radius = paper.um(paper.HARD_NMS_RADIUS)
         before = len(self.hard)
         cell = paper.OUTPUT_STRIDE
         known = {(i, round(x / cell), round(y / cell)) for i, x, y in self.hard}
-        for index, hpf in enumerate(self.hpfs):
-            if not hpf.exhaustive and not hpf.rim_known:
+        for index, frame in enumerate(self.frames):
+            if not frame.exhaustive and not frame.rim_known:
                 continue
-            found = detect(scorer, hpf.frame(), min_score=self.plan.hard_min_score, nms_radius=radius)
-            for sample in bg_hard(hpf, np.concatenate([found.xy, hpf.non_mitoses])):
+            found = detect(scorer, frame.array_frame(), min_score=self.plan.hard_min_score, nms_radius=radius)
+            for sample in bg_hard(frame, np.concatenate([found.xy, frame.non_mitoses])):
                 place = (index, round(sample.x / cell), round(sample.y / cell))
                 if place not in known:
                     known.add(place)
@@ -257,41 +279,42 @@ class _Training:
         self.report({"iteration": self.iteration, "bg_hard": len(self.hard), "bg_hard_new": len(self.hard) - before})
 
     def _save(self) -> None:
-        self.learner.save(**{_BG_HARD: torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)})
+        self.state.save(**{_BG_HARD: torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)})
 
     def _fingerprint(self) -> str:
-        hpfs = [*self.hpfs, *(sample.hpf for sample in self.mined)]
-        return fingerprint(self.plan, hpfs, self.lineage.get("parent", {}).get("sha256"))
+        frames = [*self.frames, *(sample.frame for sample in self.mined)]
+        return fingerprint(self.plan, frames, self.parent_card["sha256"] if self.parent_card else None)
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS
-        network = self.learner.learnt.eval()
+        network = self.state.ema.eval()
         calibration = (
             calibrate(network, self.validation, device=self.device) if self.plan.calibrate and self.validation else None
         )
-        card: dict[str, Any] = {
+        card: Card = {
             "name": self.out.name,
             "code_version": code_version(),
             "plan": self.plan.as_dict(),
             "iterations": self.iteration,
             "precision": self.precision,
-            **self.lineage,
-            "data": describe(self.train),
-            "cases_learnt": sorted({case.name for case in self.train} | self.learnt_before),
+            "data": data_summary(self.train),
+            "cases_learnt": sorted({case.name for case in self.train} | self.cases_before),
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "calibration": calibration,
-            **on_held_out(Scorer(network, device=self.device, precision="fp32"), self.validation),
         }
+        measure_held_out(card, Scorer(network, device=self.device, precision="fp32"), self.validation)
+        if self.parent_card is not None:
+            card["parent"] = self.parent_card
         coarse = load_coarse(self.parent) if self.parent is not None else None
-        if coarse is not None:  # it knows what a mitosis looks like; where it points is set anew for this network
-            frames = known(network, self.train)
-            trust(coarse, frames)
+        if coarse is not None:  # kept as it is; only its threshold is set anew for this network
+            outputs = score_frames(network, self.train)
+            set_recall_threshold(coarse, outputs)
             scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
             if self.validation:
-                kept = {"held_out": asdict(compare(scorer, known(network, self.validation)))}
+                kept = {"held_out": asdict(measure_recall(scorer, score_frames(network, self.validation)))}
             else:
-                kept = {"data": asdict(compare(scorer, frames))}
+                kept = {"data": asdict(measure_recall(scorer, outputs))}
             card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": kept}
         save_weights(network, path, card, coarse=coarse)
         return path

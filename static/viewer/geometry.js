@@ -45,19 +45,19 @@ export function boxInView(transform, width, height, margin = 0) {
 }
 
 /**
- * Whether a point lies in a polygon (not closed); even-odd rule.
+ * Whether a point lies in a polygon (not closed). Non-zero rule, as on the server: all loops count.
  * @param {Point[]} polygon
  * @param {number} x
  * @param {number} y
  */
 export function inPolygon(polygon, x, y) {
-  let inside = false;
+  let winding = 0;
   for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
     const [xi, yi] = polygon[i];
     const [xj, yj] = polygon[j];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
+    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) winding += yi > y ? 1 : -1;
   }
-  return inside;
+  return winding !== 0;
 }
 
 /** Area of a polygon in px squared. @param {Point[]} polygon */

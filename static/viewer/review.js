@@ -26,7 +26,7 @@ import { said } from "./words.js";
  */
 /**
  * @typedef {object} Parts
- * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp">} config
+ * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp" | "matchUm">} config
  * @property {Store} store
  * @property {Panel} panel
  * @property {Pick<Stage, "closeUp">} stage
@@ -38,7 +38,6 @@ import { said } from "./words.js";
  */
 
 const AHEAD = 8; // crops loaded before they are asked for
-const MATCH_UM = 7.5; // within which a place is a figure that is there already, as on the server
 
 export class Review {
   #parts;
@@ -249,7 +248,7 @@ export class Review {
    * @param {number} y
    */
   #at(x, y) {
-    const reach = pixels(this.#parts.config, MATCH_UM);
+    const reach = pixels(this.#parts.config, this.#parts.config.matchUm);
     const shown = this.#store.nearest(x, y, reach);
     return shown >= 0 ? shown : this.#store.nearestCandidate(x, y, reach);
   }

@@ -165,7 +165,7 @@ def show_plans(slide: str) -> None:
 
     reader = User.objects.get()
     # With the values in the SQL, so that each can be explained by itself.
-    with mock.patch("webapp.core.prepared._cursor", connection.cursor), CaptureQueriesContext(connection) as queries:
+    with mock.patch("webapp.core.cached_sql._cursor", connection.cursor), CaptureQueriesContext(connection) as queries:
         mitosis_count_seen(user=reader, slide=UUID(slide), run=None, asked=question())
     for query in queries:
         with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
 """`make bench-jobs`: what the way around the engine costs, from "detect" to "done", as a ratio in one run.
 
 The engine alone is the detector in this process, its network warm: open, plan, read, network, suppress. The whole path
-is the same slide asked for as the web does it, on PostgreSQL and Redis, with a Celery worker and the watch beside:
+is the same slide asked for as the web does it, on PostgreSQL and Redis, with a Celery worker and the reaper beside:
 queue, claim, the same engine, progress, the cells of the shard and the candidates as rows. Rounds alternate.
 """
 
@@ -37,7 +37,7 @@ def main() -> int:
         _start_services(folder, stack)
         slide, mm2 = _slide(options.mm2)
         small, _ = _slide(0.3)
-        worker, watch = (_start(folder, stack, *command) for command in (_WORKER, _WATCH))
+        worker, reaper = (_start(folder, stack, *command) for command in (_WORKER, _REAPER))
         engine, whole, around = [], [], []
         _whole(small)  # both are warm then
         _engine(small)
@@ -48,7 +48,7 @@ def main() -> int:
             around.append(seconds - job.shards.get().facts["seconds"])
             print(f"engine {engine[-1]:7.2f} s   job {seconds:7.2f} s   ratio {seconds / engine[-1]:.3f}", flush=True)
         assert worker.poll() is None
-        assert watch.poll() is None
+        assert reaper.poll() is None
         facts = job.shards.get().facts
         ratio = statistics.median(whole) / statistics.median(engine)
         pairs = [one / other for one, other in zip(whole, engine, strict=True)]
@@ -75,7 +75,7 @@ _WORKER = (
     "--without-gossip",
     "--without-mingle",
 )
-_WATCH = ("manage.py", "watch")
+_REAPER = ("manage.py", "reap_jobs")
 
 
 def _start_services(folder: Path, stack: ExitStack) -> None:
@@ -118,26 +118,26 @@ def _slide(mm2: float) -> tuple[Any, float]:
     from detector.slide.prepare import prepare
     from webapp.slides.models import Slide, Study
     from webapp.slides.services import slide_create, slide_prepared
+    from webapp.slides.storage import local_path
 
     study, _ = Study.objects.get_or_create(name="Laboratory")
     slide = slide_create(study=study, case_identifier="", name=f"drawn, {mm2} mm2", file=None, user=None)
-    draw_slide(slide.file, size=int((mm2 / 0.37) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
-    from dataclasses import asdict
-
-    slide = slide_prepared(slide=slide, facts=asdict(prepare(slide.file, slide.folder)))
+    draw_slide(local_path(slide), size=int((mm2 / 0.37) ** 0.5 * 4000), figures=int(2 * mm2), seed=1)
+    slide = slide_prepared(slide=slide, facts=prepare(local_path(slide), slide.folder))
     return Slide.objects.get(pk=slide.pk), slide.tissue_mm2 or 0.0
 
 
 def _engine(slide: Any) -> float:
     from detector.detection.detect import place, scan
     from detector.detection.windows import plan_windows
-    from detector.slide import WorkingFrame, open_slide
+    from detector.slide import WorkingFrame
     from webapp.registry.services import version_active
+    from webapp.slides.storage import slide_opened
     from worker.weights import readers, scorer_of
 
     scorer = scorer_of(version_active())
     began = time.perf_counter()
-    with open_slide(slide.file) as file:
+    with slide_opened(slide) as file:
         frame = WorkingFrame(file, slide.mpp)
         place(scan(scorer, frame, plan_windows(frame), floor=0.2, readers=readers()), frame)
     return time.perf_counter() - began

@@ -140,21 +140,20 @@ def mitoscope(slide: Path) -> tuple[str, str, tuple[int, int]]:
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     django.setup()
     call_command("migrate", verbosity=0)
-    from dataclasses import asdict
-
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
     from django.contrib.sessions.backends.db import SessionStore
 
     from detector.slide.prepare import prepare
     from webapp.slides.services import slide_create, slide_prepared, study_create
+    from webapp.slides.storage import local_path
 
     reader = User.objects.create_user("reader")
     study = study_create(name="Bench", manager=reader)
     copy = Path(os.environ["DATA_DIR"]) / slide.name
     shutil.copyfile(slide, copy)
     made = slide_create(study=study, case_identifier="", name=slide.name, file=copy, user=reader)
-    made = slide_prepared(slide=made, facts=asdict(prepare(made.file, made.folder)))
+    made = slide_prepared(slide=made, facts=prepare(local_path(made), made.folder))
     session = SessionStore()
     session[SESSION_KEY] = str(reader.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"

@@ -189,6 +189,7 @@ def slide_with(count: int) -> tuple[str, Any]:
     from webapp.annotations.services import candidates_write
     from webapp.registry.models import ModelVersion
     from webapp.slides.models import Case, Slide, Study
+    from webapp.slides.storage import local_path
 
     study, _ = Study.objects.get_or_create(name="Load")
     case = Case.objects.create(study=study, identifier=f"case-{count}")
@@ -201,7 +202,7 @@ def slide_with(count: int) -> tuple[str, Any]:
     drawn = Path(os.environ["DATA_DIR"]) / "drawn.tif"
     if not drawn.exists():
         draw_slide(drawn, size=PICTURE, figures=60, seed=1)
-    slide.file.hardlink_to(drawn)
+    local_path(slide).hardlink_to(drawn)
     if not count:
         return f"/slides/{slide.pk}/", np.empty((0, 2))
     rng = np.random.default_rng(5)

@@ -173,7 +173,7 @@ def test_evaluate_says_before_the_work_that_it_cannot_judge_or_write(run, tmp_pa
 def test_train_writes_weights_that_detect_uses(tmp_path, frame, capsys):
     folder = dataset(tmp_path / "mitos", ["A00_00", "A01_00"])
     (tmp_path / "tiny.toml").write_text(
-        "learning_rate_steps = [[2, 1e-3]]\nhard_negatives_at = [1]\nwidths = [4, 4, 4, 4, 4, 4]\n"
+        "iterations = 2\nlearning_rate = 1e-3\nhard_negatives_at = [1]\nwidths = [4, 4, 4, 4, 4, 4]\n"
         "foreground_per_batch = 1\nbackground_per_batch = 3\n"
     )
     arguments = ["train", folder, "--plan", tmp_path / "tiny.toml", "--out", tmp_path / "run", "--held-out", "A01"]

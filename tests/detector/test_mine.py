@@ -13,11 +13,11 @@ from detector.detection.scorer import Scorer
 from detector.errors import DataSetError
 from detector.mine import (
     TRANSFORMATIONS,
-    agree,
     flips_and_rotations,
     mine_slide,
-    mined_as_json,
-    mined_hpf,
+    mined_patch,
+    mined_to_json,
+    reaches_consensus,
     read_mined,
     transformed_scores,
     write_mined,
@@ -57,7 +57,7 @@ def test_every_figure_is_mined_once_and_every_window_and_candidate_is_accounted_
 
 
 def test_windows_in_which_the_first_transformation_finds_nothing_are_counted(frame):
-    samples, counters = mine_slide(DarkScorer(), ArrayFrame(draw_tissue(900, 900, mitoses=[])), first_look=0.999)
+    samples, counters = mine_slide(DarkScorer(), ArrayFrame(draw_tissue(900, 900, mitoses=[])), prefilter_score=0.999)
     assert (samples, counters.candidates) == ([], 0)
     assert counters.nothing_at_first == counters.windows - counters.bright == 9
 
@@ -98,15 +98,15 @@ def test_the_eight_transformations_are_all_different_and_keep_every_pixel():
 
 
 @given(st.lists(st.floats(0, 1), min_size=8, max_size=8), st.floats(0.01, 0.99))
-def test_one_low_score_is_enough_to_disagree(scores, agreement):
-    assert agree(scores, agreement) == all(score >= agreement for score in scores)
+def test_one_low_score_is_enough_to_disagree(scores, tta_consensus):
+    assert reaches_consensus(scores, tta_consensus) == all(score >= tta_consensus for score in scores)
 
 
 def test_mined_patches_come_back_as_they_were_written(frame, tmp_path):
     samples, counters = mine_slide(DarkScorer(), frame)
-    hpfs = [mined_hpf(frame, sample, slide="one") for sample in samples]
-    write_mined(tmp_path, [mined_as_json("one.tif", samples, counters)], hpfs, parameters={"agreement": 0.8})
-    for before, after in zip(hpfs, read_mined(tmp_path), strict=True):
+    patches = [mined_patch(frame, (sample.x, sample.y), slide="one") for sample in samples]
+    write_mined(tmp_path, [mined_to_json("one.tif", samples, counters)], patches, parameters={"agreement": 0.8})
+    for before, after in zip(patches, read_mined(tmp_path), strict=True):
         assert np.array_equal(before.image, after.image) and after.image.shape == (192, 192, 3)
         assert (after.name, after.case, after.mpp, after.exhaustive) == (before.name, "one", before.mpp, False)
         assert after.stain.mean == pytest.approx(before.stain.mean)
@@ -114,10 +114,10 @@ def test_mined_patches_come_back_as_they_were_written(frame, tmp_path):
         assert after.image[92:100, 92:100].mean() < after.image.mean() - 40, "the figure is in the middle"
 
 
-@pytest.mark.parametrize(("first_look", "agreement"), [(0, 0.8), (0.5, 1), (-1, 0.5)])
-def test_impossible_scores_are_refused(frame, first_look, agreement):
+@pytest.mark.parametrize(("prefilter_score", "tta_consensus"), [(0, 0.8), (0.5, 1), (-1, 0.5)])
+def test_impossible_scores_are_refused(frame, prefilter_score, tta_consensus):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        mine_slide(DarkScorer(), frame, first_look=first_look, agreement=agreement)
+        mine_slide(DarkScorer(), frame, prefilter_score=prefilter_score, tta_consensus=tta_consensus)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_a_folder_that_mine_did_not_write_is_refused(content, tmp_path):
 
 def test_a_missing_patch_is_named(frame, tmp_path):
     samples, counters = mine_slide(DarkScorer(), frame)
-    hpfs = [mined_hpf(frame, sample, slide="one") for sample in samples]
-    write_mined(tmp_path, [mined_as_json("one.tif", samples, counters)], hpfs)
-    (tmp_path / "patches" / f"{hpfs[2].name}.png").unlink()
-    with pytest.raises(DataSetError, match=hpfs[2].name):
+    patches = [mined_patch(frame, (sample.x, sample.y), slide="one") for sample in samples]
+    write_mined(tmp_path, [mined_to_json("one.tif", samples, counters)], patches)
+    (tmp_path / "patches" / f"{patches[2].name}.png").unlink()
+    with pytest.raises(DataSetError, match=patches[2].name):
         read_mined(tmp_path)
 
 

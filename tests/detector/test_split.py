@@ -19,8 +19,8 @@ def test_one_case_in_five_is_drawn_to_judge_on():
 
 @given(st.sets(st.sampled_from("ABCDEF")))
 def test_a_case_is_never_on_both_sides_of_a_split(held_out):
-    hpf = draw_hpf(width=20, height=20, mitoses=[])
-    cases = [Case(name, (hpf,)) for name in "ABCDEF"]
+    frame = draw_hpf(width=20, height=20, mitoses=[])
+    cases = [Case(name, (frame,)) for name in "ABCDEF"]
     train, validation = split_by_case(cases, sorted(held_out))
     assert {case.name for case in validation} == held_out
     assert {case.name for case in train} == set("ABCDEF") - held_out

@@ -20,11 +20,12 @@ from django.contrib.auth.models import User
 from webapp.annotations.models import Candidate, Run
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Case, Slide, Study
+from webapp.slides.storage import local_path
 model = ModelVersion.objects.create(name="m", state="active", path="m", sha256="0" * 64, card={})
 case = Case.objects.create(study=Study.objects.create(name="Laboratory"), identifier="P-17")
 slide = Slide.objects.create(case=case, name="s", state="ready", path="p.tif", mpp_x=0.25, mpp_y=0.25)
 slide.folder.mkdir(parents=True)
-slide.file.write_bytes(bytes(range(256)) * 40)
+local_path(slide).write_bytes(bytes(range(256)) * 40)
 run = Run.objects.create(slide=slide, model=model, model_sha256="0", parameters={}, mpp_x=0.25, mpp_y=0.25,
     code_version="t", device="cpu", precision="fp32", windows_total=1, windows_skipped=0, candidate_count=500)
 Candidate.objects.bulk_create(Candidate(run=run, x=i / 7, y=i / 3, score=i / 1000) for i in range(500))
@@ -46,8 +47,9 @@ import hashlib, json
 from django.core import serializers
 from webapp.annotations.models import Candidate, Run
 from webapp.slides.models import Case, Slide, Study
+from webapp.slides.storage import local_path
 rows = [serializers.serialize("json", m.objects.order_by("pk")) for m in (Study, Case, Slide, Run, Candidate)]
-files = [hashlib.sha256(slide.file.read_bytes()).hexdigest() for slide in Slide.objects.all()]
+files = [hashlib.sha256(local_path(slide).read_bytes()).hexdigest() for slide in Slide.objects.all()]
 print(json.dumps([rows, files]))
 """
 

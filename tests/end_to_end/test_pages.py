@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from PIL import Image
 
-from detector.evaluation.compare import RULE, verdict
+from detector.evaluation.compare import RULE, decide
 from tests.browser import offences, shoot
 from webapp.annotations.models import Label
 from webapp.annotations.services import detection_request, figure_judge
@@ -39,7 +39,7 @@ def slides(transactional_db, make_slide, make_run, alice):
     waiting, failed = make_slide(name="waiting.tif"), make_slide(name="failed.tif")
     job = detection_request(slide=waiting, by=alice)
     minute_ago = timezone.now() - timedelta(seconds=60)
-    progress = {"windows_total": 400, "windows_done": 260, "windows_skipped": 90}
+    progress = {"units_total": 400, "units_done": 260, "units_skipped": 90}
     job.shards.update(state=State.RUNNING, claim=job.pk, started_at=minute_ago, **progress)
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
     broken = detection_request(slide=failed, by=alice)
@@ -155,7 +155,7 @@ def loop(transactional_db, drawn, make_slide, model, root):
         "candidate": side(0.78, 9), "active": side(0.7, 1), "difference": {"max_f1": [0.08, 0.02, 0.14],
         "f1": [0.06, -0.01, 0.12]}, "cases": 5, "verdict": "cannot tell", "rule": RULE, "free_slides": 1,
         "differences": differences, "differences_total": 24, "device": "cpu",
-        "why": verdict({"max_f1": (0.08, 0.02, 0.14), "f1": (0.06, -0.01, 0.12)}, 5, (9, 1))[1],
+        "why": decide({"max_f1": (0.08, 0.02, 0.14), "f1": (0.06, -0.01, 0.12)}, 5, (9, 1))[1],
     }  # fmt: skip
     judgement_save(judgement=judgement, result=result)
     judgement.folder.mkdir(parents=True)

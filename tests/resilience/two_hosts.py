@@ -167,7 +167,7 @@ def _ask(slide: Any) -> Any:
 
 
 def _finish(job: Any) -> Any:
-    """Watch, as `manage.py watch` does, until the job has ended."""
+    """Watch, as `manage.py reap_jobs` does, until the job has ended."""
     from webapp.jobs.services import jobs_watch
     from webapp.jobs.states import ENDED, State
 

@@ -1,5 +1,6 @@
 // Geometry, density, scale, undo: arithmetic that has one right answer.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Density, colour } from "../../static/viewer/density.js";
 import { duration } from "../../static/viewer/duration.js";
@@ -36,6 +37,17 @@ test("inside and outside of a polygon with a notch", () => {
     ].map(([x, y]) => geometry.inPolygon(polygon, x, y)),
     [true, false, true, false],
   );
+  // Shared with tests/webapp/results/test_roi.py.
+  const cases = JSON.parse(readFileSync(new URL("../fixtures/polygons.json", import.meta.url), "utf-8"));
+  for (const { name, polygon: drawn, inside, outside } of cases) {
+    for (const corners of [drawn, drawn.toReversed()]) {
+      assert.ok(
+        inside.every(([x, y]) => geometry.inPolygon(corners, x, y)),
+        `inside of ${name}`,
+      );
+      assert.ok(!outside.some(([x, y]) => geometry.inPolygon(corners, x, y)), `outside of ${name}`);
+    }
+  }
   assert.equal(geometry.polygonArea(polygon), 70);
   assert.equal(geometry.distanceToEdge([0, 0], [10, 0], 5, 3), 3);
   assert.equal(geometry.distanceToEdge([0, 0], [10, 0], 13, 4), 5);

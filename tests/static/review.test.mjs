@@ -37,7 +37,7 @@ function reviewOf({ answer, storage = new Shelf(), filter = "all", figures = [] 
   };
   const server = { judge, figures: async () => ({ version: 1, results: figures }) };
   const review = new Review({
-    config: { slide: "a", run: "b", person: "alice", mpp: [0.25, 0.25] },
+    config: { slide: "a", run: "b", person: "alice", mpp: [0.25, 0.25], matchUm: 7.5 },
     store,
     panel,
     undo,

@@ -18,14 +18,16 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 import worker.run_detection
+import worker.shard
 from detector.__main__ import main as detector_command
 from tests.waiting import wait_for
 from webapp.annotations.services import detection_request
 from webapp.celery_app import app
+from webapp.jobs.heartbeat import heartbeats
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import who_is_here
 from webapp.jobs.services import job_cancel, job_retry, shard_claim
 from webapp.jobs.states import ENDED, State
+from webapp.slides.storage import local_path
 from worker.tasks import detect
 
 
@@ -47,7 +49,7 @@ def test_page_rest_and_command_line_find_the_same(alice, make_slide, active_mode
     rows = found(job)
     assert len(rows) > 3
     weights = str(settings.MODEL_DIR / "mitoscope.safetensors")
-    arguments = ["detect", str(slide.file), "--weights", weights, "--min-score", "0.2", "--precision", "fp32"]
+    arguments = ["detect", str(local_path(slide)), "--weights", weights, "--min-score", "0.2", "--precision", "fp32"]
     assert detector_command(arguments) == 0
     detections = json.loads(capsys.readouterr().out)["detections"]
     assert [(d["x"], d["y"], d["score"]) for d in detections] == [
@@ -86,7 +88,7 @@ def islands() -> np.ndarray:
 @pytest.fixture
 def celery_worker(outside) -> Iterator[Callable[[int], None]]:
     """A real worker of Celery for detections; called with a number, it has as many processes from then on."""
-    before, log = set(who_is_here() or ()), Path(outside["DATA_DIR"]) / "worker.log"
+    before, log = set(heartbeats() or ()), Path(outside["DATA_DIR"]) / "worker.log"
     command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1"]
     command += ["-n", "table@test", "--without-gossip", "--without-mingle"]
     worker = subprocess.Popen(
@@ -98,7 +100,7 @@ def celery_worker(outside) -> Iterator[Callable[[int], None]]:
         if processes > 1:
             app.control.pool_grow(processes - 1, destination=["table@test"])
         wait_for(
-            lambda: len(set(who_is_here() or ()) - before) == processes or worker.poll() is not None,
+            lambda: len(set(heartbeats() or ()) - before) == processes or worker.poll() is not None,
             seconds=180, what=f"{processes} processes",
         )  # fmt: skip
         assert worker.poll() is None, log.read_text()
@@ -186,9 +188,9 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_another(alice, make_sli
 
 def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monkeypatch, large):
     job = detection_request(slide=make_slide(image=large), by=alice)
-    monkeypatch.setattr(worker.run_detection, "_PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(worker.shard, "PROGRESS_SECONDS", 0.0)
     said, scored = [], []
-    original, logits = worker.run_detection.shard_progress, worker.run_detection.scorer_of(active_model).logits
+    original, logits = worker.shard.shard_progress, worker.run_detection.scorer_of(active_model).logits
 
     def shard_progress(*, done=0, skipped=0, **kwargs):
         said.append(done > skipped)
@@ -200,7 +202,7 @@ def test_a_cancel_is_seen_between_windows(alice, make_slide, active_model, monke
         scored.append(image.shape)
         return logits(image)
 
-    monkeypatch.setattr(worker.run_detection, "shard_progress", shard_progress)
+    monkeypatch.setattr(worker.shard, "shard_progress", shard_progress)
     monkeypatch.setattr(worker.run_detection.scorer_of(active_model), "logits", counted)
     run_all(job)
     assert job.state == State.CANCELLED
@@ -234,7 +236,7 @@ def test_a_step_that_takes_longer_than_the_lease_does_not_lose_it(
 
 def test_a_failure_has_a_sentence_for_the_user_and_a_traceback_for_the_admin(alice, make_slide, active_model):
     slide = make_slide()
-    slide.file.write_bytes(b"II*\0 damaged")
+    local_path(slide).write_bytes(b"II*\0 damaged")
     job = run_all(detection_request(slide=slide, by=alice))
     assert job.state == State.FAILED
     assert "Traceback" not in job.error
@@ -255,7 +257,7 @@ def test_a_slide_deleted_while_it_runs_leaves_nothing(alice, make_slide, active_
     slide = make_slide()
     job = detection_request(slide=slide, by=alice)
     shard = job.shards.get()
-    monkeypatch.setattr(worker.run_detection, "shard_progress", lambda **_: slide.delete() if slide.pk else None)
+    monkeypatch.setattr(worker.shard, "shard_progress", lambda **_: slide.delete() if slide.pk else None)
     detect(shard_pk=shard.pk)
     assert not Job.objects.exists()
     detect(shard_pk=shard.pk)

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from tests.waiting import wait_for
-from webapp.jobs.presence import who_is_here
+from webapp.jobs.heartbeat import heartbeats
 from worker import process, weights
 
 # Half a gigabyte beside what the process has by then: 0.5 GB with torch's CPU build, 1.0 with its CUDA build.
@@ -64,7 +64,7 @@ def test_the_network_is_there_before_the_first_message_and_the_process_is_heard_
     process.begin(["detect", "mine"])
     assert weights._load.cache_info().currsize == 1
     said = wait_for(
-        lambda: (who_is_here() or {}).get(process.worker_name()), seconds=30, what="the process to be heard of"
+        lambda: (heartbeats() or {}).get(process.worker_name()), seconds=30, what="the process to be heard of"
     )
     assert said["queues"] == ["detect", "mine"]
     assert (said["device"].split(",")[0], said["precision"]) == ("cpu", "fp32")
@@ -80,6 +80,6 @@ def test_without_an_active_version_a_worker_starts_all_the_same(db, monkeypatch)
 def test_a_gpu_has_several_readers(monkeypatch, device, cores, count):
     import torch
 
-    monkeypatch.setattr(weights, "device_called", lambda name: torch.device(device))
+    monkeypatch.setattr(weights, "parse_device", lambda name: torch.device(device))
     monkeypatch.setattr(weights.os, "cpu_count", lambda: cores)
     assert weights.readers() == count

@@ -24,6 +24,7 @@ from webapp.jobs.services import job_create
 from webapp.jobs.states import State
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_create, slide_delete
+from webapp.slides.storage import local_path
 from worker.tasks import ingest
 
 
@@ -73,7 +74,7 @@ def test_a_frame_becomes_a_pyramid_with_the_same_pixels(arrive, picture, kind, m
     assert slide.bytes == len(data)
     from detector.slide import open_slide
 
-    with open_slide(slide.file) as file:
+    with open_slide(local_path(slide)) as file:
         assert (file.read(0, 0, 0, *file.size) == np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))).all()
     assert Image.open(slide.thumbnail).size == (512, 384)
     assert slide.tissue_mm2 == pytest.approx(560 * 420 * 0.2456**2 / 1e6, rel=0.02)
@@ -241,7 +242,7 @@ def test_preparing_again_after_a_death_gives_the_same(arrive, picture, model, st
     slide = slide_create(study=study, case_identifier="", name="s.zip", file=file, user=alice)
     from detector.slide.prepare import prepare
 
-    before = slide.file
+    before = local_path(slide)
     prepare(before, slide.folder)  # a first worker got this far and died
     assert before.exists()
     job = job_create(kind=Job.Kind.INGEST, slide=slide, by=alice)

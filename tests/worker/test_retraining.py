@@ -28,7 +28,7 @@ TINY = {
     "iterations": 9,
     "device": "cpu",
     "changes": {
-        "widths": [4, 4, 6, 6, 8, 8], "foreground_per_batch": 2, "background_per_batch": 6, "average": 0.8,
+        "widths": [4, 4, 6, 6, 8, 8], "foreground_per_batch": 2, "background_per_batch": 6, "ema_decay": 0.8,
         "hard_negatives_at": [1200], "evaluate_every": 2000, "checkpoint_every": 1000,
     },
 }  # fmt: skip

@@ -29,7 +29,7 @@ PLAN = {
     "iterations": 60,
     "device": "cpu",
     "changes": {
-        "widths": [4, 4, 4, 4, 4, 4], "foreground_per_batch": 1, "background_per_batch": 2, "average": 0.8,
+        "widths": [4, 4, 4, 4, 4, 4], "foreground_per_batch": 1, "background_per_batch": 2, "ema_decay": 0.8,
         "hard_negatives_at": [500], "evaluate_every": 1000, "checkpoint_every": 1000,
     },
 }  # fmt: skip

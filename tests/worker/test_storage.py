@@ -21,13 +21,14 @@ from detector.slide.pyramid import write_pyramid
 from tests.ports import free_port, listening
 from tests.waiting import wait_for
 from webapp.annotations.services import detection_request
+from webapp.core.bucket import s3_bucket
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.registry.services import version_activate, version_register
 from webapp.slides import storage
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_create
-from webapp.slides.storage import slide_fetched, slide_forget, slide_held, slide_keep
+from webapp.slides.storage import local_path, slide_fetched, slide_forget, slide_held, slide_keep
 from worker import weights
 from worker.tasks import detect, ingest
 
@@ -66,7 +67,7 @@ def bucket(settings: Any, endpoint: str) -> Any:
         "bucket_name": "slides", "endpoint_url": endpoint, "region_name": "us-east-1", **KEYS,
     }  # fmt: skip
     settings.STORAGES = storages
-    return storage._bucket()
+    return s3_bucket()
 
 
 def keys(bucket: Any, slide: Slide) -> set[str]:
@@ -92,7 +93,7 @@ def test_a_bucket_is_made_once_and_what_is_in_the_way_is_said(bucket, settings, 
 def test_without_a_bucket_the_file_is_where_it_is(make_slide):
     slide = make_slide()
     slide_keep(slide)
-    assert slide_fetched(slide) == slide.file
+    assert slide_fetched(slide) == local_path(slide)
     assert {path.name for path in slide.folder.iterdir()} == {"pyramid.tif", "thumbnail.jpeg"}
 
 
@@ -109,7 +110,7 @@ def test_a_slide_that_is_kept_is_shown_by_a_machine_that_has_never_seen_it(bucke
     assert here.get(addresses[0]).content == before[0]
     assert not slide.folder.exists(), "a thumbnail is had without the slide"
     assert [here.get(address).content for address in addresses] == before
-    assert slide.file.exists()
+    assert local_path(slide).exists()
 
 
 def test_preparing_puts_the_slide_into_the_bucket_and_a_worker_elsewhere_detects_on_it(
@@ -126,6 +127,16 @@ def test_preparing_puts_the_slide_into_the_bucket_and_a_worker_elsewhere_detects
     job.refresh_from_db()
     assert job.state == "succeeded", job.traceback
     assert job.run.candidate_count > 0
+
+
+def test_a_report_is_signed_where_the_slide_is_in_the_bucket_alone(bucket, make_slide, make_run, client_of, alice):
+    slide = make_slide()
+    make_run(slide, [(100.0, 100.0, 0.9)])
+    slide_keep(slide)
+    shutil.rmtree(slide.folder)
+    answer = client_of(alice).post(f"/api/v1/slides/{slide.pk}/reports/", {}, format="json")
+    assert answer.status_code == 201, answer.content
+    assert client_of(alice).get(answer.json()["pdf"]).content.startswith(b"%PDF")
 
 
 def test_weights_that_were_trained_here_are_had_by_a_worker_elsewhere(
@@ -166,14 +177,14 @@ def test_what_is_not_in_the_bucket_yet_never_makes_room(bucket, make_slide, sett
     settings.SLIDE_CACHE_BYTES = 1
     preparing, kept = make_slide(), make_slide()
     slide_keep(kept)
-    assert preparing.file.exists()
-    assert kept.file.exists(), "a slide that is larger than the cache stays while it is used"
+    assert local_path(preparing).exists()
+    assert local_path(kept).exists(), "a slide that is larger than the cache stays while it is used"
 
 
 def test_many_readers_at_once_fetch_a_slide_once(bucket, make_slide, monkeypatch):
     slide, fetched = make_slide(), []
     slide_keep(slide)
-    content = slide.file.read_bytes()
+    content = local_path(slide).read_bytes()
     shutil.rmtree(slide.folder)
     download = storage._download
     monkeypatch.setattr(storage, "_download", lambda slide: (fetched.append(slide), download(slide)))

@@ -19,7 +19,7 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from webapp.core.prepared import Prepared
+from webapp.core.cached_sql import CachedSql
 
 # In the model's order, as `from_db` needs them; other fields are deferred.
 _PERSON = ("id", "password", "is_superuser", "username", "is_staff", "is_active")
@@ -38,7 +38,7 @@ def _by_id(*, pk: int) -> QuerySet[Any, Any]:
     return User.objects.filter(pk=pk, is_active=True).values_list(*_PERSON)
 
 
-_tokens, _sessions, _people = Prepared(_by_token), Prepared(_by_key), Prepared(_by_id)
+_tokens, _sessions, _people = CachedSql(_by_token), CachedSql(_by_key), CachedSql(_by_id)
 
 
 class TokenAuthentication(knox.auth.TokenAuthentication):  # type: ignore[misc]  # knox has no types

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from django.conf import settings
 
+from detector import paper
 from webapp.slides.models import Slide
 
 
@@ -30,8 +31,8 @@ class Place(NamedTuple):
 
 
 def match_reach(slide: Slide) -> tuple[float, float]:
-    """The matching radius as (x, y) level-0 px; as if at 0.25 um/px where um/px is not known."""
-    mpp_x, mpp_y = slide.mpp or (0.25, 0.25)
+    """The matching radius as (x, y) level-0 px; as if at the working resolution where um/px is not known."""
+    mpp_x, mpp_y = slide.mpp or (paper.WORKING_MPP, paper.WORKING_MPP)
     return settings.MATCH_RADIUS_UM / mpp_x, settings.MATCH_RADIUS_UM / mpp_y
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
@@ -21,7 +21,7 @@ def run_current(*, slide: Slide) -> Run | None:
 
 
 def candidates_in(*, run: Run, min_score: float, box: Box | None = None) -> QuerySet[Candidate]:
-    """Candidates at or above a confidence, best first. box: (x0, y0, x1, y1) level-0 px, edges included."""
+    """Candidates of a run with at least this confidence, best first. box: (x0, y0, x1, y1), level-0 px, inclusive."""
     rows = Candidate.objects.filter(run=run, score__gte=min_score)
     if box is not None:
         rows = rows.filter(x__range=(box[0], box[2]), y__range=(box[1], box[3]))
@@ -66,7 +66,16 @@ def figures_version(*, slide: Slide) -> int:
     return Figure.objects.filter(slide=slide).aggregate(verdicts=Sum("version"))["verdicts"] or 0
 
 
-def runs_compare(*, run: Run, other: Run, min_score: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunComparison:
+    """both: how many candidates two runs agree on; only_run, only_other: those of one of them alone, best first."""
+
+    both: int
+    only_run: list[Place]
+    only_other: list[Place]
+
+
+def runs_compare(*, run: Run, other: Run, min_score: float) -> RunComparison:
     """What two runs over one slide agree on at a threshold, and the candidates that only one of them found."""
     places, others = (
         [Place(*row) for row in candidates_in(run=one, min_score=min_score).values_list("x", "y", "score")]
@@ -74,8 +83,8 @@ def runs_compare(*, run: Run, other: Run, min_score: float) -> dict[str, Any]:
     )
     pairs = match_places(places, others, match_reach(run.slide))
     found = set(pairs.values())
-    return {
-        "both": len(pairs),
-        "only_run": [place._asdict() for i, place in enumerate(places) if i not in pairs],
-        "only_other": [place._asdict() for i, place in enumerate(others) if i not in found],
-    }
+    return RunComparison(
+        both=len(pairs),
+        only_run=[place for i, place in enumerate(places) if i not in pairs],
+        only_other=[place for i, place in enumerate(others) if i not in found],
+    )

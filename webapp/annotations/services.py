@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -14,12 +14,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from webapp.annotations.matching import match_places_exact_first, match_reach
+from webapp.annotations.matching import Place, match_places, match_places_exact_first, match_reach
 from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates, Region, Run, Verdict
 from webapp.annotations.selectors import pack
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
+from webapp.jobs.stored import DetectParameters
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
 from webapp.slides.models import Slide
@@ -43,7 +44,7 @@ def detection_request(*, slide: Slide, by: User | None, model: ModelVersion | No
     if slide.state != Slide.State.READY:
         raise DomainError(f"This slide is {slide.get_state_display()}; mitoses can be found when it is ready.")
     model = model or version_active()
-    parameters = {"model": str(model.pk), "floor": settings.STORED_SCORE_FLOOR}
+    parameters = DetectParameters(model=str(model.pk), floor=settings.STORED_SCORE_FLOOR)
     return job_create(kind=Job.Kind.DETECT, slide=slide, by=by, parameters=parameters, shards=settings.DETECT_SHARDS)
 
 
@@ -57,19 +58,35 @@ def detection_request_if_wanted(*, slide: Slide) -> Job | None:
     return job
 
 
-def run_save(*, job: Job, stamp: dict[str, Any], candidates: Iterable[tuple[float, float, float]]) -> Run:
+@dataclass(frozen=True)
+class RunStamp:
+    """All that is needed to get the same candidates again: fields of `Run`. mpp_x, mpp_y: um per level-0 px."""
+
+    model: ModelVersion
+    model_sha256: str
+    parameters: Mapping[str, Any]
+    mpp_x: float
+    mpp_y: float
+    code_version: str
+    device: str
+    precision: str
+    windows_total: int
+    windows_skipped: int
+
+
+def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, float, float]]) -> Run:
     """Write the candidates (x, y, score) of a job and end it, in one transaction. JobStopped where it ended before."""
     assert job.slide_id is not None, "a run is over a slide"
     with transaction.atomic():
         if not job_succeed(job=job):
             raise JobStopped(f"{job.pk} was merged or stopped by somebody else")
         rows = list(candidates)
-        Slide.objects.select_for_update().get(pk=job.slide_id)  # no verdict may come between candidates and links
-        run: Run = Run.objects.create(slide_id=job.slide_id, job=job, candidate_count=len(rows), **stamp)
+        # Locked, so that no verdict comes between candidates and links.
+        slide = Slide.objects.select_for_update().get(pk=job.slide_id)
+        run: Run = Run.objects.create(slide=slide, job=job, candidate_count=len(rows), **vars(stamp))
         candidates_write(run=run, rows=rows)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
-        for figure in Figure.objects.filter(slide_id=run.slide_id):
-            _link(figure, Candidate.objects.filter(run=run))
+        _write_links(_links(slide, list(Figure.objects.filter(slide=slide)), run.candidates.all()))
     return run
 
 
@@ -135,15 +152,12 @@ def figures_judge(
         new = [Figure(slide=slide, x=x, y=y, label=label, version=1, added=True) for x, y, label in found]
         linked = []
         for run in Run.objects.filter(slide=slide).order_by("-created_at"):  # the newest decides where a figure is
-            free = list(Candidate.objects.filter(run=run, figure=None))
-            for index, other in match_places_exact_first(new, free, match_reach(slide)).items():
-                figure, candidate = new[index], free[other]
+            for figure, candidate in _links(slide, new, run.candidates.all()):
                 if figure.added:
                     figure.x, figure.y, figure.added = candidate.x, candidate.y, False
-                candidate.figure = figure
-                linked.append(candidate)
+                linked.append((figure, candidate))
         Figure.objects.bulk_create(new, batch_size=500)
-        Candidate.objects.bulk_update(linked, ["figure"], batch_size=500)
+        _write_links(linked)
         Verdict.objects.bulk_create(
             [
                 Verdict(figure=figure, version=figure.version, label=figure.label, by=by)
@@ -192,24 +206,35 @@ def _figure_at(slide: Slide, x: float, y: float) -> Figure:
     figure = Figure.objects.create(
         slide=slide, x=nearest.x if nearest else x, y=nearest.y if nearest else y, added=nearest is None
     )
-    for pk in candidates.order_by().values_list("run", flat=True).distinct():
-        _link(figure, candidates.filter(run=pk))
+    near = _in_reach(candidates, figure.x, figure.y, reach)
+    for pk in set(near.values_list("run", flat=True)):
+        _write_links(_links(slide, [figure], near.filter(run=pk)))
     return figure
 
 
-def _link(figure: Figure, candidates: QuerySet[Candidate]) -> None:
-    """Point the candidate of one run that lies at the figure, if any, to it."""
-    free = candidates.filter(figure=None)
-    candidate = _nearest(free, figure.x, figure.y, match_reach(figure.slide))
-    if candidate is not None:
-        Candidate.objects.filter(pk=candidate.pk).update(figure=figure)
+def _links(slide: Slide, figures: Sequence[Figure], candidates: QuerySet[Candidate]) -> list[tuple[Figure, Candidate]]:
+    """Which free candidate of one run each figure takes: one exactly on it, else the nearest within 7.5 um."""
+    free = list(candidates.filter(figure=None).order_by("pk")) if figures else []
+    pairs = match_places_exact_first(figures, free, match_reach(slide))
+    return [(figures[index], free[other]) for index, other in pairs.items()]
+
+
+def _write_links(links: Sequence[tuple[Figure, Candidate]]) -> None:
+    for figure, candidate in links:
+        candidate.figure = figure
+    Candidate.objects.bulk_update([candidate for _, candidate in links], ["figure"], batch_size=500)
 
 
 def _nearest(places: QuerySet[_Place], x: float, y: float, reach: tuple[float, float]) -> _Place | None:
-    """The place nearest to (x, y) within `reach` px in each direction."""
-    near = places.filter(x__range=(x - reach[0], x + reach[0]), y__range=(y - reach[1], y + reach[1]))
-    scaled = [(math.hypot((p.x - x) / reach[0], (p.y - y) / reach[1]), p.pk, p) for p in near]
-    return min(scaled)[2] if scaled and min(scaled)[0] <= 1 else None
+    """The place nearest to (x, y) within `reach`."""
+    near = list(_in_reach(places, x, y, reach).order_by("pk"))
+    found = match_places([Place(x, y, 0.0)], near, reach)
+    return near[found[0]] if found else None
+
+
+def _in_reach(places: QuerySet[_Place], x: float, y: float, reach: tuple[float, float]) -> QuerySet[_Place]:
+    """The places in the box of `reach` px around (x, y): by the index, what may match."""
+    return places.filter(x__range=(x - reach[0], x + reach[0]), y__range=(y - reach[1], y + reach[1]))
 
 
 def _checked_polygon(slide: Slide, polygon: Any) -> list[list[float]]:

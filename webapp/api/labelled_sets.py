@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Prefetch
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -14,7 +15,8 @@ from rest_framework.response import Response
 from webapp.api.administrators import AdministratorsOnly
 from webapp.api.lookup import validated
 from webapp.api.serializers import JobSerializer
-from webapp.retraining.models import LabelledSet
+from webapp.jobs.selectors import with_their_job
+from webapp.retraining.models import LabelledFrame, LabelledSet
 from webapp.retraining.selectors import local_labels
 from webapp.retraining.sets import set_import_upload
 
@@ -24,6 +26,9 @@ class SetImportSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=100)
     file = serializers.FileField()
+
+
+_CASES = Prefetch("frames", LabelledFrame.objects.only("labelled_set", "case"))
 
 
 class LabelledSetSerializer(serializers.ModelSerializer[LabelledSet]):
@@ -39,7 +44,7 @@ class LabelledSetSerializer(serializers.ModelSerializer[LabelledSet]):
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_cases(self, labelled_set: LabelledSet) -> list[str]:
-        return list(labelled_set.frames.values_list("case", flat=True).distinct().order_by("case"))
+        return list(dict.fromkeys(frame.case for frame in labelled_set.frames.all()))
 
 
 class LocalLabelsSerializer(serializers.Serializer[Any]):
@@ -57,7 +62,7 @@ class LabelledSetViewSet(
     """Labelled frames from files."""
 
     serializer_class = LabelledSetSerializer
-    queryset = LabelledSet.objects.select_related("job")
+    queryset = with_their_job(LabelledSet.objects.prefetch_related(_CASES))
     parser_classes = [MultiPartParser]
 
     @extend_schema(request={"multipart/form-data": SetImportSerializer}, responses={202: LabelledSetSerializer})

@@ -21,7 +21,14 @@ from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, slides_filtered
 from webapp.retraining.mining import mined_sample_judge, mined_samples_reject, mined_samples_restore, mining_request
 from webapp.retraining.models import MinedSample, MiningRun
-from webapp.retraining.selectors import estimate_of, precision_of, samples_to_judge, slides_unlabelled
+from webapp.retraining.selectors import (
+    estimate_of,
+    mining_runs_shown,
+    precision_among,
+    precision_of,
+    samples_to_judge,
+    slides_unlabelled,
+)
 from webapp.slides.models import Slide, Study
 
 
@@ -37,8 +44,8 @@ class MiningRequestSerializer(serializers.Serializer[Any]):
     )
     most = serializers.IntegerField(min_value=1, required=False, help_text="Upper limit of their number.")
     model = serializers.UUIDField(required=False, help_text="The active version by default.")
-    first_look = serializers.FloatField(default=0.5)
-    agreement = serializers.FloatField(default=0.8)
+    first_look = serializers.FloatField(default=settings.MINING_FIRST_LOOK)
+    agreement = serializers.FloatField(default=settings.MINING_AGREEMENT)
 
 
 class EstimateSerializer(serializers.Serializer[Any]):
@@ -63,10 +70,10 @@ class PrecisionSerializer(serializers.Serializer[Any]):
 
 
 class MiningRunSerializer(serializers.ModelSerializer[MiningRun]):
-    """A mining run with its precision so far."""
+    """A row of `mining_runs_shown`, with its precision so far."""
 
     job = JobSerializer()
-    samples = serializers.IntegerField(source="samples.count")
+    samples = serializers.IntegerField(source="sample_count")
     precision = serializers.SerializerMethodField()
 
     class Meta:
@@ -74,8 +81,8 @@ class MiningRunSerializer(serializers.ModelSerializer[MiningRun]):
         fields = ["id", "model", "first_look", "agreement", "at", "job", "samples", "precision"]
 
     @extend_schema_field(PrecisionSerializer)
-    def get_precision(self, run: MiningRun) -> Any:
-        return PrecisionSerializer(precision_of(run=run)).data
+    def get_precision(self, run: Any) -> Any:
+        return PrecisionSerializer(precision_among(drawn=run.drawn)).data
 
 
 class MinedSampleSerializer(serializers.ModelSerializer[MinedSample]):
@@ -113,7 +120,7 @@ class MiningRunViewSet(
     """Mining of unlabelled slides."""
 
     serializer_class = MiningRunSerializer
-    queryset = MiningRun.objects.select_related("job", "model")
+    queryset = mining_runs_shown()
 
     @extend_schema(request=MiningRequestSerializer, responses={202: MiningRunSerializer})
     def create(self, request: Request) -> Response:
@@ -124,7 +131,7 @@ class MiningRunViewSet(
             slides=requested_slides(sent, self.person), by=self.person, model=model, first_look=sent["first_look"],
             agreement=sent["agreement"],
         )  # fmt: skip
-        return Response(MiningRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+        return Response(MiningRunSerializer(mining_runs_shown().get(pk=run.pk)).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=MiningRequestSerializer, responses=EstimateSerializer)
     @action(detail=False, methods=["post"])

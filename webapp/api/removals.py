@@ -73,7 +73,7 @@ class RemovalViewSet(
         """Remove it; answers what is affected."""
         subject, reason = _subject(validated(RemovalRequestSerializer, request.data))
         removal = removal_make(by=self.person, reason=reason, **subject)
-        answer = {"id": removal.pk, **affected_in_words(removal=removal)}
+        answer = {"id": removal.pk, **vars(affected_in_words(removal=removal))}
         return Response(RemovedSerializer(answer).data, status=status.HTTP_201_CREATED)
 
     def perform_destroy(self, instance: Removal) -> None:

@@ -21,7 +21,7 @@ from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.reports.models import Report
-from webapp.reports.selectors import report_changes
+from webapp.reports.selectors import SlideNow, report_changes
 from webapp.reports.services import report_sign
 from webapp.results.question import question
 from webapp.slides.models import Slide
@@ -42,7 +42,7 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
         return reverse("api:report-pdf", args=[report.pk])
 
     def get_changes(self, report: Report) -> list[str]:
-        return report_changes(report=report)
+        return report_changes(report=report, slide=self.context["slide"])
 
 
 class ReportsView(Idempotent):
@@ -51,8 +51,9 @@ class ReportsView(Idempotent):
     @extend_schema(responses=ReportSerializer(many=True), operation_id="slides_reports_list")
     def get(self, request: Request, pk: UUID) -> Response:
         """All signed versions, newest first."""
-        reports = _reports(request).filter(slide=self._slide(request, pk)).order_by("-version")
-        return Response(ReportSerializer(reports, many=True).data)
+        slide = self._slide(request, pk)
+        reports = _reports(request).filter(slide=slide).defer("pdf").order_by("-version")
+        return Response(ReportSerializer(reports, many=True, context={"slide": SlideNow(slide)}).data)
 
     @extend_schema(request=CountQuerySerializer, responses={201: ReportSerializer}, operation_id="slides_reports_sign")
     def post(self, request: Request, pk: UUID) -> Response:
@@ -61,7 +62,9 @@ class ReportsView(Idempotent):
         query = validated(CountQuerySerializer, request.data)
         run = run_or_newest(slide, query.pop("run", None))
         report = report_sign(slide=slide, run=run, asked=question(**query), by=cast(User, request.user))
-        return Response(ReportSerializer(report).data, status=status.HTTP_201_CREATED)
+        return Response(
+            ReportSerializer(report, context={"slide": SlideNow(slide)}).data, status=status.HTTP_201_CREATED
+        )
 
     def _slide(self, request: Request, pk: UUID) -> Slide:
         slides = Slide.objects.visible_to(request.user).select_related("case__study")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -69,7 +70,7 @@ class DetectionRequestSerializer(serializers.Serializer[Any]):
 class DetectionQuerySerializer(serializers.Serializer[Any]):
     """Which candidates: least confidence, box in level-0 pixels, run (the newest by default)."""
 
-    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
     bbox = serializers.CharField(required=False, help_text="x0,y0,x1,y1 in level-0 pixels")
     run = serializers.UUIDField(required=False)
     limit = serializers.IntegerField(min_value=1, max_value=100_000, default=1000)
@@ -178,7 +179,7 @@ class CompareQuerySerializer(serializers.Serializer[Any]):
 
     run = serializers.UUIDField()
     other = serializers.UUIDField()
-    min_score = serializers.FloatField(min_value=0, max_value=1, default=0.5)
+    min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
 
 
 class CompareSerializer(serializers.Serializer[Any]):

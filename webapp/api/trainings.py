@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from webapp.api.administrators import AdministratorsOnly
 from webapp.api.lookup import validated
 from webapp.api.serializers import JobSerializer
+from webapp.jobs.selectors import with_their_job
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LabelledSet, MinedSample, MiningRun, TrainingRun
 from webapp.retraining.trainings import training_again, training_request
@@ -67,7 +68,7 @@ class TrainingViewSet(
     """Trainings. Stop and resume one by the job's cancel and retry."""
 
     serializer_class = TrainingSerializer
-    queryset = TrainingRun.objects.select_related("job")
+    queryset = with_their_job(TrainingRun.objects.all())
 
     @extend_schema(request=TrainingRequestSerializer, responses={202: TrainingSerializer})
     def create(self, request: Request) -> Response:

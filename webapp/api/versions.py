@@ -20,6 +20,7 @@ from webapp.api.lookup import page_of, validated
 from webapp.api.mining import requested_slides
 from webapp.api.serializers import JobSerializer, ModelVersionSerializer
 from webapp.core.errors import DomainError
+from webapp.jobs.selectors import with_their_job
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_promote, version_roll_back
 from webapp.retraining.judgements import judgement_request
@@ -73,7 +74,7 @@ class VersionActionsViewSet(AdministratorsOnly, viewsets.GenericViewSet[ModelVer
     @action(detail=True)
     def judgements(self, request: Request, pk: str) -> Response:
         """Its comparisons, newest first."""
-        return page_of(self, self.get_object().judgements.select_related("job"), JudgementSerializer)
+        return page_of(self, with_their_job(self.get_object().judgements.all()), JudgementSerializer)
 
     @extend_schema(request=ReasonSerializer, responses=ModelVersionSerializer)
     @action(detail=True, methods=["post"])

@@ -1,4 +1,4 @@
-"""What all processes share for a while: Redis, which may be away. Then everything works, but nobody remembers."""
+"""Redis: one client with one timeout. Best effort: without Redis every call computes anew (circuit breaker, 5 s)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from django.conf import settings
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-_PATIENCE = 0.2  # seconds that a call waits for Redis
+_TIMEOUT = 1.0  # seconds that a call waits for Redis
 _PAUSE = 5.0  # seconds without asking Redis after it did not answer
 _T = TypeVar("_T")
 
@@ -20,21 +22,27 @@ class _State:
 
 
 def ask_redis(question: Callable[[Redis], _T]) -> _T | None:
-    """What Redis says, or None where it is away."""
+    """The answer, or None where Redis is away; it is not asked again for 5 s then."""
     if time.monotonic() < _State.quiet_until:
         return None
     try:
-        return question(_client(settings.REDIS_URL))
+        return question(redis_client())
     except RedisError:
         _State.quiet_until = time.monotonic() + _PAUSE
         return None
 
 
 def ask_again() -> None:
-    """Forget that Redis did not answer."""
+    """Close the circuit breaker."""
     _State.quiet_until = 0.0
+
+
+def redis_client() -> Redis:
+    """The client of this process; safe for threads and after a fork. Its calls raise RedisError."""
+    return _client(settings.REDIS_URL)
 
 
 @cache
 def _client(url: str) -> Redis:
-    return Redis.from_url(url, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE)
+    once = Retry(NoBackoff(), 1)  # a pooled connection may have died; redis-py's own ten retries would be ten timeouts
+    return Redis.from_url(url, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, retry=once)

@@ -54,11 +54,11 @@ def annotation_object(
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer="Mitoscope",
-        manufacturer_model_name=_text(found.count["model"]["name"]),
-        software_versions=_text(found.count["code_version"]),
-        device_serial_number=found.count["model"]["sha256"][:16],
+        manufacturer_model_name=_text(found.count.model.name),
+        software_versions=_text(found.count.code_version),
+        device_serial_number=found.count.model.sha256[:16],
         content_label="MITOSES",
-        content_description=f"Counted from score {found.asked.min_score:g}; {found.count['use']}",
+        content_description=f"Counted from score {found.asked.min_score:g}; {found.count.use}",
     )
     file = io.BytesIO()
     stored.save_as(file)
@@ -132,11 +132,11 @@ def _origin(mark: Mark) -> str:
 
 
 def _algorithm(found: Findings) -> highdicom.AlgorithmIdentificationSequence:
-    model = found.count["model"]
+    model = found.count.model
     return highdicom.AlgorithmIdentificationSequence(
-        name=_text(model["name"]),
+        name=_text(model.name),
         family=codes.DCM.ArtificialIntelligence,
-        version=model["sha256"],
+        version=model.sha256,
         source="Mitoscope",
     )
 

@@ -13,19 +13,19 @@ import math
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from django.core.serializers.json import DjangoJSONEncoder
 
 from detector.errors import SlideError
-from detector.slide import open_slide
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
+from webapp.core.typed_json import Encoder
 from webapp.results.findings import Findings, Mark
+from webapp.results.types import Hotspot
 from webapp.slides.models import Slide
-from webapp.slides.storage import slide_held
+from webapp.slides.storage import slide_opened
 
 CLASSES = {
     Label.MITOTIC: ("mitotic figure", [0, 114, 178]),
@@ -59,14 +59,14 @@ def geojson(found: Findings) -> bytes:
 
     features = [_mark_feature(mark, shift) for mark in found.marks]
     features += [_region_feature(region, shift) for region in found.regions]
-    for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):
+    for number, hotspot in enumerate(found.count.reviewed.hotspots, 1):
         features.append(_hotspot_feature(found, number, hotspot, shift))
     body = {
         "type": "FeatureCollection",
         "mitoscope": {**_stamp(found), "bounds_offset": [left, top]},
         "features": features,
     }
-    return json.dumps(body, cls=DjangoJSONEncoder).encode()
+    return json.dumps(body, cls=Encoder).encode()
 
 
 def figures_csv(found: Findings) -> bytes:
@@ -87,42 +87,42 @@ def summary_csv(found: Findings) -> bytes:
     return _csv([list(row), list(row.values())])
 
 
-def summary(found: Findings) -> dict[str, Any]:
-    """The numbers of a slide by name."""
-    count, hotspot, slide = found.count, found.count["hotspot"] or {}, found.slide
-    mark = count["score"] or {}
-    rule = mark.get("rule") or {}
-    interval = hotspot.get("interval") or mark.get("interval") or [None, None]
+def summary(found: Findings) -> dict[str, object]:
+    """The numbers of a slide, by the names of their columns."""
+    count, slide = found.count, found.slide
+    hotspot, score = count.hotspot, count.score
+    counted = hotspot or score
+    low, high = counted.interval if counted else (None, None)
     return {
         "slide": slide.pk,
         "name": slide.name,
         "case": slide.case.identifier,
         "study": slide.case.study.name,
         "run": found.run.pk,
-        "model": count["model"]["name"],
-        "model_sha256": count["model"]["sha256"],
-        "min_score": count["min_score"],
-        "tissue_mm2": count["tissue_mm2"],
-        "ai_count": count["ai"]["count"],
-        "count": count["count"],
-        "count_per_mm2": count["count_per_mm2"],
-        "hotspot_shape": count["shape"],
-        "hotspot_mm2": count["area_mm2"],
-        "hotspot_x": hotspot.get("x"),
-        "hotspot_y": hotspot.get("y"),
-        "hotspot_count": hotspot.get("count"),
-        "hotspot_per_mm2": hotspot.get("count_per_mm2"),
-        "interval_low": interval[0],
-        "interval_high": interval[1],
-        "hotspot_unseen": hotspot.get("unseen"),
-        "score": mark.get("value"),
-        "to_next": mark.get("to_next"),
-        "rule": rule.get("id"),
-        "rule_version": rule.get("version"),
-        **count["judged"],
-        "reason": count["reason"],
-        "stale": " ".join(count["stale"]),
-        "use": count["use"],
+        "model": count.model.name,
+        "model_sha256": count.model.sha256,
+        "min_score": count.min_score,
+        "tissue_mm2": count.tissue_mm2,
+        "ai_count": count.ai.count,
+        "count": count.count,
+        "count_per_mm2": count.count_per_mm2,
+        "hotspot_shape": count.shape,
+        "hotspot_mm2": count.area_mm2,
+        "hotspot_x": hotspot and hotspot.x,
+        "hotspot_y": hotspot and hotspot.y,
+        "hotspot_count": hotspot and hotspot.count,
+        "hotspot_per_mm2": hotspot and hotspot.count_per_mm2,
+        "interval_low": low,
+        "interval_high": high,
+        "hotspot_unseen": hotspot and hotspot.unseen,
+        "score": score and score.value,
+        "to_next": score and score.to_next,
+        "rule": score and score.rule.id,
+        "rule_version": score and score.rule.version,
+        **asdict(count.judged),
+        "reason": count.reason,
+        "stale": " ".join(count.stale),
+        "use": count.use,
     }
 
 
@@ -152,7 +152,7 @@ def dicom(found: Findings) -> bytes:
     from webapp.exchange.dicom import annotation_object  # here, as highdicom takes a second and few ask for it
 
     areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
-    for number, hotspot in enumerate(found.count["reviewed"]["hotspots"], 1):
+    for number, hotspot in enumerate(found.count.reviewed.hotspots, 1):
         areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(_outline(found.slide, hotspot))))
     return annotation_object(found, _properties(found.slide), CLASSES, areas)
 
@@ -181,7 +181,7 @@ def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]
     A slide whose export is refused is left out of the files; `summary.csv` has it all the same.
     """
     pipe = _Pipe()
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as zipped:
         for found in all_findings:
             rows.append(summary(found))
@@ -204,7 +204,7 @@ def bounds_offset(slide: Slide) -> tuple[int, int]:
 def _properties(slide: Slide) -> Mapping[str, str]:
     """What the file says of itself. Raises DomainError where it cannot be opened."""
     try:
-        with slide_held(slide) as path, open_slide(path) as file:
+        with slide_opened(slide) as file:
             return file.properties
     except SlideError as error:
         raise DomainError(
@@ -261,27 +261,27 @@ def _region_feature(region: Region, shift: Callable[[float, float], list[float]]
 
 
 def _hotspot_feature(
-    found: Findings, number: int, hotspot: dict[str, Any], shift: Callable[[float, float], list[float]]
+    found: Findings, number: int, hotspot: Hotspot, shift: Callable[[float, float], list[float]]
 ) -> dict[str, Any]:
     ring = [shift(x, y) for x, y in _outline(found.slide, hotspot)]
-    measurements = {name: hotspot[name] for name in ("count", "count_per_mm2", "area_mm2")}
+    measurements = {name: getattr(hotspot, name) for name in ("count", "count_per_mm2", "area_mm2")}
     feature = _area_feature(f"{found.run.pk}-hotspot-{number}", ring, HOTSPOT_CLASS, measurements)
-    feature["properties"]["name"] = f"Hotspot {number}: {hotspot['count']} in {hotspot['area_mm2']:.4g} mm2"
+    feature["properties"]["name"] = f"Hotspot {number}: {hotspot.count} in {hotspot.area_mm2:.4g} mm2"
     return feature
 
 
-def _outline(slide: Slide, hotspot: dict[str, Any]) -> list[tuple[float, float]]:
+def _outline(slide: Slide, hotspot: Hotspot) -> list[tuple[float, float]]:
     """Corners in level-0 px, of a circle many."""
     assert slide.mpp is not None, "without um/px there is no hotspot"
-    if hotspot["shape"] == "circle":
-        reach = math.sqrt(hotspot["area_mm2"] / math.pi)
+    if hotspot.shape == "circle":
+        reach = math.sqrt(hotspot.area_mm2 / math.pi)
         angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
         corners = [(reach * math.cos(angle), reach * math.sin(angle)) for angle in angles]
     else:
-        half = math.sqrt(hotspot["area_mm2"]) / 2
+        half = math.sqrt(hotspot.area_mm2) / 2
         corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
     mpp_x, mpp_y = slide.mpp
-    return [(hotspot["x"] + dx * 1000 / mpp_x, hotspot["y"] + dy * 1000 / mpp_y) for dx, dy in corners]
+    return [(hotspot.x + dx * 1000 / mpp_x, hotspot.y + dy * 1000 / mpp_y) for dx, dy in corners]
 
 
 def _area_feature(
@@ -306,7 +306,7 @@ def _classification(kind: tuple[str, list[int]]) -> dict[str, Any]:
 
 def _stamp(found: Findings) -> dict[str, Any]:
     names = ("slide", "run", "min_score", "count", "area_mm2", "shape", "model", "code_version", "mpp", "use")
-    return {"name": found.slide.name, **{name: found.count[name] for name in names}}
+    return {"name": found.slide.name, **{name: getattr(found.count, name) for name in names}}
 
 
 def _yes(value: bool) -> str:

@@ -15,6 +15,16 @@ from webapp.exchange.imports import Review
 from webapp.slides.models import Slide
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A verdict of the file at (x, y) level-0 px that was not given, and the one that a person holds there."""
+
+    x: float
+    y: float
+    label: str
+    holds: str
+
+
 @dataclass
 class Imported:
     """Result of an import. left: verdicts not imported, as a person's verdict there differs."""
@@ -22,14 +32,14 @@ class Imported:
     verdicts: int = 0
     regions: int = 0
     unchanged: int = 0
-    left: list[dict[str, object]] = field(default_factory=list)
+    left: list[LeftOut] = field(default_factory=list)
 
 
 def review_import(*, slide: Slide, by: User, review: Review) -> Imported:
     """Give the verdicts and draw the regions of a file; all or, where one cannot be taken, none.
 
-    Existing verdicts and regions are kept, and no verdict is overwritten: where a person's verdict differs, that of the
-    file is left out and listed.
+    Existing verdicts and regions are kept, and no verdict is overwritten: where a person's verdict differs, the file's
+    is left out and listed.
     """
     done = Imported()
     verdicts: dict[tuple[float, float], Label] = {}
@@ -53,7 +63,7 @@ def review_import(*, slide: Slide, by: User, review: Review) -> Imported:
             elif figure.label == label:
                 done.unchanged += 1
             else:
-                done.left.append({"x": x, "y": y, "label": label, "holds": figure.label})
+                done.left.append(LeftOut(x, y, label, figure.label))
         figures_judge(slide=slide, by=by, judged=judged, found=found)
         done.verdicts = len(judged) + len(found)
         held = [(region.kind, region.polygon) for region in Region.objects.current().filter(slide=slide)]

@@ -34,8 +34,8 @@ class ShardInline(admin.TabularInline[Shard, Job]):
     extra = 0
     can_delete = False
     fields = readonly_fields = (
-        "index", "state", "attempt", "worker", "started_at", "lease_until", "windows_done", "windows_total",
-        "windows_skipped", "facts",
+        "index", "state", "attempt", "worker", "started_at", "lease_until", "units_done", "units_total",
+        "units_skipped", "facts",
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:

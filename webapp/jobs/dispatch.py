@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 
-from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
-from redis import Redis, RedisError
+from redis import RedisError
 
 from webapp.celery_app import app
+from webapp.core.redis import redis_client
 from webapp.jobs.models import Shard
 
-MESSAGES_PER_QUEUE = 1000  # more would say nothing new; the watch fills up what workers have taken
+MESSAGES_PER_QUEUE = 1000  # more would say nothing new; the reaper fills up what workers have taken
 
 _log = logging.getLogger(__name__)
 
@@ -28,8 +28,7 @@ def task_name(kind: str) -> str:
 def messages_waiting(kind: str) -> int | None:
     """How many messages of a kind no worker has taken yet; None where the broker is away."""
     try:
-        with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as redis:
-            return int(redis.llen(kind))
+        return int(redis_client().llen(kind))
     except RedisError as error:
         _log.warning("broker is away: %s", error)
         return None
@@ -47,7 +46,7 @@ def send_after_commit(shard: Shard) -> None:
 
 
 def send(shard: Shard) -> bool:
-    """Send now; False where the broker is away, and the shard waits until the watch sends again."""
+    """Send now; False where the broker is away, and the shard waits until the reaper sends again."""
     kind = shard.job.kind
     try:
         app.send_task(task_name(kind), kwargs={"shard_pk": shard.pk}, queue=kind, retry=False)

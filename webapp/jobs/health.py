@@ -13,11 +13,13 @@ from django.db import connection
 from django.db.models import Count, Min, Q
 from django.db.utils import Error
 from django.utils import timezone
-from redis import Redis, RedisError
+from redis import RedisError
 
+from webapp.core.redis import redis_client
+from webapp.jobs.heartbeat import REAPER, heartbeats
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import WATCH, who_is_here
 from webapp.jobs.states import OPEN, State
+from webapp.jobs.stored import ShardFacts
 
 WAIT_TOO_LONG = timedelta(minutes=10)  # for a person who waits
 NO_PROGRESS = timedelta(minutes=5)  # of a shard whose worker lives; a rectangle of windows takes seconds
@@ -67,11 +69,11 @@ class Health:
 
 def health_of_jobs() -> Health:
     """Look at the rows and at what processes say of themselves."""
-    here = who_is_here()
-    workers = None if here is None else [_worker(name, said) for name, said in here.items() if name != WATCH]
+    here = heartbeats()
+    workers = None if here is None else [_worker(name, said) for name, said in here.items() if name != REAPER]
     queues = _queues(workers)
     stuck = [
-        *(["The watch is not there, so lost work is not brought back; start it: manage.py watch."] * _no_watch(here)),
+        *(["No reaper of lost jobs is running, so lost work waits; start it: manage.py reap_jobs."] * _no_reaper(here)),
         *(
             f"No worker takes the {_number(queue.waiting, queue.label + ' job')} waiting; "
             f"start one for the queue {queue.kind}."
@@ -136,14 +138,14 @@ def _worker(name: str, said: dict[str, Any]) -> Worker:
     )
 
 
-def _no_watch(here: dict[str, dict[str, Any]] | None) -> bool:
-    return here is not None and WATCH not in here
+def _no_reaper(here: dict[str, dict[str, Any]] | None) -> bool:
+    return here is not None and REAPER not in here
 
 
 def _stuck_shards() -> list[str]:
     now = timezone.now()
     running = Shard.objects.filter(state=State.RUNNING, job__state__in=OPEN)
-    quiet = Q(lease_until__gte=now, progressed_at__lt=now - NO_PROGRESS, windows_total__gt=0)
+    quiet = Q(lease_until__gte=now, progressed_at__lt=now - NO_PROGRESS, units_total__gt=0)
     counts = running.aggregate(
         lost=Count("pk", filter=Q(lease_until__lt=now)),
         still=Count("pk", filter=quiet & ~Q(job__kind=Job.Kind.TRAIN)),  # which looks at all its frames in between
@@ -164,15 +166,17 @@ def _slow_shards() -> list[str]:
     finished = Shard.objects.filter(
         state=State.SUCCEEDED, job__kind=Job.Kind.DETECT, started_at__gte=now - timedelta(days=1)
     ).order_by("-started_at")
-    rates: dict[str, list[float]] = {}
-    for facts, done, skipped in finished.values_list("facts", "windows_done", "windows_skipped")[:_SAMPLE]:
-        if facts.get("seconds") and done > skipped:
-            rates.setdefault(facts["device"], []).append((done - skipped) / facts["seconds"])
+    rates: dict[str | None, list[float]] = {}
+    for stored, done, skipped in finished.values_list("facts", "units_done", "units_skipped")[:_SAMPLE]:
+        facts = ShardFacts.from_json(stored)
+        if facts.seconds and done > skipped:
+            rates.setdefault(facts.device, []).append((done - skipped) / facts.seconds)
     running = Shard.objects.filter(state=State.RUNNING, job__kind=Job.Kind.DETECT, lease_until__gte=now)
+    usual = {device: median(found) for device, found in rates.items()}
     slow = [
         shard
         for shard in running.filter(started_at__lt=now - timedelta(minutes=1)).defer("result")
-        if (usual := rates.get(shard.facts.get("device", ""))) and shard.windows_per_second < SLOW * median(usual)
+        if shard.units_per_second < SLOW * usual.get(ShardFacts.from_json(shard.facts).device, 0.0)
     ]
     if not slow:
         return []
@@ -194,8 +198,7 @@ def _database() -> dict[str, Any]:
 
 def _broker() -> dict[str, Any]:
     try:
-        with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as redis:
-            redis.ping()
+        redis_client().ping()
     except RedisError:
         return {"ok": False, "say": "Redis does not answer; jobs wait until it does"}
     return {"ok": True}

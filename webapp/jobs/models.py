@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Count, OuterRef, Q, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.slides.models import Slide, Viewer, visible
 
 
@@ -23,6 +25,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         if not user.is_authenticated or not user.is_active or getattr(user, "is_superuser", False):
             return visible(self, user, "slide__case__study")
         return self.filter(Q(slide__case__study__memberships__user_id=user.pk) | Q(slide=None, requested_by_id=user.pk))
+
+    def with_progress(self) -> Self:
+        """With slide, shards and place in the queue (`ahead`), so that what `JobSerializer` tells asks for no more."""
+        shards = models.Prefetch("shards", Shard.objects.defer("result"))
+        jobs = _ahead_of(*map(OuterRef, ("kind", "priority", "turn", "created_at")))
+        number = jobs.order_by().values("state").annotate(number=Count("pk")).values("number")
+        ahead = Case(When(state=State.PENDING, then=Coalesce(Subquery(number), 0)))
+        return self.select_related("slide").prefetch_related(shards).annotate(ahead=ahead)
 
     def in_turn(self) -> Self:
         """Queue order: readers before bulk, then round robin over people."""
@@ -71,22 +81,22 @@ class Job(models.Model):
 
     @property
     def progress(self) -> dict[str, int]:
-        """Windows and shards done (windows skipped as glass included), of how many; all 0 before it began.
+        """Units and shards done (windows skipped as glass included), of how many; all 0 before it began.
 
-        total counts the windows of the shards that have begun; those of the others are not known yet.
+        total counts the units of the shards that have begun; those of the others are not known yet.
         """
         shards = self.shards.all()
         return {
-            "done": sum(shard.windows_done for shard in shards),
-            "total": sum(shard.windows_total for shard in shards),
-            "skipped": sum(shard.windows_skipped for shard in shards),
+            "done": sum(shard.units_done for shard in shards),
+            "total": sum(shard.units_total for shard in shards),
+            "skipped": sum(shard.units_skipped for shard in shards),
             "shards_done": sum(shard.state == State.SUCCEEDED for shard in shards),
             "shards_total": len(shards),
         }
 
     @property
     def unit(self) -> str:
-        """The unit of its progress."""
+        """The unit of its progress, in the plural."""
         return {self.Kind.TRAIN: "iterations", self.Kind.JUDGE: "frames"}.get(self.Kind(self.kind), "windows")
 
     @property
@@ -99,13 +109,8 @@ class Job(models.Model):
         """1 for the next job of its kind to begin; None once it has begun."""
         if self.state != State.PENDING:
             return None
-        same_turn = Q(priority=self.priority, turn=self.turn)
-        before = (
-            Q(priority__lt=self.priority)
-            | Q(priority=self.priority, turn__lt=self.turn)
-            | same_turn & Q(created_at__lt=self.created_at)
-        )
-        return Job.objects.filter(before, kind=self.kind, state=State.PENDING).count() + 1
+        read: int | None = getattr(self, "ahead", None)
+        return 1 + (_ahead_of(self.kind, self.priority, self.turn, self.created_at).count() if read is None else read)
 
     @property
     def seconds_left(self) -> float | None:
@@ -116,13 +121,19 @@ class Job(models.Model):
         if self.state != State.RUNNING:
             return None
         shards = self.shards.all()
-        rate = sum(shard.windows_per_second for shard in shards)
-        begun = [shard for shard in shards if shard.windows_total]
+        rate = sum(shard.units_per_second for shard in shards)
+        begun = [shard for shard in shards if shard.units_total]
         if not rate or not begun:
             return None
-        left = sum(shard.windows_total - shard.windows_done for shard in begun)
-        computed = sum(shard.windows_total - shard.windows_skipped for shard in begun) / len(begun)
+        left = sum(shard.units_total - shard.units_done for shard in begun)
+        computed = sum(shard.units_total - shard.units_skipped for shard in begun) / len(begun)
         return (left + computed * (len(shards) - len(begun))) / rate
+
+
+def _ahead_of(kind: Any, priority: Any, turn: Any, created_at: Any) -> JobQuerySet:
+    """The waiting jobs of a kind that begin before one of this priority and turn that was asked for at this time."""
+    earlier = Q(priority=priority, turn__lt=turn) | Q(priority=priority, turn=turn, created_at__lt=created_at)
+    return Job.objects.filter(Q(priority__lt=priority) | earlier, kind=kind, state=State.PENDING)
 
 
 class Shard(models.Model):
@@ -137,9 +148,9 @@ class Shard(models.Model):
     worker = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     progressed_at = models.DateTimeField(null=True, blank=True, help_text="When it last said how far it is.")
-    windows_done = models.PositiveIntegerField(default=0)
-    windows_total = models.PositiveIntegerField(default=0)
-    windows_skipped = models.PositiveIntegerField(default=0)
+    units_done = models.PositiveIntegerField(default=0)
+    units_total = models.PositiveIntegerField(default=0)
+    units_skipped = models.PositiveIntegerField(default=0)
     facts = models.JSONField(default=dict, blank=True, help_text="Device, precision, seconds, memory.")
     result = models.BinaryField(null=True, blank=True, help_text="Map cells above the floor, until the job is merged.")
 
@@ -156,14 +167,15 @@ class Shard(models.Model):
         return f"shard {self.index} of {self.job_id}"
 
     @property
-    def windows_per_second(self) -> float:
-        """Of windows that were computed, since it was claimed; 0 where it does not run."""
+    def units_per_second(self) -> float:
+        """Of units that were computed, since it was claimed; 0 where it does not run."""
         if self.state != State.RUNNING or self.started_at is None:
             return 0.0
         elapsed: timedelta = timezone.now() - self.started_at
-        return max(self.windows_done - self.windows_skipped, 0) / max(elapsed.total_seconds(), 0.001)
+        return max(self.units_done - self.units_skipped, 0) / max(elapsed.total_seconds(), 0.001)
 
     @property
     def worker_in_words(self) -> str:
         """The worker, its device and precision, as far as they are known."""
-        return ", ".join(filter(None, (self.worker, self.facts.get("device"), self.facts.get("precision"))))
+        facts = ShardFacts.from_json(self.facts)
+        return ", ".join(filter(None, (self.worker, facts.device, facts.precision)))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, F, Prefetch, QuerySet, Value, When
+from typing import TypeVar
 
-from webapp.jobs.models import Job, Shard
+from django.db.models import Case, F, Model, Prefetch, QuerySet, Value, When
+
+from webapp.jobs.models import Job
 from webapp.jobs.states import State
 from webapp.slides.models import Viewer
+
+_Row = TypeVar("_Row", bound=Model)
+
+
+def with_their_job(rows: QuerySet[_Row]) -> QuerySet[_Row]:
+    """Rows that have a `job`, with all that lists show of it."""
+    return rows.prefetch_related(Prefetch("job", Job.objects.with_progress()))
 
 
 def jobs_shown(*, user: Viewer) -> QuerySet[Job]:
     """The jobs that a person may see, the newest first, with what lists show of them."""
-    shards = Prefetch("shards", Shard.objects.defer("result"))
-    return Job.objects.visible_to(user).select_related("slide").prefetch_related(shards).order_by("-created_at")
+    return Job.objects.visible_to(user).with_progress().order_by("-created_at")
 
 
 def jobs_as_a_list(*, user: Viewer) -> QuerySet[Job]:

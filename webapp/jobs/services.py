@@ -35,6 +35,7 @@ from webapp.core.logs import log_about
 from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, send_after_commit
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import OPEN, State, sources
+from webapp.jobs.stored import Parameters, ShardFacts
 from webapp.slides.models import Slide
 
 MAX_ATTEMPTS = 5  # of one shard; more deaths of workers than that are no accident
@@ -52,7 +53,7 @@ def job_create(
     kind: Job.Kind,
     slide: Slide | None = None,
     by: User | None,
-    parameters: dict[str, Any] | None = None,
+    parameters: Parameters | None = None,
     shards: int = 1,
 ) -> Job:
     """Ask for work, on a slide or on what the parameters name.
@@ -60,17 +61,17 @@ def job_create(
     Where the very same work on the slide waits in a bulk run, it is moved before the others and no second job is made;
     any other work of the kind that is under way on the slide refuses this one.
     """
-    parameters = parameters or {}
+    stored = parameters.to_json() if parameters else {}
     with transaction.atomic():
         if slide is not None:
             Slide.objects.select_for_update().get(pk=slide.pk)
             if under_way := Job.objects.filter(kind=kind, slide=slide, state__in=OPEN).first():
-                if by is not None and under_way.parameters == parameters and _prefer(under_way):
+                if by is not None and under_way.parameters == stored and _prefer(under_way):
                     return under_way
                 raise DomainError(f"The {kind.label} of this slide is under way already.")
         priority, turn = _place(kind, by)
         job = Job.objects.create(
-            kind=kind, slide=slide, requested_by=by, parameters=parameters, priority=priority, turn=turn
+            kind=kind, slide=slide, requested_by=by, parameters=stored, priority=priority, turn=turn
         )
         for index in range(shards):
             send_after_commit(Shard.objects.create(job=job, index=index))
@@ -100,8 +101,8 @@ def shard_claim(*, shard_pk: int, worker: str) -> Shard | None:
             worker=worker,
             started_at=now,
             progressed_at=now,
-            windows_done=0,
-            windows_skipped=0,
+            units_done=0,
+            units_skipped=0,
             facts={},
         )
         if not taken:
@@ -114,21 +115,21 @@ def shard_claim(*, shard_pk: int, worker: str) -> Shard | None:
     return shard
 
 
-def shard_begin(*, shard: Shard, facts: dict[str, Any]) -> None:
+def shard_begin(*, shard: Shard, facts: ShardFacts) -> None:
     """Say what the shard is computed on (device, precision). Raises JobStopped."""
-    if not _held(shard).filter(job__in=_jobs(State.RUNNING)).update(facts=facts, lease_until=_lease()):
+    if not _held(shard).filter(job__in=_jobs(State.RUNNING)).update(facts=facts.to_json(), lease_until=_lease()):
         raise JobStopped(f"{shard} is no longer ours")
 
 
 def shard_progress(*, shard: Shard, done: int = 0, total: int = 0, skipped: int = 0) -> None:
-    """Say how far the shard is, in windows, and renew its lease. Raises JobStopped."""
+    """Say how far the shard is, in units of its job, and renew its lease. Raises JobStopped."""
     renewed = (
         _held(shard)
         .filter(job__in=_jobs(State.RUNNING))
         .update(
-            windows_done=done,
-            windows_total=total,
-            windows_skipped=skipped,
+            units_done=done,
+            units_total=total,
+            units_skipped=skipped,
             progressed_at=timezone.now(),
             lease_until=_lease(),
         )
@@ -142,7 +143,7 @@ def shard_renew(*, shard: Shard) -> bool:
     return bool(_held(shard).update(lease_until=_lease()))
 
 
-def shard_finish(*, shard: Shard, result: bytes | None = None, facts: dict[str, Any] | None = None) -> None:
+def shard_finish(*, shard: Shard, result: bytes | None = None, facts: ShardFacts | None = None) -> None:
     """Keep the shard's result. Raises JobStopped where the job was stopped or the claim taken over.
 
     The lease goes on: until it ends, a job whose last shard this was has somebody to merge it.
@@ -150,7 +151,7 @@ def shard_finish(*, shard: Shard, result: bytes | None = None, facts: dict[str, 
     done = (
         _held(shard)
         .filter(job__in=_jobs(State.RUNNING))
-        .update(state=State.SUCCEEDED, result=result, facts=facts or {}, lease_until=_lease())
+        .update(state=State.SUCCEEDED, result=result, facts=facts.to_json() if facts else {}, lease_until=_lease())
     )
     if not done:
         raise JobStopped(f"{shard} is no longer ours")
@@ -206,7 +207,7 @@ def job_retry(*, job: Job) -> Job:
         if job.slide_id is not None and others.exists():
             raise DomainError("The same work on this slide is under way already.")
         missing = Shard.objects.filter(job=job).exclude(state=State.SUCCEEDED)
-        missing.update(state=State.PENDING, claim=None, lease_until=None, attempt=0, windows_done=0, facts={})
+        missing.update(state=State.PENDING, claim=None, lease_until=None, attempt=0, units_done=0, facts={})
         for shard in missing.defer("result"):
             send_after_commit(shard)
     job.refresh_from_db()

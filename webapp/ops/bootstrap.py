@@ -119,7 +119,7 @@ def _compile() -> None:
     """Compile what is served by importing it: uv leaves it to the first start, where six processes would each do it."""
     with tempfile.TemporaryDirectory() as data:
         variables = {"DJANGO_SETTINGS_MODULE": "webapp.settings", "DATA_DIR": data}
-        command = [PYTHON, "-c", "import webapp.wsgi, webapp.urls, worker.app"]
+        command = [str(PYTHON), "-c", "import webapp.wsgi, webapp.urls, worker.app"]
         subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True)
 
 

@@ -1,7 +1,7 @@
 """`make run`: everything on one machine, under one supervisor.
 
 Locks the folder, checks the port, migrates, makes what a first start needs, then runs Redis, gunicorn, the workers and
-the watch under supervisord, which starts again whatever dies. Ctrl-C ends them all.
+the reaper of lost jobs under supervisord, which starts again whatever dies. Ctrl-C ends them all.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> int:
     from django.core.management import call_command
 
     django.setup()
-    logging.disable(logging.WARNING)  # Redis is not there yet; the watch sends what waits for it
+    logging.disable(logging.WARNING)  # Redis is not there yet; the reaper sends what waits for it
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
     from webapp.jobs.services import jobs_forget_messages
@@ -187,7 +187,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         "detect": _worker(python, "detect", 1),
         # At a low priority and in a process of its own, so that nobody who waits for a detection waits for a training.
         "train": "nice -n 15 " + _worker(python, "train,mine,judge", 1),
-        "watch": f"{python} manage.py watch",
+        "reap_jobs": f"{python} manage.py reap_jobs",
     }
     if redis is not None:
         (data / "redis").mkdir(exist_ok=True)

@@ -42,6 +42,7 @@ def choose(request: HttpRequest) -> HttpResponse:
         "count": found.count(),
         "slides": found[:most],
         "versions": ModelVersion.objects.all(),
+        "defaults": {"first_look": settings.MINING_FIRST_LOOK, "agreement": settings.MINING_AGREEMENT},
     }
     return render(request, "choose.html", context)
 

@@ -26,17 +26,13 @@ def removal(request: HttpRequest) -> HttpResponse:
         subject["person"] = get_object_or_404(User, username=asked["person"])
     elif asked["labelled_set"]:
         subject["labelled_set"] = get_object_or_404(LabelledSet, pk=asked["labelled_set"])
+    removed = Removal.objects.filter(ended_at=None, **subject).select_related("by").first() if subject else None
     context = {
         "asked": asked,
-        "affected": _affected(subject) if subject else None,
+        "affected": affected_in_words(removal=removed or Removal(**subject)) if subject else None,
+        "removed": removed,
         "slides": Slide.objects.filter(Q(figures__isnull=False) | Q(mined__isnull=False)).distinct().order_by("name"),
         "people": User.objects.order_by("username"),
         "sets": LabelledSet.objects.all(),
     }
     return render(request, "removal.html", context)
-
-
-def _affected(subject: dict[str, Any]) -> dict[str, Any]:
-    """What a removal affects; with the removal itself where it is made."""
-    removal = Removal.objects.filter(ended_at=None, **subject).select_related("by").first()
-    return {**affected_in_words(removal=removal or Removal(**subject)), "removed": removal}

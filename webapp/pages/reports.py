@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from webapp.annotations.selectors import run_current
 from webapp.core.errors import DomainError
 from webapp.reports.models import Report
-from webapp.reports.selectors import report_by_file, report_by_hash, report_changes, report_is_intact
+from webapp.reports.selectors import SlideNow, report_by_file, report_by_hash, report_changes, report_is_intact
 from webapp.reports.services import report_sign
 from webapp.results.count import mitosis_count
 from webapp.results.question import question
@@ -37,11 +37,12 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
         except DomainError as error:
             messages.error(request, str(error))
         return redirect("slide-report", pk=pk)
-    reports = list(Report.objects.filter(slide=slide).select_related("signed_by").order_by("-version"))
+    reports = Report.objects.filter(slide=slide).select_related("signed_by").defer("pdf").order_by("-version")
+    now = SlideNow(slide)
     context = {
         "slide": slide,
         "count": mitosis_count(run=run, asked=asked) if run else None,
-        "reports": [{"report": report, "changes": report_changes(report=report)} for report in reports],
+        "reports": [{"report": report, "changes": report_changes(report=report, slide=now)} for report in reports],
     }
     return render(request, "report.html", context)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -15,13 +17,12 @@ from webapp.retraining.models import (
     LabelledFrame,
     LabelledSet,
     LockedCase,
-    MiningRun,
     MitosisFreeSlide,
     Removal,
     TrainingRun,
 )
 from webapp.retraining.plans import DEVICES, plan_names
-from webapp.retraining.selectors import local_labels, precision_of, slides_unlabelled
+from webapp.retraining.selectors import local_labels, mining_runs_shown, precision_among, slides_unlabelled
 from webapp.slides.models import Slide
 
 
@@ -30,6 +31,7 @@ def retraining(request: HttpRequest) -> HttpResponse:
     """Retraining on one page: training data, locked test cases, mining runs, trainings, comparisons, removals."""
     locked = {case.name: case for case in LockedCase.objects.all()}
     cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
+    mining_runs: list[Any] = list(mining_runs_shown())
     context = {
         "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
         "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
@@ -38,8 +40,8 @@ def retraining(request: HttpRequest) -> HttpResponse:
         "mitosis_free_candidates": _mitosis_free_candidates(),
         "unlabelled": slides_unlabelled().count(),
         "versions": ModelVersion.objects.all(),
-        "mining": [(run, precision_of(run=run)) for run in MiningRun.objects.select_related("job", "model")],
-        "trainings": TrainingRun.objects.select_related("job", "version").defer("manifest", "curve"),
+        "mining": [(run, precision_among(drawn=run.drawn)) for run in mining_runs],
+        "trainings": TrainingRun.objects.select_related("job", "version").defer("manifest", "curve", "log"),
         "judgements": Judgement.objects.select_related("job", "version", "active").defer("result"),
         "promotions": Promotion.objects.select_related("version", "replaced", "by"),
         "removals": Removal.objects.select_related("slide", "person", "labelled_set", "by"),

@@ -41,6 +41,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "run": str(run.pk) if run else None,
         "defaultScore": settings.DEFAULT_MIN_SCORE,
         "floor": settings.STORED_SCORE_FLOOR,
+        "matchUm": settings.MATCH_RADIUS_UM,
         "person": request.user.get_username(),
     }
     context = {

@@ -15,10 +15,10 @@ from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS
 from webapp.pages.pagination import page_of
 from webapp.results.filters import Filters, scanners_of, slides_filtered
-from webapp.results.worklist import Group, groups, in_group, reading_progress
+from webapp.results.worklist import Group, groups, in_group
 from webapp.results.worklist import worklist_rows as select_worklist_rows
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
-from webapp.slides.selectors import readers_by_study, readers_of
+from webapp.slides.selectors import readers_of
 
 
 @login_required
@@ -104,11 +104,6 @@ def _rows(request: HttpRequest, found: QuerySet[Slide], count: int | None = None
     """The context of one page of slides. count: of all slides, where it is known already."""
     page = page_of(request, found.order_by("-uploaded_at"), count=count)
     shown = list(page.object_list)
-    rows = select_worklist_rows(slides=shown, min_score=settings.DEFAULT_MIN_SCORE)
-    readers = readers_by_study(slides=shown, user=request.user)
-    progress = reading_progress(shown, min_score=settings.DEFAULT_MIN_SCORE)
-    for row in rows:
-        row["judged"], row["of"] = progress.get(row["slide"].pk, (0, 0))
-        row["readers"] = readers[row["slide"].case.study_id]
-    busy = any(row["job"] for row in rows)
+    rows = select_worklist_rows(slides=shown, user=request.user, min_score=settings.DEFAULT_MIN_SCORE)
+    busy = any(row.job for row in rows)
     return {"page": page, "rows": rows, "busy": busy, "min_score": settings.DEFAULT_MIN_SCORE}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
+
+from detector.model.card import Metrics, SourceSummary
 
 TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 
@@ -18,9 +19,9 @@ TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 class Measured:
     """Figures of a card, on cases that were held out. before: F1 at 0.5 before score 0.5 was set on labelled cases."""
 
-    metrics: dict[str, Any]
+    metrics: Metrics
     f1_at_half: float | None
-    held_out: list[dict[str, Any]]
+    held_out: list[SourceSummary]
     before: float | None
     of_parent: bool
 

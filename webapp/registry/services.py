@@ -11,22 +11,26 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from detector.errors import WeightsError
+from detector.model.card import parse_card
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
-from webapp.slides.storage import weights_fetched, weights_keep
+from webapp.registry.storage import weights_fetched, weights_keep
 
 
 def version_register(*, weights: Path, name: str = "", parent: ModelVersion | None = None) -> ModelVersion:
     """The version of a weights file in the folder of models or trained here; made from its card where it is new.
 
-    name: instead of the card's. Raises DomainError where file and card do not belong together.
+    name: instead of the card's. Raises DomainError where the card is broken or of another file.
     """
     try:
-        card = json.loads(weights.with_suffix(".json").read_text("utf-8"))
+        card = parse_card(json.loads(weights.with_suffix(".json").read_text("utf-8")), f"The card of {weights.name}")
         with weights.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, json.JSONDecodeError) as error:
         raise DomainError(f"The weights {weights.name} or their card cannot be read: {error}") from error
+    except WeightsError as error:
+        raise DomainError(f"{error}.") from error
     if card.get("sha256") != sha256:
         raise DomainError(f"The weights {weights.name} do not match their card (SHA-256 differs).")
     if weights.is_relative_to(settings.TRAINING_DIR):

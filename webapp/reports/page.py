@@ -14,6 +14,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from webapp.reports.facts import ReportFacts
 from webapp.reports.pictures import MAX_CROPS, Pictures
 
 # Reportlab's own fonts lack the letters of most of Europe.
@@ -29,11 +30,11 @@ _FOOT = 132  # where it begins
 _CROPS_A_ROW = 12
 
 
-def draw_page(facts: dict[str, Any], sha256: str, pictures: Pictures) -> bytes:
+def draw_page(facts: ReportFacts, sha256: str, pictures: Pictures) -> bytes:
     """A4, portrait."""
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=A4, invariant=True)
-    canvas.setTitle(f"Mitotic count, {facts['slide']['case']}, version {facts['version']}")
+    canvas.setTitle(f"Mitotic count, {facts.slide.case}, version {facts.version}")
     canvas.setSubject("Research use only")
     page = _Page(canvas, facts, sha256)
     page.head()
@@ -49,37 +50,37 @@ def draw_page(facts: dict[str, Any], sha256: str, pictures: Pictures) -> bytes:
 class _Page:
     """Draws from the top down; `y` is where the next line goes."""
 
-    def __init__(self, canvas: Canvas, facts: dict[str, Any], sha256: str) -> None:
+    def __init__(self, canvas: Canvas, facts: ReportFacts, sha256: str) -> None:
         self.canvas, self.facts, self.sha256 = canvas, facts, sha256
-        self.count = facts["count"]
+        self.count = facts.count
         self.y = _HEIGHT - _MARGIN
 
     def head(self) -> None:
-        slide = self.facts["slide"]
+        slide = self.facts.slide
         self._text(_MARGIN, self.y - 14, "Mitotic count", 18, bold=True)
         self.canvas.setFillColor(_WARN_GROUND)
         self.canvas.roundRect(_WIDTH - _MARGIN - 170, self.y - 18, 170, 20, 4, stroke=0, fill=1)
         self._text(_WIDTH - _MARGIN - 162, self.y - 12, "Research use only. Not for diagnosis.", 8, colour=_WARN)
         self.y -= 36
-        mpp = " x ".join(f"{value:.4g}" for value in self.count["mpp"])
-        entered = " (entered)" if slide["mpp_source"] == "entered" else ""
-        self._line(f"Case {slide['case']}   Slide {slide['name']}   Study {slide['study']}", 9)
-        self._line(f"{slide['size'][0]} x {slide['size'][1]} px, {mpp} µm/px{entered}, SHA-256 {slide['sha256']}", 6.5)
+        mpp = " x ".join(f"{value:.4g}" for value in self.count.mpp)
+        entered = " (entered)" if slide.mpp_source == "entered" else ""
+        self._line(f"Case {slide.case}   Slide {slide.name}   Study {slide.study}", 9)
+        self._line(f"{slide.size[0]} x {slide.size[1]} px, {mpp} µm/px{entered}, SHA-256 {slide.sha256}", 6.5)
         self._rule()
 
     def numbers(self) -> None:
-        place, score = self.count["hotspot"], self.count["score"]
-        area = f"{self.count['area_mm2']:.4g} mm²"
+        place, score = self.count.hotspot, self.count.score
+        area = f"{self.count.area_mm2:.4g} mm²"
         top = self.y - 8
         if place or score:
-            words = f"mitotic figures in the hotspot, a {self.count['shape']} of {area}"
-            self._figure(_MARGIN, top, str(place["count"] if place else 0), words)
-            self._figure(_MARGIN + 190, top, f"{place['count_per_mm2']:.1f}" if place else "0", "per mm² there")
+            words = f"mitotic figures in the hotspot, a {self.count.shape} of {area}"
+            self._figure(_MARGIN, top, str(place.count if place else 0), words)
+            self._figure(_MARGIN + 190, top, f"{place.count_per_mm2:.1f}" if place else "0", "per mm² there")
         else:
-            density = self.count["count_per_mm2"]
-            self._figure(_MARGIN, top, str(self.count["count"]), "mitotic figures on the slide")
+            density = self.count.count_per_mm2
+            self._figure(_MARGIN, top, str(self.count.count), "mitotic figures on the slide")
             self._figure(_MARGIN + 190, top, "-" if density is None else f"{density:.1f}", "per mm² of tissue")
-        self._figure(_MARGIN + 340, top, str(score["value"]) if score else "-", "mitotic score (1 to 3)")
+        self._figure(_MARGIN + 340, top, str(score.value) if score else "-", "mitotic score (1 to 3)")
         self.y = top - 52
         for line in self._sentences():
             self._line(line, 8)
@@ -103,7 +104,7 @@ class _Page:
     def crops(self, crops: list[bytes]) -> None:
         if not crops:
             return
-        total = len(self.facts["figures"])
+        total = len(self.facts.figures)
         more = f"; showing {len(crops)} of {total}" if total > MAX_CROPS else ""
         self._line(f"The figures that count in the hotspot, 16 x 16 µm each, highest confidence first{more}", 7.5)
         side = (_WIDTH - 2 * _MARGIN) / _CROPS_A_ROW
@@ -114,70 +115,65 @@ class _Page:
         self.y -= side * (1 + (len(crops) - 1) // _CROPS_A_ROW) + 4
 
     def foot(self) -> None:
-        count, reader = self.count, self.facts["reader"]
-        parameters = ", ".join(f"{name} {value}" for name, value in sorted(count["parameters"].items()))
-        name = f"{reader['name']} ({reader['username']})" if reader["name"] else reader["username"]
+        count, reader = self.count, self.facts.reader
+        parameters = ", ".join(f"{name} {value}" for name, value in sorted(count.parameters.items()))
+        name = f"{reader.name} ({reader.username})" if reader.name else reader.username
         self.y = _FOOT
         self._rule()
-        self._line(f"Model {count['model']['name']}, SHA-256 {count['model']['sha256']}", 6.5)
-        stamp = f"Run {count['run']} of {count['detected_at'][:16].replace('T', ' ')} UTC, code {count['code_version']}"
-        self._line(f"{stamp}, counted from confidence {count['min_score']:g}", 6.5)
+        self._line(f"Model {count.model.name}, SHA-256 {count.model.sha256}", 6.5)
+        stamp = f"Run {count.run} of {count.detected_at:%Y-%m-%d %H:%M} UTC, code {count.code_version}"
+        self._line(f"{stamp}, counted from confidence {count.min_score:g}", 6.5)
         for line in textwrap.wrap(f"Parameters: {parameters}", 150)[:2]:
             self._line(line, 6.5)
         self.y -= 6
-        signed = self.facts["signed_at"].replace("T", " ")
-        self._line(f"Version {self.facts['version']}, signed by {name} at {signed}", 9, bold=True)
+        signed = self.facts.signed_at.replace("T", " ")
+        self._line(f"Version {self.facts.version}, signed by {name} at {signed}", 9, bold=True)
         self._line(f"Report hash {self.sha256}", 7.5)
         self._line(
             "Research use only. The hash can be checked at /reports/check/ of the server that made this page.", 6.5
         )
 
     def _sentences(self) -> list[str]:
-        place, score = self.count["hotspot"], self.count["score"]
+        place, score = self.count.hotspot, self.count.score
         lines = []
-        if place or score:
-            low, high = (place or score)["interval"]
+        if counted := place or score:
+            low, high = counted.interval
             unseen = ""
-            if place and place["unseen"]:
-                unseen = f"; {place['unseen']} of {place['count']} were not looked at by a person"
+            if place and place.unseen:
+                unseen = f"; {place.unseen} of {place.count} were not looked at by a person"
             lines.append(f"95 % Poisson interval of the count: {low:.1f} to {high:.1f}{unseen}.")
         if score:
-            rule = score["rule"]
-            second, third = rule["cut_offs"]
-            to_next = (
-                f"; {score['to_next']} more would be the next mitotic score" if score["to_next"] is not None else ""
-            )
+            rule = score.rule
+            second, third = rule.cut_offs
+            to_next = f"; {score.to_next} more would be the next mitotic score" if score.to_next is not None else ""
             lines.append(
-                f"Rule {rule['id']} version {rule['version']}: 2 from {second}, 3 from {third} figures in "
-                f"{rule['area_mm2']:.4g} mm²{to_next}."
+                f"Rule {rule.id} version {rule.version}: 2 from {second}, 3 from {third} figures in "
+                f"{rule.area_mm2:.4g} mm²{to_next}."
             )
-            lines += textwrap.wrap(f"Source: {rule['source']}", 118)
-        if self.count["reason"]:
-            lines += textwrap.wrap(self.count["reason"], 118)
-        return lines + [part for sentence in self.count["stale"] for part in textwrap.wrap(sentence, 118)]
+            lines += textwrap.wrap(f"Source: {rule.source}", 118)
+        if self.count.reason:
+            lines += textwrap.wrap(self.count.reason, 118)
+        return lines + [part for sentence in self.count.stale for part in textwrap.wrap(sentence, 118)]
 
     def _values(self) -> None:
-        judged = self.count["judged"]
+        judged = self.count.judged
         columns = [_MARGIN, _MARGIN + 120, _MARGIN + 200, _MARGIN + 290, _MARGIN + 380]
         header = ["", "on the slide", "per mm² tissue", "in the hotspot", "mitotic score"]
         rows = [header]
-        for name in ("reviewed", "ai"):
-            value = self.count[name]
-            first = next(iter(value["hotspots"]), None)
+        for name, value in (("Reviewed", self.count.reviewed), ("AI alone", self.count.ai)):
             rows.append([
-                {"reviewed": "Reviewed", "ai": "AI alone"}[name], str(value["count"]),
-                "-" if value["count_per_mm2"] is None else f"{value['count_per_mm2']:.2f}",
-                str(first["count"]) if first else "-", str(value["score"]["value"]) if value["score"] else "-",
+                name, str(value.count), "-" if value.count_per_mm2 is None else f"{value.count_per_mm2:.2f}",
+                str(value.hotspot.count) if value.hotspot else "-", str(value.score.value) if value.score else "-",
             ])  # fmt: skip
         for row in rows:
             self.y -= 11
             for x, text in zip(columns, row, strict=True):
                 self._text(x, self.y, text, 8, colour=_MUTED if row is header else _INK)
-        tissue = "-" if self.count["tissue_mm2"] is None else f"{self.count['tissue_mm2']:.2f} mm²"
+        tissue = "-" if self.count.tissue_mm2 is None else f"{self.count.tissue_mm2:.2f} mm²"
         self.y -= 4
         self._line(
-            f"Tissue {tissue}. Verdicts: {judged['mitotic']} mitotic ({judged['added']} added), "
-            f"{judged['non_mitotic']} not, {judged['unsure']} unsure; {judged['unseen']} candidates not looked at.",
+            f"Tissue {tissue}. Verdicts: {judged.mitotic} mitotic ({judged.added} added), "
+            f"{judged.non_mitotic} not, {judged.unsure} unsure; {judged.unseen} candidates not looked at.",
             8,
         )
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
 from detector.errors import SlideError
 from detector.slide import Slide as SlideFile
-from detector.slide import WorkingFrame, open_slide
+from detector.slide import WorkingFrame
 from detector.slide.reader import Rgb
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.tiles import jpeg
 from webapp.core.errors import DomainError
 from webapp.results.findings import Findings
+from webapp.results.types import Hotspot
+from webapp.slides.storage import slide_opened
 
 MAX_CROPS = 24
 _CROP = 64  # px of 0.25 um: 16 um
@@ -36,10 +37,10 @@ class Pictures:
 
 def take_pictures(found: Findings) -> Pictures:
     """Read them from the slide's file. DomainError where it cannot be read."""
-    place = found.count["hotspot"]
+    place = found.count.hotspot
     figures = [mark for mark in found.marks if mark.hotspot == 1]
     try:
-        with open_slide(found.slide.file) as file:
+        with slide_opened(found.slide) as file:
             whole = (0.0, 0.0, float(file.size[0]), float(file.size[1]))
             overview = _picture(file, whole, found, place, [])
             close_up = (
@@ -57,19 +58,19 @@ def take_pictures(found: Findings) -> Pictures:
     return Pictures(overview, close_up, crops)
 
 
-def half_sides(place: dict[str, Any]) -> float:
+def half_sides(place: Hotspot) -> float:
     """Radius of a circle, half the side of a square, in mm."""
-    return math.sqrt(place["area_mm2"] / math.pi) if place["shape"] == "circle" else math.sqrt(place["area_mm2"]) / 2
+    return math.sqrt(place.area_mm2 / math.pi) if place.shape == "circle" else math.sqrt(place.area_mm2) / 2
 
 
-def _around(found: Findings, place: dict[str, Any]) -> tuple[float, float, float, float]:
+def _around(found: Findings, place: Hotspot) -> tuple[float, float, float, float]:
     """The box of the hotspot and a little more, in level-0 px, inside the slide."""
     slide = found.slide
     assert slide.mpp and slide.width and slide.height
     reach_x, reach_y = (1.05 * half_sides(place) * 1000 / mpp for mpp in slide.mpp)
     return (
-        max(place["x"] - reach_x, 0), max(place["y"] - reach_y, 0),
-        min(place["x"] + reach_x, slide.width), min(place["y"] + reach_y, slide.height),
+        max(place.x - reach_x, 0), max(place.y - reach_y, 0),
+        min(place.x + reach_x, slide.width), min(place.y + reach_y, slide.height),
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def _picture(
     file: SlideFile,
     box: tuple[float, float, float, float],
     found: Findings,
-    place: dict[str, Any] | None,
+    place: Hotspot | None,
     figures: list[tuple[float, float]],
 ) -> tuple[bytes, tuple[int, int]]:
     """A box (level-0 px), scaled down, with the hotspot's outline and rings around figures."""
@@ -99,12 +100,12 @@ def _picture(
     return jpeg(picture), (width, height)
 
 
-def _outline(picture: Rgb, found: Findings, place: dict[str, Any], origin: tuple[float, float], scale: float) -> None:
+def _outline(picture: Rgb, found: Findings, place: Hotspot, origin: tuple[float, float], scale: float) -> None:
     assert found.slide.mpp is not None
-    centre = (round((place["x"] - origin[0]) * scale), round((place["y"] - origin[1]) * scale))
+    centre = (round((place.x - origin[0]) * scale), round((place.y - origin[1]) * scale))
     reach = tuple(max(2, round(half_sides(place) * 1000 / mpp * scale)) for mpp in found.slide.mpp)
     for colour, thickness in (((255, 255, 255), 5), (_RING, 3)):
-        if place["shape"] == "circle":
+        if place.shape == "circle":
             cv2.ellipse(picture, centre, reach, 0, 0, 360, colour, thickness, cv2.LINE_AA)
         else:
             corner, other = ([c + sign * r for c, r in zip(centre, reach, strict=True)] for sign in (-1, 1))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Max, Q
 
+from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
+from webapp.core.typed_json import from_json
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
 from webapp.results.count import mitosis_count
-from webapp.results.question import question
+from webapp.results.question import Question, question
 from webapp.results.rules import Rule
+from webapp.results.types import Count
 from webapp.slides.models import Slide, Viewer
 
 
@@ -37,44 +39,50 @@ def report_is_intact(report: Report) -> bool:
     return facts_sha256(report.facts) == report.sha256 and pdf == report.pdf_sha256
 
 
-def report_changes(*, report: Report) -> list[str]:
+class SlideNow:
+    """A slide as it is now, to compare its reports with: read once, and counted once for each question."""
+
+    def __init__(self, slide: Slide) -> None:
+        self.run = run_current(slide=slide)
+        self.version: int = Report.objects.filter(slide=slide).aggregate(newest=Max("version"))["newest"]
+        self._counts: dict[Question, Count] = {}
+
+    def count(self, run: Run, asked: Question) -> Count:
+        """The count of its run."""
+        if asked not in self._counts:
+            self._counts[asked] = mitosis_count(run=run, asked=asked)
+        return self._counts[asked]
+
+
+def report_changes(*, report: Report, slide: SlideNow | None = None) -> list[str]:
     """What differs on the slide now, one sentence each; empty where the report still holds."""
-    then = report.facts["count"]
-    newest: Report | None = Report.objects.filter(slide=report.slide_id).order_by("-version").first()
+    slide = slide or SlideNow(report.slide)
+    then = from_json(Count, report.facts["count"])
     sentences = []
-    if newest is not None and newest.version > report.version:
-        sentences.append(f"Version {newest.version} was signed later.")
-    slide = Slide.objects.get(pk=report.slide_id)
-    run = run_current(slide=slide)
+    if slide.version > report.version:
+        sentences.append(f"Version {slide.version} was signed later.")
+    run = slide.run
     if run is None:
         return sentences
-    signed = (then["score"] or {}).get("rule")
-    rule: Rule | None = settings.SCORE_RULES.get(signed["id"]) if signed else None
-    asked = question(
-        min_score=then["min_score"], area_mm2=then["area_mm2"], shape=then["shape"], rule=rule.id if rule else ""
-    )
-    now = mitosis_count(run=run, asked=asked)
-    sentences += now["stale"]
+    signed = then.score.rule if then.score else None
+    rule: Rule | None = settings.SCORE_RULES.get(signed.id) if signed else None
+    asked = question(min_score=then.min_score, area_mm2=then.area_mm2, shape=then.shape, rule=rule.id if rule else "")
+    now = slide.count(run, asked)
+    sentences += now.stale
     if signed and rule is None:
-        sentences.append(f"The rule {signed['id']}, by which it was scored, is not in use here any more.")
-    elif signed and rule and _is_another(rule, signed, then["area_mm2"]):
+        sentences.append(f"The rule {signed.id}, by which it was scored, is not in use here any more.")
+    elif signed and rule and (rule.version, rule.cut_offs(then.area_mm2)) != (signed.version, signed.cut_offs):
         sentences.append(
-            f"The rule {rule.id} is in version {rule.version} now; it was scored by version {signed['version']}."
+            f"The rule {rule.id} is in version {rule.version} now; it was scored by version {signed.version}."
         )
-    if str(run.pk) != then["run"]:
+    if run.pk != then.run:
         sentences.append("A newer run was made after this report.")
-    for name, words in (("count", "Figures on the slide"), ("hotspot", "Figures in the hotspot")):
-        before, after = (
-            (value[name] or {}).get("count", 0) if name == "hotspot" else value[name] for value in (then, now)
-        )
-        if before != after:
-            sentences.append(f"{words}: {before} when it was signed, {after} now.")
-    before, after = ((value["score"] or {}).get("value") for value in (then, now))
-    if rule is not None and before != after:
-        sentences.append(f"Mitotic score: {before} when it was signed, {after or 'none'} now.")
+    if then.count != now.count:
+        sentences.append(f"Figures on the slide: {then.count} when it was signed, {now.count} now.")
+    before, after = (one.hotspot.count if one.hotspot else 0 for one in (then, now))
+    if before != after:
+        sentences.append(f"Figures in the hotspot: {before} when it was signed, {after} now.")
+    score, score_now = (one.score.value if one.score else None for one in (then, now))
+    if rule is not None and score != score_now:
+        sentences.append(f"Mitotic score: {score} when it was signed, {score_now or 'none'} now.")
     return sentences
-
-
-def _is_another(rule: Rule, signed: dict[str, Any], area_mm2: float) -> bool:
-    """Whether a rule is not the one of the same id that was signed by."""
-    return (rule.version, rule.cut_offs(area_mm2)) != (signed["version"], tuple(signed["cut_offs"]))

@@ -31,16 +31,17 @@ def report_sign(*, slide: Slide, run: Run, asked: Question, by: User) -> Report:
         last = Report.objects.filter(slide=slide).order_by("-version").first()
         now = timezone.now()
         facts = report_facts(found=found, version=last.version + 1 if last else 1, reader=by, signed_at=now)
-        if last is not None and last.signed_by_id == by.pk and same_but_for_the_signature(facts, last.facts):
+        stored = facts.stored()
+        if last is not None and last.signed_by_id == by.pk and same_but_for_the_signature(stored, last.facts):
             raise DomainError(f"You have signed this as version {last.version}; nothing has changed since.")
-        sha256 = facts_sha256(facts)
+        sha256 = facts_sha256(stored)
         pdf = draw_page(facts, sha256, take_pictures(found))
         report: Report = Report.objects.create(
             slide=slide,
-            version=facts["version"],
+            version=facts.version,
             signed_by=by,
             signed_at=now,
-            facts=facts,
+            facts=stored,
             sha256=sha256,
             pdf=pdf,
             pdf_sha256=hashlib.sha256(pdf).hexdigest(),

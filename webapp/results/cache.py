@@ -9,27 +9,26 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
-
-from django.core.serializers.json import DjangoJSONEncoder
 
 from webapp.core.redis import ask_redis
+from webapp.core.typed_json import from_json, to_json
+from webapp.results.types import Count, Values
 
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
-_CALCULATION = 3  # to be raised when the same key comes to have another count: hotspot, ground or rules in code
+_CALCULATION = 3  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
 
 
 @dataclass(frozen=True)
 class CountAnswer:
-    """The count of a run with everything that it rests on. It is remembered, so nobody may change it."""
+    """The count of a run with everything that it rests on. It is remembered."""
 
-    values: dict[str, Any]
+    count: Count
 
     @cached_property
     def body(self) -> bytes:
         """As JSON."""
-        return json.dumps(self.values, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":")).encode()
+        return to_json(self.count).encode()
 
     @cached_property
     def tag(self) -> str:
@@ -37,7 +36,7 @@ class CountAnswer:
         return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
 
 
-class _Remembered:
+class Remembered:
     """The last results of this process by everything that they follow from, so that none can be out of date."""
 
     def __init__(self) -> None:
@@ -58,15 +57,14 @@ class _Remembered:
         return result
 
 
-def _shared(key: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def shared(key: Hashable, make: Callable[[], Values]) -> Values:
     """The same among all processes, so that a hotspot is searched once; made anew where Redis is away."""
     name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
     if kept := ask_redis(lambda redis: redis.get(name)):
-        found: dict[str, Any] = json.loads(kept)
-        return found
+        return from_json(Values, json.loads(kept))
     result = make()
-    ask_redis(lambda redis: redis.set(name, json.dumps(result), ex=_KEPT_SECONDS))
+    ask_redis(lambda redis: redis.set(name, to_json(result), ex=_KEPT_SECONDS))
     return result
 
 
-_remembered = _Remembered()
+remembered = Remembered()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import numpy as np
+from numpy.typing import NDArray
 
 from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
 from webapp.results.count import mitosis_count
 from webapp.results.question import SHAPES, Question
-from webapp.results.roi import counted_ground, holds
+from webapp.results.roi import region_of_interest, roi_contains
+from webapp.results.types import Count, Hotspot
 from webapp.slides.models import Slide
 
 
@@ -28,12 +31,12 @@ class Mark:
     x: float
     y: float
     score: float | None
-    label: str
-    counted: bool
-    hotspot: int | None
-    added: bool
-    by: str
-    at: datetime | None
+    label: str = Label.OPEN
+    counted: bool = False
+    hotspot: int | None = None
+    added: bool = False
+    by: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Findings:
     slide: Slide
     run: Run
     asked: Question
-    count: dict[str, Any]
+    count: Count
     marks: list[Mark]
     regions: list[Region]
 
@@ -52,53 +55,50 @@ def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     """All that is to be told of a slide."""
     count = mitosis_count(run=run, asked=asked)
     regions = list(Region.objects.current().filter(slide=slide))
-    rows = _rows(slide, run)
-    xy = np.array([(row["x"], row["y"]) for row in rows], float).reshape(-1, 2)
-    counts = np.array([_counts(row, asked.min_score) for row in rows], bool)
+    marks = _marks(slide, run)
+    xy = np.array([(mark.x, mark.y) for mark in marks], float).reshape(-1, 2)
+    counts = np.array([_counts(mark, asked.min_score) for mark in marks], bool)
     if regions:
-        counts &= holds(counted_ground(slide, regions), xy)
-    in_hotspot = _hotspots(slide, asked, count["reviewed"]["hotspots"], xy)
+        counts &= roi_contains(region_of_interest(slide, regions), xy)
+    in_hotspot = _hotspots(slide, asked, count.reviewed.hotspots, xy)
     marks = [
-        Mark(**row, counted=bool(counted), hotspot=int(number) if counted and number else None)
-        for row, counted, number in zip(rows, counts, in_hotspot, strict=True)
+        replace(mark, counted=bool(counted), hotspot=int(number) if counted and number else None)
+        for mark, counted, number in zip(marks, counts, in_hotspot, strict=True)
     ]
     return Findings(slide, run, asked, count, marks, regions)
 
 
-def _counts(row: dict[str, Any], min_score: float) -> bool:
-    if row["label"] == Label.OPEN:
-        return row["score"] is not None and row["score"] >= min_score
-    return bool(row["label"] == Label.MITOTIC)
+def _counts(mark: Mark, min_score: float) -> bool:
+    if mark.label == Label.OPEN:
+        return mark.score is not None and mark.score >= min_score
+    return mark.label == Label.MITOTIC
 
 
-def _rows(slide: Slide, run: Run) -> list[dict[str, Any]]:
+def _marks(slide: Slide, run: Run) -> list[Mark]:
     """A figure stands where it was judged, an open candidate where the run found it."""
     figures = {figure.pk: figure for figure in figures_of(slide=slide, run=run)}
     judged = {pk: figure for pk, figure in figures.items() if figure.label != Label.OPEN}
-    rows = []
+    marks = []
     candidates = Candidate.objects.filter(run=run).order_by("-score", "y", "x")
     for x, y, score, figure_pk in candidates.values_list("x", "y", "score", "figure"):
         figure = judged.pop(figure_pk, None)
         key = uuid5(NAMESPACE_OID, f"{run.pk}/{x!r}/{y!r}")
-        rows.append(_row(figure, score) if figure else _open(key, x, y, score))
-    rows += [_row(figure, None) for figure in sorted(judged.values(), key=lambda f: (f.y, f.x))]
-    return rows
+        marks.append(_judged(figure, score) if figure else Mark(id=key, x=x, y=y, score=score))
+    marks += [_judged(figure, None) for figure in sorted(judged.values(), key=lambda f: (f.y, f.x))]
+    return marks
 
 
-def _open(key: UUID, x: float, y: float, score: float) -> dict[str, Any]:
-    return {"id": key, "x": x, "y": y, "score": score, "label": "", "added": False, "by": "", "at": None}
+def _judged(figure: Any, score: float | None) -> Mark:
+    """figure: of `figures_of`."""
+    x, y, label, added = figure.x, figure.y, figure.label, figure.added
+    return Mark(id=figure.pk, x=x, y=y, score=score, label=label, added=added, by=figure.by or "", at=figure.at)
 
 
-def _row(figure: Any, score: float | None) -> dict[str, Any]:
-    names = ("x", "y", "label", "added", "at")
-    return {"id": figure.pk, "score": score, "by": figure.by or "", **{name: getattr(figure, name) for name in names}}
-
-
-def _hotspots(slide: Slide, asked: Question, places: list[dict[str, Any]], xy: np.ndarray[Any, Any]) -> Any:
+def _hotspots(slide: Slide, asked: Question, places: Sequence[Hotspot], xy: NDArray[np.float64]) -> NDArray[np.int_]:
     """Of each point [n, 2] the number of the first hotspot that holds it, 0 for none."""
     numbers = np.zeros(len(xy), int)
     shape, mm_per_px = SHAPES[asked.shape](asked.area_mm2), np.array(slide.mpp or (1, 1)) / 1000
     for number, place in reversed(list(enumerate(places, 1))):
-        away = (xy - [place["x"], place["y"]]) * mm_per_px
+        away = (xy - [place.x, place.y]) * mm_per_px
         numbers[shape.distance(away[:, 0], away[:, 1]) <= shape.reach * (1 + 1e-8)] = number
     return numbers

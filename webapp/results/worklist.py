@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices, Value, When
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices, When
+from django.db.models import Value as Constant
 
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
-from webapp.results.basis import Basis, _bases
-from webapp.results.count import _values
+from webapp.results.count import values_of
+from webapp.results.inputs import CountInputs, count_inputs
 from webapp.results.question import question
+from webapp.results.types import Value
 from webapp.slides.models import Slide, Viewer
+from webapp.slides.selectors import readers_by_study
 
 
 class Group(TextChoices):
@@ -61,10 +64,10 @@ def _group(min_score: float) -> Case:
     newest = Run.objects.filter(slide=OuterRef(slide)).order_by("-created_at").values("pk")[:1]
     unjudged = Candidate.objects.filter(Q(figure=None) | Q(figure__label=Label.OPEN), score__gte=min_score)
     return Case(
-        When(Q(state=Slide.State.PREPARING) | Q(undetected & at_work), then=Value(Group.WAITING)),
-        When(Q(state__in=_UNREADABLE) | Q(undetected), then=Value(Group.ASKING)),
-        When(~judged | Exists(unjudged.filter(run=Subquery(newest))), then=Value(Group.TO_READ)),
-        default=Value(Group.READ),
+        When(Q(state=Slide.State.PREPARING) | Q(undetected & at_work), then=Constant(Group.WAITING)),
+        When(Q(state__in=_UNREADABLE) | Q(undetected), then=Constant(Group.ASKING)),
+        When(~judged | Exists(unjudged.filter(run=Subquery(newest))), then=Constant(Group.TO_READ)),
+        default=Constant(Group.READ),
         output_field=CharField(),
     )
 
@@ -79,25 +82,47 @@ def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tup
     return {slide: (judged, of) for slide, judged, of in counted.values_list("slide_id", "judged", "of")}
 
 
-def worklist_rows(*, slides: list[Slide], min_score: float) -> list[dict[str, Any]]:
-    """Of each slide: its count by the newest run, None before there is one, and the job that is under way on it."""
+@dataclass(frozen=True)
+class WorklistRow:
+    """A slide in a list. value: reviewed, by the newest run; None before there is one. job: under way on it.
+
+    failed: its newest failed detection, where nothing is found yet. judged, of: see `reading_progress`. readers: names
+    of whom it may be given to.
+    """
+
+    slide: Slide
+    value: Value | None
+    job: Job | None
+    failed: Job | None
+    judged: int
+    of: int
+    readers: list[str]
+
+
+def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> list[WorklistRow]:
+    """A row for each slide."""
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    runs = _bases(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
+    runs = count_inputs(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
     asked = question(min_score=min_score)
-    values = {basis.slide: _values(basis, asked)["reviewed"] for basis in map(Basis.of, runs)}
-    jobs = {job.slide_id: job for job in Job.objects.filter(slide__in=slides, state__in=OPEN).order_by("-created_at")}
+    values = {inputs.slide: values_of(inputs, asked).reviewed for inputs in map(CountInputs.of, runs)}
+    at_work = Job.objects.filter(slide__in=slides, state__in=OPEN).with_progress().order_by("-created_at")
+    jobs = {job.slide_id: job for job in at_work}
     failed = {
         job.slide_id: job
         for job in Job.objects.filter(slide__in=slides, state=State.FAILED, run=None).order_by("created_at")
     }
+    progress = reading_progress(slides, min_score=min_score)
+    readers = readers_by_study(slides=slides, user=user)
     return [
-        {
-            "slide": slide,
-            "count": values[slide.pk]["count"] if slide.pk in values else None,
-            "per_mm2": values[slide.pk]["count_per_mm2"] if slide.pk in values else None,
-            "score": values[slide.pk]["score"] if slide.pk in values else None,
-            "job": jobs.get(slide.pk),
-            "failed": failed.get(slide.pk) if slide.pk not in values else None,
-        }
+        WorklistRow(
+            slide=slide,
+            value=values.get(slide.pk),
+            job=jobs.get(slide.pk),
+            failed=failed.get(slide.pk) if slide.pk not in values else None,
+            judged=judged,
+            of=of,
+            readers=readers[slide.case.study_id],
+        )
         for slide in slides
+        for judged, of in [progress.get(slide.pk, (0, 0))]
     ]

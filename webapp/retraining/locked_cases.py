@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from detector.model.card import cases_learnt
+from detector.model.card import training_cases
 from webapp.annotations.models import Label
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import ModelVersion
@@ -57,7 +57,7 @@ def cases_learnt_by(version: ModelVersion) -> set[str]:
         names |= set(training.manifest["train"])
         if training.parent is not None:
             names |= cases_learnt_by(training.parent)
-    return names | cases_learnt(version.card)
+    return names | training_cases(version.card)
 
 
 def refuse_locked(names: set[str]) -> None:

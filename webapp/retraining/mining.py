@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -14,6 +15,7 @@ from webapp.annotations.models import Label
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
+from webapp.jobs.stored import MineParameters
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
 from webapp.retraining.locked_cases import refuse_locked
@@ -22,8 +24,8 @@ from webapp.slides.models import Slide
 
 
 def mining_request(
-    *, slides: Sequence[Slide], by: User, model: ModelVersion | None = None, first_look: float = 0.5,
-    agreement: float = 0.8,
+    *, slides: Sequence[Slide], by: User, model: ModelVersion | None = None,
+    first_look: float = settings.MINING_FIRST_LOOK, agreement: float = settings.MINING_AGREEMENT,
 ) -> MiningRun:  # fmt: skip
     """Queue a mining run over unlabelled slides. Refuses locked cases and slides that are not ready."""
     if not slides:
@@ -36,9 +38,8 @@ def mining_request(
         raise DomainError(f"Not ready to be mined: {', '.join(unready[:5])}. Mine when they are, or without them.")
     model = model or version_active()
     with transaction.atomic():
-        job = job_create(
-            kind=Job.Kind.MINE, by=by, shards=len(slides), parameters={"slides": [str(slide.pk) for slide in slides]}
-        )
+        parameters = MineParameters(slides=tuple(str(slide.pk) for slide in slides))
+        job = job_create(kind=Job.Kind.MINE, by=by, shards=len(slides), parameters=parameters)
         run: MiningRun = MiningRun.objects.create(job=job, model=model, first_look=first_look, agreement=agreement)
         MinedSlide.objects.bulk_create(MinedSlide(run=run, slide=s, index=i) for i, s in enumerate(slides))
     return run

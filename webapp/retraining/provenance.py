@@ -7,6 +7,7 @@ newest until nothing is added, finds everything.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,8 +74,26 @@ def removed_now() -> Affected:
     return affected_by(removals=Removal.objects.filter(ended_at=None))
 
 
-def affected_in_words(*, removal: Removal) -> dict[str, Any]:
-    """What a removal affects, for people: rows to show and counts of what is too many to list."""
+@dataclass(frozen=True)
+class AffectedInWords:
+    """What a removal affects, for people: rows to show and counts of what is too many to list.
+
+    what: the removal in words. active: of the versions the one that detects now. runs: detections by the versions.
+    """
+
+    what: str
+    verdicts: int
+    mined_samples: int
+    sets: list[LabelledSet]
+    trainings: list[TrainingRun]
+    versions: list[ModelVersion]
+    active: ModelVersion | None
+    mining_runs: list[MiningRun]
+    runs: int
+
+
+def affected_in_words(*, removal: Removal) -> AffectedInWords:
+    """The removal need not be saved, to look before one removes."""
     found = affected_by(removals=[removal])
     figures = Verdict.objects.all()
     samples = MinedSample.objects.filter(run__in=found.mining_runs) | MinedSample.objects.filter(slide__in=found.slides)
@@ -86,17 +105,17 @@ def affected_in_words(*, removal: Removal) -> dict[str, Any]:
     else:
         figures = figures.none()
     versions = ModelVersion.objects.filter(pk__in=found.versions)
-    return {
-        "what": str(removal),
-        "verdicts": figures.count(),
-        "mined_samples": samples.distinct().count(),
-        "sets": list(LabelledSet.objects.filter(pk__in=found.sets)),
-        "trainings": list(TrainingRun.objects.filter(pk__in=found.trainings).defer("manifest", "curve")),
-        "versions": list(versions),
-        "active": versions.filter(state=ModelVersion.State.ACTIVE).first(),
-        "mining_runs": list(MiningRun.objects.filter(pk__in=found.mining_runs).select_related("model")),
-        "runs": Run.objects.filter(model__in=found.versions).count(),
-    }
+    return AffectedInWords(
+        what=str(removal),
+        verdicts=figures.count(),
+        mined_samples=samples.distinct().count(),
+        sets=list(LabelledSet.objects.filter(pk__in=found.sets)),
+        trainings=list(TrainingRun.objects.filter(pk__in=found.trainings).defer("manifest", "curve")),
+        versions=list(versions),
+        active=versions.filter(state=ModelVersion.State.ACTIVE).first(),
+        mining_runs=list(MiningRun.objects.filter(pk__in=found.mining_runs).select_related("model")),
+        runs=Run.objects.filter(model__in=found.versions).count(),
+    )
 
 
 @dataclass(frozen=True)
@@ -135,26 +154,46 @@ def samples_of(*, training: TrainingRun) -> list[Learnt]:
     ]  # fmt: skip
 
 
-def sources_of(*, version: ModelVersion) -> dict[str, Any]:
-    """Where a version comes from: its training, and of that sets, slides with samples and people, and its parent."""
+@dataclass(frozen=True)
+class SourceSlide:
+    """A slide that a training learnt from. there: it is still here. figures, mined: how many samples of each kind."""
+
+    id: str
+    there: bool
+    name: str
+    case: str
+    sha256: str
+    figures: int
+    mined: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a version comes from. training: None where it was not trained here. sets: as in the training's manifest."""
+
+    training: TrainingRun | None
+    sets: list[dict[str, Any]]
+    slides: list[SourceSlide]
+    people: list[User]
+    parent: ModelVersion | None
+
+
+def sources_of(*, version: ModelVersion) -> Sources:
+    """Its training, and of that sets, slides with samples and people, and its parent."""
     training = TrainingRun.objects.filter(version=version).select_related("parent", "job__requested_by").first()
     if training is None:
-        return {"training": None, "sets": [], "slides": [], "people": [], "parent": version.parent}
+        return Sources(training=None, sets=[], slides=[], people=[], parent=version.parent)
     manifest = training.manifest
     people = {one["by"] for part in ("sets", "figures", "mined") for one in manifest[part] if one["by"] is not None}
-    counts: dict[str, dict[str, int]] = {}
-    for part in ("figures", "mined"):
-        for one in manifest[part]:
-            of_slide = counts.setdefault(one["slide"], {"figures": 0, "mined": 0})
-            of_slide[part] += 1
-    there = set(map(str, Slide.objects.filter(pk__in=counts).values_list("pk", flat=True)))
-    return {
-        "training": training,
-        "sets": manifest["sets"],
-        "slides": [
-            {"id": pk, "there": pk in there, **manifest["slides"].get(pk, {}), **numbers}
-            for pk, numbers in sorted(counts.items())
+    figures, mined = (Counter(one["slide"] for one in manifest[part]) for part in ("figures", "mined"))
+    there = set(map(str, Slide.objects.filter(pk__in={*figures, *mined}).values_list("pk", flat=True)))
+    return Sources(
+        training=training,
+        sets=manifest["sets"],
+        slides=[
+            SourceSlide(id=pk, there=pk in there, **manifest["slides"][pk], figures=figures[pk], mined=mined[pk])
+            for pk in sorted({*figures, *mined})
         ],
-        "people": list(User.objects.filter(pk__in=people).order_by("username")),
-        "parent": training.parent,
-    }
+        people=list(User.objects.filter(pk__in=people).order_by("username")),
+        parent=training.parent,
+    )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.jobs.models import Shard
+from webapp.jobs.selectors import with_their_job
 from webapp.jobs.states import State
+from webapp.jobs.stored import ShardFacts
 from webapp.registry.models import ModelVersion
-from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun, TrainingRun
+from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun
 from webapp.retraining.provenance import sources_of
 from webapp.retraining.wilson import wilson_interval
 from webapp.slides.models import Slide, SlideQuerySet, Study
@@ -90,9 +92,9 @@ def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
         shards = Shard.objects.filter(state=State.SUCCEEDED, job__kind="detect", facts__has_key="seconds")
         done = shards.select_related("job__slide").defer("result").order_by("-pk")[:_LAST]
         rates = [
-            shard.job.slide.tissue_mm2 / shard.facts["seconds"] / shard.job.shards.count()
+            shard.job.slide.tissue_mm2 / seconds / shard.job.shards.count()
             for shard in done
-            if shard.job.slide and shard.job.slide.tissue_mm2 and shard.facts["seconds"]
+            if shard.job.slide and shard.job.slide.tissue_mm2 and (seconds := ShardFacts.from_json(shard.facts).seconds)
         ]
         rests_on = f"the {len(rates)} detections made last"
     if not rates:
@@ -105,12 +107,27 @@ def samples_to_judge(*, run: MiningRun) -> QuerySet[MinedSample]:
 
     Samples rejected one by one stay in it: without them the precision would be too high (selection bias).
     """
-    return run.samples.exclude(rejected__in=MinedSample.BY_RULE).select_related("slide").order_by("draw")[:TO_JUDGE]
+    return _drawn(run.samples.select_related("slide"))
+
+
+def mining_runs_shown() -> QuerySet[MiningRun]:
+    """Mining runs as lists show them: with job, model, `sample_count`, and `drawn`, the samples to judge."""
+    runs = with_their_job(MiningRun.objects.select_related("model").annotate(sample_count=Count("samples")))
+    drawn = _drawn(MinedSample.objects.only("run", "verdict", "draw"))
+    return runs.prefetch_related(Prefetch("samples", drawn, to_attr="drawn"))
+
+
+def _drawn(samples: QuerySet[MinedSample]) -> QuerySet[MinedSample]:
+    return samples.exclude(rejected__in=MinedSample.BY_RULE).order_by("draw")[:TO_JUDGE]
 
 
 def precision_of(*, run: MiningRun) -> Precision:
-    """The precision of a mining run. An unsure sample counts as non-mitotic."""
-    drawn = list(samples_to_judge(run=run))
+    """The precision of a mining run."""
+    return precision_among(drawn=list(samples_to_judge(run=run)))
+
+
+def precision_among(*, drawn: Sequence[MinedSample]) -> Precision:
+    """The precision among the samples of the random draw. An unsure sample counts as non-mitotic."""
     judged = [sample for sample in drawn if sample.verdict != Label.OPEN]
     mitotic = sum(sample.verdict == Label.MITOTIC for sample in judged)
     low, high = wilson_interval(mitotic, len(judged))
@@ -136,7 +153,7 @@ def precision_of(*, run: MiningRun) -> Precision:
 def model_card(*, version: ModelVersion) -> dict[str, Any]:
     """The model card with everything on record about a version, ready for JSON; made anew at every call."""
     sources = sources_of(version=version)
-    training: TrainingRun | None = sources["training"]
+    training = sources.training
     judgements = version.judgements.select_related("active").exclude(result=None)
     return {
         "name": version.name,
@@ -144,7 +161,7 @@ def model_card(*, version: ModelVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "made": version.created_at.isoformat(),
         "use": "Research use only. Mitotic-figure candidates on H&E at 0.25 um/px; a person decides.",
-        "parent": {"name": sources["parent"].name, "sha256": sources["parent"].sha256} if sources["parent"] else None,
+        "parent": {"name": sources.parent.name, "sha256": sources.parent.sha256} if sources.parent else None,
         "recipe": version.card,
         "training": {
             "id": str(training.pk),
@@ -153,8 +170,8 @@ def model_card(*, version: ModelVersion) -> dict[str, Any]:
             "plan": training.plan,
             "manifest_sha256": training.manifest_sha256,
             "sets": training.manifest["sets"],
-            "slides": sources["slides"],
-            "people": [person.get_username() for person in sources["people"]],
+            "slides": [asdict(slide) for slide in sources.slides],
+            "people": [person.get_username() for person in sources.people],
             "cases": {part: training.manifest[part] for part in ("train", "validation", "test")},
             "figures": len(training.manifest["figures"]),
             "mined_samples": len(training.manifest["mined"]),

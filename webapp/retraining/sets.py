@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from detector.slide.folder import files_below
 from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
+from webapp.jobs.stored import ImportParameters
 from webapp.retraining.models import LabelledFrame, LabelledSet
 
 
@@ -40,7 +41,7 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         if same := LabelledSet.objects.filter(sha256=sha256).first():
             raise InvalidInput(f"The same files are there already, as the set {same}.")
         with transaction.atomic():
-            job = job_create(kind=Job.Kind.INGEST, by=by, parameters={"set": str(pk)})
+            job = job_create(kind=Job.Kind.INGEST, by=by, parameters=ImportParameters(set=str(pk)))
             made: LabelledSet = LabelledSet.objects.create(pk=pk, name=name, sha256=sha256, job=job, by=by)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -57,11 +58,26 @@ def set_import_upload(*, name: str, file: File[bytes], by: User) -> LabelledSet:
         return set_import(name=name, source=Path(source.name), by=by)
 
 
-def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[dict[str, Any]]) -> None:
-    """Store the frames that a worker read: fields of `LabelledFrame` by name."""
+@dataclass(frozen=True)
+class FrameFacts:
+    """What a worker read of a frame: fields of `LabelledFrame`."""
+
+    name: str
+    case: str
+    source: str
+    mpp: float
+    width: int
+    height: int
+    mitoses: list[list[float]]
+    non_mitoses: list[list[float]]
+    exhaustive: bool
+
+
+def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[FrameFacts]) -> None:
+    """Store the frames that a worker read, in place of those stored before."""
     with transaction.atomic():
         LabelledFrame.objects.filter(labelled_set=labelled_set).delete()
-        LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **frame) for frame in frames)
+        LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **vars(frame)) for frame in frames)
 
 
 def folder_hash(folder: Path) -> str:

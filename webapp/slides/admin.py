@@ -68,6 +68,7 @@ class SlideAdmin(admin.ModelAdmin[Slide]):
 @admin.register(Upload)
 class UploadAdmin(admin.ModelAdmin[Upload]):
     list_display = ["name", "user", "offset", "size", "created_at", "slide"]
+    list_select_related = ["user", "slide"]
     readonly_fields = ["user", "study", "name", "size", "offset", "created_at", "slide"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -174,11 +174,6 @@ class Slide(models.Model):
         return Path(settings.SLIDE_DIR) / str(self.id)
 
     @property
-    def file(self) -> Path:
-        """The file that OpenSlide opens."""
-        return self.folder / self.path
-
-    @property
     def thumbnail(self) -> Path:
         """A JPEG of at most 512 px."""
         return self.folder / "thumbnail.jpeg"

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import QuerySet
 
-from webapp.core.prepared import Prepared
+from webapp.core.cached_sql import CachedSql
 from webapp.slides.models import Membership, Slide, Study, Viewer
 
 # In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
@@ -33,7 +33,7 @@ def _shown(sees_all: bool, *, slide: UUID, user: int | None = None) -> QuerySet[
     return slides.order_by().values_list(*_SHOWN)
 
 
-_slides = Prepared(_shown)
+_slides = CachedSql(_shown)
 
 
 def slide_shown(*, user: Viewer, pk: UUID) -> Slide | None:

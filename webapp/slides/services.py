@@ -10,7 +10,7 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -19,9 +19,10 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
+from detector.slide.prepare import SlideFacts
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
-from webapp.slides.storage import slide_forget
+from webapp.slides.storage import local_path, slide_forget
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
@@ -210,28 +211,29 @@ def slide_create(
         )
         detail = f"um/px entered with the upload: {mpp:g}" if mpp else ""
         SlideEvent.objects.create(slide=slide, user=user, action="uploaded" if file else "drawn", detail=detail)
-        slide.file.parent.mkdir(parents=True)
+        local_path(slide).parent.mkdir(parents=True)
         if file is not None:
-            _link_or_copy(file, slide.file)
+            _link_or_copy(file, local_path(slide))
             transaction.on_commit(lambda: file.unlink(missing_ok=True))
     return slide
 
 
-def slide_prepared(*, slide: Slide, facts: dict[str, Any]) -> Slide:
+def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
     """Store what preparing found. um/px of the file wins over an entered one."""
     with transaction.atomic():
         slide = Slide.objects.select_for_update().get(pk=slide.pk)
-        uploaded = slide.file
-        for name in ("path", "bytes", "sha256", "format", "scanner", "width", "height", "tissue_fraction"):
-            setattr(slide, name, facts[name])
-        remarks = [facts["remark"]] if facts.get("remark") else []
+        uploaded = local_path(slide)
+        slide.path, slide.bytes, slide.sha256 = facts.path, facts.bytes, facts.sha256
+        slide.format, slide.scanner = facts.format, facts.scanner
+        slide.width, slide.height, slide.tissue_fraction = facts.width, facts.height, facts.tissue_fraction
+        remarks = [facts.remark] if facts.remark else []
         same = Slide.objects.filter(case__study=slide.case.study_id, sha256=slide.sha256).exclude(pk=slide.pk)
         if twin := same.exclude(state=Slide.State.REFUSED).order_by("uploaded_at").first():
             remarks.append(f"The same file is here already as {twin.name}, uploaded on {twin.uploaded_at:%Y-%m-%d}.")
-        if facts["mpp"]:
-            if slide.mpp_source == "entered" and slide.mpp_x != facts["mpp"][0]:
-                remarks.append(f"The file says {facts['mpp'][0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")
-            slide.mpp_x, slide.mpp_y = facts["mpp"]
+        if facts.mpp:
+            if slide.mpp_source == "entered" and slide.mpp_x != facts.mpp[0]:
+                remarks.append(f"The file says {facts.mpp[0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")
+            slide.mpp_x, slide.mpp_y = facts.mpp
             slide.mpp_source = "file"
         slide.remark = " ".join(remarks)
         if slide.path.startswith("unpacked/"):

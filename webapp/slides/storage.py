@@ -1,11 +1,11 @@
 """Where the files of slides are kept: in SLIDE_DIR, or in an S3 bucket of which SLIDE_DIR is a bounded cache.
 
-Whoever opens a slide asks `slide_held` or `slide_fetched` for its file. Without a bucket that is the file itself. With
-one, the slide's folder is brought here first, and the folders used longest ago make room for it.
+To read a slide's pixels there is one door: `slide_opened`, or `slide_held` and `slide_fetched` for its path. Without a
+bucket that is the file itself. With one, the slide's folder is brought here first, and the folders used longest ago
+make room for it.
 
-Uploads and preparing happen in SLIDE_DIR, so the ingest workers share it with the web; `slide_keep` then puts the
-result into the bucket. Detection workers and tile servers elsewhere need the bucket alone; weights that were trained
-here are in it, too.
+Uploads and preparing write to `local_path`, in SLIDE_DIR, so the ingest workers share it with the web; `slide_keep`
+then puts the result into the bucket. Detection workers and tile servers elsewhere need the bucket alone.
 """
 
 from __future__ import annotations
@@ -16,17 +16,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from botocore.exceptions import ClientError
 from django.conf import settings
-from django.core.files.storage import storages
 
 from detector.errors import SlideError
+from detector.slide import Slide as SlideFile
+from detector.slide import open_slide
 from detector.slide.folder import files_below
+from webapp.core.bucket import s3_bucket
 from webapp.slides.models import Slide
 
 _WHOLE = ".whole"  # in a folder that is in the bucket too, all of it; its time is when the slide was last used
+
+
+def local_path(slide: Slide) -> Path:
+    """Where the file lies on this machine, if it is here: for who writes it. Readers use `slide_opened`."""
+    return slide.folder / slide.path
+
+
+@contextlib.contextmanager
+def slide_opened(slide: Slide) -> Iterator[SlideFile]:
+    """The slide's file, open and on this machine until the end of the block. Raises SlideError."""
+    with slide_held(slide) as path, open_slide(path) as file:
+        yield file
 
 
 def slide_fetched(slide: Slide) -> Path:
@@ -38,8 +52,8 @@ def slide_fetched(slide: Slide) -> Path:
 @contextlib.contextmanager
 def slide_held(slide: Slide) -> Iterator[Path]:
     """The file to open, on this machine until the end of the block."""
-    if _bucket() is None:
-        yield slide.file
+    if s3_bucket() is None:
+        yield local_path(slide)
         return
     with _lock(slide) as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -49,12 +63,12 @@ def slide_held(slide: Slide) -> Iterator[Path]:
                 _download(slide)
                 _make_room(slide)
             fcntl.flock(lock, fcntl.LOCK_SH)  # not in one step: it may have gone meanwhile
-        yield slide.file
+        yield local_path(slide)
 
 
 def thumbnail_read(slide: Slide) -> bytes:
     """The JPEG of at most 512 px, without fetching the slide for it. OSError where there is none."""
-    bucket = _bucket()
+    bucket = s3_bucket()
     if bucket is None or slide.thumbnail.exists():
         return slide.thumbnail.read_bytes()
     try:
@@ -64,34 +78,9 @@ def thumbnail_read(slide: Slide) -> bytes:
     return data
 
 
-def weights_keep(path: Path, sha256: str) -> None:
-    """Put weights that were trained here, and the card beside them, into the bucket, for workers elsewhere."""
-    if (bucket := _bucket()) is not None:
-        for one in (path, path.with_suffix(".json")):
-            bucket.upload_file(str(one), f"weights/{sha256}{one.suffix}")
-
-
-def weights_fetched(path: Path, sha256: str) -> Path:
-    """The weights on this machine, fetched with their card where they are missing; a few MB, so they stay.
-
-    Where the bucket has none either nothing is done: who opens the file says so.
-    """
-    if path.exists() or (bucket := _bucket()) is None:
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for one in (path.with_suffix(".json"), path):  # the weights last: they say that both are there
-        partial = one.with_name(f"{one.name}.{os.getpid()}")
-        try:
-            bucket.download_file(f"weights/{sha256}{one.suffix}", str(partial))
-        except ClientError:
-            return path
-        partial.replace(one)
-    return path
-
-
 def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
     """Put the folder of a prepared slide into the bucket, but for one file. Doing so twice is doing it once."""
-    if (bucket := _bucket()) is None:
+    if (bucket := s3_bucket()) is None:
         return
     for path in files_below(slide.folder):
         if path.name != _WHOLE and path != without:
@@ -102,28 +91,9 @@ def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
 
 def slide_forget(slide: Slide) -> None:
     """Delete the files of a slide wherever they are."""
-    if (bucket := _bucket()) is not None:
+    if (bucket := s3_bucket()) is not None:
         bucket.objects.filter(Prefix=f"{slide.pk}/").delete()
     shutil.rmtree(slide.folder, ignore_errors=True)
-
-
-def bucket_make() -> bool:
-    """Make the bucket of the settings; False where it is there already. Raises what boto3 raises."""
-    bucket = _bucket()
-    try:
-        bucket.meta.client.head_bucket(Bucket=bucket.name)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-            raise
-        bucket.create()
-        return True
-    return False
-
-
-def _bucket() -> Any:
-    """The bucket of boto3, or None where slides are kept in SLIDE_DIR."""
-    storage: Any = storages["slides"] if settings.S3_BUCKET else None
-    return storage and storage.bucket
 
 
 def _here(slide: Slide) -> bool:
@@ -131,7 +101,7 @@ def _here(slide: Slide) -> bool:
     try:
         os.utime(slide.folder / _WHOLE)
     except FileNotFoundError:
-        return slide.file.exists()  # being prepared on this machine
+        return local_path(slide).exists()  # being prepared on this machine
     return True
 
 
@@ -139,10 +109,10 @@ def _download(slide: Slide) -> None:
     """Raises SlideError where the bucket has no such slide."""
     partial = slide.folder.with_name(f"{slide.pk}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for found in _bucket().objects.filter(Prefix=f"{slide.pk}/"):
+    for found in s3_bucket().objects.filter(Prefix=f"{slide.pk}/"):
         path = partial / found.key.removeprefix(f"{slide.pk}/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _bucket().download_file(found.key, str(path))
+        s3_bucket().download_file(found.key, str(path))
     if not partial.exists():
         raise SlideError("Its files are not in the storage any more.")
     (partial / _WHOLE).touch()

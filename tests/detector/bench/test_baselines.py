@@ -36,7 +36,7 @@ def test_the_plain_recipe_of_the_paper_gives_our_detections(network):
 @pytest.mark.skipif(REAL is None, reason="MITOSCOPE_DATA does not name the folder of real data")
 def test_on_real_tissue_the_shipped_detector_finds_what_the_plain_recipe_finds():
     (held_out,) = (case for case in read_dataset(REAL / "mitos12") if case.name == "A04")
-    richest = sorted(held_out.hpfs, key=lambda hpf: -len(hpf.mitoses))
+    richest = sorted(held_out.frames, key=lambda hpf: -len(hpf.mitoses))
     frames = [ArrayFrame(hpf.image[:1250, :1250]) for hpf in richest[:2]]
     with open_slide(REAL / "slides" / "canine_mammary_region.tif") as slide:
         frames.append(ArrayFrame(slide.read(0, 0, 2500, 1250, 1000)))  # from glass over the rim into tissue

@@ -47,11 +47,11 @@ AMI_ROWS = [
 def test_mitos12_has_one_mitosis_per_line_at_the_middle_of_its_pixels(tmp_path, side_by_side):
     labels = {"A00_01": f"{BLOB}\n50,60\n", "A00_02": "", "A03_00": f"\ufeff{BLOB},\n\n"}
     cases = read_dataset(mitos12(tmp_path, labels, side_by_side))
-    assert [(case.name, [hpf.name for hpf in case.hpfs]) for case in cases] == [
+    assert [(case.name, [frame.name for frame in case.frames]) for case in cases] == [
         ("A00", ["A00_01", "A00_02"]),
         ("A03", ["A03_00"]),
     ]
-    one, two, three = (hpf for case in cases for hpf in case.hpfs)
+    one, two, three = (frame for case in cases for frame in case.frames)
     assert one.mitoses.tolist() == [[11.5, 21.5], [50.5, 60.5]]
     assert two.mitoses.shape == (0, 2)
     assert three.mitoses.tolist() == [[11.5, 21.5]]
@@ -65,8 +65,8 @@ def test_the_labels_of_mitos12_lie_on_what_is_drawn_there(tmp_path):
     rows, columns = np.nonzero(image[..., 0] < 128)
     mitos12(tmp_path, {"A00_01": ",".join(f"{x},{y}" for x, y in zip(columns, rows, strict=True))})
     Image.fromarray(image).save(tmp_path / "frames" / "A00_01.png")
-    (hpf,) = read_dataset(tmp_path)[0].hpfs
-    assert hpf.mitoses.tolist() == [[60.5, 30.5]]
+    (frame,) = read_dataset(tmp_path)[0].frames
+    assert frame.mitoses.tolist() == [[60.5, 30.5]]
 
 
 @pytest.mark.parametrize(
@@ -109,29 +109,29 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 def test_a_frame_of_another_resolution_is_resampled_with_its_labels(tmp_path):
     Image.fromarray(draw_tissue(90, 70, mitoses=[(60, 30)])).save(tmp_path / "frame.png")
     mitoses, look_alikes = [Label(60, 30, "line 1")], [Label(10, 20, "line 2")]
-    hpf = read_frame(
+    frame = read_frame(
         tmp_path / "frame.png", case="A", source="drawn", mpp=0.5, mitoses=mitoses, non_mitoses=look_alikes
     )
-    assert (hpf.image.shape, hpf.mpp) == ((140, 180, 3), 0.25)
-    assert (hpf.mitoses.tolist(), hpf.non_mitoses.tolist()) == ([[120, 60]], [[20, 40]])
-    assert hpf.image[58:62, 118:122].mean() < 90
+    assert (frame.image.shape, frame.mpp) == ((140, 180, 3), 0.25)
+    assert (frame.mitoses.tolist(), frame.non_mitoses.tolist()) == ([[120, 60]], [[20, 40]])
+    assert frame.image[58:62, 118:122].mean() < 90
 
 
 def test_ami_br_has_one_patch_per_row_with_the_mitoses_around_it(tmp_path):
     cases = read_dataset(ami_br(tmp_path, AMI_ROWS))
-    assert [(case.name, len(case.hpfs)) for case in cases] == [
+    assert [(case.name, len(case.frames)) for case in cases] == [
         ("MIDOG21/002.tiff", 3),
         ("MIDOG21/010.tiff", 1),
         ("TUPAC16/002.tiff", 1),
     ]
-    alone, seven, eight = cases[0].hpfs
+    alone, seven, eight = cases[0].frames
     assert alone.mitoses.tolist() == [[64, 64]]
     assert sorted(seven.mitoses.tolist()) == [[64, 64], [94, 24]]
     assert sorted(eight.mitoses.tolist()) == [[34, 104], [64, 64]]
-    assert cases[1].hpfs[0].mitoses.tolist() == [[64, 64]]
+    assert cases[1].frames[0].mitoses.tolist() == [[64, 64]]
     assert alone.image.shape == (128, 128, 3)
     assert not alone.exhaustive
-    assert alone.stain == seven.stain != cases[1].hpfs[0].stain
+    assert alone.stain == seven.stain != cases[1].frames[0].stain
 
 
 @pytest.mark.parametrize(
@@ -184,17 +184,17 @@ def test_a_folder_without_a_data_set_is_refused_with_the_layouts_that_are_known(
 def test_a_slide_without_mitoses_is_cut_into_frames_of_tissue(tmp_path):
     image = draw_glass(2600, 800)
     image[:, :2000] = draw_tissue(2000, 800)
-    (hpf,) = read_mitosis_free(write_pyramid(tmp_path / "dog.tif", image, mpp=0.25))
-    assert (hpf.case, hpf.image.shape, len(hpf.mitoses), hpf.exhaustive) == ("dog", (800, 2048, 3), 0, True)
+    (frame,) = read_mitosis_free(write_pyramid(tmp_path / "dog.tif", image, mpp=0.25))
+    assert (frame.case, frame.image.shape, len(frame.mitoses), frame.exhaustive) == ("dog", (800, 2048, 3), 0, True)
     with pytest.raises(DataSetError, match=r"dog\.tif does not say its um per pixel"):
         read_mitosis_free(write_pyramid(tmp_path / "dog.tif", image[:300, :300], mpp=None))
 
 
 def test_the_real_data_sets_are_read_whole(real_data):
-    frames = [hpf for case in read_dataset(real_data / "mitos12") for hpf in case.hpfs]
-    assert (len(frames), sum(len(hpf.mitoses) for hpf in frames)) == (35, 226)
+    frames = [frame for case in read_dataset(real_data / "mitos12") for frame in case.frames]
+    assert (len(frames), sum(len(frame.mitoses) for frame in frames)) == (35, 226)
     # Labels lie on dark nuclei, which tells x from y.
-    at_labels = [hpf.image[int(y), int(x)].mean() for hpf in frames for x, y in hpf.mitoses]
-    assert np.mean(at_labels) < np.mean([hpf.image[::50, ::50].mean() for hpf in frames]) - 40
-    patches = [hpf for case in read_dataset(real_data / "ami_br") for hpf in case.hpfs]
+    at_labels = [frame.image[int(y), int(x)].mean() for frame in frames for x, y in frame.mitoses]
+    assert np.mean(at_labels) < np.mean([frame.image[::50, ::50].mean() for frame in frames]) - 40
+    patches = [frame for case in read_dataset(real_data / "ami_br") for frame in case.frames]
     assert len(patches) == 3720

@@ -29,9 +29,9 @@ def text(path, content):
 
 def labels_of(cases):
     return {
-        (case.name, hpf.name): (hpf.mitoses.round(3).tolist(), hpf.non_mitoses.round(3).tolist())
+        (case.name, frame.name): (frame.mitoses.round(3).tolist(), frame.non_mitoses.round(3).tolist())
         for case in cases
-        for hpf in case.hpfs
+        for frame in case.frames
     }
 
 
@@ -129,7 +129,7 @@ def test_labels_of_both_kinds_come_as_x_and_y_by_case(make, expected, tmp_path):
     make(tmp_path / "set")
     cases = read_dataset(tmp_path / "set")
     assert labels_of(cases) == expected
-    assert all(hpf.exhaustive for case in cases for hpf in case.hpfs)
+    assert all(frame.exhaustive for case in cases for frame in case.frames)
     assert labels_of(read_dataset(tmp_path)) == labels_of(cases), "found below a folder of several sets as well"
 
 
@@ -170,7 +170,7 @@ def test_sets_behind_symbolic_links_are_read_as_they_are(make, tmp_path):
 def test_the_two_scanners_of_mitos_atypia_are_resampled_to_one_resolution(tmp_path):
     make_mitos_atypia14(tmp_path)
     (case,) = read_dataset(tmp_path)
-    aperio, hamamatsu = case.hpfs
+    aperio, hamamatsu = case.frames
     assert aperio.image.shape == (200, 300, 3) and hamamatsu.image.shape[1] == pytest.approx(300 * 0.2275 / 0.25, abs=1)
 
 
@@ -286,7 +286,7 @@ def test_labels_without_any_image_are_refused(make, tmp_path):
     ],
 )
 def test_classes_are_told_by_their_names(label, kind):
-    assert slide_runner.kind_of(label) is kind
+    assert slide_runner.is_mitotic_class(label) is kind
 
 
 @needs_real

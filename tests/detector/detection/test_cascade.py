@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from detector import paper
 from detector.datasets import read_dataset
-from detector.detection.cascade import _alike, _grown, _size, look_closer
-from detector.detection.cascade_recall import compare, known
+from detector.detection.cascade import _alike, _grown, _size, rescore_regions
+from detector.detection.cascade_recall import measure_recall, score_frames
 from detector.detection.detect import detect, scan
 from detector.detection.scorer import Scorer, load_scorer, logit
 from detector.detection.windows import plan_windows
@@ -45,7 +45,7 @@ def test_what_is_found_is_looked_at_as_far_as_suppression_reaches(seed, width, h
     image = draw_tissue(width, height, mitoses=rng.uniform(0, (width, height), (rng.integers(0, 9), 2)), seed=seed)
     every = DarkScorer().logits(image)
     promising = (every >= FLOOR) & (rng.random(every.shape) < 0.3) | (rng.random(every.shape) < 0.001)
-    some = look_closer(image, promising, FLOOR, score)
+    some = rescore_regions(image, promising, FLOOR, score)
     looked = np.isfinite(some)
     assert np.array_equal(some[looked], every[looked])
     assert looked[promising | neighbourhood(looked & (every >= FLOOR))].all()
@@ -55,7 +55,7 @@ def test_nothing_promising_costs_nothing():
     def never(_):
         raise AssertionError("looked closer for nothing")
 
-    assert not np.isfinite(look_closer(draw_tissue(300, 300), np.zeros((22, 22), bool), FLOOR, never)).any()
+    assert not np.isfinite(rescore_regions(draw_tissue(300, 300), np.zeros((22, 22), bool), FLOOR, never)).any()
 
 
 def test_where_everything_is_promising_the_image_is_scored_once():
@@ -67,7 +67,7 @@ def test_where_everything_is_promising_the_image_is_scored_once():
 
     promising = np.zeros((22, 35), bool)
     promising[::3, ::3] = True
-    assert np.isfinite(look_closer(image, promising, FLOOR, watched)).all()
+    assert np.isfinite(rescore_regions(image, promising, FLOOR, watched)).all()
     assert sizes == [(1, 296, 400, 3)]  # all that lies under the 22 x 35 cells
 
 
@@ -85,12 +85,12 @@ def test_the_cascade_scores_as_the_fine_network_where_it_looks(pair):
     fine, coarse = pair
     image = draw_tissue(600, 600, seed=2)
     scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
-    every, some = scorer.logits(image), scorer.logits_from(image, 0.5)
+    every, some = scorer.logits(image), scorer.cascade_logits(image, 0.5)
     looked = np.isfinite(some)
     assert 0 < looked.mean() < 1
     np.testing.assert_allclose(some[looked], every[looked], atol=1e-4)
-    assert scorer.cascades(0.2) and not scorer.cascades(0.19)
-    assert np.array_equal(scorer.logits_from(image, 0.19), every)
+    assert scorer.uses_cascade(0.2) and not scorer.uses_cascade(0.19)
+    assert np.array_equal(scorer.cascade_logits(image, 0.19), every)
 
 
 def test_both_networks_travel_in_one_file(pair, tmp_path):
@@ -105,9 +105,9 @@ def test_both_networks_travel_in_one_file(pair, tmp_path):
     for one, other in ((again, coarse), (load_weights(path)[0], fine)):
         logits = [Scorer(network, device="cpu", precision="fp32").logits(image) for network in (one, other)]
         assert np.array_equal(*logits)
-    assert load_scorer(path, device="cpu")[0].cascades(0.5)
-    assert not load_scorer(path, device="cpu", cascade=False)[0].cascades(0.5)
-    assert not load_scorer(alone, device="cpu")[0].cascades(0.5)
+    assert load_scorer(path, device="cpu")[0].uses_cascade(0.5)
+    assert not load_scorer(path, device="cpu", cascade=False)[0].uses_cascade(0.5)
+    assert not load_scorer(alone, device="cpu")[0].uses_cascade(0.5)
 
 
 def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
@@ -125,12 +125,15 @@ def test_side_by_side_the_same_is_found_as_one_after_another(pair, monkeypatch):
     scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
     torch.set_num_threads(2)
     try:
-        assert (scorer.lanes(0.2), scorer.lanes(0.19)) == (2, 1)  # every cell is scored below the stored score
+        assert (scorer.concurrency(0.2), scorer.concurrency(0.19)) == (
+            2,
+            1,
+        )  # every cell is scored below the stored score
         both = scan(scorer, frame, plan_windows(frame), floor=0.2)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
-    assert scorer.lanes(0.2) == 1
+    assert scorer.concurrency(0.2) == 1
     one = scan(scorer, frame, plan_windows(frame), floor=0.2)
     assert len(one.m_xy) > 10
     assert np.array_equal(one.m_xy, both.m_xy)
@@ -140,10 +143,10 @@ def test_side_by_side_the_same_is_found_as_one_after_another(pair, monkeypatch):
 @pytest.mark.skipif(not os.environ.get("MITOSCOPE_DATA"), reason="MITOSCOPE_DATA does not name the folder of real data")
 def test_on_real_frames_the_shipped_cascade_detects_what_its_fine_network_detects():
     cases = read_dataset(Path(os.environ["MITOSCOPE_DATA"]) / "mitos12")
-    held_out = [replace(case, hpfs=case.hpfs[1:4]) for case in cases if case.name == "A04"]
+    held_out = [replace(case, frames=case.frames[1:4]) for case in cases if case.name == "A04"]
     fine = load_weights(SHIPPED_WEIGHTS)[0]
     scorer = Scorer(fine, coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu", precision="fp32")
-    result = compare(scorer, known(fine, held_out))
+    result = measure_recall(scorer, score_frames(fine, held_out))
     assert result.frames == 3 and result.at_half > 10
     assert (result.lost_at_half, result.added) == (0, 0)
     assert result.looked_at < 0.25

@@ -42,7 +42,7 @@ def test_detections_do_not_depend_on_the_number_of_shards(islands, count):
     plan = plan_windows(islands)
     parts = [scan(DarkScorer(), islands, plan.part(index, count), floor=0.2) for index in range(count)]
     shuffled = [parts[index] for index in np.random.default_rng(count).permutation(count)]
-    found = place(Cells.joined(shuffled), islands).at_least(0.5)
+    found = place(Cells.concatenate(shuffled), islands).at_least(0.5)
     assert len(plan.rectangles) > 3
     assert len(found.xy) > 20
     assert same(found, detect(DarkScorer(), islands))
@@ -182,5 +182,5 @@ def test_the_number_of_readers_changes_nothing(islands, readers):
 
 
 def test_no_cells_give_no_detections():
-    found = place(Cells.joined([]), ArrayFrame(draw_tissue(130, 130)))
+    found = place(Cells.concatenate([]), ArrayFrame(draw_tissue(130, 130)))
     assert found.xy.shape == (0, 2) and found.scores.shape == (0,)

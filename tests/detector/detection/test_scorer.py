@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector import paper
-from detector.detection.scorer import Scorer, halves, score_ahead
+from detector.detection.scorer import Scorer, score_prefetched, split_in_halves
 from detector.errors import SlideError
 from tests.drawing import DarkScorer, draw_tissue
 
@@ -23,10 +23,10 @@ class CountingScorer(DarkScorer):
         self.most, self.now, self.lock = lanes, [], threading.Lock()
         self.peak = self.total = 0
 
-    def lanes(self, floor):
+    def concurrency(self, floor):
         return self.most
 
-    def logits_from(self, image, floor):
+    def cascade_logits(self, image, floor):
         with self.lock:
             self.now.append(image)
             self.total += 1
@@ -45,7 +45,7 @@ def test_images_are_scored_in_their_order_and_in_no_more_lanes_than_there_are(la
         ahead.append(number)
         return np.full((1, 1, 3), number, dtype=np.uint8)
 
-    done = score_ahead(scorer, [partial(read, number) for number in range(20)], 0.5, readers=readers)
+    done = score_prefetched(scorer, [partial(read, number) for number in range(20)], 0.5, readers=readers)
     assert next(done) == 0
     assert len(ahead) <= lanes + readers + 1, "no more is read than can be scored soon"
     assert list(done) == list(range(1, 20))
@@ -54,7 +54,7 @@ def test_images_are_scored_in_their_order_and_in_no_more_lanes_than_there_are(la
 
 def test_where_nobody_asks_for_more_what_has_been_read_is_not_scored():
     scorer = CountingScorer(1)
-    done = score_ahead(scorer, [partial(np.ones, (1, 1, 3))] * 20, 0.5, readers=10)
+    done = score_prefetched(scorer, [partial(np.ones, (1, 1, 3))] * 20, 0.5, readers=10)
     next(done)
     done.close()
     assert scorer.total < 12, "twelve were on their way; how many are begun before the word gets through is chance"
@@ -64,7 +64,10 @@ def test_what_a_read_raises_is_raised_in_its_turn_and_the_threads_are_given_back
     def broken():
         raise SlideError("It cannot be read.", None)
 
-    before, done = torch.get_num_threads(), score_ahead(CountingScorer(2), [lambda: np.ones((1, 1, 3)), broken], 0.5)
+    before, done = (
+        torch.get_num_threads(),
+        score_prefetched(CountingScorer(2), [lambda: np.ones((1, 1, 3)), broken], 0.5),
+    )
     assert next(done) == 1
     with pytest.raises(SlideError):
         next(done)
@@ -126,7 +129,7 @@ def test_a_fault_that_is_not_of_memory_is_not_tried_again(network, monkeypatch):
 @given(side=st.integers(136, 900), axis=st.sampled_from([0, 1]))
 def test_halves_share_no_cell_and_leave_out_none(side, axis):
     shape = (side, 128, 3) if axis == 0 else (128, side, 3)
-    parts = halves(np.zeros(shape, dtype=np.uint8), axis)
+    parts = split_in_halves(np.zeros(shape, dtype=np.uint8), axis)
     cells = [(part.shape[axis] - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1 for part in parts]
     assert min(cells) >= 1
     assert sum(cells) == (side - paper.PATCH_SIZE) // paper.OUTPUT_STRIDE + 1

@@ -29,16 +29,16 @@ def test_every_exhaustive_frame_is_judged_by_its_labels():
 @pytest.mark.parametrize(("mpp", "hit"), [(0.25, False), (0.2431, True)])
 def test_a_match_is_within_a_physical_radius(mpp, hit):
     # A detection 30.6 px from its label: 7.65 um at 0.25 um/px, 7.44 um at 0.2431.
-    hpf = draw_hpf(mitoses=[(160, 160)])
-    hpf = replace(hpf, mpp=mpp, mitoses=points([(190.6, 160)]))
-    (judged,) = evaluate(DarkScorer(), cases_of([hpf])).frames
+    frame = draw_hpf(mitoses=[(160, 160)])
+    frame = replace(frame, mpp=mpp, mitoses=points([(190.6, 160)]))
+    (judged,) = evaluate(DarkScorer(), cases_of([frame])).frames
     assert judged.hits[0] == hit
 
 
 def test_the_curve_falls_from_the_surest_detection_to_the_least_sure():
-    hpf = draw_hpf(mitoses=MITOSES, width=400)
-    draw_dot(hpf.image, 80, 60, 9)
-    evaluation = evaluate(DarkScorer(), cases_of([hpf]))
+    frame = draw_hpf(mitoses=MITOSES, width=400)
+    draw_dot(frame.image, 80, 60, 9)
+    evaluation = evaluate(DarkScorer(), cases_of([frame]))
     points_of_curve = curve(evaluation)
     assert [row["recall"] for row in points_of_curve] == sorted(row["recall"] for row in points_of_curve)
     assert points_of_curve[-1]["recall"] == 1

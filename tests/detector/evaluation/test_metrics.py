@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.evaluation.metrics import Counts, Evaluation, Judged, match
+from detector.evaluation.metrics import Counts, Evaluation, MatchedFrame, match
 from detector.frames import points
 
 positions = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 120)), max_size=12)
@@ -17,7 +17,7 @@ thresholds = st.floats(0, 1)
 
 def judged(found, truths, case="A"):
     scores = np.array([s / 10 for *_, s in found])
-    return Judged(case, scores, match(points(row[:2] for row in found), scores, points(truths)), len(truths))
+    return MatchedFrame(case, scores, match(points(row[:2] for row in found), scores, points(truths)), len(truths))
 
 
 def matched_by_hand(found, truths, radius=30):
@@ -97,7 +97,7 @@ def test_f1_by_case_adds_the_frames_of_a_case():
 def test_an_interval_over_cases_is_that_of_drawing_them_by_hand():
     rng = np.random.default_rng(3)
     frames = [
-        Judged(case, rng.uniform(size=9), rng.uniform(size=9) < share, 8)
+        MatchedFrame(case, rng.uniform(size=9), rng.uniform(size=9) < share, 8)
         for case, share in zip("AABBCD", (0.2, 0.3, 0.8, 0.7, 0.5, 0.9), strict=True)
     ]
     by_case = [[frame for frame in frames if frame.case == case] for case in "ABCD"]

@@ -16,18 +16,18 @@ from detector.experiments.cross_validation import cross_validate
 from detector.frames import cases_of
 from detector.model.checkpoint import load_weights, save_weights
 from detector.model.network import ResNet12
-from detector.training.plan import with_change
+from detector.training.plan import override_toml
 from tests.detector.training.test_train import PLAN
 from tests.drawing import draw_hpf
 
-SHORT = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
+SHORT = replace(PLAN, iterations=3, learning_rate=1e-3, milestones=(), hard_negatives_at=(2,))
 CASES = cases_of([draw_hpf(f"{name}_0", seed=seed) for seed, name in enumerate(["A00", "A01", "A02"])])
 GLASS = cases_of([replace(draw_hpf("glass_0", seed=9, mitoses=()), source="mitosis-free")])
 COURSE = {"device": "cpu", "precision": "fp32", "resume": True}
 
 
 def test_each_network_is_judged_on_the_case_that_it_has_not_seen(tmp_path):
-    plans = [SHORT, with_change(SHORT, "augmentation.blur = 0; seed = 2")]
+    plans = [SHORT, override_toml(SHORT, "augmentation.blur = 0; seed = 2")]
     rows = cross_validate([*CASES, *GLASS], plans, tmp_path, say=lambda _: None, **COURSE)
     assert [row["plan"]["name"] for row in rows] == [SHORT.name, "augmentation.blur = 0; seed = 2"]
     for folder, row in ((SHORT.name, rows[0]), ("augmentation.blur-0-seed-2", rows[1])):
@@ -77,7 +77,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
 )
 def test_a_change_that_is_none_is_refused(text, why):
     with pytest.raises(PlanError, match=why):
-        with_change(SHORT, text)
+        override_toml(SHORT, text)
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

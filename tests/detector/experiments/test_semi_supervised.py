@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from detector.__main__ import main
 from detector.errors import PlanError
-from detector.experiments.semi_supervised import Split, compare, right_among, split_called, splits_of, write_tiled
+from detector.experiments.semi_supervised import (
+    Split,
+    count_matches,
+    make_splits,
+    parse_split,
+    run_experiment,
+    write_tiled,
+)
 from detector.frames import cases_of
 from detector.mine import MinedSample
 from detector.model.checkpoint import save_weights
@@ -29,7 +36,7 @@ CASES = cases_of([draw_hpf(f"{name}_{i}", seed=10 * i + int(name[1:])) for name 
 
 @given(st.sets(st.text("abc", min_size=1), min_size=3, max_size=9))
 def test_no_case_is_on_two_sides_and_none_is_left_out(names):
-    for split in splits_of(sorted(names), sorted(names)):
+    for split in make_splits(sorted(names), sorted(names)):
         parts = [*split.labelled, *split.unlabelled, split.test]
         assert sorted(parts) == sorted(names)
         assert 0 <= len(split.labelled) - len(split.unlabelled) <= 1
@@ -37,19 +44,19 @@ def test_no_case_is_on_two_sides_and_none_is_left_out(names):
 
 def test_a_test_case_that_is_not_there_and_too_few_cases_are_refused():
     with pytest.raises(ValueError, match="no case is called B"):
-        splits_of(NAMES, ["B"])
+        make_splits(NAMES, ["B"])
     with pytest.raises(ValueError, match="three cases"):
-        splits_of(NAMES[:2], ["A00"])
+        make_splits(NAMES[:2], ["A00"])
 
 
 def test_a_split_is_written_out_or_refused():
-    assert split_called("A00:A01:A02", NAMES) == Split(("A00",), ("A01",), "A02")
+    assert parse_split("A00:A01:A02", NAMES) == Split(("A00",), ("A01",), "A02")
     for text, why in [
         ("A00:A01", "is written as"), ("A00:A01:A02,A01", "is written as"), ("A00:B:A02", "no case is called B"),
         ("A00,A01:A01:A02", "A01 cannot be on two sides"),
     ]:  # fmt: skip
         with pytest.raises(ValueError, match=why):
-            split_called(text, NAMES)
+            parse_split(text, NAMES)
 
 
 def test_a_tiled_slide_has_every_mitosis_where_it_says(tmp_path):
@@ -58,8 +65,8 @@ def test_a_tiled_slide_has_every_mitosis_where_it_says(tmp_path):
     with open_slide(tmp_path / "a.tif") as slide:
         assert slide.mpp == pytest.approx((0.25, 0.25))
         whole = slide.read(0, 0, 0, *slide.size)
-    assert len(truths) == sum(len(hpf.mitoses) for hpf in case.hpfs)
-    labelled = [(hpf, at) for hpf in case.hpfs for at in hpf.mitoses]
+    assert len(truths) == sum(len(hpf.mitoses) for hpf in case.frames)
+    labelled = [(hpf, at) for hpf in case.frames for at in hpf.mitoses]
     for (x, y), (frame, at) in zip(truths, labelled, strict=True):
         there = whole[int(y) - 30 : int(y) + 30, int(x) - 30 : int(x) + 30]
         assert (there == frame.image[int(at[1]) - 30 : int(at[1]) + 30, int(at[0]) - 30 : int(at[0]) + 30]).all()
@@ -68,22 +75,22 @@ def test_a_tiled_slide_has_every_mitosis_where_it_says(tmp_path):
 def test_each_hidden_label_makes_one_sample_right():
     truths = np.array([(100.0, 100.0), (500.0, 500.0)])
     samples = [MinedSample(x, y, (0.9,) * 8) for x, y in [(110, 100), (90, 100), (500, 529), (300, 300)]]
-    assert right_among(samples, truths, 0.25) == 2
-    assert right_among(samples, truths, 0.5) == 1
-    assert right_among([], truths, 0.25) == 0
+    assert count_matches(samples, truths, 0.25) == 2
+    assert count_matches(samples, truths, 0.5) == 1
+    assert count_matches([], truths, 0.25) == 0
 
 
 def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
-    small = [replace(case, hpfs=case.hpfs[:1]) for case in CASES]
-    plan = replace(PLAN, learning_rate_steps=((3, 1e-3),), hard_negatives_at=(2,))
-    splits = splits_of(NAMES, ["A02"])
+    small = [replace(case, frames=case.frames[:1]) for case in CASES]
+    plan = replace(PLAN, iterations=3, learning_rate=1e-3, milestones=(), hard_negatives_at=(2,))
+    splits = make_splits(NAMES, ["A02"])
     heard = []
-    course = {"agreement": 0.01, "beside": BESIDE, "device": "cpu", "precision": "fp32", "resume": True}
-    rows = compare(small, splits, plan, tmp_path, say=heard.append, **course)
+    course = {"tta_consensus": 0.01, "beside": BESIDE, "device": "cpu", "precision": "fp32", "resume": True}
+    rows = run_experiment(small, splits, plan, tmp_path, say=heard.append, **course)
     assert rows[0]["labelled"] == ("A00",)
     assert rows[0]["unlabelled"] == ("A01",)
-    assert rows[0]["mined"]["hidden"] == sum(len(hpf.mitoses) for hpf in small[1].hpfs)
-    assert rows[0]["T"]["mitoses"] == sum(len(hpf.mitoses) for hpf in small[2].hpfs)
+    assert rows[0]["mined"]["hidden"] == sum(len(hpf.mitoses) for hpf in small[1].frames)
+    assert rows[0]["T"]["mitoses"] == sum(len(hpf.mitoses) for hpf in small[2].frames)
     cards = [json.loads((tmp_path / part / "weights.json").read_text()) for part in ("T A00", "A02/T+U")]
     assert [[source["case_names"] for source in card["data"]] for card in cards] == [[["B00"], ["A00"]]] * 2
     assert cards[1]["fg_wsi"] == rows[0]["mined"]["mined"]
@@ -96,25 +103,27 @@ def test_the_experiment_writes_a_table_and_goes_on_where_it_stopped(tmp_path):
     assert new["model"] == cards[better]["sha256"]
     assert len(new["detections"]) == rows[0]["detections"]
     before = (tmp_path / "T A00" / WEIGHTS).stat().st_mtime_ns
-    again = compare(small, splits, plan, tmp_path, say=heard.append, **course)
+    again = run_experiment(small, splits, plan, tmp_path, say=heard.append, **course)
     assert (tmp_path / "T A00" / WEIGHTS).stat().st_mtime_ns == before
     assert json.dumps(again) == json.dumps(rows)
     with pytest.raises(PlanError, match="at another agreement"):
-        compare(small, splits, plan, tmp_path, say=heard.append, **course | {"agreement": 0.02})
+        run_experiment(small, splits, plan, tmp_path, say=heard.append, **course | {"tta_consensus": 0.02})
     with pytest.raises(PlanError, match="another plan"):
-        compare(small, splits, replace(plan, seed=9), tmp_path, say=heard.append, **course)
+        run_experiment(small, splits, replace(plan, seed=9), tmp_path, say=heard.append, **course)
 
 
 def test_a_parent_that_knows_a_case_is_refused(tmp_path):
     save_weights(ResNet12(PLAN.widths), tmp_path / "p.safetensors", {"data": [{"source": "s", "case_names": ["A01"]}]})
-    course = {"agreement": 0.5, "parent": tmp_path / "p.safetensors"}
+    course = {"tta_consensus": 0.5, "parent": tmp_path / "p.safetensors"}
     with pytest.raises(ValueError, match="has learnt from A01"):
-        compare(CASES, splits_of(NAMES, ["A02"]), PLAN, tmp_path, say=print, **course)
+        run_experiment(CASES, make_splits(NAMES, ["A02"]), PLAN, tmp_path, say=print, **course)
 
 
 def test_a_case_that_both_learn_from_is_not_judged_on(tmp_path):
     with pytest.raises(ValueError, match="A01 cannot be hidden or judged on"):
-        compare(CASES, splits_of(NAMES, ["A02"]), PLAN, tmp_path, agreement=0.5, say=print, beside=CASES[1:2])
+        run_experiment(
+            CASES, make_splits(NAMES, ["A02"]), PLAN, tmp_path, tta_consensus=0.5, say=print, beside=CASES[1:2]
+        )
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

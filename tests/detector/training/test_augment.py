@@ -8,10 +8,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector import paper
 from detector.frames import LabStatistics, cut_plain, lab_statistics, warp
 from detector.slide import ArrayFrame
-from detector.training.augment import Augmentation, contrast_transfer, draw_variations, stain_change, turned_about, vary
-from detector.training.augment_gpu import FramesOnDevice, as_jpeg, blur, restain
+from detector.training.augment import (
+    Augmentation,
+    affine_matrices,
+    augment_patch,
+    contrast_transfer,
+    draw_variations,
+    sharpen,
+    stain_matrices,
+    stain_scale_shift,
+    transform_density,
+)
+from detector.training.augment_gpu import FramesOnDevice, as_jpeg, blur, transfer_stain
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue
 
 STILL = Augmentation(shift=0.0, scale=0.0)
@@ -23,7 +34,7 @@ PLAIN = Augmentation(contrast_transfer=0, shift=0, scale=0, colour=0)
 def cut(image, x, y, augmentation, rng):
     """One patch that is turned, flipped, scaled and shifted, but keeps its colours."""
     still = replace(augmentation, contrast_transfer=0, colour=0)
-    return vary(image, draw_variations(np.array([(x, y)]), [lab_statistics([])], [], still, rng), 0)
+    return augment_patch(image, draw_variations(np.array([(x, y)]), [lab_statistics([])], [], still, rng), 0)
 
 
 def middle_of_dot(patch, near=(64.0, 64.0), reach=14):
@@ -43,7 +54,7 @@ def test_a_cut_that_varies_nothing_is_the_plain_crop_that_testing_sees(x, y):
     image = draw_tissue(300, 250)
     crop = ArrayFrame(image).read(x - 64, y - 64, 128, 128)
     nothing = np.zeros(1)
-    matrix = turned_about(
+    matrix = affine_matrices(
         np.array([(x, y)]), angle=nothing, scale=nothing + 1, flip=nothing + 1, shift=np.zeros((1, 2))
     )
     assert (warp(image, matrix[0]) == crop).all()
@@ -91,7 +102,7 @@ def test_augmentation_leaves_the_image_alone(seed, x, y):
     stain = lab_statistics([image])
     augmentation = Augmentation(contrast_transfer=1.0, blur=1.0, jpeg=1.0)
     drawn = draw_variations(np.array([(x, y)]), [stain], [stain], augmentation, np.random.default_rng(seed))
-    varied = vary(image, drawn, 0)
+    varied = augment_patch(image, drawn, 0)
     assert (image == before).all()
     assert varied.shape == (128, 128, 3)
     assert varied.dtype == np.uint8
@@ -148,25 +159,25 @@ def test_the_statistics_of_nothing_are_harmless():
 OTHER = LabStatistics((170.0, 150.0, 115.0), (22.0, 7.0, 6.0))
 
 
-def batch_of(hpfs, augmentation, seed=5, count=12):
+def batch_of(frames, augmentation, seed=5, count=12):
     """The same variations carried out at once in torch, and one by one with OpenCV."""
     rng = np.random.default_rng(seed)
-    chosen = [hpfs[i % len(hpfs)] for i in range(count)]
+    chosen = [frames[i % len(frames)] for i in range(count)]
     xy = rng.uniform(-10, 310, (count, 2))
-    drawn = draw_variations(xy, [hpf.stain for hpf in chosen], [OTHER], augmentation, rng)
-    at_once = FramesOnDevice(hpfs, "cpu").vary(chosen, drawn).numpy()
-    one_by_one = np.stack([vary(hpf.image, drawn, i) for i, hpf in enumerate(chosen)])
+    drawn = draw_variations(xy, [frame.stain for frame in chosen], [OTHER], augmentation, rng)
+    at_once = FramesOnDevice(frames, "cpu").augment_batch(chosen, drawn).numpy()
+    one_by_one = np.stack([augment_patch(frame.image, drawn, i) for i, frame in enumerate(chosen)])
     return at_once, one_by_one.astype(float)
 
 
 @pytest.mark.parametrize(
     ("what", "mean", "high"),
     [({}, 0.3, 4), ({"colour": 0.08}, 0.4, 4), ({"contrast_transfer": 1.0}, 1.0, 8), ({"blur": 1.0}, 0.4, 5),
-     ({"jpeg": 1.0}, 1.0, 30)],
+     ({"jpeg": 1.0}, 1.0, 30), ({"stain": 0.2}, 0.5, 5), ({"gamma": 0.2}, 0.5, 5), ({"sharpen": 1.0}, 0.7, 8)],
 )  # fmt: skip
 def test_a_batch_at_once_is_what_opencv_makes_of_each_patch(what, mean, high):
-    hpfs = [draw_hpf("A00_00", seed=1), draw_hpf("A01_00", seed=2, width=500, height=200)]
-    at_once, one_by_one = batch_of(hpfs, replace(PLAIN, shift=4.0, scale=0.1, **what))
+    frames = [draw_hpf("A00_00", seed=1), draw_hpf("A01_00", seed=2, width=500, height=200)]
+    at_once, one_by_one = batch_of(frames, replace(PLAIN, shift=4.0, scale=0.1, **what))
     difference = np.abs(at_once - one_by_one)
     # OpenCV turns by 32nds of a pixel and restains by tables of bytes; its JPEG enlarges colours in another way.
     assert difference.mean() < mean
@@ -174,9 +185,9 @@ def test_a_batch_at_once_is_what_opencv_makes_of_each_patch(what, mean, high):
 
 
 def test_a_batch_at_once_is_uint8_valued_and_depends_on_nothing_but_its_draws():
-    hpfs = [draw_hpf("A00_00", seed=1)]
-    everything = Augmentation(contrast_transfer=0.5, blur=0.5, jpeg=0.5)
-    first, again = batch_of(hpfs, everything)[0], batch_of(hpfs, everything)[0]
+    frames = [draw_hpf("A00_00", seed=1)]
+    everything = Augmentation(contrast_transfer=0.5, stain=0.2, gamma=0.2, blur=0.5, sharpen=0.5, jpeg=0.5)
+    first, again = batch_of(frames, everything)[0], batch_of(frames, everything)[0]
     assert (first == again).all()
     assert (first == first.round()).all()
     assert first.min() >= 0
@@ -186,15 +197,41 @@ def test_a_batch_at_once_is_uint8_valued_and_depends_on_nothing_but_its_draws():
 def test_what_the_batch_does_to_colour_keeps_grey_grey_and_nothing_undone_changes_nothing():
     image = draw_tissue(128, 128)
     patches = torch.from_numpy(image.astype(np.float32))[None]
-    same = restain(patches, torch.ones(1, 3), torch.zeros(1, 3))
+    same = transfer_stain(patches, torch.ones(1, 3), torch.zeros(1, 3))
     assert (same - patches).abs().max() <= 1
     grey = torch.full((1, 128, 128, 3), 128.0)
     assert (as_jpeg(grey, torch.tensor([50.0])) - grey).abs().max() <= 1
     assert (blur(grey, torch.tensor([1.0])) - grey).abs().max() <= 1
 
 
+def test_the_amount_of_one_stain_changes_by_its_share_and_the_others_stay():
+    amounts = np.array([0.5, 0.3, 0.1])  # of haematoxylin, eosin and the rest, in optical density
+    basis = paper.STAIN_VECTORS / np.linalg.norm(paper.STAIN_VECTORS, axis=1, keepdims=True)
+    (matrix,) = stain_matrices(np.array([[0.2, 0.0, -0.1]]), np.array([[0.0, 0.05, 0.0]]))
+    moved = matrix[:, :3] @ (amounts @ basis) + matrix[:, 3]
+    assert moved @ np.linalg.inv(basis) == pytest.approx([0.6, 0.35, 0.09])
+    patch = np.round(256 * np.exp(-np.tile(amounts @ basis, (4, 4, 1))) - 1).astype(np.uint8)
+    assert transform_density(patch, matrix)[0, 0] == pytest.approx(256 * np.exp(-moved) - 1, abs=1.5)
+
+
+def test_nothing_is_done_to_stain_and_tone_unless_a_plan_says_so():
+    drawn = draw_variations(np.zeros((5, 2)), [OTHER] * 5, [OTHER], Augmentation(), np.random.default_rng(0))
+    assert (drawn.density == np.eye(3, 4)).all()
+    assert (drawn.gamma == 1).all()
+    assert not drawn.sharpen.any()
+
+
+def test_sharpening_leaves_a_halo_and_flat_colour_as_it_is():
+    edge = np.full((20, 20, 3), 200, dtype=np.uint8)
+    edge[:, 10:] = 100
+    sharp = sharpen(edge, 1.0)
+    assert sharp[5, 9, 0] > 210
+    assert sharp[5, 10, 0] < 90
+    assert (sharp[:, [0, 19]] == edge[:, [0, 19]]).all()
+
+
 def test_a_stain_change_of_a_frame_of_one_colour_is_a_shift():
-    scale, shift = stain_change(LabStatistics((10.0, 20.0, 30.0), (0.0, 0.0, 0.0)), OTHER)
+    scale, shift = stain_scale_shift(LabStatistics((10.0, 20.0, 30.0), (0.0, 0.0, 0.0)), OTHER)
     assert scale.tolist() == [1, 1, 1]
     assert shift.tolist() == [160, 130, 85]
 
@@ -203,6 +240,6 @@ def test_contrast_is_transferred_from_another_hpf_and_never_from_its_own():
     own, other = lab_statistics([draw_tissue(60, 60)]), OTHER
     transfer, rng = replace(PLAIN, contrast_transfer=1.0), np.random.default_rng(1)
     drawn = draw_variations(np.zeros((200, 2)), [own] * 200, [own, other], transfer, rng)
-    assert drawn.restained.all()
-    np.testing.assert_allclose(drawn.stain_shift, np.tile(stain_change(own, other)[1], (200, 1)))
-    assert not draw_variations(np.zeros((9, 2)), [own] * 9, [own, own], transfer, rng).restained.any()
+    assert drawn.stain_transferred.all()
+    np.testing.assert_allclose(drawn.stain_shift, np.tile(stain_scale_shift(own, other)[1], (200, 1)))
+    assert not draw_variations(np.zeros((9, 2)), [own] * 9, [own, own], transfer, rng).stain_transferred.any()

@@ -45,7 +45,7 @@ def test_every_weight_is_the_mean_and_the_card_says_of_what(course, tmp_path):
             torch.testing.assert_close(tensor, (states[0][name] + states[1][name]) / 2)
     assert [one["sha256"] for one in card["average_of"]] == [sha256_of(first), sha256_of(second)]
     assert [one["plan"] for one in card["average_of"]] == ["first", "second"]
-    assert card["metrics"]["mitoses"] == len(CASES[0].hpfs[0].mitoses)
+    assert card["metrics"]["mitoses"] == len(CASES[0].frames[0].mitoses)
 
 
 def test_strangers_other_widths_and_learnt_cases_are_refused(course, tmp_path):

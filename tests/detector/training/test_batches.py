@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from detector import paper
-from detector.frames import Hpf, LabStatistics, points
+from detector.frames import LabelledFrame, LabStatistics, points
 from detector.training.augment import Augmentation
-from detector.training.batches import SampleSets, compose_batch, stream
+from detector.training.batches import SampleSets, compose_batch, prefetch
 from detector.training.patch_sets import Sample
 from detector.training.plan import Plan
 
@@ -20,8 +20,8 @@ def plain(grey, source="drawn"):
     """A sample of a frame of one grey, which tells a patch's set."""
     image = np.full((160, 160, 3), grey, dtype=np.uint8)
     stain = LabStatistics((float(grey), 128.0, 128.0), (10.0, 1.0, 1.0))
-    hpf = Hpf(f"grey{grey}", "A", image, points(), points(), 0.25, stain, source)
-    return Sample(hpf, 80.0, 80.0)
+    frame = LabelledFrame(f"grey{grey}", "A", image, points(), points(), 0.25, stain, source)
+    return Sample(frame, 80.0, 80.0)
 
 
 LAB, RAND, CONTEXT, HARD, WSI, OTHER_LAB = 10, 60, 110, 160, 210, 250
@@ -125,7 +125,7 @@ def test_a_handful_of_mitoses_does_not_dominate():
 
 
 def test_the_other_stain_is_drawn_evenly_over_the_other_frames():
-    stains = [plain(grey).hpf.stain for grey in (RAND, LAB, WSI, HARD)]
+    stains = [plain(grey).frame.stain for grey in (RAND, LAB, WSI, HARD)]
     plan = Plan(augmentation=replace(STILL, contrast_transfer=1.0))
     _, background = greys(replace(SETS, stains=stains), plan, 30)
     shares = [background.count(grey) / len(background) for grey in set(background)]
@@ -133,7 +133,7 @@ def test_the_other_stain_is_drawn_evenly_over_the_other_frames():
 
 
 def test_contrast_transfer_gives_patches_the_stains_of_other_frames():
-    stains = [plain(LAB).hpf.stain, plain(WSI).hpf.stain]
+    stains = [plain(LAB).frame.stain, plain(WSI).frame.stain]
     plan = Plan(augmentation=replace(STILL, contrast_transfer=0.5))
     _, background = greys(replace(SETS, stains=stains), plan, 10)
     kept = background.count(RAND) / len(background)
@@ -145,9 +145,9 @@ def test_iteration_i_is_the_same_from_a_fresh_stream():
     def make(iteration):
         return compose_batch(SETS, Plan(), iteration)
 
-    whole = list(stream(make, 0, 7))
+    whole = list(prefetch(make, 0, 7))
     for start in (3, 6):
-        for (patches, labels), (again, same) in zip(whole[start:], stream(make, start, 7), strict=True):
+        for (patches, labels), (again, same) in zip(whole[start:], prefetch(make, start, 7), strict=True):
             assert (patches == again).all()
             assert (labels == same).all()
     assert not (whole[0][0] == whole[1][0]).all()
@@ -155,7 +155,7 @@ def test_iteration_i_is_the_same_from_a_fresh_stream():
 
 
 def test_a_stream_that_is_left_early_ends_its_thread():
-    batches = stream(lambda iteration: iteration, 0, 1000)
+    batches = prefetch(lambda iteration: iteration, 0, 1000)
     assert next(batches) == 0
     batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
@@ -163,4 +163,4 @@ def test_a_stream_that_is_left_early_ends_its_thread():
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_batches_are_taken():
     with pytest.raises(ValueError, match="nothing to draw"):
-        list(stream(lambda iteration: compose_batch(SampleSets([], [plain(RAND)]), Plan(), iteration), 0, 3))
+        list(prefetch(lambda iteration: compose_batch(SampleSets([], [plain(RAND)]), Plan(), iteration), 0, 3))

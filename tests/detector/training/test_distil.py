@@ -9,28 +9,28 @@ import pytest
 import torch
 
 from detector.__main__ import main
-from detector.detection.cascade_recall import compare, known, trust
+from detector.detection.cascade_recall import measure_recall, score_frames, set_recall_threshold
 from detector.detection.detect import Cancelled
 from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError, PlanError
-from detector.frames import Case, Hpf, lab_statistics, points
+from detector.frames import Case, LabelledFrame, lab_statistics, points
 from detector.model.checkpoint import load_coarse, save_weights
 from detector.model.network import ResNet12
-from detector.training.distil import Teaching, distil
+from detector.training.distil import Distiller, distil
 from detector.training.plan import Plan
-from detector.training.state import Learner
+from detector.training.state import TrainingState
 from tests.detector.test_main import dataset
 from tests.drawing import draw_tissue
 
 PLAN = Plan(
-    name="tiny", widths=(2, 2, 2, 2, 2, 2), learning_rate_steps=((60, 1e-2),), foreground_per_batch=4,
-    background_per_batch=4, average=0.5, hard_negatives_at=(40,), hard_share=0.5,
+    name="tiny", widths=(2, 2, 2, 2, 2, 2), iterations=60, learning_rate=1e-2, milestones=(), foreground_per_batch=4,
+    background_per_batch=4, ema_decay=0.5, hard_negatives_at=(40,), hard_share=0.5,
 )  # fmt: skip
 
 
 def frame(name, *, seed, exhaustive=True):
     image = draw_tissue(400, 360, seed=seed)
-    return Hpf(name, name, image, points(), points(), 0.25, lab_statistics([image]), "drawn", exhaustive)
+    return LabelledFrame(name, name, image, points(), points(), 0.25, lab_statistics([image]), "drawn", exhaustive)
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +41,17 @@ def cases():
 @pytest.fixture(scope="module")
 def fine(make_network, cases):
     """A network that is sure of what it says, and finds something in about one cell of three hundred."""
-    network, image = make_network(seed=5), cases[0].hpfs[0].image
+    network, image = make_network(seed=5), cases[0].frames[0].image
     network.classifier.weight.data *= 3 / Scorer(network, device="cpu", precision="fp32").logits(image).std()
     logits = Scorer(network, device="cpu", precision="fp32").logits(image)
     network.classifier.bias.data[1] -= float(np.quantile(logits, 0.997))
     return network
 
 
-def teaching(fine, cases, folder, *, report=lambda _: None):
+def distiller(fine, cases, folder, *, report=lambda _: None):
     torch.manual_seed(PLAN.seed)
-    learner = Learner(ResNet12(PLAN.widths), PLAN, checkpoint=folder / "c.checkpoint", inputs="these")
-    return Teaching(fine, known(fine, cases), [], learner, report)
+    state = TrainingState(ResNet12(PLAN.widths), PLAN, checkpoint=folder / "c.checkpoint", inputs="these")
+    return Distiller(fine, score_frames(fine, cases), [], state, report)
 
 
 def same(one, other):
@@ -60,7 +60,7 @@ def same(one, other):
 
 def test_a_coarse_network_learns_what_the_fine_one_says(fine, cases, tmp_path):
     said = []
-    coarse = teaching(fine, cases, tmp_path, report=said.append).run()
+    coarse = distiller(fine, cases, tmp_path, report=said.append).run()
     assert coarse.widths == PLAN.widths and not coarse.training
     losses = [state["loss"] for state in said if "loss" in state]
     assert losses[-1] < losses[0]
@@ -70,22 +70,22 @@ def test_a_coarse_network_learns_what_the_fine_one_says(fine, cases, tmp_path):
 @pytest.mark.usefixtures("ctrl_c_is_heard")
 @pytest.mark.parametrize("stop", [10, 45, 55])
 def test_a_course_that_was_stopped_ends_at_the_weights_of_one_that_was_not(fine, cases, tmp_path, monkeypatch, stop):
-    whole = teaching(fine, cases, tmp_path).run()
+    whole = distiller(fine, cases, tmp_path).run()
 
-    interrupted, learn = teaching(fine, cases, tmp_path), Learner.learn
+    interrupted, step = distiller(fine, cases, tmp_path), TrainingState.step
 
-    def pressed_in_the_middle(learner, loss):
-        if learner.iteration == stop:
+    def pressed_in_the_middle(state, loss):
+        if state.iteration == stop:
             signal.raise_signal(signal.SIGINT)
-        learn(learner, loss)
+        step(state, loss)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Learner, "learn", pressed_in_the_middle)
+        patched.setattr(TrainingState, "step", pressed_in_the_middle)
         interrupted.run()
-    assert interrupted.learner.iteration == stop + 1
-    resumed = teaching(fine, cases, tmp_path)
+    assert interrupted.state.iteration == stop + 1
+    resumed = distiller(fine, cases, tmp_path)
     assert same(resumed.run(resume=True), whole)
-    assert resumed.mined["false"]
+    assert resumed.hard["false"]
 
 
 def test_a_checkpoint_of_other_frames_is_not_gone_on_with(fine, cases, tmp_path):
@@ -102,24 +102,24 @@ def test_a_checkpoint_of_other_frames_is_not_gone_on_with(fine, cases, tmp_path)
 
 
 def test_what_is_mined_is_what_the_coarse_network_is_wrong_about(fine, cases, tmp_path):
-    course = teaching(fine, cases, tmp_path)
+    course = distiller(fine, cases, tmp_path)
     course._mine()
-    looks = Scorer(course.learner.learnt, device="cpu", precision="fp32")
+    scorer = Scorer(course.state.ema, device="cpu", precision="fp32")
     for key in ("missed", "false"):
-        assert course.mined[key]
-        for i, x, y in course.mined[key]:
-            frame = course.frames[i]
-            near = frame.logits[max(0, int(y / 8) - 2) : int(y / 8) + 4, max(0, int(x / 8) - 2) : int(x / 8) + 4]
+        assert course.hard[key]
+        for i, x, y in course.hard[key]:
+            logits = course.outputs[i].logits
+            near = logits[max(0, int(y / 8) - 2) : int(y / 8) + 4, max(0, int(x / 8) - 2) : int(x / 8) + 4]
             assert (near >= logit(0.2)).any() if key == "missed" else (near < logit(0.2)).any()
-    spots = [frame.spots(looks.logits(frame.image())) for frame in course.frames]
-    heights = np.concatenate([some.coarse for some in spots])
-    assert len(course.mined["missed"]) == (heights <= np.quantile(heights, 0.1)).sum()
+    components = [output.components(scorer.logits(output.image())) for output in course.outputs]
+    peaks = np.concatenate([some.coarse for some in components])
+    assert len(course.hard["missed"]) == (peaks <= np.quantile(peaks, 0.1)).sum()
 
 
-def test_after_trust_nothing_is_lost_whatever_the_coarse_network_knows(fine, cases, make_network):
+def test_with_its_recall_threshold_nothing_is_lost_whatever_the_coarse_network_knows(fine, cases, make_network):
     coarse = make_network((2,) * 6, seed=9)
-    trust(coarse, known(fine, cases))
-    result = compare(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), known(fine, cases))
+    set_recall_threshold(coarse, score_frames(fine, cases))
+    result = measure_recall(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), score_frames(fine, cases))
     assert result.frames == 2 and result.at_half > 0
     assert (result.lost_at_half, result.added) == (0, 0)
 
@@ -127,14 +127,14 @@ def test_after_trust_nothing_is_lost_whatever_the_coarse_network_knows(fine, cas
 def test_a_cascade_that_looks_nowhere_loses_everything_and_says_so(fine, cases, make_network):
     blind = make_network((2,) * 6, seed=9)
     blind.classifier.bias.data[1] -= 1000
-    result = compare(Scorer(fine, coarse=blind, device="cpu", precision="fp32"), known(fine, cases))
+    result = measure_recall(Scorer(fine, coarse=blind, device="cpu", precision="fp32"), score_frames(fine, cases))
     assert result.lost_at_half == result.at_half > 0
     assert result.lost_at_floor == result.at_floor and result.looked_at == 0
 
 
 def test_weights_with_a_cascade_have_its_measurements_on_the_card(fine, cases, tmp_path):
     save_weights(fine, tmp_path / "fine.safetensors", {"name": "fine", "plan": {}})
-    plan = replace(PLAN, learning_rate_steps=((2, 1e-3),))
+    plan = replace(PLAN, iterations=2, learning_rate=1e-3, milestones=())
     out = distil(tmp_path / "fine.safetensors", cases[:1], cases[1:], plan, tmp_path / "out.safetensors", report=print)
     coarse, card = load_coarse(out), json.loads(out.with_suffix(".json").read_text())
     assert coarse is not None and coarse.widths == PLAN.widths
@@ -145,7 +145,7 @@ def test_weights_with_a_cascade_have_its_measurements_on_the_card(fine, cases, t
 
 def test_without_a_whole_frame_there_is_nothing_to_learn_from(fine, tmp_path):
     with pytest.raises(DataSetError, match="no whole frame"):
-        teaching(fine, [Case("c", (frame("patch", seed=1, exhaustive=False),))], tmp_path)
+        distiller(fine, [Case("c", (frame("patch", seed=1, exhaustive=False),))], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_distil_cannot_take_is_said_in_one_sentence(arguments, sentence, tm
 
 
 def test_one_of_other_widths_begins_anew_and_one_of_the_same_learns_on(fine, cases, make_network, tmp_path):
-    plan = replace(PLAN, learning_rate_steps=((1, 1e-3),))
+    plan = replace(PLAN, iterations=1, learning_rate=1e-3, milestones=())
     for widths, goes_on in (((2,) * 6, True), ((3,) * 6, False)):
         weights = tmp_path / "both.safetensors"
         save_weights(fine, weights, {"name": "b", "coarse": {"plan": {"name": "p"}}}, coarse=make_network(widths))

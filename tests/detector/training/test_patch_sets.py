@@ -75,7 +75,7 @@ def test_bg_hard_matches_within_micrometres():
 def test_bg_hard_holds_false_positives_and_no_true_ones(hpf):
     detections = points([(100, 90), (100, 120), (100, 120.5), (130, 91), (400, 300), (220, 205), (537, 300), (300, 63)])
     assert [(s.x, s.y) for s in bg_hard(hpf, detections)] == [(100, 120.5), (130, 91), (400, 300)]
-    assert all(s.hpf is hpf for s in bg_hard(hpf, detections))
+    assert all(s.frame is hpf for s in bg_hard(hpf, detections))
 
 
 def test_bg_hard_of_a_frame_without_mitoses_is_every_detection_away_from_its_border():

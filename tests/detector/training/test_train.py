@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import signal
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.frames import Case, cases_of
-from detector.model.card import refuse_learnt_from, sha256_of
+from detector.model.card import refuse_training_cases, sha256_of
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.plan import Plan
@@ -21,12 +22,14 @@ from tests.drawing import draw_hpf
 
 PLAN = Plan(
     name="tiny",
-    learning_rate_steps=((6, 3e-3), (3, 1e-3)),
+    iterations=9,
+    learning_rate=3e-3,
+    milestones=((6, 1e-3),),
     hard_negatives_at=(4,),
     hard_share=0.5,
     foreground_per_batch=2,
     background_per_batch=6,
-    average=0.8,
+    ema_decay=0.8,
     widths=(4, 4, 6, 6, 8, 8),
     evaluate_every=6,
     checkpoint_every=3,
@@ -117,8 +120,8 @@ def test_resuming_with_another_plan_or_other_data_is_refused(tmp_path):
         train(tmp_path, replace(PLAN, weight_decay=0.1), resume=True)
     with pytest.raises(PlanError, match="another plan or other data"):
         train(tmp_path, cases=TRAIN[:1], resume=True)
-    first = TRAIN[0].hpfs[0]
-    relabelled = Case(TRAIN[0].name, (replace(first, mitoses=first.mitoses + 1), *TRAIN[0].hpfs[1:]))
+    first = TRAIN[0].frames[0]
+    relabelled = Case(TRAIN[0].name, (replace(first, mitoses=first.mitoses + 1), *TRAIN[0].frames[1:]))
     with pytest.raises(PlanError, match="another plan or other data"):
         train(tmp_path, cases=[relabelled, *TRAIN[1:]], resume=True)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
@@ -138,7 +141,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, uninterrupted):
 
 def test_a_training_that_leaves_the_numbers_ends_with_what_to_do(tmp_path):
     with pytest.raises(PlanError, match="smaller learning rate"):
-        train(tmp_path, replace(PLAN, learning_rate_steps=((60, 1.0),), weight_decay=1e6))
+        train(tmp_path, replace(PLAN, iterations=60, learning_rate=1.0, milestones=(), weight_decay=1e6))
 
 
 def test_the_seed_decides_the_weights(tmp_path, uninterrupted):
@@ -179,25 +182,29 @@ def test_the_curve_of_a_resumed_training_has_each_stop_once(tmp_path, uninterrup
 
 def test_a_short_training_learns_to_tell_mitoses_from_background(tmp_path):
     losses = []
-    plan = replace(PLAN, learning_rate_steps=((50, 8e-3),), hard_negatives_at=(), evaluate_every=100, average=0.0)
+    plan = replace(
+        PLAN, iterations=50, learning_rate=8e-3, milestones=(), hard_negatives_at=(), evaluate_every=100, ema_decay=0.0
+    )
     train(tmp_path, plan, report=lambda state: losses.append(state["loss"]))
     assert losses[-1] < 0.5 * np.log(2)
 
 
 def test_the_learning_rate_is_the_plans_at_each_iteration(tmp_path):
-    plan = replace(PLAN, hard_negatives_at=(), average=0.0)
-    short = train(tmp_path / "short", replace(plan, learning_rate_steps=((3, 3e-3),)))
-    still = train(tmp_path / "still", replace(plan, learning_rate_steps=((3, 3e-3), (2, 1e-30))))
+    plan = replace(PLAN, hard_negatives_at=(), ema_decay=0.0)
+    short = train(tmp_path / "short", replace(plan, iterations=3, learning_rate=3e-3, milestones=()))
+    still = train(tmp_path / "still", replace(plan, iterations=5, learning_rate=3e-3, milestones=((3, 1e-30),)))
     ends = [dict(load_weights(path)[0].named_parameters()) for path in (short, still)]
     assert all(torch.equal(parameter, ends[1][name]) for name, parameter in ends[0].items())
 
 
 def test_the_weights_are_the_moving_average_where_the_plan_keeps_one(tmp_path):
-    still, seen = replace(PLAN, hard_negatives_at=(), learning_rate_steps=((2, 3e-3),)), []
+    still, seen = replace(PLAN, hard_negatives_at=(), iterations=2, learning_rate=3e-3, milestones=()), []
     for decay in (0.0, 0.8):
-        path = train(tmp_path / str(decay), replace(still, average=decay))
+        path = train(tmp_path / str(decay), replace(still, ema_decay=decay))
         seen.append(load_weights(path)[0].stem.weight)
-    once = load_weights(train(tmp_path / "once", replace(still, learning_rate_steps=((1, 3e-3),), average=0.0)))[0]
+    once = load_weights(
+        train(tmp_path / "once", replace(still, iterations=1, learning_rate=3e-3, milestones=(), ema_decay=0.0))
+    )[0]
     torch.testing.assert_close(seen[1], 0.8 * once.stem.weight + 0.2 * seen[0])
     assert not torch.equal(*seen)
 
@@ -218,7 +225,7 @@ def test_the_coarse_network_of_a_parent_goes_on_with_what_was_trained_from_it(tm
 
 def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupted):
     parent, _ = load_weights(uninterrupted)
-    plan = replace(PLAN, learning_rate_steps=((1, 1e-30),), hard_negatives_at=(0,), average=0.0)
+    plan = replace(PLAN, iterations=1, learning_rate=1e-30, milestones=(), hard_negatives_at=(0,), ema_decay=0.0)
     network, card = load_weights(train(tmp_path, plan, parent=uninterrupted))
     kept = dict(parent.named_parameters())
     assert all(torch.equal(parameter, kept[name]) for name, parameter in network.named_parameters())
@@ -229,7 +236,7 @@ def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupte
 
 
 def test_calibration_shifts_all_logits_alike_so_that_half_is_a_good_threshold(tmp_path):
-    plan = replace(PLAN, learning_rate_steps=((25, 8e-3),), hard_negatives_at=(), evaluate_every=100)
+    plan = replace(PLAN, iterations=25, learning_rate=8e-3, milestones=(), hard_negatives_at=(), evaluate_every=100)
     (plain, before), (shifted, after) = (
         load_weights(train(tmp_path / name, replace(plan, calibrate=name == "shifted")))
         for name in ("plain", "shifted")
@@ -253,27 +260,27 @@ def test_the_final_model_draws_from_mined_patches_too(tmp_path, uninterrupted):
 
 
 @pytest.mark.parametrize(
-    ("hpfs", "reason"),
+    ("frames", "reason"),
     [
         ([draw_hpf(mitoses=[])], "no labelled mitosis"),
         ([draw_hpf(exhaustive=False)], "no exhaustively labelled frame"),
         ([], "no labelled mitosis"),
     ],
 )
-def test_data_that_nothing_can_be_learnt_from_are_refused(tmp_path, hpfs, reason):
+def test_data_that_nothing_can_be_learnt_from_are_refused(tmp_path, frames, reason):
     with pytest.raises(DataSetError, match=reason):
-        train(tmp_path, cases=cases_of(hpfs))
+        train(tmp_path, cases=cases_of(frames))
 
 
 def test_no_case_that_was_ever_learnt_from_counts_as_held_out(tmp_path, uninterrupted):
     many = cases_of([draw_hpf(f"B{number:02}_00", seed=1) for number in range(25)])
-    short = replace(PLAN, learning_rate_steps=((1, 1e-3),), hard_negatives_at=())
+    short = replace(PLAN, iterations=1, learning_rate=1e-3, milestones=(), hard_negatives_at=())
     second = train_initial_model(many, (), short, tmp_path / "2", parent=uninterrupted, **CPU)
     third = train_initial_model(HELD_OUT, (), short, tmp_path / "3", parent=second, **CPU)
     for name in ("A00", "A01", "A02", "B00", "B24"):
         with pytest.raises(ValueError, match=f"has learnt from {name}"):
-            refuse_learnt_from(third, {name})
-    refuse_learnt_from(third, {"A03"})
+            refuse_training_cases(third, {name})
+    refuse_training_cases(third, {"A03"})
 
 
 def test_a_network_with_a_parent_has_its_widths(tmp_path, uninterrupted):
@@ -289,10 +296,10 @@ def test_a_training_is_not_written_over(tmp_path, uninterrupted):
 
 
 def test_labelled_look_alikes_are_hard_negatives_whatever_the_model_says(tmp_path):
-    sure = replace(PLAN, hard_min_score=0.999, learning_rate_steps=((2, 1e-3),), hard_negatives_at=(1,))
+    sure = replace(PLAN, hard_min_score=0.999, iterations=2, learning_rate=1e-3, milestones=(), hard_negatives_at=(1,))
     places = np.array([(60.0, 210.0), (150.0, 60.0), (102.0, 92.0)])  # the last is on a mitosis
-    (hpf,) = TRAIN[0].hpfs
-    labelled = replace(TRAIN[0], hpfs=(replace(hpf, non_mitoses=places),))
+    (frame,) = TRAIN[0].frames
+    labelled = replace(TRAIN[0], frames=(replace(frame, non_mitoses=places),))
     paths = [train(tmp_path / str(n), sure, [case]) for n, case in enumerate([TRAIN[0], labelled])]
     assert [load_weights(path)[1]["bg_hard"] for path in paths] == [0, 2]
 
@@ -300,9 +307,15 @@ def test_labelled_look_alikes_are_hard_negatives_whatever_the_model_says(tmp_pat
 def test_a_finished_training_is_known_by_its_card_whatever_its_parent_looks_like(tmp_path):
     parent = tmp_path / "padded.safetensors"
     save_weights(ResNet12((2,) * 6, padded=True), parent, {})
-    short = replace(PLAN, learning_rate_steps=((1, 1e-3),), hard_negatives_at=())
+    short = replace(PLAN, iterations=1, learning_rate=1e-3, milestones=(), hard_negatives_at=())
     assert not is_trained(tmp_path / "run", TRAIN, short, parent)
     train_initial_model(TRAIN, (), short, tmp_path / "run", parent=parent, **CPU)
     assert is_trained(tmp_path / "run", TRAIN, short, parent)
+    card = tmp_path / "run" / "weights.json"
+    of_its_network = replace(short, widths=(2,) * 6, padded=True)
+    card.write_text(json.dumps({**json.loads(card.read_text()), "plan": of_its_network.as_0_2_0()}))
+    assert is_trained(tmp_path / "run", TRAIN, short, parent), "also where 0.2.0 wrote the card"
+    with pytest.raises(PlanError, match="another plan"):
+        is_trained(tmp_path / "run", TRAIN, replace(short, learning_rate=2e-3), parent)
     with pytest.raises(PlanError, match="another parent"):
         is_trained(tmp_path / "run", TRAIN, short, None)

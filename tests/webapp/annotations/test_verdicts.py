@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from webapp.annotations.models import Figure, Label, Region, Verdict
-from webapp.annotations.services import VerdictConflict, figure_judge, region_draw, region_remove, run_save
+from webapp.annotations.services import RunStamp, VerdictConflict, figure_judge, region_draw, region_remove, run_save
 from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create, shard_claim, shard_finish
@@ -93,10 +93,10 @@ def test_a_new_run_finds_the_verdicts_of_the_old_one(alice, model, make_slide, m
     figure = figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100)
     job = job_create(kind=Job.Kind.DETECT, slide=slide, by=alice)
     shard_finish(shard=shard_claim(shard_pk=job.shards.get().pk, worker="w"))
-    stamp = {
-        "model": model, "model_sha256": "0", "parameters": {}, "mpp_x": 0.25, "mpp_y": 0.25, "code_version": "t",
-        "device": "cpu", "precision": "fp32", "windows_total": 1, "windows_skipped": 0,
-    }  # fmt: skip
+    stamp = RunStamp(
+        model=model, model_sha256="0", parameters={}, mpp_x=0.25, mpp_y=0.25, code_version="t",
+        device="cpu", precision="fp32", windows_total=1, windows_skipped=0,
+    )  # fmt: skip
     run = run_save(job=job, stamp=stamp, candidates=[(104, 98, 0.7), (200, 200, 0.6)])
     assert list(run.candidates.values_list("figure", flat=True)) == [figure.pk, None]
 

@@ -13,6 +13,7 @@ from PIL import Image
 from webapp.access.services import token_make
 from webapp.jobs.models import Job
 from webapp.slides.models import Slide
+from webapp.slides.storage import local_path
 
 FILE = Path(__file__).resolve().parents[3] / "static" / "mitoscope.py"
 CANDIDATES = [(100.0, 50.0, 0.95), (200.5, 60.0, 0.5), (300.0, 70.0, 0.49)]
@@ -53,7 +54,7 @@ def test_it_uploads_in_parts(server, module, study, picture, tmp_path, monkeypat
     assert path.stat().st_size > 300_000
     slide = server.upload(path, case="K1", mpp=0.25, detect=False)
     kept = Slide.objects.get(pk=slide.id)
-    assert kept.file.read_bytes() == path.read_bytes()
+    assert local_path(kept).read_bytes() == path.read_bytes()
     assert (kept.case.identifier, kept.mpp_x, kept.wants_detection) == ("K1", 0.25, False)
     assert slide.info()["state"] == "preparing"
     Job.objects.update(state="succeeded")

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from webapp.slides.storage import local_path
+
 
 @pytest.fixture
 def slide(make_slide):
@@ -76,7 +78,7 @@ def test_crops_of_nowhere_are_not_found(query, slide, client_of, alice):
 
 
 def test_a_slide_whose_file_is_gone_is_not_found_and_not_an_error_of_ours(slide, client_of, alice):
-    slide.file.unlink()
+    local_path(slide).unlink()
     assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/tiles.dzi").status_code == 404
     assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=5&y=5").status_code == 404
 

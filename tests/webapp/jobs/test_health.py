@@ -9,14 +9,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from knox.models import AuthToken
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from rest_framework.test import APIClient
 
 from webapp.core.logs import About, JsonFormatter, PlainFormatter, log_about
 from webapp.jobs.health import health_of_jobs
+from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.presence import WATCH, say_here
 from webapp.jobs.services import job_create, shard_claim, shard_finish, shard_progress
+from webapp.jobs.stored import ShardFacts
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +31,9 @@ def nobody(settings):
 
 @pytest.fixture
 def here(nobody):
-    """The watch and one detecting worker say that they are there."""
-    say_here(name=WATCH, facts={"queues": []})
-    say_here(name="host/1", facts={"queues": ["detect"], "device": "cpu", "precision": "bf16", "memory_mb": 900})
+    """The reaper and one detecting worker say that they are there."""
+    heartbeat_send(name=REAPER, facts={"queues": []})
+    heartbeat_send(name="host/1", facts={"queues": ["detect"], "device": "cpu", "precision": "bf16", "memory_mb": 900})
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_work_that_no_worker_takes_and_a_missing_watch_are_said(make_slide, db):
     job_create(kind=Job.Kind.DETECT, slide=make_slide(), by=None)
     stuck = " ".join(health_of_jobs().stuck)
     assert "No worker takes the 1 detection job waiting" in stuck
-    assert "watch is not there" in stuck
+    assert "No reaper of lost jobs is running" in stuck
 
 
 @pytest.mark.parametrize(
@@ -76,15 +78,15 @@ def test_what_is_stuck_is_said_without_names(here, shard, fields, words, client)
 
 
 def test_a_shard_far_slower_than_its_device_was_today_is_said(here, make_slide, shard):
-    facts = {"device": "cpu", "precision": "bf16", "seconds": 10}
+    facts = ShardFacts(device="cpu", precision="bf16", seconds=10)
     for _ in range(3):
         other = job_create(kind=Job.Kind.DETECT, slide=make_slide(), by=None).shards.get()
         done = shard_claim(shard_pk=other.pk, worker="host/1")
         shard_progress(shard=done, done=100, total=100)
         shard_finish(shard=done, facts=facts)
-    Shard.objects.filter(pk=shard.pk).update(facts=facts, started_at=timezone.now() - timedelta(seconds=90))
+    Shard.objects.filter(pk=shard.pk).update(facts=facts.to_json(), started_at=timezone.now() - timedelta(seconds=90))
     assert "less than half as fast" in health_of_jobs().slow[0], "40 windows in 90 s, others 10 a second"
-    Shard.objects.filter(pk=shard.pk).update(windows_done=910)
+    Shard.objects.filter(pk=shard.pk).update(units_done=910)
     assert health_of_jobs().slow == []
 
 
@@ -107,9 +109,13 @@ def test_metrics_are_for_staff_and_in_the_format_of_prometheus(here, shard, clie
     assert client_of(alice).get("/metrics").status_code == 403
     _, token = AuthToken.objects.create(root)
     text = APIClient().get("/metrics", headers={"Authorization": f"Token {token}"}).content.decode()
-    assert 'mitoscope_jobs_running{kind="detect"} 1\n' in text
-    assert 'mitoscope_workers{kind="detect"} 1\n' in text
-    assert 'mitoscope_worker_memory_bytes{worker="host/1",device="cpu"} 9.43718e+08\n' in text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    for name, labels, value in [
+        ("mitoscope_jobs_running", {"kind": "detect"}, 1),
+        ("mitoscope_workers", {"kind": "detect"}, 1),
+        ("mitoscope_worker_memory_bytes", {"worker": "host/1", "device": "cpu"}, 943_718_400),
+    ]:
+        assert [one.value for one in samples if (one.name, one.labels) == (name, labels)] == [value]
     for line in text.splitlines():
         name, value = line.rsplit(" ", 1)
         assert line.startswith("# ") or (name.startswith("mitoscope_") and float(value) >= 0)

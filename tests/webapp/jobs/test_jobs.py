@@ -10,7 +10,7 @@ from celery import Celery
 from django.db import connection
 from django.utils import timezone
 
-from webapp.annotations.services import detection_request, run_save
+from webapp.annotations.services import RunStamp, detection_request, run_save
 from webapp.core.errors import DomainError, TooMany
 from webapp.jobs import dispatch, services
 from webapp.jobs.models import Job, Shard
@@ -31,6 +31,7 @@ from webapp.jobs.services import (
     shard_progress,
 )
 from webapp.jobs.states import ENDED, MOVES, OPEN, State
+from webapp.jobs.stored import MineParameters, ShardFacts
 from webapp.jobs.templatetags.durations import duration
 
 
@@ -101,10 +102,10 @@ def test_the_job_is_complete_with_its_last_shard_and_merged_once(job, model):
         assert not job_is_complete(job_pk=job.pk)
         shard_finish(shard=shard_claim(shard_pk=shard.pk, worker="a"))
     assert job_is_complete(job_pk=job.pk)
-    stamp = {
-        "model": model, "model_sha256": "0", "parameters": {}, "mpp_x": 0.25, "mpp_y": 0.25, "code_version": "",
-        "device": "", "precision": "", "windows_total": 0, "windows_skipped": 0,
-    }  # fmt: skip
+    stamp = RunStamp(
+        model=model, model_sha256="0", parameters={}, mpp_x=0.25, mpp_y=0.25, code_version="",
+        device="", precision="", windows_total=0, windows_skipped=0,
+    )  # fmt: skip
     run = run_save(job=job, stamp=stamp, candidates=[(1, 2, 0.5)])
     with pytest.raises(JobStopped):
         run_save(job=job, stamp=stamp, candidates=[(3, 4, 0.6)])
@@ -294,7 +295,7 @@ def test_one_person_may_have_so_many_jobs_waiting_and_no_more(make_slide, settin
 
 
 def test_a_job_about_no_one_slide_lives_the_same_life_and_is_seen_by_who_asked(alice, bob, root):
-    job = job_create(kind=Job.Kind.DETECT, by=alice, parameters={"slides": ["x", "y"]}, shards=2)
+    job = job_create(kind=Job.Kind.DETECT, by=alice, parameters=MineParameters(slides=("x", "y")), shards=2)
     assert [Job.objects.visible_to(user).count() for user in (alice, bob, root)] == [1, 0, 1]
     shard = shard_claim_next(kind=Job.Kind.DETECT, worker="w")
     shard_fail(shard=shard, error="No.")
@@ -306,7 +307,7 @@ def test_a_job_about_no_one_slide_lives_the_same_life_and_is_seen_by_who_asked(a
 def test_progress_says_shards_windows_workers_devices_and_the_time_that_is_left(make_slide):
     job = ask(make_slide, "s", None, shards=3)
     first, second = (shard_claim_next(kind=Job.Kind.DETECT, worker=name) for name in ("host/1", "host/2"))
-    shard_begin(shard=first, facts={"device": "NVIDIA H100", "precision": "bf16"})
+    shard_begin(shard=first, facts=ShardFacts(device="NVIDIA H100", precision="bf16"))
     shard_progress(shard=first, done=30, total=50, skipped=10)
     shard_progress(shard=second, done=20, total=60, skipped=0)
     Shard.objects.filter(job=job).update(started_at=timezone.now() - timedelta(seconds=10))

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ import webapp.registry.services
 import webapp.slides.services
 from webapp.access.services import token_make
 from webapp.annotations.models import Figure, Label, Region, Run
-from webapp.annotations.services import figure_judge, region_draw, region_remove, run_save
+from webapp.annotations.services import RunStamp, figure_judge, region_draw, region_remove, run_save
 from webapp.core.redis import ask_again
+from webapp.core.typed_json import to_json
 from webapp.exchange.imports import Review
 from webapp.exchange.services import review_import
 from webapp.jobs.models import Job
@@ -37,8 +39,7 @@ CORNER = [[50.0, 50.0], [350.0, 50.0], [350.0, 350.0], [50.0, 350.0]]
 def _another_run(slide, by):
     job = job_create(kind=Job.Kind.DETECT, slide=slide, by=by)
     shard_claim(shard_pk=job.shards.get().pk, worker="a")
-    names = "model model_sha256 parameters mpp_x mpp_y code_version device precision windows_total windows_skipped"
-    stamp = {name: getattr(slide.runs.get(), name) for name in names.split()}
+    stamp = RunStamp(**{field.name: getattr(slide.runs.get(), field.name) for field in fields(RunStamp)})
     run_save(job=job, stamp=stamp, candidates=[*CANDIDATES, (10.0, 10.0, 0.8)])
 
 
@@ -111,11 +112,11 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
     make_run(slide, CANDIDATES)
     client = client_of(None)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token_make(user=alice)}")
-    processes = [cache._Remembered(), cache._Remembered()]
+    processes = [cache.Remembered(), cache.Remembered()]
 
     def answers():
         for memory in processes:
-            monkeypatch.setattr(count, "_remembered", memory)
+            monkeypatch.setattr(count, "remembered", memory)
             yield client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/?area_mm2=0.05")
 
     before = [(answer.json(), answer["ETag"]) for answer in answers()]
@@ -129,7 +130,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
             assert after[0]["ETag"] == after[1]["ETag"] != before[0][1]
             assert after[0].json() != before[0][0]
             run, asked = slide.runs.first(), question.question(area_mm2=0.05)
-            counted = json.loads(json.dumps(count._counted(Run.objects.get(pk=run.pk), asked)))
+            counted = json.loads(to_json(count._counted(Run.objects.get(pk=run.pk), asked)))
             assert {key: after[0].json()[key] for key in counted} == counted
             before = [(answer.json(), answer["ETag"]) for answer in after]
         else:

@@ -1,4 +1,4 @@
-"""Retraining in the admin: every step, and every list."""
+"""Retraining in the admin: lists to look at and the action that retrains; what else there is to do is done by REST."""
 
 from __future__ import annotations
 
@@ -22,79 +22,116 @@ from webapp.retraining.models import (
 from webapp.retraining.removals import removal_make
 from webapp.retraining.trainings import training_request
 
+KINDS = (LabelledSet, LockedCase, MiningRun, MinedSample, MitosisFreeSlide, TrainingRun, Judgement, Removal)
+
+
+def page(kind):
+    return reverse(f"admin:{kind if '_' in kind else f'retraining_{kind}'}_changelist")
+
 
 def test_the_admin_retrains_with_a_mining_run_and_with_samples(client_of, root, labelled_set, mined):
     client = client_of(root)
     for name, keys in (("miningrun", [mined.pk]), ("minedsample", [s.pk for s in mined.samples.all()[:3]])):
-        address = reverse(f"admin:retraining_{name}_changelist")
-        assert client.get(address).status_code == 200
+        assert client.get(page(name)).status_code == 200
         sent = {"action": "retrain", "_selected_action": keys, "name": name, "plan": "short"}
-        page = client.post(address, sent, follow=True).content.decode()
-        assert f"The training {name} waits" in page
+        answer = client.post(page(name), sent, follow=True).content.decode()
+        assert f"The training {name} waits" in answer
     assert {t.name: len(t.manifest["mined"]) for t in TrainingRun.objects.all()} == {"miningrun": 100, "minedsample": 3}
 
 
-def test_every_step_of_the_loop_is_in_the_admin(client_of, root, labelled_set, mined, model, candidate, make_slide):
+def test_the_admin_changes_nothing_else(client_of, root, charlie, mined, labelled_set):
+    retraining = {MiningRun, MinedSample}
+    for kind in KINDS:
+        address = page(kind._meta.model_name)
+        answer = client_of(root).get(address)
+        assert answer.status_code == 200
+        form = answer.context["action_form"]
+        offered = {name for name, _ in form.fields["action"].choices if name} if form else set()
+        assert offered == ({"retrain"} if kind in retraining else set())
+        assert client_of(root).get(f"{address}add/").status_code == 403
+        assert client_of(charlie).get(address).status_code == 403
+    change = reverse("admin:retraining_labelledset_change", args=[labelled_set.pk])
+    assert client_of(root).get(change).status_code == 200
+    assert client_of(root).post(change, {"name": "another"}).status_code == 403
+
+
+def test_every_other_step_of_retraining_is_a_call(client_of, root, labelled_set, mined, model, candidate, make_slide):
     client, free, unlabelled = client_of(root), make_slide(), make_slide()
 
-    def page(kind):
-        return reverse(f"admin:{kind if '_' in kind else f'retraining_{kind}'}_changelist")
+    def post(path, body=None, **options):
+        answer = client.post(f"/api/v1/{path}/", body or {}, **{"format": "json", **options})
+        return answer.status_code, answer.json()
 
-    def add(kind, **fields):
-        assert client.get(f"{page(kind)}add/").status_code == 200
-        return client.post(f"{page(kind)}add/", fields, follow=True).content.decode()
+    def delete(path):
+        answer = client.delete(f"/api/v1/{path}/")
+        return answer.status_code, answer.content.decode()
 
-    def act(kind, action, *keys):
-        sent = {"action": action, "_selected_action": keys}
-        return str([str(said) for said in client.post(page(kind), sent, follow=True).context["messages"]])
+    def import_set(name):
+        return post(
+            "labelled-sets", {"name": name, "file": SimpleUploadedFile("s.zip", zip_of(a="1"))}, format="multipart"
+        )
 
-    add("labelledset", name="up", file=SimpleUploadedFile("s.zip", zip_of(a="1")))
+    assert import_set("up")[0] == 202
     assert LabelledSet.objects.get(name="up").by == root
-    assert "there already" in add("labelledset", name="again", file=SimpleUploadedFile("s.zip", zip_of(a="1")))
-    assert "No labelled frame" in add("lockedcase", name="nobody")
-    add("lockedcase", name="A00")
-    assert "1 unlocked" in act("lockedcase", "unlock", LockedCase.objects.get(name="A00").pk)
-    add("lockedcase", name="A01")
-    add("mitosisfreeslide", slide=free.pk)
+    assert "there already" in import_set("again")[1]["detail"]
+    assert "No labelled frame" in post("locked-cases", {"name": "nobody"})[1]["detail"]
+    locked = post("locked-cases", {"name": "A00"})[1]
+    assert delete(f"locked-cases/{locked['id']}")[0] == 204
+    assert not LockedCase.objects.exists()
+    post("locked-cases", {"name": "A01"})
+    marked = post("mitosis-free-slides", {"slide": str(free.pk)})[1]
     assert LockedCase.objects.filter(name=free.case.identifier).exists()
 
-    asked = {"slides": [unlabelled.pk], "first_look": 0.5, "agreement": 0.9}
-    assert "a time that is not known: 1 slides" in add("miningrun", **asked)
+    asked = {"slides": [str(unlabelled.pk)], "first_look": 0.5, "agreement": 0.9}
+    cost = post("mining-runs/estimate", asked)[1]
+    assert (cost["slides"], cost["seconds"]) == (1, None)
     assert MiningRun.objects.count() == 1, "the cost is said first"
-    add("miningrun", **asked, go_on="on")
+    assert post("mining-runs", asked)[0] == 202
     assert MiningRun.objects.get(agreement=0.9).slides.get().slide == unlabelled
 
-    samples = list(mined.samples.order_by("least"))
-    assert "2 judged" in act("minedsample", "mitotic", samples[-1].pk, samples[-2].pk)
-    assert "1 judged" in act("minedsample", "non_mitotic", samples[-3].pk)
-    assert "1 rejected" in act("minedsample", "reject", samples[-4].pk)
-    assert "90 rejected" in act("minedsample", "reject_below", samples[90].pk)
-    assert "10 rejected" in act("minedsample", "reject_slides", samples[-1].pk)
-    assert "1 as they were mined" in act("miningrun", "restore", mined.pk)
+    samples, run = list(mined.samples.order_by("least")), f"mining-runs/{mined.pk}"
+    for sample, label in [(samples[-1], "mitotic"), (samples[-2], "mitotic"), (samples[-3], "non_mitotic")]:
+        assert post(f"{run}/judge", {"sample": sample.pk, "label": label})[0] == 200
+    assert sorted(mined.samples.exclude(verdict="").values_list("verdict", flat=True)) == [
+        "mitotic", "mitotic", "non_mitotic",
+    ]  # fmt: skip
+    assert post(f"{run}/reject", {"sample": samples[-4].pk})[1] == {"changed": 1}
+    assert post(f"{run}/reject", {"below": samples[90].least})[1] == {"changed": 90}
+    assert post(f"{run}/reject", {"slide": str(samples[-1].slide_id)})[1] == {"changed": 10}
+    assert post(f"{run}/restore")[1] == {"changed": 100}
     assert not mined.samples.exclude(rejected="").exists()
 
     training = training_request(by=root, name="t", sets=[labelled_set], mining=[mined])
-    assert "1 stopped" in act("trainingrun", "stop", training.pk)
-    assert "1 sent again" in act("trainingrun", "go_on", training.pk)
-    add("judgement", version=candidate.pk)
+    assert post(f"jobs/{training.job_id}/cancel")[1]["state"] == "cancelled"
+    assert post(f"jobs/{training.job_id}/retry")[1]["state"] == "pending"
+    assert post(f"models/{candidate.pk}/judge")[0] == 202
     assert Judgement.objects.get().cases == ["A01"]
-    assert "stays locked" in act("lockedcase", "unlock", LockedCase.objects.get(name="A01").pk)
-    version_promote(version=candidate, by=root, reason="trial")
-    assert "m is the active version again" in act("registry_promotion", "roll_back", Promotion.objects.get().pk)
-    assert "the newest" in act("registry_promotion", "roll_back", Promotion.objects.last().pk)
+    assert "stays locked" in delete(f"locked-cases/{LockedCase.objects.get(name='A01').pk}")[1]
 
-    assert "Name one slide" in add("removal", slide=free.pk, person=root.pk, reason="r")
-    add("removal", slide=mined.slides.get().slide_id, reason="consent withdrawn")
-    assert "1 asked for" in act("trainingrun", "again", training.pk)
+    both = {"slide": str(free.pk), "person": root.username, "reason": "r"}
+    assert "Name one slide" in post("removals", both)[1]["detail"]
+    removed = post("removals", {"slide": str(mined.slides.get().slide_id), "reason": "consent withdrawn"})[1]
+    assert post(f"trainings/{training.pk}/again", {"name": "t, again"})[0] == 202
     assert TrainingRun.objects.get(name="t, again").manifest["mined"] == []
-    assert "1 taken back" in act("removal", "take_back", Removal.objects.get().pk)
-    assert "taken back before" in act("removal", "take_back", Removal.objects.get().pk)
-    assert "1 taken out" in act("mitosisfreeslide", "take_out", MitosisFreeSlide.objects.get().pk)
+    assert delete(f"removals/{removed['id']}")[0] == 204
+    assert "taken back before" in delete(f"removals/{removed['id']}")[1]
+    assert delete(f"mitosis-free-slides/{marked['id']}")[0] == 204
+    assert not MitosisFreeSlide.objects.exists()
+
+
+def test_the_newest_promotion_is_rolled_back_in_the_admin(client_of, root, model, candidate):
+    def roll_back(promotion):
+        sent = {"action": "roll_back", "_selected_action": [promotion.pk]}
+        answer = client_of(root).post(page("registry_promotion"), sent, follow=True)
+        return str([str(said) for said in answer.context["messages"]])
+
+    version_promote(version=candidate, by=root, reason="trial")
+    assert "m is the active version again" in roll_back(Promotion.objects.get())
+    assert "the newest" in roll_back(Promotion.objects.last())
 
 
 def test_lists_of_the_admin_open(client_of, root, mined, labelled_set):
     training_request(by=root, name="t", sets=[labelled_set])
     removal_make(person=User.objects.create_user("x"), by=root, reason="r")
-    for kind in (LabelledSet, LockedCase, MiningRun, MinedSample, MitosisFreeSlide, TrainingRun, Judgement, Removal):
-        address = reverse(f"admin:retraining_{kind._meta.model_name}_changelist")
-        assert client_of(root).get(address).status_code == 200
+    for kind in KINDS:
+        assert client_of(root).get(page(kind._meta.model_name)).status_code == 200

@@ -115,8 +115,8 @@ def test_from_a_version_back_to_slides_people_and_sets_and_its_card_says_so(root
     figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=50, y=50)
     version = trained(training_request(by=root, name="t", sets=[labelled_set]))
     found = sources_of(version=version)
-    assert [one["name"] for one in found["slides"]] == ["source.tif"]
-    assert found["people"] == [alice, root]
+    assert [one.name for one in found.slides] == ["source.tif"]
+    assert found.people == [alice, root]
     card = model_card(version=version)
     assert card["training"]["sets"][0]["sha256"] == labelled_set.sha256
     assert card["training"]["people"] == ["alice", "root"]

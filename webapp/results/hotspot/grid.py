@@ -7,9 +7,9 @@ import math
 import cv2
 import numpy as np
 
-from webapp.results.hotspot.shapes import _SLACK, Flags, Floats, Ground, Indices, Shape, _allowed, _unrolled
+from webapp.results.hotspot.shapes import _SLACK, Flags, Floats, Indices, Roi, Shape, _allowed, _unrolled
 
-_WORK = 50_000  # pairs of figures (and edges of the ground): rims are searched when there are no more
+_WORK = 50_000  # pairs of figures (and edges of the ROI): rims are searched when there are no more
 _PART = 500_000  # pairs that are looked at together
 _BINS = 8  # about, for each figure
 _FINEST = 1e-5  # of the reach: cells are not halved further
@@ -22,20 +22,20 @@ class _Grid:
     bin, mm. Bins are numbered column by column.
     """
 
-    def __init__(self, x: Floats, y: Floats, shape: Shape, ground: Ground) -> None:
-        low_x, low_y, high_x, high_y = ground.area.bounds
+    def __init__(self, x: Floats, y: Floats, shape: Shape, roi: Roi) -> None:
+        low_x, low_y, high_x, high_y = roi.area.bounds
         width, height = high_x - low_x, high_y - low_y
         bins = _BINS * max(len(x), 100)
         side = max(math.sqrt(width * height / bins), max(width, height) / bins)
         self._low, self.half = (low_x, low_y), side / 2
         self._columns, self._rows = int(width / side) + 1, int(height / side) + 1
         slack = shape.reach * _SLACK
-        on_ground = (x >= low_x - slack) & (x <= high_x + slack) & (y >= low_y - slack) & (y <= high_y + slack)
+        in_roi = (x >= low_x - slack) & (x <= high_x + slack) & (y >= low_y - slack) & (y <= high_y + slack)
         column = np.clip(((x - low_x) / side).astype(int), 0, self._columns - 1)
         row = np.clip(((y - low_y) / side).astype(int), 0, self._rows - 1)
-        number = (column * self._rows + row)[on_ground]
+        number = (column * self._rows + row)[in_roi]
         held = np.bincount(number, minlength=self._columns * self._rows)
-        self._by_bin = np.flatnonzero(on_ground)[np.argsort(number, kind="stable")]
+        self._by_bin = np.flatnonzero(in_roi)[np.argsort(number, kind="stable")]
         self._before = np.concatenate([[0], np.cumsum(held)])
         reached = int(shape.reach / side) + 2
         self._steps = np.arange(-reached, reached + 1)
@@ -74,16 +74,16 @@ class _Grid:
 
 
 def _narrow(
-    x: Floats, y: Floats, shape: Shape, ground: Ground, best: int, at: tuple[float, float], grid: _Grid, cells: Indices
+    x: Floats, y: Floats, shape: Shape, roi: Roi, best: int, at: tuple[float, float], grid: _Grid, cells: Indices
 ) -> tuple[int, tuple[float, float], Indices]:
     """A good place in some cells, and the figures around whose rims a better one may lie.
 
     Cells of positions are halved. `sure`: figures that every position in a cell holds; `near`: those that some do.
     """
     reach = shape.reach * (1 + _SLACK)
-    weight = _pairs(x, shape, ground)
+    weight = _pairs(x, shape, roi)
     half = grid.half
-    cells = cells[_possible(shape, ground, *grid.middles(cells), half)]
+    cells = cells[_possible(shape, roi, *grid.middles(cells), half)]
     cell_x, cell_y = grid.middles(cells)
     base = grid.sure[cells]
     cell, figure = grid.near(cells)
@@ -99,12 +99,12 @@ def _narrow(
         most = base + np.bincount(cell[near], minlength=len(base))
         rising = np.flatnonzero(middle > best)
         rising = rising[np.lexsort((rising, -middle[rising]))][:512]
-        rising = rising[_allowed(shape, ground, cell_x[rising], cell_y[rising])]
+        rising = rising[_allowed(shape, roi, cell_x[rising], cell_y[rising])]
         if len(rising):
             best, at = int(middle[rising[0]]), (float(cell_x[rising[0]]), float(cell_y[rising[0]]))
         keep = most > best
         kept = np.flatnonzero(keep)
-        keep[kept] = _possible(shape, ground, cell_x[kept], cell_y[kept], half)
+        keep[kept] = _possible(shape, roi, cell_x[kept], cell_y[kept], half)
         number = np.cumsum(keep) - 1
         going_on = near & keep[cell]
         cell, figure = number[cell[going_on]], figure[going_on]
@@ -119,19 +119,19 @@ def _narrow(
         cell, figure = (cell[:, None] * 4 + np.arange(4)).ravel(), np.repeat(figure, 4)
 
 
-def _possible(shape: Shape, ground: Ground, x: Floats, y: Floats, half: float) -> Flags:
-    """Whether the shape may lie on the ground with its centre in these cells, half a side of which is `half`."""
+def _possible(shape: Shape, roi: Roi, x: Floats, y: Floats, half: float) -> Flags:
+    """Whether the shape may lie in the ROI with its centre in these cells, half a side of which is `half`."""
     slack = half * shape.corner
     if slack >= shape.reach:
         return np.ones(len(x), bool)
     # A smaller shape in the middle of the cell lies in every shape of the cell.
-    return _allowed(shape, ground, x, y, shape.reach * (1 - _SLACK) - slack, slack)
+    return _allowed(shape, roi, x, y, shape.reach * (1 - _SLACK) - slack, slack)
 
 
-def _pairs(x: Floats, shape: Shape, ground: Ground) -> float:
-    """How many figures (and edges of the ground) have to be looked at around each figure, about."""
+def _pairs(x: Floats, shape: Shape, roi: Roi) -> float:
+    """How many figures (and edges of the ROI) have to be looked at around each figure, about."""
     reached = np.searchsorted(x, x + 2 * shape.reach) - np.searchsorted(x, x - 2 * shape.reach)
-    return float(reached.mean()) + 6 * len(ground.edges_from)
+    return float(reached.mean()) + 6 * len(roi.edges_from)
 
 
 def _distinct(indices: Indices, below: int) -> Indices:

@@ -40,7 +40,7 @@ class _Rims:
     count: Indices
 
 
-class Ground:
+class Roi:
     """Where the shape may lie. area: polygons in mm; taken: centres of places already given away."""
 
     def __init__(self, area: BaseGeometry) -> None:
@@ -65,16 +65,16 @@ class Shape(Protocol):
         """At most `reach` where a figure (dx, dy) away from the centre lies in the shape."""
         ...
 
-    def lies(self, ground: Ground, x: Floats, y: Floats, reach: float) -> Flags:
-        """Whether the shape of this reach lies on the ground's area."""
+    def lies(self, roi: Roi, x: Floats, y: Floats, reach: float) -> Flags:
+        """Whether the shape of this reach lies inside the ROI."""
         ...
 
     def pockets(self, area: BaseGeometry, taken: list[tuple[float, float]]) -> BaseGeometry:
         """Allowed positions, so that one point of each part can be tried."""
         ...
 
-    def rims(self, x: Floats, y: Floats, around: Indices, ground: Ground) -> _Rims:
-        """The positions, on the rim of the shape around these figures, where the count or the ground changes."""
+    def rims(self, x: Floats, y: Floats, around: Indices, roi: Roi) -> _Rims:
+        """The positions, on the rim of the shape around these figures, where the count or the ROI changes."""
         ...
 
 
@@ -89,13 +89,13 @@ class Circle:
     def distance(self, dx: Floats, dy: Floats) -> Floats:
         return np.sqrt(dx * dx + dy * dy)
 
-    def lies(self, ground: Ground, x: Floats, y: Floats, reach: float) -> Flags:
-        inside = shapely.contains_xy(ground.area, x, y)
-        return np.asarray(inside & ~np.asarray(shapely.dwithin(ground.rim, shapely.points(x, y), reach)))
+    def lies(self, roi: Roi, x: Floats, y: Floats, reach: float) -> Flags:
+        inside = shapely.contains_xy(roi.area, x, y)
+        return np.asarray(inside & ~np.asarray(shapely.dwithin(roi.rim, shapely.points(x, y), reach)))
 
     def pockets(self, area: BaseGeometry, taken: list[tuple[float, float]]) -> BaseGeometry:
         # Offset curves are polygons in shapely, at most 3 / 10,000 of the reach inside the true ones: the second
-        # answer is cautious enough to be allowed throughout, the first finds ground that just fits.
+        # answer is cautious enough to be allowed throughout, the first finds room that just fits.
         found: list[BaseGeometry] = []
         for reach in (self.reach * (1 - _SLACK), self.reach * (1 + 5e-4)):
             allowed: BaseGeometry = area.buffer(-reach, quad_segs=32)
@@ -104,7 +104,7 @@ class Circle:
             found.append(allowed)
         return shapely.GeometryCollection(found)
 
-    def rims(self, x: Floats, y: Floats, around: Indices, ground: Ground) -> _Rims:
+    def rims(self, x: Floats, y: Floats, around: Indices, roi: Roi) -> _Rims:
         radius = self.reach * (1 + _SLACK)
         row, other = _between(x, x[around] - 2 * radius, x[around] + 2 * radius)
         dx, dy = x[other] - x[around][row], y[other] - y[around][row]
@@ -119,17 +119,17 @@ class Circle:
         wraps = end >= 2 * math.pi
         always = always + np.bincount(row[wraps], minlength=len(around))
         end = np.where(wraps, end - 2 * math.pi, end)
-        cross_row, cross = self._crossings(x[around], y[around], ground, radius)
+        cross_row, cross = self._crossings(x[around], y[around], roi, radius)
         at_row = np.concatenate([row, cross_row, np.arange(len(around))])
         at = np.concatenate([start, cross, np.zeros(len(around))])
-        count = always[at_row] + _stabbed(at_row, at, row, start, row, end, len(around))
+        count = always[at_row] + intervals_containing(at_row, at, row, start, row, end, len(around))
         centre = around[at_row]
         return _Rims(x[centre] + radius * np.cos(at), y[centre] + radius * np.sin(at), count)
 
-    def _crossings(self, qx: Floats, qy: Floats, ground: Ground, radius: float) -> tuple[Indices, Floats]:
-        """Angles on the circles around (qx, qy) where the disc comes to touch the ground's rim or a taken place."""
+    def _crossings(self, qx: Floats, qy: Floats, roi: Roi, radius: float) -> tuple[Indices, Floats]:
+        """Angles on the circles around (qx, qy) where the disc comes to touch the ROI's rim or a taken place."""
         keep = self.reach * (1 - _SLACK / 2)
-        discs = [(ground.edges_from, keep), (np.array(ground.taken).reshape(-1, 2), 2 * keep)]
+        discs = [(roi.edges_from, keep), (np.array(roi.taken).reshape(-1, 2), 2 * keep)]
         rows: list[Indices] = []
         angles: list[Floats] = []
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -138,10 +138,10 @@ class Circle:
                 d = np.hypot(dx, dy)
                 half = np.arccos((radius**2 + d**2 - away**2) / (2 * radius * d))
                 _collect(rows, angles, np.arctan2(dy, dx), half)
-            along = ground.edges_to - ground.edges_from
+            along = roi.edges_to - roi.edges_from
             normal = np.arctan2(along[:, 0], -along[:, 1])
-            offset = np.cos(normal) * (ground.edges_from[:, 0] - qx[:, None])
-            offset = offset + np.sin(normal) * (ground.edges_from[:, 1] - qy[:, None])
+            offset = np.cos(normal) * (roi.edges_from[:, 0] - qx[:, None])
+            offset = offset + np.sin(normal) * (roi.edges_from[:, 1] - qy[:, None])
             for side in (-keep, keep):
                 _collect(rows, angles, np.broadcast_to(normal, offset.shape), np.arccos((offset + side) / radius))
         return np.concatenate(rows), np.concatenate(angles) % (2 * math.pi)
@@ -158,25 +158,25 @@ class Square:
     def distance(self, dx: Floats, dy: Floats) -> Floats:
         return np.maximum(np.abs(dx), np.abs(dy))
 
-    def lies(self, ground: Ground, x: Floats, y: Floats, reach: float) -> Flags:
-        result: Flags = shapely.covers(ground.area, shapely.box(x - reach, y - reach, x + reach, y + reach))
+    def lies(self, roi: Roi, x: Floats, y: Floats, reach: float) -> Flags:
+        result: Flags = shapely.covers(roi.area, shapely.box(x - reach, y - reach, x + reach, y + reach))
         return result
 
     def pockets(self, area: BaseGeometry, taken: list[tuple[float, float]]) -> BaseGeometry:
         # Where the square meets an edge: the square drawn along that edge, a hexagon.
-        ground, reach = Ground(area), self.reach * (1 - _SLACK)
+        roi, reach = Roi(area), self.reach * (1 - _SLACK)
         corners = np.array([[-reach, -reach], [reach, -reach], [reach, reach], [-reach, reach]])
         swept = np.concatenate(
-            [ground.edges_from[:, None] + corners, ground.edges_to[:, None] + corners], axis=1
+            [roi.edges_from[:, None] + corners, roi.edges_to[:, None] + corners], axis=1
         )  # (edges, 8, 2)
         blocked: list[BaseGeometry] = np.asarray(shapely.convex_hull(shapely.multipoints(swept))).tolist()
         blocked += [shapely.box(x - 2 * reach, y - 2 * reach, x + 2 * reach, y + 2 * reach) for x, y in taken]
         return area.difference(shapely.union_all(blocked))
 
-    def rims(self, x: Floats, y: Floats, around: Indices, ground: Ground) -> _Rims:
-        upright = self._sides(x, y, around, ground.edges_from, ground.edges_to, ground.taken)
+    def rims(self, x: Floats, y: Floats, around: Indices, roi: Roi) -> _Rims:
+        upright = self._sides(x, y, around, roi.edges_from, roi.edges_to, roi.taken)
         turned = self._sides(
-            y, x, around, ground.edges_from[:, ::-1], ground.edges_to[:, ::-1], [(b, a) for a, b in ground.taken]
+            y, x, around, roi.edges_from[:, ::-1], roi.edges_to[:, ::-1], [(b, a) for a, b in roi.taken]
         )
         return _Rims(
             np.concatenate([upright.x, turned.y]),
@@ -215,7 +215,9 @@ class Square:
         at_row, at_y = np.concatenate(rows), np.concatenate(at)
         on_side = (at_y >= low[at_row]) & (at_y <= low[at_row] + 2 * half)
         at_row, at_y = at_row[on_side], at_y[on_side]
-        count = _stabbed(at_row, at_y - low[at_row], row, start - low[row], row, end - low[row], len(side_x))
+        count = intervals_containing(
+            at_row, at_y - low[at_row], row, start - low[row], row, end - low[row], len(side_x)
+        )
         return _Rims(side_x[at_row], at_y, count)
 
 
@@ -234,19 +236,17 @@ def _unrolled(begin: Indices, end: Indices) -> tuple[Indices, Indices]:
     return row, np.arange(len(row)) + np.repeat(begin - (np.cumsum(length) - length), length)
 
 
-def _allowed(
-    shape: Shape, ground: Ground, x: Floats, y: Floats, reach: float | None = None, slack: float = 0.0
-) -> Flags:
-    """Whether the shape lies on the ground and overlaps no taken place. slack: how far it may be moved to do so."""
+def _allowed(shape: Shape, roi: Roi, x: Floats, y: Floats, reach: float | None = None, slack: float = 0.0) -> Flags:
+    """Whether the shape lies in the ROI and overlaps no taken place. slack: how far it may be moved to do so."""
     if not len(x):
         return np.zeros(0, bool)
-    allowed = shape.lies(ground, x, y, shape.reach * (1 - _SLACK) if reach is None else reach)
-    for taken_x, taken_y in ground.taken:
+    allowed = shape.lies(roi, x, y, shape.reach * (1 - _SLACK) if reach is None else reach)
+    for taken_x, taken_y in roi.taken:
         allowed &= shape.distance(x - taken_x, y - taken_y) >= 2 * shape.reach * (1 - _SLACK) - slack
     return allowed
 
 
-def _stabbed(
+def intervals_containing(
     at_row: Indices, at: Floats, start_row: Indices, start: Floats, end_row: Indices, end: Floats, rows: int
 ) -> Indices:
     """How many intervals [start, end] of its row hold each `at`; one that ends below its start counts -1 between."""

@@ -1,37 +1,5 @@
-"""Bring back lost jobs, for ever: `python manage.py watch`."""
+"""The name of `reap_jobs` until 0.2, kept for one version: `python manage.py watch`."""
 
-from __future__ import annotations
+from webapp.jobs.management.commands.reap_jobs import Command
 
-import logging
-import time
-from typing import Any
-
-from django.core.management.base import BaseCommand, CommandParser
-from django.db import close_old_connections
-from django.db.utils import Error
-
-from webapp.jobs.presence import WATCH, say_here
-from webapp.jobs.services import jobs_watch
-from webapp.slides.services import uploads_expire
-
-_log = logging.getLogger(__name__)
-
-
-class Command(BaseCommand):
-    """A process of its own, so that it works when the broker is away and every worker is busy."""
-
-    help = "Send jobs again whose worker or message was lost; runs until it is stopped."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--seconds", type=float, default=5.0, help="between two looks")
-
-    def handle(self, *args: Any, seconds: float, **options: Any) -> None:
-        while True:
-            try:
-                jobs_watch()
-                uploads_expire()
-                say_here(name=WATCH, facts={"queues": []})
-            except Error:
-                _log.exception("the database does not answer; trying again")
-            close_old_connections()
-            time.sleep(seconds)
+__all__ = ["Command"]

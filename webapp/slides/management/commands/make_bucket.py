@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from webapp.slides.storage import bucket_make
+from webapp.core.bucket import bucket_make
 
 
 class Command(BaseCommand):

@@ -1,4 +1,4 @@
-"""The database may be away for a while: what has been computed is kept until it answers again."""
+"""Retry while the database is away, so that what has been computed is not lost."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TypeVar
 from django.db import InterfaceError, OperationalError, connection
 
 AWAY = (OperationalError, InterfaceError)  # the server is gone, not: the statement is wrong
-PATIENCE = 600.0  # seconds; then the message is given back, and the watch brings the shard to somebody else
+GIVE_UP_SECONDS = 600.0  # then the message is given back, and the reaper brings the shard to another worker
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
-def patiently(call: Callable[[], _T]) -> _T:
+def retry_database(call: Callable[[], _T]) -> _T:
     """Call until the database answers. The call must be one that may happen twice: its answer can be lost."""
     began, pause = time.monotonic(), 0.2
     while True:
@@ -24,7 +24,7 @@ def patiently(call: Callable[[], _T]) -> _T:
             return call()
         except AWAY as error:
             connection.close()  # the next query opens a new one
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() - began > GIVE_UP_SECONDS:
                 raise
             _log.warning("the database is away, trying again in %.1f s: %s", pause, str(error).strip().split("\n")[0])
             time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Queries that are asked thousands of times a minute: built by the ORM once, then asked with other values.
+"""SQL of querysets, compiled once and run with other values: for queries that run thousands of times a minute.
 
 Building a query and its SQL costs Django several times what the database needs to answer it, and so does planning it
 cost PostgreSQL. What is kept is the SQL of an ordinary queryset, so that the rules in it (who sees which slide) stay
@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 Value = int | str | UUID | datetime
 
 
-class Prepared:
+class CachedSql:
     """A query by named values. build: makes its queryset, of `values_list`, from them (and from what it varies by).
 
     Rows are as the database gives them: on SQLite an id is a text of 32 characters and a truth value 0 or 1.

@@ -1,4 +1,4 @@
-"""Prepared queries say what the ORM says, of everybody, at every moment."""
+"""Queries whose SQL is cached say what the ORM says, of everybody, at every moment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from webapp.access.services import token_make
-from webapp.core.prepared import Prepared
+from webapp.core.cached_sql import CachedSql
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
+from webapp.slides.storage import local_path
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_it_asks_with_the_values_of_each_call_and_keeps_the_sql(make_slide, djan
         built.append(names)
         return Slide.objects.filter(pk=pk, uploaded_at__gt=since).exclude(state="refused").values_list(*names)
 
-    asked = Prepared(by_id)
+    asked = CachedSql(by_id)
     yesterday, tomorrow = (timezone.now() + timedelta(days=days) for days in (-1, 1))
     with django_assert_num_queries(3):
         assert asked(("name",), pk=first.pk, since=yesterday) == [("a",)]
@@ -60,7 +61,7 @@ def test_a_slide_is_shown_to_whom_it_is_visible_and_to_nobody_else(make_slide, a
     for user in (alice, bob, charlie, root, gone, AnonymousUser()):
         seen = slide_shown(user=user, pk=ready.pk)
         assert seen == Slide.objects.visible_to(user).filter(pk=ready.pk).first()
-        assert seen is None or (seen.file, seen.mpp, seen.case.study) == (ready.file, ready.mpp, study)
+        assert seen is None or (local_path(seen), seen.mpp, seen.case.study) == (local_path(ready), ready.mpp, study)
         assert slide_shown(user=user, pk=refused.pk) is None
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 
 from webapp.annotations.models import Figure, Region, Run
-from webapp.core.prepared import Prepared
+from webapp.core.cached_sql import CachedSql
 from webapp.registry.models import ModelVersion
 from webapp.results.question import Question
 from webapp.slides.selectors import viewer_of
@@ -22,7 +22,7 @@ def _of_the_slide(model: type[Figure | Region], sum_of: Any) -> Subquery:
 
 
 @dataclass(frozen=True)
-class Basis:
+class CountInputs:
     """A run and all that its count follows from besides.
 
     verdicts, region_events: how many there were on the slide, None where there were none; both are histories that only
@@ -41,8 +41,8 @@ class Basis:
     newer: bool
 
     @classmethod
-    def of(cls, row: tuple[Any, ...]) -> Basis:
-        """A row of `_bases`."""
+    def of(cls, row: tuple[Any, ...]) -> CountInputs:
+        """A row of `count_inputs`."""
         run, slide, *scales, tissue_fraction, model, model_state, verdicts, region_events, newer = row
         return cls(
             run=UUID(str(run)),
@@ -58,7 +58,8 @@ class Basis:
         )
 
 
-def _bases(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
+def count_inputs(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
+    """A row for each run, for `CountInputs.of`; the newest first."""
     return runs.order_by("-created_at").values_list(
         *("pk", "slide_id", "mpp_x", "mpp_y", "slide__mpp_x", "slide__mpp_y", "slide__tissue_fraction"),
         *("model__name", "model__state"),
@@ -68,24 +69,24 @@ def _bases(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
     )
 
 
-def _visible_bases(sees_all: bool, *, user: int | None = None, **asked: UUID) -> QuerySet[Run, tuple[Any, ...]]:
-    return _bases(Run.objects.visible_to(viewer_of(sees_all, user)).filter(**asked))[:1]
+def _visible(sees_all: bool, *, user: int | None = None, **asked: UUID) -> QuerySet[Run, tuple[Any, ...]]:
+    return count_inputs(Run.objects.visible_to(viewer_of(sees_all, user)).filter(**asked))[:1]
 
 
-_newest_or_asked = Prepared(_visible_bases)
+newest_or_asked = CachedSql(_visible)
 
 
-def _stale(basis: Basis, asked: Question) -> list[str]:
+def stale_because(inputs: CountInputs, asked: Question) -> list[str]:
     """Why this count may not be the last word, one sentence each."""
     sentences = []
-    if basis.newer:
+    if inputs.newer:
         sentences.append("There is a newer run over this slide.")
-    if basis.model_state != ModelVersion.State.ACTIVE:
+    if inputs.model_state != ModelVersion.State.ACTIVE:
         active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
         if active is not None:
-            sentences.append(f"The model {active.name} is active now; this run was made with {basis.model}.")
-    if basis.mpp[0] is not None and basis.mpp != basis.run_mpp:
-        made_at = " x ".join(f"{value:.4g}" for value in basis.run_mpp)
+            sentences.append(f"The model {active.name} is active now; this run was made with {inputs.model}.")
+    if inputs.mpp[0] is not None and inputs.mpp != inputs.run_mpp:
+        made_at = " x ".join(f"{value:.4g}" for value in inputs.run_mpp)
         sentences.append(f"The um/px of this slide was changed after this run, which was made at {made_at}.")
     if asked.min_score != settings.DEFAULT_MIN_SCORE:
         threshold = f"the threshold in use is {settings.DEFAULT_MIN_SCORE:g}"

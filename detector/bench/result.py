@@ -1,4 +1,4 @@
-"""One measured figure beside its target; what a bench is run on; calls timed in turns."""
+"""A benchmark result beside its target; the configuration of a benchmark; interleaved timing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from detector.model.network import ResNet12
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measured number. target: what is aimed at, None where it is only said. A ratio is over `baseline`."""
+class BenchmarkResult:
+    """One measured value. at_least, at_most: its target, None without one. A ratio is over `baseline`."""
 
     value: float | int | str
     baseline: str = ""
@@ -32,22 +32,22 @@ class Figure:
         )
 
     def line(self, name: str) -> str:
-        """The figure as a line of text."""
+        """The result as a line of text."""
         target = f">= {self.at_least:g}" if self.at_least is not None else ""
         target = f"<= {self.at_most:g}" if self.at_most is not None else target
         verdict = {True: "reached", False: "missed", None: ""}[self.reached]
         return f"{name:34} {self.value!s:>14}  {target:8} {verdict:8} {self.baseline}".rstrip()
 
 
-Figures = dict[str, Figure]
+BenchmarkResults = dict[str, BenchmarkResult]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and on what. size: side in px of the slide that is drawn where `slide` is none.
+    """Configuration of a benchmark. size: side in px of the slide that is drawn where `slide` is None.
 
-    tiatoolbox: a Python that has it, to be measured beside ours with the same `weights`; both or neither. coarse: what
-    looks before the network in a cascade. dataset: labelled frames on which the cascade is compared with the network.
+    tiatoolbox: a Python that has it, to be measured with the same `weights`; both or neither. coarse: first stage of
+    the cascade. dataset: labelled frames on which the recall of the cascade is measured.
     """
 
     network: ResNet12
@@ -61,15 +61,15 @@ class Bench:
     tiatoolbox: Path | None = None
 
 
-def ratio(above: float, below: float, baseline: str, **target: float) -> Figure:
+def ratio(above: float, below: float, baseline: str, **target: float) -> BenchmarkResult:
     """One value over another; target: `at_least` or `at_most`."""
-    return Figure(round(above / below, 3), baseline, **target)
+    return BenchmarkResult(round(above / below, 3), baseline, **target)
 
 
 def interleaved(
     rounds: int, clock: Callable[[], float] = time.perf_counter, **calls: Callable[[], Any]
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median seconds of each call, taken in turns after one warm-up each, and what each gave.
+    """Median seconds of each call over interleaved rounds, after one warm-up each, and the last result of each.
 
     clock: wall time; `time.thread_time` for what one core computes, whatever else the machine does.
     """

@@ -1,0 +1,94 @@
+"""The count has one form: the server's types, the OpenAPI description and the Python client agree, field by field."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Literal, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+
+from webapp.core.typed_json import from_json, to_json
+from webapp.results.count import mitosis_count
+from webapp.results.question import question
+from webapp.results.types import Count, CountModel, Hotspot, Judged, Score, Value, Values
+
+NAMES = {int: "integer", float: "number", str: "string", UUID: "string", datetime: "string"}
+DESCRIBED = [Count, CountModel, Hotspot, Judged, Score, Score.Rule, Value]
+
+
+def by_hint(hint):
+    """A type in words: "number", "number?" where it may be null, "[number, ...]", "[number, number]", "Hotspot"."""
+    kinds = get_args(hint)
+    if get_origin(hint) in {Union, UnionType}:
+        (only,) = (kind for kind in kinds if kind is not NoneType)
+        return f"{by_hint(only)}?"
+    if get_origin(hint) is tuple:
+        return f"[{', '.join('...' if kind is Ellipsis else by_hint(kind) for kind in kinds)}]"
+    if get_origin(hint) is Mapping:
+        return "object"
+    if is_dataclass(hint):
+        return hint.__name__
+    return "string" if get_origin(hint) is Literal else NAMES[hint]
+
+
+def by_schema(schema, enums=()):
+    """The same of a property as OpenAPI describes it."""
+    null = "?" if schema.get("nullable") else ""
+    (one,) = schema.get("allOf", [schema])
+    if "$ref" in one:
+        name = one["$ref"].rsplit("/", 1)[-1]
+        return ("string" if name in enums else name) + null
+    if one.get("type") == "array":
+        assert one.get("minItems") == one.get("maxItems")
+        item = by_schema(one["items"], enums)
+        return f"[{', '.join([item] * one['maxItems'] if 'maxItems' in one else [item, '...'])}]{null}"
+    return one.get("type", "object") + null
+
+
+def told(kind):
+    return {name: by_hint(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def test_the_description_has_the_fields_of_the_types(client_of):
+    described = client_of(None).get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
+    components = described["components"]["schemas"]
+    enums = {name for name, schema in components.items() if "enum" in schema}
+    for kind in DESCRIBED:
+        component = components[kind.__name__]
+        assert {name: by_schema(schema, enums) for name, schema in component["properties"].items()} == told(kind), kind
+        assert set(component["required"]) == set(told(kind)), kind
+        assert component["description"].split() == kind.__doc__.split()
+
+
+def test_the_client_has_the_fields_of_the_types(monkeypatch):
+    monkeypatch.syspath_prepend(settings.BASE_DIR / "static")
+    client = importlib.import_module("mitoscope")
+    assert told(client.Hotspot) == told(Hotspot)
+    assert told(client.Score) == {**told(Score), "rule": "object"}  # as the server sends it
+    count = told(client.Count)
+    assert count.pop("raw") == "object"
+    assert count == {name: told(Count)[name] for name in count} and len(count) > 5
+
+
+@pytest.mark.parametrize("area", [0.5, 90])  # with hotspots and score; with neither
+def test_its_json_is_read_back_as_it_was(client_of, alice, make_slide, make_run, area):
+    slide = make_slide(mpp=2.0)
+    run = make_run(slide, [(100.0, 100.0, 0.95), (300.0, 200.0, 0.6), (400.0, 300.0, 0.9)])
+    body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/?area_mm2={area}").content.decode()
+    count = from_json(Count, json.loads(body))
+    assert to_json(count) == body
+    assert bool(count.reviewed.hotspots) == bool(count.score) == (area == 0.5)
+    made = mitosis_count(run=run, asked=question(area_mm2=area))
+    assert (count.ai, count.score, count.judged, count.mpp) == (made.ai, made.score, made.judged, made.mpp)
+    assert list(json.loads(body)) == list(get_type_hints(Count))
+    newer = {**json.loads(to_json(made.judged)), "a field of later code": 1}
+    assert from_json(Judged, newer) == made.judged
+    with pytest.raises(TypeError):
+        from_json(Values, {"tissue_mm2": None})

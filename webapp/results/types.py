@@ -1,0 +1,129 @@
+"""The count as types: made here, read by API, reports, exports, pages and the Python client.
+
+Its JSON (`webapp.core.typed_json`: answers, Redis, signed reports) and its OpenAPI description (`webapp.api.described`)
+follow from these fields; `metadata` is for the description. Signed reports keep this form: a new field needs a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from webapp.results.question import ShapeName
+
+
+@dataclass(frozen=True)
+class Hotspot:
+    """Where the shape holds the most figures, wholly on the slide, in the tumour regions, outside exclusions.
+
+    x, y: its centre in level-0 pixels. interval: 95 % Poisson interval of the count. unseen: figures in it that nobody
+    has judged.
+    """
+
+    x: float
+    y: float
+    shape: ShapeName
+    area_mm2: float
+    count: int
+    count_per_mm2: float
+    interval: tuple[float, float]
+    unseen: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mitotic score of the hotspot. to_next: how many figures more would raise it, null at 3.
+
+    interval: 95 % Poisson interval of the count that was scored.
+    """
+
+    @dataclass(frozen=True)
+    class Rule:
+        """The rule of a score. cut_offs: the counts in area_mm2 from which the score is 2, and 3."""
+
+        id: str
+        name: str
+        version: int
+        source: str
+        area_mm2: float
+        cut_offs: tuple[int, int]
+
+    value: int = field(metadata={"min_value": 1, "max_value": 3})
+    rule: Score.Rule
+    to_next: int | None
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A count with its three best hotspots that do not overlap, and the score of the first."""
+
+    count: int
+    count_per_mm2: float | None = field(metadata={"help_text": "By tissue area."})
+    hotspots: tuple[Hotspot, ...]
+    score: Score | None
+
+    @property
+    def hotspot(self) -> Hotspot | None:
+        """The one that holds the most figures."""
+        return next(iter(self.hotspots), None)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts in the region where figures are counted. added: mitotic figures that the detector missed."""
+
+    mitotic: int
+    non_mitotic: int
+    unsure: int
+    added: int
+    unseen: int = field(metadata={"help_text": "Candidates from min_score on that nobody has judged."})
+
+
+@dataclass(frozen=True)
+class Values:
+    """The two values of a run, and what both rest on: all of a count that takes long to make."""
+
+    tissue_mm2: float | None
+    reason: str
+    ai: Value
+    reviewed: Value
+    judged: Judged
+
+
+@dataclass(frozen=True)
+class CountModel:
+    """The model version that detected."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """The count and what it rests on. count, count_per_mm2, hotspot and score repeat the reviewed value."""
+
+    slide: UUID
+    run: UUID
+    min_score: float
+    area_mm2: float
+    shape: ShapeName
+    count: int
+    count_per_mm2: float | None
+    hotspot: Hotspot | None
+    score: Score | None
+    tissue_mm2: float | None = field(metadata={"help_text": "Tissue in the region where figures are counted."})
+    reason: str = field(metadata={"help_text": "Why there is no density or score, where there is none."})
+    ai: Value = field(metadata={"help_text": "The detector's value, verdicts ignored."})
+    reviewed: Value = field(metadata={"help_text": "The readers' value; equal to ai where nobody has judged."})
+    judged: Judged
+    stale: tuple[str, ...] = field(metadata={"help_text": "Why this may not be the last word."})
+    model: CountModel
+    parameters: Mapping[str, Any]
+    mpp: tuple[float, float] = field(metadata={"help_text": "Of the slide; areas follow from it."})
+    code_version: str
+    detected_at: datetime
+    use: str = "research use only"
