@@ -195,8 +195,6 @@ def sources_of(*, version: ModelVersion) -> Sources:
             SourceSlide(
                 id=pk, there=pk in there, figures=figures[pk], mined=mined[pk], **{**unknown, **slides.get(pk, {})}
             )
-                id=pk, there=pk in there, figures=figures[pk], mined=mined[pk], **(unknown | slides.get(pk, {}))
-            )
             for pk in sorted({*figures, *mined})
         ],
         people=list(User.objects.filter(pk__in=people).order_by("username")),
