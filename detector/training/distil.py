@@ -38,7 +38,7 @@ from detector.model.network import ResNet12, folded, mitosis_logit
 from detector.training.batches import SampleSets, compose_batch
 from detector.training.patch_sets import Sample, fg_lab, sample_bg_rand
 from detector.training.plan import Plan
-from detector.training.state import TrainingState, defer_interrupt, fingerprint, mean_loss
+from detector.training.state import TrainingState, defer_interrupt, fingerprints, mean_loss
 from detector.training.train import Report
 from detector.version import code_version
 
@@ -74,7 +74,7 @@ def distil(
         before or ResNet12(plan.widths, padded=fine.padded),
         plan,
         checkpoint=out.with_suffix(".checkpoint"),
-        inputs=fingerprint(plan, (frame for case in train for frame in case.frames), card["sha256"]),
+        inputs=fingerprints(plan, (frame for case in train for frame in case.frames), card["sha256"]),
     )
     outputs = score_frames(fine, train)
     patches = fg_lab([frame for case in train for frame in case.frames if not frame.exhaustive])

@@ -29,10 +29,10 @@ from detector.training.plan import Plan
 class TrainingState:
     """A network, the EMA of its weights, its optimizer, and the number of iterations done.
 
-    checkpoint: the file of `save` and `restore`. inputs: `fingerprint` of what must be the same to resume.
+    checkpoint: the file of `save` and `restore`. inputs: `fingerprints` of what must be the same to resume.
     """
 
-    def __init__(self, network: ResNet12, plan: Plan, *, checkpoint: Path, inputs: str) -> None:
+    def __init__(self, network: ResNet12, plan: Plan, *, checkpoint: Path, inputs: Sequence[str]) -> None:
         self.network, self.plan, self.checkpoint, self.inputs = network, plan, checkpoint, inputs
         moving = get_ema_multi_avg_fn(plan.ema_decay)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(network, multi_avg_fn=moving, use_buffers=True)
@@ -65,7 +65,7 @@ class TrainingState:
         tensors |= more
         partial = self.checkpoint.with_name(f"{self.checkpoint.name}.partial")
         contiguous = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
-        save_file(contiguous, partial, metadata={"iteration": str(self.iteration), "inputs": self.inputs})
+        save_file(contiguous, partial, metadata={"iteration": str(self.iteration), "inputs": self.inputs[0]})
         partial.replace(self.checkpoint)
 
     def restore(self) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ class TrainingState:
                 tensors = {name: file.get_tensor(name) for name in names}
         except SafetensorError as error:
             raise WeightsError(f"{path} is damaged ({error}); delete it to train from the beginning") from error
-        if metadata.get("inputs") != self.inputs:
+        if metadata.get("inputs") not in self.inputs:
             raise PlanError(
                 f"{path} was made with another plan or other data; "
                 "resume with the same ones, or train into another folder"
@@ -101,21 +101,21 @@ class TrainingState:
         return more
 
 
-def fingerprint(plan: Plan, frames: Iterable[LabelledFrame], weights: str | None) -> str:
+def fingerprints(plan: Plan, frames: Iterable[LabelledFrame], weights: str | None) -> list[str]:
     """SHA-256 of what must be the same to resume from a checkpoint: plan, frames with labels, and initial weights.
 
-    weights: SHA-256 of the weights that the training begins with, or None. The plan is hashed as 0.2.0 wrote it, and
-    non-mitoses only where a frame has some, so that checkpoints of 0.2.0 can be resumed. `calibrate` is left out, as
-    it changes nothing before the end.
+    weights: SHA-256 of the weights that the training begins with, or None. `calibrate` is left out, as it changes
+    nothing before the end. The second is the one of 0.2.0, which left out the look-alikes; read for one version.
     """
     hyperparameters = {key: value for key, value in plan.as_0_2_0().items() if key != "calibrate"}
-    rows = [_row(frame) for frame in frames]
-    return hashlib.sha256(json.dumps([hyperparameters, rows, weights], sort_keys=True).encode()).hexdigest()
+    known = list(frames)
+    labels = [[frame.name, frame.mitoses.tolist(), frame.stain.mean, frame.stain.deviation] for frame in known]
+    look_alikes = [frame.non_mitoses.tolist() for frame in known]
+    return [_sha256(hyperparameters, labels, weights, look_alikes), _sha256(hyperparameters, labels, weights)]
 
 
-def _row(frame: LabelledFrame) -> list[object]:
-    non_mitoses = [frame.non_mitoses.tolist()] if len(frame.non_mitoses) else []
-    return [frame.name, frame.mitoses.tolist(), *non_mitoses, frame.stain.mean, frame.stain.deviation]
+def _sha256(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def mean_loss(losses: Sequence[Tensor], iteration: int) -> float:

@@ -34,7 +34,7 @@ from detector.training.calibrate import calibrate
 from detector.training.curve import Curve
 from detector.training.patch_sets import Sample, bg_context, bg_hard, fg_lab, fg_wsi, sample_bg_rand
 from detector.training.plan import Plan, plan_of_card
-from detector.training.state import TrainingState, defer_interrupt, fingerprint, mean_loss
+from detector.training.state import TrainingState, defer_interrupt, fingerprints, mean_loss
 from detector.version import code_version
 
 Report = Callable[[dict[str, Any]], None]
@@ -150,7 +150,7 @@ class _Trainer:
         self.network.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if self.compile else self.network
         self.state = TrainingState(
-            self.network, self.plan, checkpoint=self.out / CHECKPOINT, inputs=self._fingerprint()
+            self.network, self.plan, checkpoint=self.out / CHECKPOINT, inputs=self._fingerprints()
         )
         self.hard: list[tuple[int, float, float]] = []  # BG-Hard as (index into frames, x, y)
 
@@ -281,9 +281,9 @@ class _Trainer:
     def _save(self) -> None:
         self.state.save(**{_BG_HARD: torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)})
 
-    def _fingerprint(self) -> str:
+    def _fingerprints(self) -> list[str]:
         frames = [*self.frames, *(sample.frame for sample in self.mined)]
-        return fingerprint(self.plan, frames, self.parent_card["sha256"] if self.parent_card else None)
+        return fingerprints(self.plan, frames, self.parent_card["sha256"] if self.parent_card else None)
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS
