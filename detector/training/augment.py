@@ -171,7 +171,8 @@ def stain_matrices(share: Floats, offset: Floats) -> Floats:
     """
     basis = paper.STAIN_VECTORS / np.linalg.norm(paper.STAIN_VECTORS, axis=1, keepdims=True)  # (3 stains, rgb)
     # Row vectors: density = amounts @ basis. Column vectors as OpenCV has them: transposed.
-    matrix = np.einsum("sr,ns,qs->nrq", basis, 1 + share, np.linalg.inv(basis))  # (n, rgb, rgb)
+    # No share is the identity to the last bit.
+    matrix = np.eye(3) + np.einsum("sr,ns,qs->nrq", basis, share, np.linalg.inv(basis))  # (n, rgb, rgb)
     return np.concatenate([matrix, (offset @ basis)[..., None]], axis=2)
 
 

@@ -1,7 +1,7 @@
 """The augmentation of `augment.py` for a whole batch at once, in torch: on a GPU the network never waits for patches.
 
-The frames lie on the device as bytes; a batch is gathered from them, turned, restained, recoloured, blurred and passed
-through the quantisation of JPEG without leaving it. `augment.augment_patch` is the reference (tested against it).
+The frames lie on the device as bytes; a batch is cut from them, augmented and passed through the quantisation of JPEG
+without leaving it. `augment.augment_patch` is the reference (tested against it).
 
 Letters in shape comments: n patches, s = 128 px, c = 3 channels.
 """
@@ -72,11 +72,17 @@ class FramesOnDevice:
         restained = transfer_stain(patches, on_device(variations.stain_scale), on_device(variations.stain_shift))
         where = torch.from_numpy(variations.stain_transferred).to(self.device)
         patches = torch.where(where[:, None, None, None], restained, patches)
-        patches = _rounded(
-            patches * on_device(variations.gain)[:, None, None] + on_device(variations.offset)[:, None, None]
+        if stained := np.flatnonzero((variations.density != np.eye(3, 4)).any(axis=(1, 2))).tolist():
+            patches[stained] = transform_density(patches[stained], on_device(variations.density[stained]))
+        gamma, gain, offset = (
+            on_device(part).reshape(len(frames), 1, 1, -1)
+            for part in (variations.gamma, variations.gain, variations.offset)
         )
+        patches = _rounded(255 * (patches / 255) ** gamma * gain + offset)
         if blurred := np.flatnonzero(variations.blur).tolist():
             patches[blurred] = blur(patches[blurred], on_device(variations.blur[blurred]))
+        if sharp := np.flatnonzero(variations.sharpen).tolist():
+            patches[sharp] = sharpen(patches[sharp], on_device(variations.sharpen[sharp]))
         if saved := np.flatnonzero(variations.jpeg).tolist():
             patches[saved] = as_jpeg(patches[saved], on_device(variations.jpeg[saved]))
         return patches
@@ -118,6 +124,18 @@ def transfer_stain(patches: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     linear = (xyz @ torch.linalg.inv(matrix).T).clamp(0, 1)
     rgb = torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055)
     return _rounded(rgb * 255)
+
+
+def transform_density(patches: Tensor, density: Tensor) -> Tensor:
+    """Optical densities moved by matrices (n, 3, 4), see `augment.stain_matrices`; patches (n, s, s, c)."""
+    moved = -torch.log((patches + 1) / 256) @ density[:, None, :, :3].mT + density[:, None, None, :, 3]
+    return _rounded(256 * torch.exp(-moved) - 1)
+
+
+def sharpen(patches: Tensor, amount: Tensor) -> Tensor:
+    """The patches (n, s, s, c) and `amount` (n,) times their difference to blurred ones."""
+    blurred = blur(patches, torch.full_like(amount, paper.SHARPENING_DEVIATION))
+    return _rounded(patches + amount[:, None, None, None] * (patches - blurred))
 
 
 def blur(patches: Tensor, deviation: Tensor) -> Tensor:

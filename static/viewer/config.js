@@ -11,7 +11,6 @@ import { at } from "./dom.js";
  * @property {string} state of the slide
  * @property {string | null} run that is shown
  * @property {number} defaultScore threshold at first
- * @property {number} matchUm um within which a place is a figure that is there already
  * @property {number} floor least score that a run stores
  * @property {number} matchUm within which a place is a figure that is there already
  * @property {string} person who reads

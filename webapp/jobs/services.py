@@ -76,7 +76,7 @@ def job_create(
         for index in range(shards):
             send_after_commit(Shard.objects.create(job=job, index=index))
     with log_about(job=job.pk):
-        _log.info("%s asked for, %d shards, priority %s, turn %d", kind.label, shards, priority.label, turn)
+        _log.info("%s requested, %d shards, priority %s, turn %d", kind.label, shards, priority.label, turn)
     return job
 
 

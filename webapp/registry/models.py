@@ -54,7 +54,7 @@ class ModelVersion(models.Model):
 
     @property
     def f1_at_half(self) -> float | None:
-        """F1 at score 0.5 on the held-out cases of its card."""
+        """F1 at confidence 0.5 on the held-out cases of its card."""
         value: float | None = self.card.get("metrics", {}).get("f1_at_0.5")
         return value
 

@@ -15,9 +15,9 @@ from webapp.slides.models import Slide, SlideQuerySet, Viewer
 
 @dataclass(frozen=True)
 class Filters:
-    """What was asked for; empty or None: anything. Days are whole days of the server's time zone, both included.
+    """Filters of slides; empty or None: any. Days are whole days of the server's time zone, both included.
 
-    study: its name; case: its identifier; reader: the name under which whoever is to read it signs in.
+    study: its name; case: its identifier; reader: the username of the assigned reader.
     """
 
     search: str = ""

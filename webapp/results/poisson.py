@@ -1,4 +1,4 @@
-"""How uncertain a count is."""
+"""Confidence interval of a Poisson count."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square":
 
 @dataclass(frozen=True)
 class Question:
-    """How to count: candidates from this score on, and a hotspot of this shape and area, scored by this rule."""
+    """How to count: the least confidence; the shape and area of the hotspot; the rule of its mitotic score."""
 
     min_score: float
     area_mm2: float
@@ -29,7 +29,7 @@ class Question:
 def question(
     *, min_score: float | None = None, area_mm2: float | None = None, shape: ShapeName = "circle", rule: str = ""
 ) -> Question:
-    """What was asked for, completed: score 0.5, the laboratory's rule, its area (2 mm2 where it holds for any)."""
+    """Completed by defaults: confidence 0.5, the laboratory's rule, its area (2 mm2 where it holds for any)."""
     if rule and rule not in settings.SCORE_RULES:
         raise InvalidInput(f"There is no rule called {rule}; there are {', '.join(settings.SCORE_RULES)}.")
     found = settings.SCORE_RULES[rule or settings.SCORE_RULE]

@@ -88,8 +88,8 @@ class MiningRunAdmin(_Retrains):
 
 
 class _OfRun(admin.RelatedFieldListFilter):
-    def field_choices(self, *args: Any) -> list[tuple[Any, str]]:
-        return [(run.pk, str(run)) for run in MiningRun.objects.select_related("model")]
+    def field_choices(self, *_: Any) -> list[tuple[str, Any]]:
+        return [(str(run.pk), str(run)) for run in MiningRun.objects.select_related("model")]
 
 
 @admin.register(MinedSample)

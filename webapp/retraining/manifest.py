@@ -24,10 +24,10 @@ def manifest_of(
 ) -> dict[str, Any]:  # fmt: skip
     """The inputs of a training, with hashes, and their split by case.
 
-    sets: with their cases. figures: places that people judged, with the verdict that held. mined: samples that were
-    neither rejected nor judged to be none. slides: of both, with the hash of the file. train, validation, test: names
+    sets: with their cases. figures: judged places with their verdicts then. mined: samples that were
+    neither rejected nor judged non-mitotic. slides: of both, with the hash of the file. train, validation, test: names
     of cases; no name is in two of them. What has been removed, and what was made from it, is left out. known: cases
-    that the parent has learnt from, on which nothing could be judged.
+    that the parent was trained on, so no test cases.
     """
     removed, locked = removed_now(), set(LockedCase.objects.values_list("name", flat=True))
     parts, labelled = [], set()
@@ -72,7 +72,7 @@ def json_hash(value: Any) -> str:
 
 
 def _figures(removed: Affected, locked: set[str]) -> list[dict[str, Any]]:
-    """The figures that people have judged one way or the other, on slides of cases that are not locked."""
+    """Figures with a mitotic or non-mitotic verdict, on slides of cases that are not locked."""
     last = Verdict.objects.filter(figure=OuterRef("pk"), version=OuterRef("version"))
     rows = (
         Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC], slide__state=Slide.State.READY)

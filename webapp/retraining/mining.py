@@ -49,7 +49,7 @@ def mined_slide_save(
     *, mined: MinedSlide, samples: Iterable[tuple[float, float, Sequence[float]]], counters: dict[str, int],
     seconds: float,
 ) -> None:  # fmt: skip
-    """Keep the samples (x, y, eight scores) of one slide. Each gets the number that decides whether it is judged."""
+    """Store the samples (x, y, eight confidences) of one slide, each with its number in the random draw."""
     with transaction.atomic():
         MinedSample.objects.filter(run=mined.run, slide=mined.slide).delete()
         MinedSample.objects.bulk_create(

@@ -67,7 +67,7 @@ class LabelledFrame(models.Model):
 
 
 class LockedCase(models.Model):
-    """The name of a case that never trains, wherever it comes from: a labelled set, or the slides of a study."""
+    """A locked test case, by name: never trained on, whether from a labelled set or from slides of a study."""
 
     name = models.CharField(max_length=200, unique=True)
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -82,7 +82,7 @@ class LockedCase(models.Model):
 
 
 class MitosisFreeSlide(models.Model):
-    """A slide that a person says is without mitoses: what a version detects on it is false. Its case is locked."""
+    """A slide that a person marked as mitosis-free: every detection on it is a false positive. Its case is locked."""
 
     slide = models.OneToOneField(Slide, on_delete=models.CASCADE, related_name="+")
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -96,7 +96,7 @@ class MitosisFreeSlide(models.Model):
 
 
 class MiningRun(models.Model):
-    """One model version looking for mitoses in unlabelled slides (3.2)."""
+    """Mining of unlabelled slides by one model version (3.2)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="mining_run")
@@ -130,9 +130,9 @@ class MinedSlide(models.Model):
 
 
 class MinedSample(models.Model):
-    """A figure that all eight flips and rotations agree on (FG-WSI). x, y: level-0 px. least: the lowest score.
+    """A detection under all eight flips and rotations (FG-WSI). x, y: level-0 px. least: the lowest confidence.
 
-    draw: a random number; the samples with the smallest ones are those that a person judges for the precision.
+    draw: a random number; a person judges the samples with the smallest ones to measure the precision.
     """
 
     class Rejected(models.TextChoices):
@@ -166,7 +166,7 @@ class MinedSample(models.Model):
 
 
 class TrainingRun(models.Model):
-    """A retraining. manifest: everything that it learns from, frozen when it was asked for (`services.manifest_of`).
+    """A retraining. manifest: its inputs, frozen at the request (`manifest.manifest_of`).
 
     curve: rows by iteration, of loss, learning rate, hard negatives and what was measured on the validation cases.
     """
@@ -201,7 +201,7 @@ class TrainingRun(models.Model):
 
 
 class Judgement(models.Model):
-    """A version against the one that was active, on the locked cases.
+    """The comparison of a version with the active one, on the locked test cases.
 
     result: that of `detector.evaluation.compare`, null until done.
     """

@@ -33,7 +33,7 @@ class Affected:
     mining_runs: set[UUID] = field(default_factory=set)
 
     def touches(self, manifest: dict[str, Any]) -> bool:
-        """Whether a training with this manifest learnt from any of it."""
+        """Whether a training with this manifest used any of it."""
         slides, sets, runs = ({str(pk) for pk in keys} for keys in (self.slides, self.sets, self.mining_runs))
         return (
             any(one["id"] in sets or one["by"] in self.people for one in manifest["sets"])
@@ -120,9 +120,9 @@ def affected_in_words(*, removal: Removal) -> AffectedInWords:
 
 @dataclass(frozen=True)
 class Learnt:
-    """One sample that a training learnt from. x, y: level-0 px. there: the slide is still here. by: whose word it is.
+    """One training sample from a slide. x, y: level-0 px. there: the slide still exists. by: who gave the verdict.
 
-    least: the lowest of the eight scores of a mined sample, None of a figure that a person judged.
+    least: the lowest of the eight confidences of a mined sample, None of a figure that a person judged.
     """
 
     slide: str
@@ -187,11 +187,14 @@ def sources_of(*, version: ModelVersion) -> Sources:
     people = {one["by"] for part in ("sets", "figures", "mined") for one in manifest[part] if one["by"] is not None}
     figures, mined = (Counter(one["slide"] for one in manifest[part]) for part in ("figures", "mined"))
     there = set(map(str, Slide.objects.filter(pk__in={*figures, *mined}).values_list("pk", flat=True)))
+    slides, unknown = manifest["slides"], {"name": "", "case": "", "sha256": ""}
     return Sources(
         training=training,
         sets=manifest["sets"],
         slides=[
-            SourceSlide(id=pk, there=pk in there, **manifest["slides"][pk], figures=figures[pk], mined=mined[pk])
+            SourceSlide(
+                id=pk, there=pk in there, figures=figures[pk], mined=mined[pk], **{**unknown, **slides.get(pk, {})}
+            )
             for pk in sorted({*figures, *mined})
         ],
         people=list(User.objects.filter(pk__in=people).order_by("username")),

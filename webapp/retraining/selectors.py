@@ -27,7 +27,7 @@ _LAST = 50  # pieces of work from which a speed is measured
 
 @dataclass(frozen=True)
 class Precision:
-    """Share of mitotic figures among the samples drawn by chance, with its 95 % interval. fit: None for not known."""
+    """Share of mitotic figures in the random draw, with its 95 % interval. fit: None where undecided."""
 
     judged: int
     mitotic: int
@@ -49,7 +49,7 @@ class Estimate:
 
 
 def slides_unlabelled(*, study: Study | None = None) -> SlideQuerySet:
-    """Slides that can be mined, of a study or of all: ready, nobody has judged a figure on them, case not locked."""
+    """Slides that can be mined, of a study or of all: ready, without verdicts, case not locked."""
     judged = Figure.objects.filter(slide=OuterRef("pk")).exclude(label=Label.OPEN)
     ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
     if study is not None:
@@ -103,10 +103,9 @@ def estimate_of(*, slides: Sequence[Slide]) -> Estimate:
 
 
 def samples_to_judge(*, run: MiningRun) -> QuerySet[MinedSample]:
-    """The samples drawn by chance, in the order of the draw, of those that no rule (slide or score) has rejected.
+    """The random draw, in its order, of the samples that no rule (slide or confidence) has rejected.
 
-    One that was rejected by itself stays among them: leaving out what one has seen to be wrong would make the rest
-    look better than what was never looked at.
+    Samples rejected one by one stay in it: without them the precision would be too high (selection bias).
     """
     return _drawn(run.samples.select_related("slide"))
 
@@ -128,7 +127,7 @@ def precision_of(*, run: MiningRun) -> Precision:
 
 
 def precision_among(*, drawn: Sequence[MinedSample]) -> Precision:
-    """The precision among the samples drawn by chance. One that the person is unsure of counts as none."""
+    """The precision among the samples of the random draw. An unsure sample counts as non-mitotic."""
     judged = [sample for sample in drawn if sample.verdict != Label.OPEN]
     mitotic = sum(sample.verdict == Label.MITOTIC for sample in judged)
     low, high = wilson_interval(mitotic, len(judged))
@@ -152,7 +151,7 @@ def precision_among(*, drawn: Sequence[MinedSample]) -> Precision:
 
 
 def model_card(*, version: ModelVersion) -> dict[str, Any]:
-    """Everything that is on record about a version, ready for JSON: written by nobody, so never out of date."""
+    """The model card with everything on record about a version, ready for JSON; made anew at every call."""
     sources = sources_of(version=version)
     training = sources.training
     judgements = version.judgements.select_related("active").exclude(result=None)

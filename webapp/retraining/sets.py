@@ -39,7 +39,7 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         _unpack(source, folder)
         sha256 = folder_hash(folder)
         if same := LabelledSet.objects.filter(sha256=sha256).first():
-            raise InvalidInput(f"The same files were imported as the set {same}.")
+            raise InvalidInput(f"The same files are there already, as the set {same}.")
         with transaction.atomic():
             job = job_create(kind=Job.Kind.INGEST, by=by, parameters=ImportParameters(set=str(pk)))
             made: LabelledSet = LabelledSet.objects.create(pk=pk, name=name, sha256=sha256, job=job, by=by)

@@ -42,8 +42,8 @@ def training_request(
 ) -> TrainingRun:
     """Freeze the inputs, and queue the training.
 
-    cases: of the sets, those to learn from; all that are not locked by default. verdicts: learn from what people said
-    of figures on slides, too. mining, samples: mined samples, whole runs of them or single ones. parent: initial
+    cases: of the sets, those to learn from; all that are not locked by default. verdicts: also those on
+    slides. mining, samples: mined samples, whole runs of them or single ones. parent: initial
     weights. Refuses locked test cases, naming them; warns of mined samples whose precision was not shown to be fit.
     """
     chosen = checked_plan(plan or {})

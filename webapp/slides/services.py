@@ -172,7 +172,7 @@ def upload_finish(*, upload: Upload) -> Slide:
 
 
 def upload_cancel(*, upload: Upload) -> None:
-    """Forget an upload and the bytes that have arrived; a slide that was made of it stays."""
+    """Delete an upload and its bytes; a slide made from it stays."""
     upload.file.unlink(missing_ok=True)
     upload.delete()
 
@@ -259,7 +259,7 @@ def slide_refused(*, slide: Slide, reason: str) -> None:
 
 
 def slide_delete(*, slide: Slide) -> None:
-    """Delete a slide with all that was found and said on it; its files once the rows are gone for good.
+    """Delete a slide with its runs, verdicts and reports; its files after commit.
 
     A worker on it stops at its next progress report.
     """

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector import paper
 from detector.frames import LabStatistics, cut_plain, lab_statistics, warp
 from detector.slide import ArrayFrame
 from detector.training.augment import (
@@ -16,7 +17,10 @@ from detector.training.augment import (
     augment_patch,
     contrast_transfer,
     draw_variations,
+    sharpen,
+    stain_matrices,
     stain_scale_shift,
+    transform_density,
 )
 from detector.training.augment_gpu import FramesOnDevice, as_jpeg, blur, transfer_stain
 from tests.drawing import draw_dot, draw_glass, draw_hpf, draw_tissue
@@ -169,7 +173,7 @@ def batch_of(frames, augmentation, seed=5, count=12):
 @pytest.mark.parametrize(
     ("what", "mean", "high"),
     [({}, 0.3, 4), ({"colour": 0.08}, 0.4, 4), ({"contrast_transfer": 1.0}, 1.0, 8), ({"blur": 1.0}, 0.4, 5),
-     ({"jpeg": 1.0}, 1.0, 30)],
+     ({"jpeg": 1.0}, 1.0, 30), ({"stain": 0.2}, 0.5, 5), ({"gamma": 0.2}, 0.5, 5), ({"sharpen": 1.0}, 0.7, 8)],
 )  # fmt: skip
 def test_a_batch_at_once_is_what_opencv_makes_of_each_patch(what, mean, high):
     frames = [draw_hpf("A00_00", seed=1), draw_hpf("A01_00", seed=2, width=500, height=200)]
@@ -182,7 +186,7 @@ def test_a_batch_at_once_is_what_opencv_makes_of_each_patch(what, mean, high):
 
 def test_a_batch_at_once_is_uint8_valued_and_depends_on_nothing_but_its_draws():
     frames = [draw_hpf("A00_00", seed=1)]
-    everything = Augmentation(contrast_transfer=0.5, blur=0.5, jpeg=0.5)
+    everything = Augmentation(contrast_transfer=0.5, stain=0.2, gamma=0.2, blur=0.5, sharpen=0.5, jpeg=0.5)
     first, again = batch_of(frames, everything)[0], batch_of(frames, everything)[0]
     assert (first == again).all()
     assert (first == first.round()).all()
@@ -198,6 +202,32 @@ def test_what_the_batch_does_to_colour_keeps_grey_grey_and_nothing_undone_change
     grey = torch.full((1, 128, 128, 3), 128.0)
     assert (as_jpeg(grey, torch.tensor([50.0])) - grey).abs().max() <= 1
     assert (blur(grey, torch.tensor([1.0])) - grey).abs().max() <= 1
+
+
+def test_the_amount_of_one_stain_changes_by_its_share_and_the_others_stay():
+    amounts = np.array([0.5, 0.3, 0.1])  # of haematoxylin, eosin and the rest, in optical density
+    basis = paper.STAIN_VECTORS / np.linalg.norm(paper.STAIN_VECTORS, axis=1, keepdims=True)
+    (matrix,) = stain_matrices(np.array([[0.2, 0.0, -0.1]]), np.array([[0.0, 0.05, 0.0]]))
+    moved = matrix[:, :3] @ (amounts @ basis) + matrix[:, 3]
+    assert moved @ np.linalg.inv(basis) == pytest.approx([0.6, 0.35, 0.09])
+    patch = np.round(256 * np.exp(-np.tile(amounts @ basis, (4, 4, 1))) - 1).astype(np.uint8)
+    assert transform_density(patch, matrix)[0, 0] == pytest.approx(256 * np.exp(-moved) - 1, abs=1.5)
+
+
+def test_nothing_is_done_to_stain_and_tone_unless_a_plan_says_so():
+    drawn = draw_variations(np.zeros((5, 2)), [OTHER] * 5, [OTHER], Augmentation(), np.random.default_rng(0))
+    assert (drawn.density == np.eye(3, 4)).all()
+    assert (drawn.gamma == 1).all()
+    assert not drawn.sharpen.any()
+
+
+def test_sharpening_leaves_a_halo_and_flat_colour_as_it_is():
+    edge = np.full((20, 20, 3), 200, dtype=np.uint8)
+    edge[:, 10:] = 100
+    sharp = sharpen(edge, 1.0)
+    assert sharp[5, 9, 0] > 210
+    assert sharp[5, 10, 0] < 90
+    assert (sharp[:, [0, 19]] == edge[:, [0, 19]]).all()
 
 
 def test_a_stain_change_of_a_frame_of_one_colour_is_a_shift():

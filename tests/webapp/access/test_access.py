@@ -15,7 +15,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from webapp.access.models import Answer
-from webapp.access.throttle import _Stock
+from webapp.access.throttle import _Reservations
 from webapp.core.redis import ask_again, ask_redis
 from webapp.jobs.models import Job
 
@@ -167,7 +167,7 @@ def test_what_is_no_token_is_answered(db, client_of, header):
 
 def test_handfuls_of_calls_are_never_more_than_the_limit(settings):
     settings.CALLS_PER_MINUTE = 5000  # handfuls of five
-    processes = [_Stock(), _Stock()]
+    processes = [_Reservations(), _Reservations()]
     name = uuid4().hex
     made = sum(processes[number % 2].take(name, 5000, 77) for number in range(5200))
     assert made == 5000

@@ -80,7 +80,7 @@ def test_one_model_version_is_active_and_somebody_says_why(run, client_of, root,
     settings.MODEL_DIR.mkdir(parents=True)
     other.file.touch()
     client = client_of(root)
-    assert "Say why" in act(client, "registry_modelversion", "activate", other.pk)
+    assert "Give a reason" in act(client, "registry_modelversion", "activate", other.pk)
     assert "exactly one" in act(client, "registry_modelversion", "activate", other.pk, run.model_id)
     act(client, "registry_modelversion", "activate", other.pk, reason="a trial")
     assert {m.name: m.state for m in ModelVersion.objects.all()} == {"m": "retired", "other": "active"}

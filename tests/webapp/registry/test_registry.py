@@ -62,8 +62,8 @@ _PARENT = {
     [
         ({"metrics": _OWN, "parent": _PARENT}, ["0.710"], ["0.820", "its parent's", "0.790"]),
         ({"parent": _PARENT, "calibration": {"f1_at_0.5_before": 0.6}},
-         ["0.820", "its parent's, on MITOS12 A04, which it had not seen", "0.790"], ["Not measured", "0.600"]),
-        ({"parent": {"iterations": 10}}, [], ["0.820", "F1 at score 0.5"]),
+         ["0.820", "its parent's, on MITOS12 A04, held out then", "0.790"], ["Not measured", "0.600"]),
+        ({"parent": {"iterations": 10}}, [], ["0.820", "F1 at confidence 0.5"]),
     ],
 )  # fmt: skip
 def test_a_version_without_held_out_cases_shows_what_its_parent_was_measured_at(client, db, card, shown, hidden):
@@ -74,4 +74,4 @@ def test_a_version_without_held_out_cases_shows_what_its_parent_was_measured_at(
         for text in shown:
             assert text in page
         for text in hidden:
-            assert text not in page.split("The whole card")[0]
+            assert text not in page.split("Model card (JSON)")[0]

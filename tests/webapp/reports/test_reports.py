@@ -117,7 +117,7 @@ def test_the_hash_is_checked_on_a_page(client_of, alice, bob, slide):
     pdf = client.get(report["pdf"]).content
     typed = " ".join(report["sha256"][i : i + 8] for i in range(0, 64, 8)).upper()
     page = client.get("/reports/check/", {"hash": typed}).content.decode()
-    assert "signed here" in page and "still says the same" in page
+    assert "signed here" in page and "numbers have not changed" in page
     assert "signed here" in client.post("/reports/check/", {"file": SimpleUploadedFile("r.pdf", pdf)}).content.decode()
     changed = client.post("/reports/check/", {"file": SimpleUploadedFile("r.pdf", pdf + b" ")}).content.decode()
     assert "No report that you may see" in changed
@@ -126,7 +126,7 @@ def test_the_hash_is_checked_on_a_page(client_of, alice, bob, slide):
     kept = Report.objects.get()
     kept.facts["count"]["count"] = 1
     kept.save()
-    assert "not what was signed" in client.get("/reports/check/", {"hash": typed}).content.decode()
+    assert "not the signed one" in client.get("/reports/check/", {"hash": typed}).content.decode()
 
 
 def test_reports_are_signed_on_the_page(client_of, alice, slide):

@@ -11,7 +11,7 @@ from webapp.registry.services import version_promote, version_roll_back
 
 def test_a_person_promotes_with_a_reason_and_goes_back_with_one_call(root, model, candidate, make_run, make_slide):
     run = make_run(make_slide(), [])
-    with pytest.raises(InvalidInput, match="Say why"):
+    with pytest.raises(InvalidInput, match="Give a reason"):
         version_promote(version=candidate, by=root, reason=" ")
     version_promote(version=candidate, by=root, reason="better on five cases")
     assert {v.name: v.state for v in ModelVersion.objects.all()} == {"m": "retired", "c": "active"}

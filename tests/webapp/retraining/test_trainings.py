@@ -38,7 +38,7 @@ def test_a_plan_that_cannot_be_is_refused(plan):
 
 
 def test_there_must_be_something_to_learn_from(root, mined):
-    with pytest.raises(InvalidInput, match="nothing labelled"):
+    with pytest.raises(InvalidInput, match="No labelled training data"):
         training_request(by=root, name="t", mining=[mined])
 
 

@@ -35,7 +35,7 @@ def test_a_slide_is_given_to_a_reader_and_back_and_who_did_it_is_kept(slide, cli
 def test_only_who_may_see_a_slide_can_be_its_reader_or_say_who_is(slide, client_of, alice, bob):
     answer = assign(client_of(alice), slide, "bob")
     assert (answer.status_code, "not in the study" in answer.json()["detail"]) == (400, True)
-    assert "nobody called" in assign(client_of(alice), slide, "eve").json()["detail"]
+    assert "No person is called" in assign(client_of(alice), slide, "eve").json()["detail"]
     assert assign(client_of(bob), slide, "bob").status_code == 404
     assert Slide.objects.get().reader is None
 
@@ -43,8 +43,8 @@ def test_only_who_may_see_a_slide_can_be_its_reader_or_say_who_is(slide, client_
 def test_what_is_mine_to_read_is_a_group_of_its_own_until_it_is_read(slide, make_slide, client, client_of, alice):
     make_slide()
     client.force_login(alice)
-    assert "Nothing is yours to read" in client.get("/?show=mine").content.decode()
+    assert "Nothing assigned to you" in client.get("/?show=mine").content.decode()
     assign(client_of(alice), slide, "alice")
-    assert [row["slide"] for row in client.get("/?show=mine").context["rows"]] == [slide]
+    assert [row.slide for row in client.get("/?show=mine").context["rows"]] == [slide]
     figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100)
     assert client.get("/?show=mine").context["rows"] == []

@@ -13,7 +13,7 @@ from webapp.retraining.sets import set_import
 
 
 class Command(BaseCommand):
-    """The files are copied; a worker reads them, and the page Models shows what it found."""
+    """The files are copied; a worker reads them, and the page Retraining shows the result."""
 
     help = "Import a labelled set in any format that the detector reads."
 
