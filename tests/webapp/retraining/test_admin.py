@@ -73,7 +73,7 @@ def test_every_other_step_of_retraining_is_a_call(client_of, root, labelled_set,
 
     assert import_set("up")[0] == 202
     assert LabelledSet.objects.get(name="up").by == root
-    assert "same files were imported" in import_set("again")[1]["detail"]
+    assert "there already" in import_set("again")[1]["detail"]
     assert "No labelled frame" in post("locked-cases", {"name": "nobody"})[1]["detail"]
     locked = post("locked-cases", {"name": "A00"})[1]
     assert delete(f"locked-cases/{locked['id']}")[0] == 204
