@@ -160,8 +160,9 @@ class Rows:
 
     def _manifest(self) -> dict[str, Any]:
         row = {"slide": str(self.slide.pk), "case": "c", "x": 1, "y": 1, "label": "mitotic", "by": self.root.pk}
-        nothing: dict[str, Any] = {"sets": [], "mined": [], "slides": {}, "train": [], "validation": [], "test": []}
-        return {**nothing, "figures": [row] * self.count}
+        slides = {str(self.slide.pk): {"name": "s", "case": "c", "sha256": ""}}
+        nothing: dict[str, Any] = {"sets": [], "mined": [], "train": [], "validation": [], "test": []}
+        return {**nothing, "slides": slides, "figures": [row] * self.count}
 
     def _judgement(self, version: ModelVersion) -> Judgement:
         made: Judgement = Judgement.objects.create(
