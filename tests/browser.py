@@ -47,6 +47,7 @@ def sign_in(page: Any, address: str, name: str, password: str) -> None:
     page.fill("[name=password]", password)
     page.click("button.primary")
     page.wait_for_selector("h1:has-text('Worklist')")
+    page.wait_for_load_state()  # a file that is chosen before the page's modules listen is not seen
 
 
 def at_rest(page: Any) -> None:

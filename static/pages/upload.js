@@ -19,9 +19,6 @@ const RETRIES = [0, 1000, 3000, 5000, 10000, ...Array(200).fill(20000)]; // ms: 
 const waiting = [];
 let sending = 0;
 
-const drop = maybeAt("drop");
-if (drop) start(drop);
-
 /** Take files that are chosen or dropped. @param {HTMLElement} place */
 function start(place) {
   for (const input of findAll(place, "input[type=file]", HTMLInputElement)) {
@@ -198,3 +195,7 @@ function sentence(error) {
     return "The connection was lost and did not come back. What has arrived is kept; try again.";
   }
 }
+
+// Last, as what it uses must be there.
+const drop = maybeAt("drop");
+if (drop) start(drop);
