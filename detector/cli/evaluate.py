@@ -27,10 +27,10 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Write metrics, by source as well, and the precision-recall curve as JSON."""
     scorer, card = scorer_of(options, cascade=False)  # the curve goes below the stored score, where no cascade works
     cases = read_dataset(options.dataset)
-    print("\n".join(describe_sources(cases)), flush=True)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     require_exhaustive_frames(cases)
+    print("\n".join(describe_sources(cases)), flush=True)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
     sources = [frame.source for case in cases for frame in case.frames if frame.exhaustive]

@@ -29,6 +29,7 @@ class Cancelled(Exception):
     """Raised by a progress callback to stop a scan or a training."""
 
 
+Floats = NDArray[np.float64]
 Progress = Callable[[int], None]  # told how many windows are done
 
 
@@ -121,7 +122,9 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
         for i, (peak, neighbours) in enumerate(zip(peaks, near, strict=True)):
             members = np.union1d(strong[np.asarray(neighbours, dtype=np.intp)], [peak])
             placed[i] = np.average(cells.m_xy[members], axis=0, weights=scores[members])
-        placed = _kept_apart(placed * um_per_cell, um[peaks], radius) / um_per_cell
+        end = np.array(frame.size) * frame.mpp  # um; the centre of a last cell may lie beyond
+        placed, keep = _kept_apart(np.minimum(placed * um_per_cell, end), np.minimum(um[peaks], end), radius)
+        placed, peaks = placed[keep] / um_per_cell, peaks[keep]
     else:
         placed = np.empty((0, 2))
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
@@ -130,16 +133,27 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
     return Detections(np.clip(xy, 0, limit), scores[peaks])
 
 
-def _kept_apart(placed: NDArray[np.float64], peaks: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Positions (n, 2) after placement, none within the radius of another: two that came too near go back to peaks.
+def _kept_apart(placed: Floats, peaks: Floats, radius: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Positions (n, 2) of which none is within the radius of another, and which of the n are kept. All in one unit.
 
-    Peaks are further apart than the radius, so this ends, and loses no detection. All in one unit.
+    placed, peaks: (n, 2), best first. Placement moves a detection from its peak; one that comes too near to a better
+    one stays at its peak, and is suppressed where the better one has come too near even to that. So none depends on a
+    worse one.
     """
-    placed = placed.copy()
-    moved = np.ones(len(placed), dtype=bool)
-    while len(near := np.unique(cKDTree(placed).query_pairs(radius, output_type="ndarray"))) and moved[near].any():
-        placed[near], moved[near] = peaks[near], False
-    return placed
+    placed, keep = placed.copy(), np.ones(len(placed), dtype=bool)
+    near: dict[int, set[int]] = {}
+    pairs = cKDTree(np.concatenate([placed, peaks])).query_pairs(radius, output_type="ndarray") % max(1, len(placed))
+    for worse, better in zip(pairs.max(axis=1).tolist(), pairs.min(axis=1).tolist(), strict=True):
+        if worse != better:
+            near.setdefault(worse, set()).add(better)
+    for one in sorted(near):
+        better = placed[[other for other in near[one] if keep[other]]]
+        ways = (way for way in (placed[one], peaks[one]) if (np.hypot(*(better - way).T) > radius).all())
+        if (way := next(ways, None)) is None:
+            keep[one] = False
+        else:
+            placed[one] = way
+    return placed, keep
 
 
 def detect(

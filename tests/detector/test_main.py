@@ -154,7 +154,7 @@ def test_evaluate_writes_the_figures_of_the_chosen_cases(run, tmp_path, weights)
     status, printed, _ = run("evaluate", folder, "--cases", "A00", "--out", out)
     result = json.loads(out.read_text())
     assert status == 0
-    assert printed.startswith("F1 at 0.5: ")
+    assert printed.startswith("MITOS12: 2 frames, 1 case, 4 mitoses\nF1 at 0.5: ")
     assert (result["dataset"], result["weights"]) == ("mitos", sha256_of(weights))
     assert (result["frames"], result["mitoses"], list(result["f1_by_case"])) == (2, 4, ["A00"])
     assert run("evaluate", folder, "--cases", "A00,A01", "--out", out)[0] == 0

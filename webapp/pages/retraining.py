@@ -33,7 +33,7 @@ def retraining(request: HttpRequest) -> HttpResponse:
     cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
     mining_runs: list[Any] = list(mining_runs_shown())
     context = {
-        "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")),
+        "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")).order_by("-at"),
         "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
         "local_labels": local_labels(),
         "mitosis_free": MitosisFreeSlide.objects.select_related("slide__case", "by"),

@@ -111,8 +111,9 @@ def samples_to_judge(*, run: MiningRun) -> QuerySet[MinedSample]:
 
 
 def mining_runs_shown() -> QuerySet[MiningRun]:
-    """Mining runs as lists show them: with job, model, `sample_count`, and `drawn`, the samples to judge."""
-    runs = with_their_job(MiningRun.objects.select_related("model").annotate(sample_count=Count("samples")))
+    """Mining runs as lists show them, newest first: with job, model, `sample_count`, and `drawn`, those to judge."""
+    counted = MiningRun.objects.select_related("model").annotate(sample_count=Count("samples"))
+    runs = with_their_job(counted.order_by("-at"))  # grouping drops the model's own order
     drawn = _drawn(MinedSample.objects.only("run", "verdict", "draw"))
     return runs.prefetch_related(Prefetch("samples", drawn, to_attr="drawn"))
 

@@ -60,6 +60,20 @@ def test_a_lower_floor_neither_moves_nor_removes_detections(floor, seed):
     assert len(high.xy) > 0 and same(low.at_least(0.5), high)
 
 
+@given(seed=st.integers(0, 99), spread=st.floats(0.5, 4))
+@settings(max_examples=25)
+def test_no_two_detections_are_within_the_radius_of_suppression(seed, spread):
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:41, :51].reshape(2, -1)  # the last ones lie beyond the frame
+    logits = rng.normal(0, spread, rows.size).astype(np.float32)
+    cells = Cells(np.stack([columns, rows], axis=1).astype(np.int32), logits)
+    found = place(cells, ArrayFrame(np.zeros((322, 403, 3), dtype=np.uint8)))
+    apart = np.hypot(*(found.xy[:, None] - found.xy[None]).transpose(2, 0, 1))
+    assert apart[np.triu_indices(len(found.xy), 1)].min() > paper.NMS_RADIUS
+    assert (found.scores[:-1] >= found.scores[1:]).all()
+    assert (found.xy <= (403, 322)).all()
+
+
 def detect_from(rows, columns, logits, frame, floor):
     """Detections from 0.5 up, of cells stored down to a floor (at most the storage floor, as in `detect`)."""
     keep = 1 / (1 + np.exp(-logits)) >= min(floor, paper.STORED_SCORE_FLOOR)

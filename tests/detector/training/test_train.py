@@ -297,7 +297,9 @@ def test_a_training_is_not_written_over(tmp_path, uninterrupted):
 
 def test_labelled_look_alikes_are_hard_negatives_whatever_the_model_says(tmp_path):
     sure = replace(PLAN, hard_min_score=0.999, iterations=2, learning_rate=1e-3, milestones=(), hard_negatives_at=(1,))
-    places = np.array([(60.0, 210.0), (150.0, 60.0), (102.0, 92.0)])  # the last is on a mitosis
+    places = np.array(
+        [(90.0, 180.0), (160.0, 80.0), (30.0, 180.0), (102.0, 92.0)]
+    )  # one at the border, one on a mitosis
     (frame,) = TRAIN[0].frames
     labelled = replace(TRAIN[0], frames=(replace(frame, non_mitoses=places),))
     paths = [train(tmp_path / str(n), sure, [case]) for n, case in enumerate([TRAIN[0], labelled])]

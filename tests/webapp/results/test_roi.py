@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from webapp.annotations.models import Region
-from webapp.results.roi import counted_ground, holds
+from webapp.results.roi import region_of_interest, roi_contains
 from webapp.slides.models import Slide
 
 CASES = json.loads((Path(__file__).parents[2] / "fixtures" / "polygons.json").read_text("utf-8"))
@@ -19,6 +19,6 @@ CASES = json.loads((Path(__file__).parents[2] / "fixtures" / "polygons.json").re
 @pytest.mark.parametrize("backwards", [False, True])
 def test_all_loops_of_a_region_count_here_as_on_the_page(case, backwards):
     polygon = [[x + 20, y + 20] for x, y in case["polygon"]][:: -1 if backwards else 1]
-    ground = counted_ground(Slide(width=40, height=40), [Region(kind=Region.Kind.TUMOUR, polygon=polygon)])
+    roi = region_of_interest(Slide(width=40, height=40), [Region(kind=Region.Kind.TUMOUR, polygon=polygon)])
     for name, wanted in (("inside", True), ("outside", False)):
-        assert holds(ground, np.array(case[name], dtype=float) + 20).tolist() == [wanted] * len(case[name])
+        assert roi_contains(roi, np.array(case[name], dtype=float) + 20).tolist() == [wanted] * len(case[name])

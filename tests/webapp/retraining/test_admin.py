@@ -55,8 +55,8 @@ def test_the_admin_changes_nothing_else(client_of, root, charlie, mined, labelle
     assert client_of(root).post(change, {"name": "another"}).status_code == 403
 
 
-def test_every_other_step_of_retraining_is_a_call(client_of, root, labelled_set, mined, model, candidate, make_slide):
-    client, free, unlabelled = client_of(root), make_slide(), make_slide()
+def calls_of(client):
+    """POST and DELETE of the API: status and what is answered."""
 
     def post(path, body=None, **options):
         answer = client.post(f"/api/v1/{path}/", body or {}, **{"format": "json", **options})
@@ -65,6 +65,12 @@ def test_every_other_step_of_retraining_is_a_call(client_of, root, labelled_set,
     def delete(path):
         answer = client.delete(f"/api/v1/{path}/")
         return answer.status_code, answer.content.decode()
+
+    return post, delete
+
+
+def test_every_other_step_of_retraining_is_a_call(client_of, root, labelled_set, mined, model, candidate, make_slide):
+    (post, delete), free, unlabelled = calls_of(client_of(root)), make_slide(), make_slide()
 
     def import_set(name):
         return post(
