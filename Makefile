@@ -14,13 +14,13 @@ export MITOSCOPE_DATA
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
-install:
+install:  ## set up what `make run` needs
 	@$(PYTHON) webapp/ops/bootstrap.py
 
 run: install  ## set everything up and serve at http://127.0.0.1:8000 (PORT=..., DATA_DIR=..., TORCH_BACKEND=cpu or cu126)
 	@$(BIN)/python -m webapp.ops.launcher
 
-install-tests:
+install-tests:  ## set up what the tests need
 	@$(PYTHON) webapp/ops/bootstrap.py tests
 
 test: install-tests  ## set everything up and run all tests
@@ -57,7 +57,7 @@ reproduce: install  ## the semi-supervised experiment of Table 1 (hours on a CPU
 	test -e runs/reproduce-parent/weights.safetensors || $(BIN)/python -m detector train "$(MITOSCOPE_DATA)/ami_br" \
 		--plan reproduce-parent --out runs/reproduce-parent --resume \
 		--mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
-	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" --out runs/reproduce --agreement 0.95 --tests A00,A01,A02,A03,A04 \
+	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" --out runs/reproduce --tta-consensus 0.95 --tests A00,A01,A02,A03,A04 \
 		--parent runs/reproduce-parent/weights.safetensors
 
 weights: install  ## train weights as the shipped ones were (most of a day on a CPU); needs MITOSCOPE_DATA

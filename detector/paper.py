@@ -1,7 +1,7 @@
 """Every number of Akram et al. 2018 that the code uses, and every number that the paper leaves open.
 
-`PRINTED` names stand in the text of the paper (section in the comment). `OPEN` names do not; each says why its value
-was chosen. Pixels are pixels of the working resolution (0.25 um/px) unless the name says otherwise.
+Names under *printed* stand in the text of the paper (section in the comment). Those under *open* do not; each says why
+its value was chosen. Pixels are pixels of the working resolution (0.25 um/px) unless the name says otherwise.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WIDTHS = (
     64,
     128,
     128,
-)  # Stem and five blocks; Fig. 1b is not in our text. 0.7 M parameters: fast on a CPU.
+)  # Stem and five blocks; the text gives no widths. 0.7 M parameters: fast on a CPU.
 OUTPUT_STRIDE = 8  # The only stride for which 512-pixel windows overlapping by 120 px tile the map without a gap or a
 # double: (512 - 128) / 8 + 1 = 49 cells, and 49 * 8 = 392 = 512 - 120.
 INPUT_MEAN, INPUT_SCALE = 128.0, 64.0  # RGB in 0..255 becomes about -2..2, whatever the stain.

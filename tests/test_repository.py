@@ -36,7 +36,7 @@ def test_passes_when_tried_again(number):
 def test_every_setting_is_in_the_example_and_the_other_way_round():
     sources = [ROOT / "webapp/settings.py", ROOT / "webapp/ops/launcher.py", *(ROOT / "worker").glob("*.py")]
     used = set(re.findall(r"environment\.\w+\(\s*\"(\w+)\"", "".join(path.read_text() for path in sources)))
-    # Read before webapp.environment can be imported.
+    # Read before webapp.core.environment can be imported.
     used |= set(re.findall(r"os\.environ\.get\(\"(TORCH_\w+)\"", (ROOT / "webapp/ops/bootstrap.py").read_text()))
     listed = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert used == listed

@@ -29,10 +29,10 @@ def run_judgement(shard: ClaimedShard) -> None:
     """Judge, and keep the figures on which the two differ as crops."""
     judgement = Judgement.objects.select_related("version", "active").get(job=shard.job)
     candidate, active = scorer_of(judgement.version), scorer_of(judgement.active)
-    hpfs, free = _locked_frames(judgement), _free_slides(judgement)
+    frames, free = _locked_frames(judgement), _free_slides(judgement)
     facts = ShardFacts(device=candidate.device_name, precision=candidate.precision)
-    shard.begin(facts, total=len(hpfs) + len(free))
-    compared, differences = compare_detectors(candidate, active, cases_of(hpfs), free=free, progress=shard.progress)
+    shard.begin(facts, total=len(frames) + len(free))
+    compared, differences = compare_detectors(candidate, active, cases_of(frames), free=free, progress=shard.progress)
     judgement.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(differences[:MOST_CROPS]):
@@ -52,10 +52,10 @@ def run_judgement(shard: ClaimedShard) -> None:
 
 def _locked_frames(judgement: Judgement) -> list[LabelledFrame]:
     sets = LabelledSet.objects.filter(frames__case__in=judgement.cases).exclude(pk__in=removed_now().sets).distinct()
-    hpfs = [hpf for one in sets for hpf in read_set(str(one.pk), one.sha256, judgement.cases) if hpf.exhaustive]
-    if not hpfs:
+    frames = [frame for one in sets for frame in read_set(str(one.pk), one.sha256, judgement.cases) if frame.exhaustive]
+    if not frames:
         raise DataSetError("the labelled sets with the locked cases are not there any more; import them again")
-    return hpfs
+    return frames
 
 
 def _free_slides(judgement: Judgement) -> list[MitosisFreeSlide]:

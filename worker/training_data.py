@@ -22,11 +22,11 @@ def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], lis
 
     Raises DataSetError where a set or slide is gone or is no longer the one that was frozen.
     """
-    hpfs = [hpf for part in manifest["sets"] for hpf in read_set(part["id"], part["sha256"], part["cases"])]
+    frames = [frame for part in manifest["sets"] for frame in read_set(part["id"], part["sha256"], part["cases"])]
     validation = set(manifest["validation"])
     judged, mined = _figures(manifest), _mined(manifest)
-    learnt = [*(hpf for hpf in hpfs if hpf.case not in validation), *judged]
-    return cases_of(learnt), cases_of(hpf for hpf in hpfs if hpf.case in validation), mined
+    learnt = [*(frame for frame in frames if frame.case not in validation), *judged]
+    return cases_of(learnt), cases_of(frame for frame in frames if frame.case in validation), mined
 
 
 def read_set(pk: str, sha256: str, cases: Collection[str]) -> list[LabelledFrame]:
@@ -36,7 +36,7 @@ def read_set(pk: str, sha256: str, cases: Collection[str]) -> list[LabelledFrame
         raise DataSetError(f"the labelled set {pk} is not there any more; train without it")
     if folder_hash(labelled_set.folder) != sha256:
         raise DataSetError(f"the files of the labelled set {labelled_set} have changed since they were imported")
-    return [hpf for case in read_dataset(labelled_set.folder) if case.name in cases for hpf in case.frames]
+    return [frame for case in read_dataset(labelled_set.folder) if case.name in cases for frame in case.frames]
 
 
 def _figures(manifest: dict[str, Any]) -> list[LabelledFrame]:

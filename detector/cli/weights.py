@@ -68,7 +68,7 @@ def run_average(options: argparse.Namespace) -> None:
 
 def calibrate_options(parser: argparse.ArgumentParser) -> None:
     """Options of `calibrate`."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set score 0.5 on")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set confidence 0.5 on")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
     parser.add_argument(
         "--held-out", default="", help="cases that the weights were not trained on, to evaluate on for the card"
@@ -79,7 +79,7 @@ def calibrate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_calibrate(options: argparse.Namespace) -> None:
-    """Write weights whose score 0.5 is where F1 is best; print what was set."""
+    """Write weights whose confidence 0.5 is where F1 is best; print what was set."""
     cases = read_dataset(options.dataset)
     _, held_out = split_by_case(cases, parse_names(options.held_out))
     require_exhaustive_frames(cases)

@@ -3,7 +3,7 @@
 1. `job_create` gives the job its place in the queue, writes it with its shards and sends a message for each, after
    commit. A message says that there is work of a kind; which shard is done is the database's to say.
 2. `shard_claim_next` takes the shard whose turn it is: pending, or running with an expired lease. A second delivery
-   finds nothing.
+   takes the next free shard of its kind, or finds none.
 3. `shard_progress` renews the lease and is how a worker learns that its job was cancelled or its claim taken over.
 4. `shard_finish` keeps the shard's result; when it was the last, whoever asks `job_is_complete` may merge.
 5. `job_succeed` is called in the transaction that writes the merged rows; of two merges one gets False and rolls back.

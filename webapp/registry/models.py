@@ -17,7 +17,7 @@ TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of a card, on cases that were held out. before: F1 at 0.5 before score 0.5 was set on labelled cases."""
+    """Metrics of a card on held-out cases. before: F1 at 0.5 before calibration on labelled cases."""
 
     metrics: Metrics
     f1_at_half: float | None
