@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import cv2
 
@@ -16,6 +16,7 @@ from webapp.jobs.stored import ShardFacts
 from webapp.retraining.judgements import judgement_save
 from webapp.retraining.models import Judgement, LabelledSet
 from webapp.retraining.provenance import removed_now
+from webapp.retraining.types import ComparisonVerdict
 from webapp.slides.models import Slide
 from worker.frames import working_frame
 from worker.shard import ClaimedShard
@@ -39,7 +40,7 @@ def run_judgement(shard: ClaimedShard) -> None:
         _, data = cv2.imencode(".jpeg", one.crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         (judgement.folder / f"{number}.jpeg").write_bytes(data.tobytes())
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items() if k != "crop"})
-    result: dict[str, Any] = {
+    result = {
         **compared,
         "free_slides": len(free),
         "differences": rows,
@@ -47,7 +48,7 @@ def run_judgement(shard: ClaimedShard) -> None:
         "device": candidate.device_name,
         "at": time.time(),
     }
-    shard.complete(lambda: judgement_save(judgement=judgement, result=result))
+    shard.complete(lambda: judgement_save(judgement=judgement, result=cast(ComparisonVerdict, result)))
 
 
 def _locked_frames(judgement: Judgement) -> list[LabelledFrame]:

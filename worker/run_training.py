@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from typing import Any
+from typing import cast
 
 from detector.detection.detect import Cancelled
 from detector.training.augment import Augmentation
 from detector.training.plan import Plan, override, read_plan, scaled
-from detector.training.train import CHECKPOINT, train_final_model
+from detector.training.train import CHECKPOINT, TrainingReport, train_final_model
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped
 from webapp.jobs.states import State
@@ -17,12 +17,14 @@ from webapp.jobs.stored import ShardFacts
 from webapp.registry.services import version_weights
 from webapp.retraining.models import TrainingRun
 from webapp.retraining.trainings import training_finish, training_report
+from webapp.retraining.types import CurveRow, PlanChoice
 from worker import weights
 from worker.retry_database import retry_database
 from worker.shard import ClaimedShard
 from worker.training_data import read_manifest
 
 _SAY_SECONDS = 2.0
+_KEPT = {"loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision"}  # of a report, in the curve
 _VARIATIONS = [part.name for part in fields(Augmentation)]
 
 
@@ -48,7 +50,7 @@ def run_training(shard: ClaimedShard) -> None:
     shard.complete(lambda: training_finish(training=training))
 
 
-def plan_of(choice: dict[str, Any]) -> Plan:
+def plan_of(choice: PlanChoice) -> Plan:
     """The detector's plan for what a person chose (`webapp.retraining.plans`). Raises PlanError naming the field."""
     plan = override(read_plan(choice["base"]), choice["changes"], where="the plan")
     plan = replace(plan, seed=choice["seed"], fg_lab_per_fg_wsi=(choice["ratio"][0], choice["ratio"][1]))
@@ -64,10 +66,10 @@ class _Reporter:
 
     def __init__(self, shard: ClaimedShard, training: TrainingRun, plan: Plan) -> None:
         self.shard, self.training, self.plan = shard, training, plan
-        self.rows: list[dict[str, Any]] = list(training.curve)
+        self.rows: list[CurveRow] = list(training.curve)
         self.said = 0.0
 
-    def __call__(self, state: dict[str, Any]) -> None:
+    def __call__(self, state: TrainingReport) -> None:
         iteration = state["iteration"]
         self._add(state)
         measured = "max_f1" in state
@@ -92,15 +94,11 @@ class _Reporter:
             raise
         retry_database(lambda: training_report(training=self.training, rows=self.rows, said=sentence))
 
-    def _add(self, state: dict[str, Any]) -> None:
+    def _add(self, state: TrainingReport) -> None:
         """A row for each iteration heard of; what a checkpoint made undone comes again."""
         iteration = state["iteration"]
-        kept = {key: state[key] for key in ("loss", "bg_hard", "max_f1", "f1_at_0.5", "recall", "precision")
-                if key in state}  # fmt: skip
-        row: dict[str, Any] = {
-            "iteration": iteration,
-            "learning_rate": self.plan.learning_rate_at(max(0, iteration - 1)),
-        }
-        if self.rows and self.rows[-1]["iteration"] == iteration:
-            row |= self.rows[-1]
-        self.rows = [*(one for one in self.rows if one["iteration"] < iteration), row | kept]
+        rate = self.plan.learning_rate_at(max(0, iteration - 1))
+        before = self.rows[-1] if self.rows and self.rows[-1]["iteration"] == iteration else {}
+        heard = {key: value for key, value in state.items() if key in _KEPT}
+        row = cast(CurveRow, {"iteration": iteration, "learning_rate": rate, **before, **heard})
+        self.rows = [*(one for one in self.rows if one["iteration"] < iteration), row]

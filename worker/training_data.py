@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 from detector.datasets import read_dataset
 from detector.errors import DataSetError
@@ -13,11 +13,14 @@ from detector.mine import mined_patch, verdict_patch
 from detector.slide import WorkingFrame
 from webapp.retraining.models import LabelledSet
 from webapp.retraining.sets import folder_hash
+from webapp.retraining.types import Manifest, ManifestFigure, ManifestSample
 from webapp.slides.models import Slide
 from worker.frames import working_frame
 
+_Row = TypeVar("_Row", ManifestFigure, ManifestSample)
 
-def read_manifest(manifest: dict[str, Any]) -> tuple[list[Case], list[Case], list[LabelledFrame]]:
+
+def read_manifest(manifest: Manifest) -> tuple[list[Case], list[Case], list[LabelledFrame]]:
     """Cases to learn from, cases to measure the curves on, and mined patches.
 
     Raises DataSetError where a set or slide is gone or is no longer the one that was frozen.
@@ -39,7 +42,7 @@ def read_set(pk: str, sha256: str, cases: Collection[str]) -> list[LabelledFrame
     return [frame for case in read_dataset(labelled_set.folder) if case.name in cases for frame in case.frames]
 
 
-def _figures(manifest: dict[str, Any]) -> list[LabelledFrame]:
+def _figures(manifest: Manifest) -> list[LabelledFrame]:
     patches = []
     for pk, rows in _by_slide(manifest["figures"]):
         mitoses = points([(row["x"], row["y"]) for row in rows if row["label"] == "mitotic"])
@@ -54,7 +57,7 @@ def _figures(manifest: dict[str, Any]) -> list[LabelledFrame]:
     return patches
 
 
-def _mined(manifest: dict[str, Any]) -> list[LabelledFrame]:
+def _mined(manifest: Manifest) -> list[LabelledFrame]:
     patches = []
     for pk, rows in _by_slide(manifest["mined"]):
         with _opened(manifest, pk) as frame:
@@ -62,20 +65,21 @@ def _mined(manifest: dict[str, Any]) -> list[LabelledFrame]:
     return patches
 
 
-def _by_slide(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
+def _by_slide(rows: Sequence[_Row]) -> list[tuple[str, list[_Row]]]:
+    groups: dict[str, list[_Row]] = {}
     for row in rows:
         groups.setdefault(row["slide"], []).append(row)
     return sorted(groups.items())
 
 
 @contextmanager
-def _opened(manifest: dict[str, Any], pk: str) -> Iterator[WorkingFrame]:
-    known = manifest["slides"].get(pk, {})
+def _opened(manifest: Manifest, pk: str) -> Iterator[WorkingFrame]:
+    known = manifest["slides"].get(pk)
     slide = Slide.objects.filter(pk=pk).first()
     if slide is None or slide.mpp is None:
-        raise DataSetError(f"the slide {known.get('name', pk)} is not there any more; ask for the training anew")
-    if slide.sha256 != known.get("sha256"):
+        name = known["name"] if known else pk
+        raise DataSetError(f"the slide {name} is not there any more; ask for the training anew")
+    if known is None or slide.sha256 != known["sha256"]:
         raise DataSetError(f"the slide {slide} is not the file that the training was asked for with; ask for it anew")
     with working_frame(slide) as frame:
         yield frame

@@ -19,7 +19,7 @@ from detector.frames import Case, cases_of
 from detector.model.card import Card
 from detector.model.checkpoint import SHIPPED_WEIGHTS
 from detector.slide import Slide
-from detector.training.train import Report
+from detector.training.train import Report, TrainingReport
 
 
 def network_options(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +88,7 @@ def training_bar(iterations: int) -> Iterator[Report]:
     """A progress bar with rate and time left; measurements are printed above it."""
     with tqdm(total=iterations, unit="it", disable=None) as bar:
 
-        def report(state: dict[str, Any]) -> None:
+        def report(state: TrainingReport) -> None:
             if state["iteration"] < bar.n:
                 bar.reset()
             bar.update(state["iteration"] - bar.n)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -28,7 +28,7 @@ class Curve:
             writer.writerows(row for row in rows if int(row["iteration"]) <= begin_at)
         self._next = time.monotonic() + _FIRST
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Mapping[str, object]) -> None:
         """Append a row (some of `COLUMNS`); plot again if the last time was long enough ago."""
         with self._csv.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS, restval="").writerow(row)

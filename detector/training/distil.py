@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -44,7 +45,8 @@ from detector.version import code_version
 
 _CROP = paper.PATCH_SIZE + 7 * paper.OUTPUT_STRIDE  # px: 8 x 8 cells of the map
 _KEPT = 150  # distillation batches that may be used again; about 3 MB each
-_MISSED, _FALSE = "missed", "false"  # in the checkpoint
+_MISSED: Final = "missed"  # in the checkpoint, and in reports
+_FALSE: Final = "false"
 Place = tuple[int, float, float]  # index of a whole frame, x, y
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy as np
 import torch
@@ -37,7 +37,26 @@ from detector.training.plan import Plan, plan_of_card
 from detector.training.state import TrainingState, defer_interrupt, fingerprints, mean_loss
 from detector.version import code_version
 
-Report = Callable[[dict[str, Any]], None]
+TrainingReport = TypedDict(
+    "TrainingReport",
+    {
+        "iteration": Required[int],
+        "loss": float,
+        "per_second": float,
+        "waiting": float,  # share of the time
+        "learning_rate": float,
+        "bg_hard": int,
+        "bg_hard_new": int,
+        "max_f1": float,
+        "f1_at_0.5": float,
+        "recall": float,
+        "precision": float,
+        "missed": int,  # of a distillation, as is the next
+        "false": int,
+    },
+    total=False,
+)
+Report = Callable[[TrainingReport], None]
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
@@ -220,9 +239,9 @@ class _Trainer:
                 if self.iteration % 25 == 0 or self.iteration == stop:
                     seconds = time.monotonic() - started
                     loss, rate = mean_loss(losses[-25:], self.iteration), (self.iteration - first) / seconds
-                    state = {"iteration": self.iteration, "loss": loss, "per_second": rate, "waiting": waited / seconds}
-                    self.report(state)
-        row: dict[str, Any] = {
+                    share = waited / seconds
+                    self.report({"iteration": self.iteration, "loss": loss, "per_second": rate, "waiting": share})
+        row: TrainingReport = {
             "iteration": self.iteration,
             "loss": round(float(torch.stack(losses).mean()), 5),
             "learning_rate": self.plan.learning_rate_at(self.iteration - 1),
@@ -230,7 +249,8 @@ class _Trainer:
         }
         if self.validation and (self.iteration % self.plan.evaluate_every == 0 or stop == self.plan.iterations):
             measured = summary(evaluate(self._scorer(), self.validation))
-            row |= {k: measured[k] for k in ("max_f1", "f1_at_0.5", "recall", "precision")}
+            row["max_f1"], row["f1_at_0.5"] = measured["max_f1"], measured["f1_at_0.5"]
+            row["recall"], row["precision"] = measured["recall"], measured["precision"]
             self.report(row)
         self.curve.add(row)
         if self.iteration % self.plan.checkpoint_every == 0:

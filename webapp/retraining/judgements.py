@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -16,6 +14,7 @@ from webapp.registry.services import version_active, version_note
 from webapp.retraining.locked_cases import cases_learnt_by
 from webapp.retraining.models import Judgement, LabelledFrame, LockedCase, MitosisFreeSlide
 from webapp.retraining.provenance import removed_now
+from webapp.retraining.types import ComparisonVerdict
 
 
 def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
@@ -45,7 +44,7 @@ def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
     return judgement
 
 
-def judgement_save(*, judgement: Judgement, result: dict[str, Any]) -> None:
+def judgement_save(*, judgement: Judgement, result: ComparisonVerdict) -> None:
     """Store the result of a comparison, and write it into the version's card."""
     known = sorted(set(judgement.cases) & cases_learnt_by(judgement.active))
     why = result["why"]
@@ -53,6 +52,7 @@ def judgement_save(*, judgement: Judgement, result: dict[str, Any]) -> None:
         why += f" {judgement.active} was trained on {', '.join(known)}, so its metrics there are optimistic."
     with transaction.atomic():
         Judgement.objects.filter(pk=judgement.pk).update(result=result, verdict=result["verdict"], why=why)
-        sides = {side: {k: result[side][k] for k in ("max_f1", "f1_at_0.5")} for side in ("candidate", "active")}
+        both = {"candidate": result["candidate"], "active": result["active"]}
+        sides = {side: {"max_f1": of["max_f1"], "f1_at_0.5": of["f1_at_0.5"]} for side, of in both.items()}
         value = {"against": judgement.active.sha256, "cases": judgement.cases, "verdict": result["verdict"], "why": why}
         version_note(version=judgement.version, key="judgement", value={**value, **sides, "rule": result["rule"]})

@@ -15,13 +15,14 @@ from webapp.core.errors import DomainError, InvalidInput
 from webapp.retraining.locked_cases import refuse_locked
 from webapp.retraining.models import LabelledFrame, LabelledSet, LockedCase, MinedSample
 from webapp.retraining.provenance import Affected, removed_now
+from webapp.retraining.types import Manifest, ManifestFigure, ManifestSample, ManifestSet
 from webapp.slides.models import Slide
 
 
 def manifest_of(
     *, sets: Sequence[LabelledSet], cases: Sequence[str] | None, verdicts: bool, samples: QuerySet[MinedSample],
     seed: int, known: Collection[str] = (),
-) -> dict[str, Any]:  # fmt: skip
+) -> Manifest:  # fmt: skip
     """The inputs of a training, with hashes, and their split by case.
 
     sets: with their cases. figures: judged places with their verdicts then. mined: samples that were
@@ -30,7 +31,8 @@ def manifest_of(
     that the parent was trained on, so no test cases.
     """
     removed, locked = removed_now(), set(LockedCase.objects.values_list("name", flat=True))
-    parts, labelled = [], set()
+    parts: list[ManifestSet] = []
+    labelled: set[str] = set()
     for one in sets:
         if one.pk in removed.sets:
             raise DomainError(f"The set {one} has been removed from training; undo that, or train without it.")
@@ -52,7 +54,7 @@ def manifest_of(
     validation = validation_cases((labelled & exhaustive) - set(known), seed)
     used = {row["slide"] for row in [*figures, *mined]}
     slides = Slide.objects.filter(pk__in=used).select_related("case")
-    manifest = {
+    manifest: Manifest = {
         "sets": parts,
         "figures": [row for row in figures if row["case"] not in validation],
         "mined": [row for row in mined if row["case"] not in validation],
@@ -71,7 +73,7 @@ def json_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _figures(removed: Affected, locked: set[str]) -> list[dict[str, Any]]:
+def _figures(removed: Affected, locked: set[str]) -> list[ManifestFigure]:
     """Figures with a mitotic or non-mitotic verdict, on slides of cases that are not locked."""
     last = Verdict.objects.filter(figure=OuterRef("pk"), version=OuterRef("version"))
     rows = (
@@ -89,7 +91,7 @@ def _figures(removed: Affected, locked: set[str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _mined(removed: Affected, samples: QuerySet[MinedSample]) -> list[dict[str, Any]]:
+def _mined(removed: Affected, samples: QuerySet[MinedSample]) -> list[ManifestSample]:
     rows = (
         samples.filter(rejected=MinedSample.Rejected.NO, verdict__in=[Label.OPEN, Label.MITOTIC])
         .exclude(Q(slide__in=removed.slides) | Q(run__in=removed.mining_runs))

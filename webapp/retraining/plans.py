@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django.conf import settings
 
 from webapp.core.errors import InvalidInput
+from webapp.retraining.types import PlanChoice
 
 DEVICES = ("auto", "cpu", "cuda")
 _SEED_LIMIT, _ITERATIONS_LIMIT = 2**31, 1_000_000
@@ -18,14 +20,16 @@ def plan_names() -> list[str]:
     return ["paper", *sorted(path.stem for path in folder.glob("*.toml"))]
 
 
-def checked_plan(given: dict[str, Any]) -> dict[str, Any]:
+def checked_plan(given: Mapping[str, Any]) -> PlanChoice:
     """The choices, completed by defaults. Raises InvalidInput naming the field.
 
     base: a shipped plan. iterations: its course at another length, null for its own. ratio: FG-Lab : FG-WSI. augment:
     augmentation of colour, position and sharpness. changes: other fields of the plan, as in a plan's TOML.
     """
-    plan = {"base": "short", "iterations": None, "ratio": [1, 1], "seed": 1, "augment": True, "device": "auto",
-            "changes": {}, **given}  # fmt: skip
+    plan: dict[str, Any] = {
+        "base": "short", "iterations": None, "ratio": [1, 1], "seed": 1, "augment": True, "device": "auto",
+        "changes": {}, **given,
+    }  # fmt: skip
     if unknown := set(given) - {"base", "iterations", "ratio", "seed", "augment", "device", "changes"}:
         raise InvalidInput(f"{', '.join(sorted(unknown))} is no part of a plan.")
     if plan["base"] not in plan_names():
@@ -40,7 +44,7 @@ def checked_plan(given: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"The device is one of {', '.join(DEVICES)}.")
     if not isinstance(plan["changes"], dict) or not isinstance(plan["augment"], bool):
         raise InvalidInput("`changes` is a table of fields of the plan, `augment` true or false.")
-    return plan
+    return cast(PlanChoice, plan)
 
 
 def _is_ratio(value: Any) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -18,6 +17,7 @@ from django.contrib.auth.models import User
 from webapp.annotations.models import Run, Verdict
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LabelledSet, MinedSample, MiningRun, Removal, TrainingRun
+from webapp.retraining.types import UNKNOWN_SLIDE, Manifest, ManifestFigure, ManifestSample, ManifestSet
 from webapp.slides.models import Slide
 
 
@@ -32,7 +32,7 @@ class Affected:
     versions: set[UUID] = field(default_factory=set)
     mining_runs: set[UUID] = field(default_factory=set)
 
-    def touches(self, manifest: dict[str, Any]) -> bool:
+    def touches(self, manifest: Manifest) -> bool:
         """Whether a training with this manifest used any of it."""
         slides, sets, runs = ({str(pk) for pk in keys} for keys in (self.slides, self.sets, self.mining_runs))
         return (
@@ -140,18 +140,21 @@ class Learnt:
 
 def samples_of(*, training: TrainingRun) -> list[Learnt]:
     """Figures and mined samples of a training's manifest, by slide; what its sets hold is in their files."""
-    manifest = training.manifest
-    rows = [*manifest["figures"], *manifest["mined"]]
+    manifest: Manifest = training.manifest
+    rows: list[ManifestFigure | ManifestSample] = [*manifest["figures"], *manifest["mined"]]
     there = set(map(str, Slide.objects.filter(pk__in={row["slide"] for row in rows}).values_list("pk", flat=True)))
     people = dict(User.objects.filter(pk__in={row["by"] for row in rows}).values_list("pk", "username"))
-    return [
-        Learnt(
-            slide=row["slide"], slide_name=manifest["slides"].get(row["slide"], {}).get("name", ""), case=row["case"],
-            there=row["slide"] in there, x=row["x"], y=row["y"], label=row.get("label", "mitotic"),
-            least=row.get("least"), run=row.get("run"), by=people.get(row["by"], ""), at=row.get("at") or "",
-        )
-        for row in sorted(rows, key=lambda row: (row["case"], row["slide"], row["y"], row["x"]))
-    ]  # fmt: skip
+
+    def learnt(row: ManifestFigure | ManifestSample, label: str, least: float | None, run: str | None) -> Learnt:
+        return Learnt(
+            slide=row["slide"], slide_name=manifest["slides"].get(row["slide"], UNKNOWN_SLIDE)["name"],
+            case=row["case"], there=row["slide"] in there, x=row["x"], y=row["y"], label=label, least=least, run=run,
+            by=people.get(row["by"] or 0, ""), at=row.get("at") or "",
+        )  # fmt: skip
+
+    figures = [learnt(row, row["label"], None, None) for row in manifest["figures"]]
+    mined = [learnt(row, "mitotic", row["least"], row["run"]) for row in manifest["mined"]]
+    return sorted([*figures, *mined], key=lambda one: (one.case, one.slide, one.y, one.x))
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ class Sources:
     """Where a version comes from. training: None where it was not trained here. sets: as in the training's manifest."""
 
     training: TrainingRun | None
-    sets: list[dict[str, Any]]
+    sets: list[ManifestSet]
     slides: list[SourceSlide]
     people: list[User]
     parent: ModelVersion | None
@@ -183,19 +186,25 @@ def sources_of(*, version: ModelVersion) -> Sources:
     training = TrainingRun.objects.filter(version=version).select_related("parent", "job__requested_by").first()
     if training is None:
         return Sources(training=None, sets=[], slides=[], people=[], parent=version.parent)
-    manifest = training.manifest
+    manifest: Manifest = training.manifest
     people = {one["by"] for part in ("sets", "figures", "mined") for one in manifest[part] if one["by"] is not None}
     figures, mined = (Counter(one["slide"] for one in manifest[part]) for part in ("figures", "mined"))
     there = set(map(str, Slide.objects.filter(pk__in={*figures, *mined}).values_list("pk", flat=True)))
-    slides, unknown = manifest["slides"], {"name": "", "case": "", "sha256": ""}
+    slides = {pk: manifest["slides"].get(pk, UNKNOWN_SLIDE) for pk in sorted({*figures, *mined})}
     return Sources(
         training=training,
         sets=manifest["sets"],
         slides=[
             SourceSlide(
-                id=pk, there=pk in there, figures=figures[pk], mined=mined[pk], **{**unknown, **slides.get(pk, {})}
+                id=pk,
+                there=pk in there,
+                name=slide["name"],
+                case=slide["case"],
+                sha256=slide["sha256"],
+                figures=figures[pk],
+                mined=mined[pk],
             )
-            for pk in sorted({*figures, *mined})
+            for pk, slide in slides.items()
         ],
         people=list(User.objects.filter(pk__in=people).order_by("username")),
         parent=training.parent,

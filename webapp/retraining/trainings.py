@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from webapp.retraining.models import LabelledSet, LockedCase, MinedSample, Minin
 from webapp.retraining.plans import checked_plan
 from webapp.retraining.provenance import removed_now
 from webapp.retraining.selectors import precision_of
+from webapp.retraining.types import CurveRow
 
 _LOG_LINES = 500
 FEWEST_MINED = 20  # with fewer mined samples a training is warned of: what that brings is chance (docs/training.md)
@@ -37,7 +38,7 @@ def training_request(
     verdicts: bool = True,
     mining: Sequence[MiningRun] = (),
     samples: QuerySet[MinedSample] | None = None,
-    plan: dict[str, Any] | None = None,
+    plan: Mapping[str, Any] | None = None,
     parent: ModelVersion | None = None,
 ) -> TrainingRun:
     """Freeze the inputs, and queue the training.
@@ -86,7 +87,7 @@ def training_again(*, training: TrainingRun, by: User, name: str) -> TrainingRun
     )  # fmt: skip
 
 
-def training_report(*, training: TrainingRun, rows: list[dict[str, Any]], said: str = "") -> None:
+def training_report(*, training: TrainingRun, rows: list[CurveRow], said: str = "") -> None:
     """Store the curve so far, and one more line of the log."""
     with transaction.atomic():
         locked = TrainingRun.objects.select_for_update().get(pk=training.pk)
