@@ -50,5 +50,5 @@ def test_the_rooms_are_the_layers_that_import_linter_checks(package):
 
 def _defines(file: Path, name: str) -> bool:
     # Of Python, a method of JavaScript, or a constant.
-    definition = rf"^ *(?:async )?(?:(?:def|class) {name}\b|{name}\(.*{{$|{name}(?:: \w+)? = )"
+    definition = rf"^ *(?:async )?(?:(?:def|class) {name}\b|{name}\(.*{{$|{name}(?:: [^=]+)? = )"
     return re.search(definition, file.read_text("utf-8"), re.MULTILINE) is not None
