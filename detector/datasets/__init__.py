@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -22,10 +22,10 @@ class _Reader(Protocol):
 
 
 _READERS: tuple[_Reader, ...] = (
+    mitos_atypia14,  # before MITOS 2012, whose frames have names like its own
     mitos12,
     ami_br,
     tupac16,
-    mitos_atypia14,
     midog,
     slide_runner,
     qupath,
@@ -34,20 +34,29 @@ _READERS: tuple[_Reader, ...] = (
 )
 
 
+# Readers that also look into folders below, and which: those are no sets of their own.
+_OWN_FOLDERS: dict[_Reader, Callable[[Path], Sequence[Path]]] = {
+    mitos_atypia14: mitos_atypia14.own_folders,
+    qupath: qupath.own_folders,
+    atnorm: atnorm.own_folders,
+    look_alikes: look_alikes.own_folders,
+}
+
+
 def read_dataset(folder: Path) -> list[Case]:
     """The cases of the data set in `folder`, and of those in the folders directly below it.
 
-    Nothing that can be read is left out: a set in a folder below is read besides one in the folder itself, unless it is
-    a part of that one, which the same reader then knows.
-    Raises DataSetError where there is no known data set, or where a file of it is broken.
+    Nothing that can be read is left out: a set in a folder below is read besides one in the folder itself, unless that
+    folder is a part of it. Raises DataSetError where there is no known data set, or where a file of it is broken.
     """
     if not folder.is_dir():
         raise DataSetError(f"{folder} is not a folder; give the folder of a labelled data set")
     own = _reader_of(folder)
     parts = {"": own.read(folder)} if own is not None else {}
-    for below in sorted(path for path in folder.iterdir() if path.is_dir()):
+    read = set(_OWN_FOLDERS[own](folder)) if own in _OWN_FOLDERS else set()
+    for below in sorted(path for path in folder.iterdir() if path.is_dir() and path not in read):
         reader = _reader_of(below)
-        if reader is not None and reader is not own:
+        if reader is not None and not folder.resolve().is_relative_to(below.resolve()):  # no link back
             parts[below.name] = reader.read(below)
     frames = _disambiguated(parts)
     if not frames:

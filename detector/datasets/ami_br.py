@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from detector import paper
-from detector.errors import DataSetError, SlideError
-from detector.frames import LabelledFrame, lab_statistics, points
-from detector.slide import open_slide
+from detector.datasets.rows import read_patch
+from detector.errors import DataSetError
+from detector.frames import LabelledFrame, Rgb, lab_statistics, points
 
 LAYOUT = "AMi-Br (AMI-BR.csv with patches/)"
 _COLUMNS = {"slide", "dataset", "uid", "x", "y"}
@@ -80,11 +80,9 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _read_patch(path: Path) -> np.typing.NDArray[np.uint8]:
-    try:
-        with open_slide(path) as patch:
-            if patch.size != (paper.PATCH_SIZE, paper.PATCH_SIZE):
-                raise DataSetError(f"{path}: {patch.size[0]} x {patch.size[1]} px, expected 128 x 128")
-            return patch.read(0, 0, 0, *patch.size)
-    except SlideError as error:
-        raise DataSetError(f"{path}: {error.reason}") from error
+def _read_patch(path: Path) -> Rgb:
+    image = read_patch(path)
+    height, width = image.shape[:2]
+    if (width, height) != (paper.PATCH_SIZE, paper.PATCH_SIZE):
+        raise DataSetError(f"{path}: {width} x {height} px, expected 128 x 128")
+    return image

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from detector import paper
-from detector.datasets.rows import IMAGES, read_patch
-from detector.frames import LabelledFrame, lab_statistics, points
+from detector.datasets.rows import folder_and_below, images_in, read_patches
+from detector.frames import LabelledFrame
 
 LAYOUT = "AtNorM (patches normal_1.jpg and atypical_2.jpg, in the folder or in br/ and md/)"
 
@@ -21,38 +21,24 @@ _PATCH = re.compile(r"(normal|atypical)_\w+")
 
 def recognises(folder: Path) -> bool:
     """Whether the folder looks like AtNorM."""
-    return bool(_homes(folder))
+    return bool(own_folders(folder))
 
 
 def read(folder: Path) -> list[LabelledFrame]:
-    """One non-exhaustive LabelledFrame per patch. Raises DataSetError where a patch cannot be read."""
-    frames = []
-    for home in _homes(folder):
-        for path in _patches(home):
-            image = read_patch(path)
-            height, width = image.shape[:2]
-            frame = LabelledFrame(
-                name=path.stem,
-                case=f"AtNorM/{home.name}",
-                image=image,
-                mitoses=points([(width / 2, height / 2)]),
-                non_mitoses=points(),
-                mpp=paper.WORKING_MPP,
-                stain=lab_statistics([image]),
-                source=f"AtNorM {home.name}",
-                exhaustive=False,
-                rim_known=False,
-            )
-            frames.append(frame)
-    return frames
+    """One non-exhaustive frame per patch. Raises DataSetError where a patch cannot be read."""
+    return [
+        frame
+        for home in own_folders(folder)
+        for frame in read_patches(
+            home, source=f"AtNorM {home.name}", case=f"AtNorM/{home.name}", mitotic=True, least=paper.PATCH_SIZE
+        )
+    ]
 
 
-def _homes(folder: Path) -> list[Path]:
-    below = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [home for home in (folder, *below) if _patches(home)]
+def own_folders(folder: Path) -> list[Path]:
+    """The folders with its patches: itself or those directly below. All images of such a folder are patches."""
+    return [home for home in folder_and_below(folder) if (images := images_in(home)) and all(map(_is_patch, images))]
 
 
-def _patches(folder: Path) -> list[Path]:
-    """The images of a folder, if all of them are patches."""
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
-    return images if all(_PATCH.fullmatch(path.stem) for path in images) else []
+def _is_patch(path: Path) -> bool:
+    return _PATCH.fullmatch(path.stem) is not None

@@ -67,9 +67,10 @@ def read_labels(path: Path) -> list[Label]:
 
 
 def _frames(folder: Path) -> list[Path]:
-    frames = folder / "frames" if (folder / "frames").is_dir() else folder
-    found = [p for p in frames.iterdir() if p.suffix.lower() in _IMAGES and _NAME.match(p.stem)]
-    return sorted(p for p in found if frames.name == "frames" or p.with_suffix(".csv").exists())
+    apart = (folder / "frames").is_dir()
+    home = folder / "frames" if apart else folder
+    found = [p for p in home.iterdir() if p.suffix.lower() in _IMAGES and _NAME.match(p.stem)]
+    return sorted(p for p in found if apart or p.with_suffix(".csv").exists())
 
 
 def _label_file(folder: Path, image: Path) -> Path:

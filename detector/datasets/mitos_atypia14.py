@@ -54,9 +54,14 @@ def read_labels(path: Path) -> list[Label]:
     return [Label(*row) for row in read_rows(path, "x,y,confidence")]
 
 
+def own_folders(folder: Path) -> list[Path]:
+    """The folders of a slide and scanner directly below, as in the original."""
+    return sorted(path for path in folder.glob("[AH][0-9][0-9]") if path.is_dir())
+
+
 def _tables(folder: Path) -> dict[Path, tuple[str, str, str]]:
     """Label files with frame, scanner and case."""
-    homes = [folder, folder / "mitosis", *(path / "mitosis" for path in folder.glob("[AH][0-9][0-9]"))]
+    homes = [folder, folder / "mitosis", *(path / "mitosis" for path in own_folders(folder))]
     found = [path for home in homes for path in home.glob("*_mitosis.csv")]
     names = {path: _TABLE.match(path.name) for path in sorted(found)}
     return {path: (name[1], name[2], name[3]) for path, name in names.items() if name is not None}

@@ -98,5 +98,10 @@ def _positions(coordinates: Any) -> Iterator[tuple[float, float]]:
         yield from _positions(part)
 
 
+def own_folders(folder: Path) -> list[Path]:
+    """The folder of labels directly below, where there is one."""
+    return [labels for labels in [folder / "labels"] if labels.is_dir()]
+
+
 def _tables(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.geojson"), *folder.glob("labels/*.geojson")])
+    return sorted(path for home in (folder, *own_folders(folder)) for path in home.glob("*.geojson"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from detector import paper
 from detector.datasets.frames import Label, read_frame
 from detector.errors import DataSetError, SlideError
-from detector.frames import LabelledFrame, Rgb
+from detector.frames import LabelledFrame, Rgb, lab_statistics, points
 from detector.slide import open_slide
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".svs")
@@ -48,12 +48,48 @@ def find_image(folders: Iterable[Path], stem: str) -> Path | None:
     return None
 
 
-def read_patch(path: Path, *, least: int = paper.PATCH_SIZE) -> Rgb:
-    """The pixels of a single patch, of `least` px a side or more. Raises DataSetError."""
+def images_in(folder: Path) -> list[Path]:
+    """The images directly in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
+
+
+def folder_and_below(folder: Path) -> list[Path]:
+    """A folder and those directly in it, by name."""
+    return [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+
+
+def read_patches(home: Path, *, source: str, case: str, mitotic: bool, least: int) -> list[LabelledFrame]:
+    """The patches of a folder, each of `least` px a side or more, with a mitosis or a look-alike at its centre.
+
+    Each has its own stain; what else it holds is not known. Raises DataSetError where a patch cannot be read.
+    """
+    return [_patch(path, source=source, case=case, mitotic=mitotic, least=least) for path in images_in(home)]
+
+
+def _patch(path: Path, *, source: str, case: str, mitotic: bool, least: int) -> LabelledFrame:
+    image = read_patch(path)
+    height, width = image.shape[:2]
+    if min(width, height) < least:
+        raise DataSetError(f"{path}: {width} x {height} px, expected {least} px a side or more")
+    centre = points([(width / 2, height / 2)])
+    return LabelledFrame(
+        name=path.stem,
+        case=case,
+        image=image,
+        mitoses=centre if mitotic else points(),
+        non_mitoses=points() if mitotic else centre,
+        mpp=paper.WORKING_MPP,
+        stain=lab_statistics([image]),
+        source=source,
+        exhaustive=False,
+        rim_known=False,
+    )
+
+
+def read_patch(path: Path) -> Rgb:
+    """The pixels of a single patch. Raises DataSetError."""
     try:
         with open_slide(path) as patch:
-            if min(patch.size) < least:
-                raise DataSetError(f"{path}: {patch.size[0]} x {patch.size[1]} px, expected {least} px a side or more")
             return patch.read(0, 0, 0, *patch.size)
     except SlideError as error:
         raise DataSetError(f"{path}: {error.reason}") from error

@@ -113,8 +113,11 @@ def draw_variations(
 
 def _another(own: LabStatistics, stains: Sequence[LabStatistics], drawn: float) -> LabStatistics | None:
     """A stain other than `own`, uniform by `drawn` in [0, 1); None without one."""
-    others = [one for one in stains if one != own]
-    return others[int(drawn * len(others))] if others else None
+    index, rest = divmod(drawn * len(stains), 1)
+    if stains and stains[int(index)] != own:
+        return stains[int(index)]
+    others = [one for one in stains if one != own]  # seldom: there may be thousands
+    return others[int(rest * len(others))] if others else None
 
 
 def augment_patch(image: Rgb, variations: Variations, index: int) -> Rgb:

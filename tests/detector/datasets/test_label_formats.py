@@ -316,3 +316,29 @@ def test_patients_whom_two_data_sets_call_alike_stay_two(tmp_path):
     alone = [[case.name for case in read_dataset(tmp_path / name)] for name in ("tupac", "atypia")]
     assert alone == [["03"], ["03"]]
     assert [case.name for case in read_dataset(tmp_path)] == ["atypia/03", "tupac/03"]
+
+
+def test_a_set_with_its_labels_in_mitosis_is_read_beside_the_others(tmp_path):
+    make_tupac16(tmp_path / "tupac")
+    text(tmp_path / "mitos14" / "mitosis" / "H04_00Aa_mitosis.csv", "100,120,1.0\n")
+    image(tmp_path / "mitos14" / "frames" / "H04_00Aa.tiff")
+    sources = {frame.source for case in read_dataset(tmp_path) for frame in case.frames}
+    assert sources == {"TUPAC16", "MITOS14-H"}
+
+
+@pytest.mark.parametrize("make", [make_midog, make_qupath, make_mitos_atypia14])
+def test_a_set_below_another_is_read_too_and_a_part_of_one_only_once(make, tmp_path):
+    make(tmp_path)
+    alone = sum(len(case.frames) for case in read_dataset(tmp_path))
+    make(tmp_path / "second")
+    make_tupac16(tmp_path / "tupac")
+    both = [frame.source for case in read_dataset(tmp_path) for frame in case.frames]
+    assert len(both) - both.count("TUPAC16") == 2 * alone
+    assert "TUPAC16" in both
+
+
+@pytest.mark.parametrize("bbox", [[200, 200, 50, 50], [10, 200, 60, 50], [200, 10, 50, 60]])
+def test_a_box_of_coco_is_refused_and_said_to_be_one(bbox, tmp_path):
+    (tmp_path / "MIDOG.json").write_text(midog_of(bbox=bbox))
+    with pytest.raises(DataSetError, match=r"MIDOG\.json, annotations\[0\].*ends before it begins.*COCO"):
+        midog.read_labels(tmp_path / "MIDOG.json")
