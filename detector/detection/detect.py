@@ -143,9 +143,9 @@ def _kept_apart(placed: Floats, peaks: Floats, radius: float) -> tuple[Floats, N
     placed, keep = placed.copy(), np.ones(len(placed), dtype=bool)
     near: dict[int, set[int]] = {}
     pairs = cKDTree(np.concatenate([placed, peaks])).query_pairs(radius, output_type="ndarray") % max(1, len(placed))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]  # each is near its own peak
     for worse, better in zip(pairs.max(axis=1).tolist(), pairs.min(axis=1).tolist(), strict=True):
-        if worse != better:
-            near.setdefault(worse, set()).add(better)
+        near.setdefault(worse, set()).add(better)
     for one in sorted(near):
         better = placed[[other for other in near[one] if keep[other]]]
         ways = (way for way in (placed[one], peaks[one]) if (np.hypot(*(better - way).T) > radius).all())
