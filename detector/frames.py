@@ -99,6 +99,15 @@ def cases_of(frames: Iterable[LabelledFrame]) -> list[Case]:
     return [Case(name, tuple(groups[name])) for name in sorted(groups)]
 
 
+def frames_by_source(cases: Iterable[Case]) -> dict[str, list[LabelledFrame]]:
+    """The frames of each source of data, in the order of their names."""
+    groups: dict[str, list[LabelledFrame]] = {}
+    for case in cases:
+        for frame in case.frames:
+            groups.setdefault(frame.source, []).append(frame)
+    return dict(sorted(groups.items()))
+
+
 def cut_plain(image: Rgb, x: float, y: float) -> Rgb:
     """The patch uint8 [128, 128, 3] centred on the pixel corner nearest to (x, y), px of the image, not augmented."""
     middle = paper.PATCH_SIZE // 2

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from detector.datasets import ami_br, atnorm, look_alikes, midog, mitos12, mitos_atypia14, qupath, slide_runner, tupac16
 from detector.errors import DataSetError
-from detector.frames import Case, LabelledFrame, cases_of
+from detector.frames import Case, LabelledFrame, cases_of, frames_by_source
 
 
 class _Reader(Protocol):
@@ -78,8 +78,7 @@ def _disambiguated(parts: dict[str, list[LabelledFrame]]) -> list[LabelledFrame]
 def describe_sources(cases: Sequence[Case]) -> list[str]:
     """One line of text for each source: numbers of frames, patches, cases, mitoses, look-alikes."""
     lines = []
-    for source in sorted({frame.source for case in cases for frame in case.frames}):
-        frames = [frame for case in cases for frame in case.frames if frame.source == source]
+    for source, frames in frames_by_source(cases).items():
         whole = sum(frame.exhaustive for frame in frames)
         counts = {
             "frames": whole,

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, TypedDict, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from detector.errors import WeightsError
-from detector.frames import Case
+from detector.frames import Case, frames_by_source
 
 SCHEMA = 1  # of the cards written now; a higher one cannot be read
 
@@ -187,8 +187,7 @@ def sha256_of(path: Path) -> str:
 def data_summary(cases: Sequence[Case]) -> list[SourceSummary]:
     """Cases, frames and labels of each source of data, for a card."""
     summaries = []
-    for source in sorted({frame.source for case in cases for frame in case.frames}):
-        frames = [frame for case in cases for frame in case.frames if frame.source == source]
+    for source, frames in frames_by_source(cases).items():
         names = sorted({frame.case for frame in frames})
         summary: SourceSummary = {
             "source": source,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from webapp.core.typed_json import from_json
+
 
 @dataclass(frozen=True)
 class _Stored:
@@ -18,8 +20,7 @@ class _Stored:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Self:
         """Raises TypeError where a field is missing that has no default."""
-        names = {field.name for field in fields(cls)} & stored.keys()
-        return cls(**{name: tuple(v) if isinstance(v := stored[name], list) else v for name in names})
+        return from_json(cls, stored)
 
 
 @dataclass(frozen=True)
