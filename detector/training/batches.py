@@ -181,8 +181,8 @@ def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
 def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> tuple[Sample, LabStatistics | None]:
     """A background sample for a source drawn by `shares`, and the stain to transfer to it or None.
 
-    A source of single patches has its rims alone (`context_share`); all else is background of other sources in its
-    stain, so that no stain is a sign of a mitosis.
+    A source of single patches has its rims alone (`context_share`). Its other background, and by the share of frames
+    without a mitosis that of any source, is drawn over all frames in its stain, so that no stain means mitosis.
     """
     source = _source(sets.sources, sets.shares, rng)
     hard = rng.random() < plan.hard_share
