@@ -51,6 +51,10 @@ FRAME_SIZE = 2048  # px a side, about an HPF: what a slide that is known to hold
 FRAME_TISSUE = 0.5  # Least share of tissue of such a frame; of glass there is enough in labelled ones.
 BG_HARD_MIN_SCORE = 0.3  # A false positive a little below the decision threshold teaches as much as one above it.
 CONTRAST_TRANSFER_PROBABILITY = 0.5  # Half of the patches keep their own stain.
+SOURCE_FULL = (
+    400  # Mitoses of a source from which on more of them do not let it be drawn more often: thousands of single
+)
+# patches would else leave little of a batch to the sources that have whole frames (docs/training.md).
 JITTER_PIXELS = 4.0  # Shift of a patch, less than one cell of the map: the position of a mitosis stays learnable.
 JITTER_SCALE = 0.1  # Scanners differ by up to 10 % in um/px around 0.25.
 JITTER_COLOUR = 0.08  # Brightness and contrast of a patch, as a share of the range.

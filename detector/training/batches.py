@@ -64,14 +64,14 @@ class SampleSets:
 
     @cached_property
     def shares(self) -> NDArray[np.float64]:
-        """(sources,) the chance of each source in a draw: as the square root of its mitoses.
+        """(sources,) the chance of each source in a draw: as the square root of its mitoses, up to `paper.SOURCE_FULL`.
 
         As often as its mitoses, a large source alone would be learnt; as often as the others, a handful of mitoses
         would be shown thousands of times.
         """
         if not self.fg_lab:
             raise ValueError("there is nothing to draw from: no labelled mitosis")
-        roots = np.sqrt([len(source.fg_lab) for source in self.sources])
+        roots = np.sqrt([min(len(source.fg_lab), paper.SOURCE_FULL) for source in self.sources])
         return np.asarray(roots / roots.sum())
 
     @cached_property

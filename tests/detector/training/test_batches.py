@@ -113,9 +113,14 @@ def test_a_mined_sample_comes_as_often_as_a_labelled_one_of_the_source_with_the_
     plan = Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1, fg_lab_per_fg_wsi=(1, 1))
     foreground, _ = greys(sets, plan, 20)
     other, mined = (foreground.count(grey) / len(foreground) for grey in (OTHER_LAB, WSI))
-    labelled_share = 10**0.5 / (10**0.5 + 500**0.5)
+    labelled_share = 10**0.5 / (10**0.5 + paper.SOURCE_FULL**0.5)
     assert mined == pytest.approx(5 / (10 / labelled_share + 5), abs=0.02)
-    assert other / (1 - mined) == pytest.approx(10**0.5 / (10**0.5 + 500**0.5), abs=0.05)
+    assert other / (1 - mined) == pytest.approx(labelled_share, abs=0.05)
+
+
+def test_more_mitoses_than_a_source_needs_take_nothing_from_the_others():
+    some, many = ([*[plain(LAB)] * 100, *[plain(OTHER_LAB, "another")] * n] for n in (paper.SOURCE_FULL, 4000))
+    assert replace(SETS, fg_lab=some).shares.tolist() == replace(SETS, fg_lab=many).shares.tolist()
 
 
 def test_a_handful_of_mitoses_does_not_dominate():
