@@ -58,7 +58,7 @@ class LabelledFrame:
 
     def array_frame(self) -> ArrayFrame:
         """The image as a `Frame` for detection."""
-        return ArrayFrame(self.image, self.mpp)
+        return ArrayFrame(self.image, self.mpp, cut=True)
 
 
 @dataclass(frozen=True)

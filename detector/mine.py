@@ -10,7 +10,7 @@ the map at its centre, the other seven are computed only around the candidates o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -21,21 +21,12 @@ import numpy as np
 from detector import paper
 from detector.detection.detect import Progress, place, scan
 from detector.detection.scorer import Scorer, sigmoid
+from detector.detection.turned import TRANSFORMATIONS, flips_and_rotations
 from detector.detection.windows import WINDOW_CELLS, plan_windows
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame, LabStatistics, Points, Rgb, lab_statistics, points
 from detector.slide import Frame, WorkingFrame
 
-TRANSFORMATIONS = (
-    "identity",
-    "turned by 90",
-    "turned by 180",
-    "turned by 270",
-    "flipped",
-    "flipped, turned by 90",
-    "flipped, turned by 180",
-    "flipped, turned by 270",
-)
 FILE = "mined.json"
 _CONTEXT = paper.PATCH_SIZE + 2 * paper.REFINE_RADIUS  # px: 5 x 5 cells around a candidate
 
@@ -99,7 +90,9 @@ def mine_slide(
         if not 0 < value < 1:
             raise ValueError(f"{name} must lie between 0 and 1, not at {value}")
     plan = plan_windows(frame)
-    cells = scan(scorer, frame, plan, floor=min(prefilter_score, paper.STORED_SCORE_FLOOR), progress=progress)
+    cells = scan(
+        scorer, frame, plan, floor=min(prefilter_score, paper.STORED_SCORE_FLOOR), figures=False, progress=progress
+    )
     strong = sigmoid(cells.logits.astype(np.float64)) >= prefilter_score
     windows_with_some = len(np.unique(cells.m_xy[strong] // WINDOW_CELLS, axis=0))
     candidates = place(cells, frame).at_least(prefilter_score).xy
@@ -125,13 +118,6 @@ def transformed_scores(scorer: Scorer, frame: Frame, xy: Sequence[float] | Point
     image = around(frame, xy, _CONTEXT, grid=paper.OUTPUT_STRIDE)  # so that the first one sees cells of the slide's map
     highest = np.array([scorer.logits(turned).max() for turned in flips_and_rotations(image)], dtype=np.float64)
     return tuple(sigmoid(highest).tolist())
-
-
-def flips_and_rotations(image: Rgb) -> Iterator[Rgb]:
-    """The square image [s, s, 3] under each of `TRANSFORMATIONS`."""
-    for flipped in (image, image[:, ::-1]):
-        for quarters in range(4):
-            yield np.ascontiguousarray(np.rot90(flipped, quarters))
 
 
 def reaches_consensus(scores: Sequence[float], tta_consensus: float = paper.MINING_AGREEMENT) -> bool:

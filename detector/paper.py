@@ -65,6 +65,17 @@ SHARPENING = (0.2, 1.0)  # Of the difference to a blurred patch, in plans that s
 SHARPENING_DEVIATION = 1.0  # px; the width of that halo.
 BLUR_DEVIATION = (0.3, 1.2)  # px; from what nobody sees to a scanner a little out of focus, in plans that blur.
 JPEG_QUALITY = (50, 95)  # From what scanners rarely go below to what can hardly be seen, in plans that compress.
+PEAK_FLOOR = 0.1  # Score of a map cell from which it can be the peak of a figure. Of 300 figures at 0.5 on slides not
+# learnt from, none had a lower peak; at 0.2 one in a hundred.
+FIGURE_CELLS = 3  # A side of the square of map cells around a peak whose logits are averaged: a mitosis is seen from
+# all of them, a look-alike often from one (docs/training.md).
+FIGURE_FIRST_LOOK = 0.1  # Score as it is turned on the slide, below which a peak is not turned: an eighth of the work.
+FIGURE_SHIFT = 2.0  # A figure's mean logit lies about that much below its peak, which was its score up to 0.2.0.
+FRAME_EDGE = 8  # px from the border of a frame within which nothing counts: most of what is found there is half a
+# nucleus and its mirror image, which looks like a metaphase plate, and labels leave it out (MITOS 2012: 1 of 226 within
+# 32 px).
+FIGURE_SCALES = (0.3, 1.5)  # Between which calibration looks for the steepness of the scores.
+RELIABILITY_BINS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # Scores between which the share of mitoses is counted for a card.
 STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that a reader can lower the threshold.
 GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A window is skipped here only if every
 # block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
@@ -72,7 +83,7 @@ GLASS_BLOCK = 32
 GLASS_DOUBT = 6.0  # Grey levels. So near to the limit a small picture of the slide leaves a doubt, and pixels decide.
 RECTANGLE_WINDOWS = 5  # A side of at most 2,080 px is scored in one go; larger ones are not faster, and need memory.
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
-LOWEST_THRESHOLD = 0.01  # The precision-recall curve begins here: no maximum of F1 was seen near it.
+LOWEST_THRESHOLD = 0.05  # The precision-recall curve begins here: no maximum of F1 was seen near it.
 CALIBRATED_F1 = 0.98  # Of the best F1. The thresholds with at least this much form a plateau, whose middle is moved to
 # 0.5; the best one alone jumps with each frame.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from detector import paper
 from detector.frames import LabelledFrame, lab_statistics, points
+from detector.model.figure_scale import FigureScale
 from detector.slide.reader import Rgb, Slide
 
 GLASS = (244, 243, 246)
@@ -200,8 +201,14 @@ class DarkScorer:
         mean = (sums[y + 16, x + 16] - sums[y, x + 16] - sums[y + 16, x] + sums[y, x]) / (16 * 16 * 3)
         return ((130 - mean) / 10).astype(np.float32)
 
+    figures = FigureScale(1.0, 0.0)
+
     def cascade_logits(self, image: Rgb, floor: float) -> NDArray[np.float32]:
         return self.logits(image)
+
+    def figure_logits(self, crops: Sequence[Rgb]) -> NDArray[np.float32]:
+        """That of the cell in the middle: what is dark has no orientation."""
+        return np.array([self.logits(crop)[1, 1] for crop in crops], dtype=np.float32)
 
     def concurrency(self, floor: float) -> int:
         return 2

@@ -27,12 +27,12 @@ def run_detection(shard: ClaimedShard) -> None:
     model = ModelVersion.objects.get(pk=asked.model)
     assert slide is not None, "a detection is of a slide"
     scorer = scorer_of(model)
-    cascade = scorer.uses_cascade(asked.floor)
+    cascade = scorer.uses_cascade(paper.PEAK_FLOOR)
     shard.begin(ShardFacts(device=scorer.device_name, precision=scorer.precision, cascade=cascade))
     with working_frame(slide) as frame:
         plan = plan_windows(frame).part(shard.index, job.shards.count())
         shard.plan(total=plan.windows_total, skipped=plan.windows_skipped)
-        cells = scan(scorer, frame, plan, floor=asked.floor, progress=shard.progress, readers=readers())
+        cells = scan(scorer, frame, plan, progress=shard.progress, readers=readers())
     shard.complete(result=_packed(cells), ends_job=False)
 
 
@@ -60,6 +60,7 @@ def merge_detection(shard_pk: int) -> None:
             "nms_radius_um": paper.um(paper.NMS_RADIUS),
             "working_mpp": list(frame.mpp),
             "glass_mean_rgb": paper.GLASS_MEAN_RGB,
+            "frame_edge": paper.FRAME_EDGE if frame.cut else 0,
             "shards": len(shards),
             # Of a job that began before there was one, its shards say nothing.
             "cascade": any(fact.cascade for fact in facts),
@@ -81,10 +82,13 @@ def merge_detection(shard_pk: int) -> None:
 
 def _packed(cells: Cells) -> bytes:
     out = io.BytesIO()
-    np.savez_compressed(out, m_xy=cells.m_xy, logits=cells.logits)
+    assert cells.figures is not None
+    np.savez_compressed(out, m_xy=cells.m_xy, logits=cells.logits, figures=cells.figures)
     return out.getvalue()
 
 
 def _unpacked(data: bytes | memoryview) -> Cells:
     with np.load(io.BytesIO(bytes(data)), allow_pickle=False) as arrays:
-        return Cells(arrays["m_xy"], arrays["logits"])
+        if "figures" not in arrays:  # of a job that began before there were any: its peaks are its figures
+            return Cells(arrays["m_xy"], arrays["logits"], arrays["logits"])
+        return Cells(arrays["m_xy"], arrays["logits"], arrays["figures"])

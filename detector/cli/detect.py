@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ def _detect_one(path: Path, scorer: Scorer, card: Card, options: argparse.Namesp
             "nms_radius_um": paper.um(paper.NMS_RADIUS),
             "working_mpp": list(frame.mpp),
             "precision": scorer.precision,
-            "cascade": scorer.uses_cascade(options.min_score),
+            "cascade": scorer.uses_cascade(paper.PEAK_FLOOR),
+            "frame_edge": paper.FRAME_EDGE if frame.cut else 0,
+            "figure_scale": asdict(scorer.figures),
             "code_version": code_version(),
         },
         "detections": found.rows(),

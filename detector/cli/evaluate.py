@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.cli.arguments import network_options, parse_names, parse_new_file, scorer_of
+from detector.cli.arguments import cascade_option, network_options, parse_names, parse_new_file, scorer_of
 from detector.datasets import describe_sources, read_dataset
 from detector.errors import DataSetError
-from detector.evaluation.evaluate import by_source, curve, evaluate, summary
+from detector.evaluation.evaluate import by_source, curve, evaluate, reliability, summary
 from detector.frames import Case
 from detector.split import split_by_case
 
@@ -21,11 +21,12 @@ def evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", help="only these cases, e.g. A04 or A00,A04")
     parser.add_argument("--out", type=parse_new_file, required=True, help="JSON file to write")
     network_options(parser)
+    cascade_option(parser)
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Write metrics, by source as well, and the precision-recall curve as JSON."""
-    scorer, card = scorer_of(options, cascade=False)  # the curve goes below the stored score, where no cascade works
+    scorer, card = scorer_of(options, cascade=options.cascade)
     cases = read_dataset(options.dataset)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
@@ -33,8 +34,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print("\n".join(describe_sources(cases)), flush=True)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
-    sources = [frame.source for case in cases for frame in case.frames if frame.exhaustive]
-    result["by_source"] = by_source(evaluation, sources)
+    result["by_source"] = by_source(evaluation)
+    result["reliability"] = {source: reliability(one) for source, one in evaluation.by_source().items()}
     result["precision_recall"] = curve(evaluation)
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(f"F1 at 0.5: {result['f1_at_0.5']}, max F1: {result['max_f1']} at {result['max_f1_threshold']}")

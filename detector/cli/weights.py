@@ -69,6 +69,7 @@ def run_average(options: argparse.Namespace) -> None:
 def calibrate_options(parser: argparse.ArgumentParser) -> None:
     """Options of `calibrate`."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set confidence 0.5 on")
+    parser.add_argument("--cases", help="only these cases, e.g. A04,07: such as the weights were not trained on")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
     parser.add_argument(
         "--held-out", default="", help="cases that the weights were not trained on, to evaluate on for the card"
@@ -82,6 +83,8 @@ def run_calibrate(options: argparse.Namespace) -> None:
     """Write weights whose confidence 0.5 is where F1 is best; print what was set."""
     cases = read_dataset(options.dataset)
     _, held_out = split_by_case(cases, parse_names(options.held_out))
+    if options.cases:
+        _, cases = split_by_case(cases, parse_names(options.cases))
     require_exhaustive_frames(cases)
     path = calibrate_weights(options.weights, cases, held_out, options.out)
     card = read_card(path)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector import paper
-from detector.detection.detect import Cells, Detections, place
+from detector.detection.detect import FIGURE_RIM, Cells, Detections, cells_of, place, with_figures
 from detector.detection.scorer import Scorer, logit
 from detector.detection.windows import Rectangle, map_size
 from detector.frames import Case, LabelledFrame, Points, Rgb
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
 Logits = NDArray[np.float32]
@@ -27,42 +28,44 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TeacherOutput:
-    """A labelled frame and the fine network's logits [r, q], float32, of its every map cell."""
+    """A labelled frame, the fine logits [r, q], float32, of its every map cell, and the cells with their figures."""
 
     frame: LabelledFrame
     logits: Logits
+    cells: Cells
 
-    def image(self) -> Rgb:
-        """uint8 [h, w, 3]: the pixels under all map cells, the mirror padding of 64 px included."""
-        return _padded(self.frame)
+    def image(self, rim: int = 0) -> Rgb:
+        """uint8 [h, w, 3]: the pixels under all map cells, the mirror padding of 64 px included, and a rim, px."""
+        return _padded(self.frame, rim)
 
     def components(self, coarse_logits: Logits) -> Components:
-        """Connected components of the fine map from the stored score up. coarse_logits: [r, q] of the same frame."""
-        labels, count = ndimage.label(self.logits >= logit(paper.STORED_SCORE_FLOOR), structure=np.ones((3, 3)))
+        """Connected components of the fine map that may be figures. coarse_logits: [r, q] of the same frame."""
+        labels, count = ndimage.label(self.logits >= logit(paper.PEAK_FLOOR), structure=np.ones((3, 3)))
         index = np.arange(1, count + 1)
         peaks = np.array(ndimage.maximum_position(self.logits, labels, index), dtype=np.intp).reshape(-1, 2)
         coarse = np.asarray(ndimage.maximum(coarse_logits, labels, index), dtype=np.float64)
+        figures = np.full(self.logits.shape, -np.inf)
+        if self.cells.figures is not None:
+            figures[tuple(self.cells.m_xy[:, ::-1].T)] = np.nan_to_num(self.cells.figures, nan=-np.inf)
         xy = (peaks[:, ::-1] * paper.OUTPUT_STRIDE).astype(np.float64)
-        return Components(xy, self.logits[tuple(peaks.T)], coarse)
+        return Components(xy, np.asarray(ndimage.maximum(figures, labels, index), dtype=np.float64), coarse)
 
     def detections(self, logits: Logits, floor: float = paper.STORED_SCORE_FLOOR) -> Detections:
-        """Detections, px of the frame, in a map [r, q] of this frame with a score of at least `floor`."""
-        rows, columns = np.nonzero(logits >= logit(floor))
-        m_xy = np.stack([columns, rows], axis=1).astype(np.int32)
-        return place(Cells(m_xy, logits[rows, columns]), self.frame.array_frame())
+        """Peaks, px of the frame, in a map [r, q] of this frame with a score of at least `floor`."""
+        return place(cells_of(logits, floor), self.frame.array_frame())
 
 
 @dataclass(frozen=True)
 class Components:
     """Connected components (8 neighbours) of map cells. xy: (n, 2), px of the frame, of the cell with the highest fine
-    logit. fine, coarse: (n,), the highest logit of either network in the component.
+    logit. figure: (n,), log odds of the best figure in it, -inf for none. coarse: (n,), its highest coarse logit.
 
     The cascade rescores a whole component as soon as it rescores one cell of it (`rescore_regions`), so the highest
     coarse logit decides.
     """
 
     xy: Points
-    fine: Logits
+    figure: NDArray[np.float64]
     coarse: NDArray[np.float64]
 
 
@@ -84,17 +87,20 @@ class CascadeRecall:
     looked_at: float
 
 
-def score_frames(fine: ResNet12, cases: Sequence[Case]) -> list[TeacherOutput]:
-    """The fine network's map of every exhaustively labelled frame, in fp32 on the CPU."""
-    scorer = Scorer(fine, device="cpu", precision="fp32")
-    frames = [frame for case in cases for frame in case.frames if frame.exhaustive]
-    return [TeacherOutput(frame, scorer.logits(_padded(frame))) for frame in frames]
+def score_frames(fine: ResNet12, cases: Sequence[Case], figures: FigureScale | None = None) -> list[TeacherOutput]:
+    """The fine network's map of every exhaustively labelled frame, in fp32 on the CPU. figures: scale of the scores."""
+    scorer = Scorer(fine, figures=figures, device="cpu", precision="fp32")
+    outputs = []
+    for frame in (frame for case in cases for frame in case.frames if frame.exhaustive):
+        logits = scorer.logits(_padded(frame))
+        outputs.append(TeacherOutput(frame, logits, with_figures(scorer, _padded(frame, FIGURE_RIM), logits)))
+    return outputs
 
 
 def recall_threshold(components: Iterable[Components]) -> float:
     """Highest logit of the coarse network at which it still passes all that the fine one detects at 0.5; 0 for none."""
     half = logit(paper.SCORE_THRESHOLD)
-    return min((float(coarse) for some in components for coarse in some.coarse[some.fine >= half]), default=0.0)
+    return min((float(coarse) for some in components for coarse in some.coarse[some.figure >= half]), default=0.0)
 
 
 def set_recall_threshold(coarse: ResNet12, outputs: Sequence[TeacherOutput], *, never_less: bool = False) -> None:
@@ -115,8 +121,9 @@ def measure_recall(scorer: Scorer, outputs: Sequence[TeacherOutput]) -> CascadeR
     """What the cascade of a scorer detects on some frames, against its fine network on every cell."""
     count, cells, rescored = np.zeros(5, dtype=int), 0, 0
     for output in outputs:
-        logits = scorer.cascade_logits(output.image(), paper.STORED_SCORE_FLOOR)
-        fine, cascade = output.detections(output.logits), output.detections(logits)
+        logits, frame = scorer.cascade_logits(output.image(), paper.PEAK_FLOOR), output.frame.array_frame()
+        both = output.cells, with_figures(scorer, output.image(FIGURE_RIM), logits)
+        fine, cascade = (place(some, frame).at_least(paper.STORED_SCORE_FLOOR) for some in both)
         half, lost = fine.scores >= paper.SCORE_THRESHOLD, ~_in_both(fine, cascade)
         count += [half.sum(), (half & lost).sum(), len(half), lost.sum(), (~_in_both(cascade, fine)).sum()]
         cells, rescored = cells + output.logits.size, rescored + int(np.isfinite(logits).sum())
@@ -125,9 +132,9 @@ def measure_recall(scorer: Scorer, outputs: Sequence[TeacherOutput]) -> CascadeR
     return CascadeRecall(len(outputs), at_half, lost_at_half, at_floor, lost_at_floor, added, share)
 
 
-def _padded(frame: LabelledFrame) -> Rgb:
+def _padded(frame: LabelledFrame, rim: int = 0) -> Rgb:
     pixels = frame.array_frame()
-    return pixels.read(*Rectangle(0, 0, *map_size(pixels), windows=1).region)
+    return pixels.read(*Rectangle(0, 0, *map_size(pixels), windows=1).around(rim))
 
 
 def _in_both(some: Detections, others: Detections) -> NDArray[np.bool_]:

@@ -6,15 +6,19 @@ pixels ... Finally, we remove all detections with score below 0.5."
 
 The map is not enlarged to the size of the slide (8 billion cells would need 32 GB): suppression ranks the cells
 themselves, and a detection is placed between them by the mean of the cells around its peak, weighted by score.
+
+The score of a detection is not the paper's, that of its peak (`find_peaks`): a figure scores very differently by how it
+is turned and lies in the grid. It is the mean over flips, rotations and the cells around (`Scorer.figure_logits`).
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -22,7 +26,11 @@ from detector import paper
 from detector.detection.nms import suppress
 from detector.detection.scorer import Scorer, logit, score_prefetched, sigmoid
 from detector.detection.windows import WindowPlan, plan_windows
+from detector.frames import Rgb
 from detector.slide import Frame, WorkingFrame
+
+FIGURE_RIM = paper.FIGURE_CELLS // 2 * paper.OUTPUT_STRIDE  # px around an image, for the cells around its outer peaks
+_SIDE = paper.PATCH_SIZE + 2 * FIGURE_RIM  # of what a figure is scored on, px
 
 
 class Cancelled(Exception):
@@ -30,22 +38,33 @@ class Cancelled(Exception):
 
 
 Floats = NDArray[np.float64]
+Logits = NDArray[np.float32]
 Progress = Callable[[int], None]  # told how many windows are done
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Map cells at or above the floor. m_xy: int32 (n, 2), (column, row). logits: float32 (n,)."""
+    """Map cells at or above the floor. m_xy: int32 (n, 2), (column, row). logits: float32 (n,).
+
+    figures: float32 (n,), the log odds of the figure whose peak the cell is, NaN for other cells; None where figures
+    were not scored, so that every cell stands for itself.
+    """
 
     m_xy: NDArray[np.int32]
     logits: NDArray[np.float32]
+    figures: NDArray[np.float32] | None = None
 
     @staticmethod
     def concatenate(parts: list[Cells]) -> Cells:
         """The cells of disjoint parts of one image."""
         if not parts:
             return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
-        return Cells(np.concatenate([p.m_xy for p in parts]), np.concatenate([p.logits for p in parts]))
+        figures = [part.figures for part in parts if part.figures is not None]
+        return Cells(
+            np.concatenate([p.m_xy for p in parts]),
+            np.concatenate([p.logits for p in parts]),
+            np.concatenate(figures) if figures else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,43 +92,78 @@ def scan(
     frame: Frame,
     plan: WindowPlan,
     *,
-    floor: float,
+    floor: float = paper.PEAK_FLOOR,
+    figures: bool = True,
     progress: Progress | None = None,
     readers: int = 1,
 ) -> Cells:
     """All cells of the plan's windows with a score of at least `floor`; see `score_prefetched`.
 
-    readers: threads that read; one keeps up with a CPU, a GPU wants more. The order of the cells does not depend on it.
+    figures: whether the figures at the peaks among them are scored too. readers: threads that read; one keeps up with
+    a CPU, a GPU wants more. The order of the cells does not depend on it.
     """
-    floor_logit = logit(floor)
     parts, done = [], plan.windows_skipped
     if progress is not None and done:
         progress(done)
     # The largest first, so that the threads end at about the same time.
     rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
-    reads = [functools.partial(frame.read, *rectangle.region) for rectangle in rectangles]
-    for rectangle, logits in zip(rectangles, score_prefetched(scorer, reads, floor, readers=readers), strict=True):
-        rows, columns = np.nonzero(logits >= floor_logit)
-        m_xy = np.stack([columns + rectangle.m_left, rows + rectangle.m_top], axis=1).astype(np.int32)
-        parts.append(Cells(m_xy, logits[rows, columns]))
+    reads = [functools.partial(frame.read, *rectangle.around(FIGURE_RIM if figures else 0)) for rectangle in rectangles]
+    score = functools.partial(score_cells, scorer, floor=floor, figures=figures)
+    scored = score_prefetched(reads, score, lanes=scorer.concurrency(floor), readers=readers)
+    for rectangle, cells in zip(rectangles, scored, strict=True):
+        parts.append(replace(cells, m_xy=cells.m_xy + np.array([rectangle.m_left, rectangle.m_top], dtype=np.int32)))
         done += rectangle.windows
         if progress is not None:
             progress(done)
     return Cells.concatenate(parts)
 
 
+def score_cells(scorer: Scorer, image: Rgb, *, floor: float, figures: bool) -> Cells:
+    """The cells of an image [h, w, 3] with a score of at least `floor`, m_xy in its own map.
+
+    figures: whether figures are scored; the image then has a rim of one more cell to each side.
+    """
+    logits = scorer.cascade_logits(image[FIGURE_RIM:-FIGURE_RIM, FIGURE_RIM:-FIGURE_RIM] if figures else image, floor)
+    return with_figures(scorer, image, logits, floor) if figures else cells_of(logits, floor)
+
+
+def cells_of(logits: Logits, floor: float) -> Cells:
+    """The cells of a map [r, q] with a score of at least `floor`."""
+    rows, columns = np.nonzero(logits >= logit(floor))
+    return Cells(np.stack([columns, rows], axis=1).astype(np.int32), logits[rows, columns])
+
+
+def with_figures(scorer: Scorer, image: Rgb, logits: Logits, floor: float = paper.PEAK_FLOOR) -> Cells:
+    """The cells of a map [r, q] with a score of at least `floor`, and the scores of the figures at their peaks.
+
+    image: uint8 [h, w, 3], the pixels under the map and a rim of one more cell to each side.
+    """
+    cells = cells_of(logits, floor)
+    columns, rows = cells.m_xy.T
+    around = sliding_window_view(np.pad(logits, paper.FIGURE_CELLS // 2, mode="edge"), (paper.FIGURE_CELLS,) * 2)
+    around = around[rows, columns].reshape(len(rows), paper.FIGURE_CELLS**2)
+    as_it_lies = scorer.figures.logits(around.mean(axis=1))
+    worth = (around.max(axis=1) <= cells.logits) & (as_it_lies >= logit(paper.FIGURE_FIRST_LOOK))
+    corners = cells.m_xy[worth] * paper.OUTPUT_STRIDE
+    crops = [image[y : y + _SIDE, x : x + _SIDE] for x, y in corners.tolist()]
+    found = np.full(len(rows), np.nan, dtype=np.float32)
+    found[worth] = scorer.figures.logits(scorer.figure_logits(crops))
+    return replace(cells, figures=found)
+
+
 def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detections:
-    """Suppress the cells and place each survivor, in level-0 px of the frame's slide.
+    """Suppress the peaks of figures, or else all cells, and place each survivor, in level-0 px of the frame's slide.
 
     radius: um; by default the paper's 30 px, which are 7.5 um whatever the resolution. The cells may come in any
-    order and from any number of shards.
+    order and from any number of shards. Nothing within `paper.FRAME_EDGE` of the border of a frame is a detection.
     """
     radius = paper.um(paper.NMS_RADIUS) if radius is None else radius
     um_per_cell = paper.OUTPUT_STRIDE * np.array(frame.mpp)
     um = cells.m_xy * um_per_cell
-    logits = cells.logits.astype(np.float64)
-    peaks = suppress(um, logits, radius)
-    scores = sigmoid(logits)
+    ranks = (cells.logits if cells.figures is None else cells.figures).astype(np.float64)
+    ranked = np.flatnonzero(~np.isnan(ranks))
+    peaks = ranked[suppress(um[ranked], ranks[ranked], radius)]
+    scores = sigmoid(cells.logits.astype(np.float64))
     if len(peaks):
         # Only cells at the storage floor or above weigh in, so that a lower floor does not move detections.
         strong = np.flatnonzero(scores >= paper.STORED_SCORE_FLOOR)
@@ -130,7 +184,9 @@ def place(cells: Cells, frame: Frame, *, radius: float | None = None) -> Detecti
     scale = frame.scale if isinstance(frame, WorkingFrame) else 1.0
     xy = placed * paper.OUTPUT_STRIDE * scale
     limit = np.array(frame.slide.size if isinstance(frame, WorkingFrame) else frame.size)
-    return Detections(np.clip(xy, 0, limit), scores[peaks])
+    xy, edge = np.clip(xy, 0, limit), paper.FRAME_EDGE * scale if frame.cut else 0.0
+    inside = np.flatnonzero(((xy >= edge) & (xy <= limit - edge)).all(axis=1))
+    return Detections(xy[inside], sigmoid(ranks[peaks[inside]]))
 
 
 def _kept_apart(placed: Floats, peaks: Floats, radius: float) -> tuple[Floats, NDArray[np.bool_]]:
@@ -157,17 +213,24 @@ def _kept_apart(placed: Floats, peaks: Floats, radius: float) -> tuple[Floats, N
 
 
 def detect(
-    scorer: Scorer,
-    frame: Frame,
-    *,
-    min_score: float = paper.SCORE_THRESHOLD,
-    nms_radius: float | None = None,
-    progress: Progress | None = None,
+    scorer: Scorer, frame: Frame, *, min_score: float = paper.SCORE_THRESHOLD, progress: Progress | None = None
 ) -> Detections:
     """Detections of an image or slide with a score of at least `min_score`: `scan`, then `place`.
 
-    nms_radius: um, see `place`. progress: called with the number of windows done, may raise `Cancelled`.
+    What has a score below `paper.FIGURE_FIRST_LOOK` as it lies is no detection. progress: called with the number of
+    windows done, may raise `Cancelled`.
+    """
+    cells = scan(scorer, frame, plan_windows(frame), progress=progress)
+    return place(cells, frame).at_least(min_score)
+
+
+def find_peaks(
+    scorer: Scorer, frame: Frame, *, min_score: float = paper.SCORE_THRESHOLD, radius: float | None = None
+) -> Detections:
+    """The peaks of the map with a score of at least `min_score`, as the paper's detections have it.
+
+    radius: um, see `place`.
     """
     floor = min(min_score, paper.STORED_SCORE_FLOOR)
-    cells = scan(scorer, frame, plan_windows(frame), floor=floor, progress=progress)
-    return place(cells, frame, radius=nms_radius).at_least(min_score)
+    cells = scan(scorer, frame, plan_windows(frame), floor=floor, figures=False)
+    return place(cells, frame, radius=radius).at_least(min_score)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +16,14 @@ from numpy.typing import NDArray
 
 from detector import paper
 from detector.detection.cascade import rescore_regions
+from detector.detection.turned import flips_and_rotations
 from detector.frames import Rgb
 from detector.model.card import Card
-from detector.model.checkpoint import load_coarse, load_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12, folded, mitosis_logit
+
+Scored = TypeVar("Scored")
 
 _LANES = 4  # at most, as each needs its memory
 
@@ -28,12 +33,20 @@ class Scorer:
 
     device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is twice as fast, with
     scores within 0.05; "auto" takes it where the hardware has it. coarse: first stage of a cascade; None to score every
-    cell. On a GPU every cell is scored: reading is the bottleneck there, not the network.
+    cell. On a GPU every cell is scored: reading is the bottleneck there, not the network. figures: the scale of the
+    scores of figures.
     """
 
     def __init__(
-        self, network: ResNet12, *, coarse: ResNet12 | None = None, device: str = "auto", precision: str = "auto"
+        self,
+        network: ResNet12,
+        *,
+        coarse: ResNet12 | None = None,
+        figures: FigureScale | None = None,
+        device: str = "auto",
+        precision: str = "auto",
     ) -> None:
+        self.figures = figures or FigureScale()
         self.device = parse_device(device)
         if precision not in {"auto", "fp32", "bf16"}:
             raise ValueError(f"precision must be auto, fp32 or bf16, not {precision}")
@@ -43,11 +56,11 @@ class Scorer:
         self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
 
     def uses_cascade(self, floor: float) -> bool:
-        """Whether a scan down to the score `floor` uses the cascade.
+        """Whether a scan for cells down to the score `floor` uses the cascade.
 
-        Not below the stored score: the coarse network is not trained for it.
+        Not below `paper.PEAK_FLOOR`: the coarse network is not trained for it.
         """
-        return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
+        return self._coarse is not None and floor >= paper.PEAK_FLOOR
 
     def concurrency(self, floor: float) -> int:
         """Number of images to score at once in a scan down to the score `floor`; they share the threads.
@@ -73,6 +86,16 @@ class Scorer:
         if self._coarse is None or not self.uses_cascade(floor):
             return self.logits(image)
         return rescore_regions(image, self._map(self._coarse, image) >= 0, logit(floor), self._stack)
+
+    def figure_logits(self, crops: Sequence[Rgb]) -> NDArray[np.float32]:
+        """Mean logits (n,) of figures: over the eight flips and rotations of a crop, and all of its map cells.
+
+        crops: uint8 [s, s, 3] each, the figure in the middle, `paper.FIGURE_CELLS` cells a side. A mitosis has no
+        orientation and no place in the grid; the score of one cell as it happens to lie differs by 1.0 in the logit.
+        """
+        # One by one: images of one shape, as oneDNN prepares for every new one.
+        means = [self._stack(np.stack(list(flips_and_rotations(crop)))).mean() for crop in crops]
+        return np.array(means, dtype=np.float32)
 
     def _map(self, network: ResNet12, image: Rgb) -> NDArray[np.float32]:
         """Logits [r, q] of an image. Where memory does not suffice the image is split in halves, recursively.
@@ -121,8 +144,8 @@ def load_scorer(
 ) -> tuple[Scorer, Card]:
     """The scorer of a file of weights, and its card. cascade: with its coarse network, if any. Raises WeightsError."""
     network, card = load_weights(path)
-    coarse = load_coarse(path) if cascade else None
-    return Scorer(network, coarse=coarse, device=device, precision=precision), card
+    coarse, figures = load_coarse(path) if cascade else None, load_figure_scale(path)
+    return Scorer(network, coarse=coarse, figures=figures, device=device, precision=precision), card
 
 
 def split_in_halves(image: Rgb, axis: int) -> tuple[Rgb, Rgb]:
@@ -176,16 +199,19 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def score_prefetched(
-    scorer: Scorer, reads: Sequence[Callable[[], Rgb]], floor: float, *, readers: int = 1
-) -> Iterator[NDArray[np.float32]]:
-    """Logits [r, q] of images in their order; the next images are read in threads while others are scored."""
-    lanes, threads = scorer.concurrency(floor), torch.get_num_threads()
+    reads: Sequence[Callable[[], Rgb]], score: Callable[[Rgb], Scored], *, lanes: int = 1, readers: int = 1
+) -> Iterator[Scored]:
+    """What `score` makes of images, in their order; the next images are read in threads while others are scored.
+
+    lanes: images that are scored at once, see `Scorer.concurrency`. readers: threads that read.
+    """
+    threads = torch.get_num_threads()
     lane, each, over = threading.Semaphore(lanes), max(1, threads // lanes), threading.Event()
 
-    def scored(read: Callable[[], Rgb]) -> NDArray[np.float32]:
+    def scored(read: Callable[[], Rgb]) -> Scored | None:
         image = read()
         with lane:
-            return np.empty((0, 0), np.float32) if over.is_set() else scorer.cascade_logits(image, floor)
+            return None if over.is_set() else score(image)
 
     try:
         # `set_num_threads` leaks into later threads; restored below.
@@ -194,9 +220,10 @@ def score_prefetched(
             waiting = deque(pool.submit(scored, read) for read in itertools.islice(coming, lanes + readers))
             try:
                 while waiting:
-                    logits = waiting.popleft().result()
+                    result = waiting.popleft().result()
                     waiting.extend(pool.submit(scored, read) for read in itertools.islice(coming, 1))
-                    yield logits
+                    assert result is not None, "nothing is asked for when it is over"
+                    yield result
             finally:
                 over.set()  # images read but not asked for are not scored
     finally:

@@ -37,6 +37,11 @@ class Rectangle:
         height = (self.m_bottom - self.m_top - 1) * paper.OUTPUT_STRIDE + paper.PATCH_SIZE
         return x - paper.MIRROR_PAD, y - paper.MIRROR_PAD, width, height
 
+    def around(self, rim: int) -> tuple[int, int, int, int]:
+        """`region` with a rim of so many px on each side."""
+        x, y, width, height = self.region
+        return x - rim, y - rim, width + 2 * rim, height + 2 * rim
+
 
 @dataclass(frozen=True)
 class WindowPlan:

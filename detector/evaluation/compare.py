@@ -46,7 +46,6 @@ Progress = Callable[[int], None]
 class _Side:
     scorer: Scorer
     matched: list[MatchedFrame] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
     seconds: float = 0.0
     mm2: float = 0.0
     free_mm2: float = 0.0
@@ -58,8 +57,7 @@ class _Side:
         found = detect(self.scorer, frame.array_frame(), min_score=paper.LOWEST_THRESHOLD)
         self.seconds += time.monotonic() - began
         hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
-        self.matched.append(MatchedFrame(frame.case, found.scores, hits, len(frame.mitoses)))
-        self.sources.append(frame.source)
+        self.matched.append(MatchedFrame(frame.case, found.scores, hits, len(frame.mitoses), frame.source))
         mm2 = frame.image.shape[0] * frame.image.shape[1] * frame.mpp**2 / 1e6
         self.mm2 += mm2
         if not len(frame.mitoses):
@@ -84,7 +82,7 @@ class _Side:
         return {
             **summary(everything),
             "curve": [points[i] for i in shown],
-            "by_source": by_source(everything, self.sources),
+            "by_source": by_source(everything),
             "free_mm2": round(self.free_mm2, 4),
             "free_detections": self.free_detections,
             "free_alone": self.free_alone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,7 +13,7 @@ from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
 from detector.evaluation.metrics import Evaluation, MatchedFrame, match
 from detector.frames import Case
-from detector.model.card import HeldOut, Metrics, data_summary
+from detector.model.card import HeldOut, Metrics, Reliability, data_summary
 
 
 def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWEST_THRESHOLD) -> Evaluation:
@@ -24,7 +25,7 @@ def evaluate(scorer: Scorer, cases: Sequence[Case], *, floor: float = paper.LOWE
                 continue
             found = detect(scorer, frame.array_frame(), min_score=floor)
             hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
-            matched.append(MatchedFrame(case.name, found.scores, hits, len(frame.mitoses)))
+            matched.append(MatchedFrame(case.name, found.scores, hits, len(frame.mitoses), frame.source))
     return Evaluation(matched)
 
 
@@ -58,22 +59,33 @@ def summary(evaluation: Evaluation) -> Metrics:
 def measure_held_out(card: HeldOut, scorer: Scorer, held_out: Sequence[Case]) -> None:
     """Write the held-out cases, and the metrics on them, into a card; without such a case it has no metrics."""
     card.pop("metrics", None)
+    card.pop("metrics_by_source", None)
     card["held_out"] = data_summary(held_out)
     if held_out:
-        card["metrics"] = summary(evaluate(scorer, held_out))
+        evaluation = evaluate(scorer, held_out)
+        card["metrics"], card["metrics_by_source"] = summary(evaluation), by_source(evaluation)
 
 
-def by_source(evaluation: Evaluation, sources: Sequence[str]) -> dict[str, Metrics]:
-    """The main metrics of each source of data by itself, ready for JSON. sources: of each frame of the evaluation."""
-    keys = ("cases", "mitoses", "max_f1", "f1_at_0.5", "precision", "recall")
-    parts = {
-        source: summary(Evaluation([f for f, s in zip(evaluation.frames, sources, strict=True) if s == source]))
-        for source in sorted(set(sources))
-    }
+def by_source(evaluation: Evaluation) -> dict[str, Metrics]:
+    """The main metrics of each source of data by itself, ready for JSON."""
+    keys = ("cases", "mitoses", "max_f1", "max_f1_threshold", "f1_at_0.5", "precision", "recall")
+    parts = {source: summary(one) for source, one in evaluation.by_source().items()}
     return {
         source: cast(Metrics, {key: value for key, value in metrics.items() if key in keys})
         for source, metrics in parts.items()
     }
+
+
+def reliability(evaluation: Evaluation) -> Reliability:
+    """How many detections are mitoses, by score: on a good scale about the share that the score says."""
+    scores, hits = (np.concatenate([getattr(f, key) for f in evaluation.frames]) for key in ("scores", "hits"))
+    bins: Reliability = []
+    for low, high in itertools.pairwise(paper.RELIABILITY_BINS):
+        inside = (scores >= low) & (scores < high)
+        bins.append(
+            {"at_least": low, "below": high, "detections": int(inside.sum()), "mitoses": int(hits[inside].sum())}
+        )
+    return bins
 
 
 def curve(evaluation: Evaluation) -> list[dict[str, float]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,15 @@ class Counts:
 class MatchedFrame:
     """Detections of one frame matched to its labels.
 
-    scores: (n,). hits: (n,) true positives, see `match`. truths: number of labels. case: whose frame.
+    scores: (n,). hits: (n,) true positives, see `match`. truths: number of labels. case: whose frame. source: its
+    source of data.
     """
 
     case: str
     scores: NDArray[np.float64]
     hits: NDArray[np.bool_]
     truths: int
+    source: str = ""
 
     def counts(self, threshold: float) -> Counts:
         """Counts of the detections with at least this score."""
@@ -87,6 +89,15 @@ class Evaluation:
     """All matched frames of a data set, and their metrics."""
 
     frames: Sequence[MatchedFrame]
+
+    def by_source(self) -> dict[str, Evaluation]:
+        """The evaluation of each source of data, in the order of their names."""
+        names = sorted({frame.source for frame in self.frames})
+        return {name: Evaluation([frame for frame in self.frames if frame.source == name]) for name in names}
+
+    def rescored(self, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Evaluation:
+        """The evaluation with other scores in the same order."""
+        return Evaluation([replace(frame, scores=change(frame.scores)) for frame in self.frames])
 
     def counts(self, threshold: float = paper.SCORE_THRESHOLD) -> Counts:
         """Counts over all frames at a threshold."""

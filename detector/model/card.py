@@ -33,9 +33,29 @@ class SourceSummary(TypedDict, total=False):
     look_alikes: int
 
 
+class ReliabilityBin(TypedDict):
+    """Detections with a score from `at_least` up to, but not, `below`; how many of them are mitoses by the labels."""
+
+    at_least: float
+    below: float
+    detections: int
+    mitoses: int
+
+
+Reliability = list[ReliabilityBin]
+
 Calibration = TypedDict(
-    "Calibration", {"on": list[str], "logit_shift": float, "f1_at_0.5_before": float}, total=False
-)  # names of cases; what was added to the mitosis logit; F1 at 0.5 on these cases before
+    "Calibration",
+    {
+        "on": list[str],  # names of cases
+        "scale": float,  # of the scores of figures, as is the next: `FigureScale`
+        "shift": float,
+        "logit_shift": float,  # of 0.2.0: what was added to the mitosis logit
+        "f1_at_0.5_before": float,  # on these cases
+        "reliability": dict[str, Reliability],  # on these cases, by source
+    },
+    total=False,
+)
 
 Metrics = TypedDict(
     "Metrics",
@@ -66,6 +86,7 @@ class HeldOut(TypedDict, total=False):
 
     held_out: list[SourceSummary]
     metrics: Metrics
+    metrics_by_source: dict[str, Metrics]
 
 
 class ParentCard(TypedDict, total=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -11,20 +12,26 @@ from safetensors.torch import save_file
 
 from detector.errors import WeightsError
 from detector.model.card import SCHEMA, Card, read_card, sha256_of
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
 _COARSE = "coarse."  # before the names of the coarse network's tensors
+_FIGURE = "figure."  # before those of the figure scale
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
 
 
-def save_weights(network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 | None = None) -> None:
+def save_weights(
+    network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 | None = None, figures: FigureScale | None = None
+) -> None:
     """Write `path` (.safetensors) and its card beside it (.json), with the hash of the weights in the card.
 
-    coarse: the first stage of its cascade, written into the same file.
+    coarse: the first stage of its cascade, figures: the scale of its scores; written into the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = _floats(network) | ({_COARSE + name: tensor for name, tensor in _floats(coarse).items()} if coarse else {})
+    if figures is not None:
+        state |= {_FIGURE + name: torch.tensor(value, dtype=torch.float64) for name, value in asdict(figures).items()}
     partial = path.with_suffix(".partial")
     name = next(name for name, padded in _PADDED.items() if padded == network.padded)
     # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
@@ -43,7 +50,8 @@ def save_weights(network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 
 def load_weights(path: Path) -> tuple[ResNet12, Card]:
     """The network in evaluation mode, and its card. Raises WeightsError in words."""
     state, padded = _read(path)
-    return _network({k: v for k, v in state.items() if not k.startswith(_COARSE)}, padded, path), read_card(path)
+    fine = {name: tensor for name, tensor in state.items() if not name.startswith((_COARSE, _FIGURE))}
+    return _network(fine, padded, path), read_card(path)
 
 
 def load_coarse(path: Path) -> ResNet12 | None:
@@ -51,6 +59,15 @@ def load_coarse(path: Path) -> ResNet12 | None:
     state, padded = _read(path)
     coarse = {k.removeprefix(_COARSE): v for k, v in state.items() if k.startswith(_COARSE)}
     return _network(coarse, padded, path) if coarse else None
+
+
+def load_figure_scale(path: Path) -> FigureScale:
+    """The scale of the scores in a file of weights; the default where it has none. Raises WeightsError."""
+    state, _ = _read(path)
+    values = {f.name: state[_FIGURE + f.name] for f in fields(FigureScale) if _FIGURE + f.name in state}
+    if any(tensor.shape or not tensor.isfinite() for tensor in values.values()):
+        raise WeightsError(f"{path} holds a scale of scores that is no finite number; calibrate again")
+    return FigureScale(**{name: float(tensor) for name, tensor in values.items()})
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:

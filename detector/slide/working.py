@@ -13,16 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import paper
-from detector.slide.reader import Rgb, Slide
+from detector.slide.reader import FlatImage, Rgb, Slide
 
 _STEPS = 32  # OpenCV interpolates at 1/32 px; rounding positions to it first makes them the same in every region
 
 
 class Frame:
-    """An image at the working resolution. size: (width, height) in px. mpp: (x, y) um per px."""
+    """An image at the working resolution. size: (width, height) in px. mpp: (x, y) um per px.
+
+    cut: whether its border cuts through tissue, as that of a frame does and that of a slide does not.
+    """
 
     size: tuple[int, int]
     mpp: tuple[float, float]
+    cut: bool
 
     def read(self, w_x: int, w_y: int, width: int, height: int) -> Rgb:
         """RGB uint8 [height, width, 3]; what lies outside of the image is mirrored at its edge (3.1 Testing)."""
@@ -59,8 +63,8 @@ class Frame:
 class ArrayFrame(Frame):
     """An image already in memory at the working resolution."""
 
-    def __init__(self, image: Rgb, mpp: float = paper.WORKING_MPP) -> None:
-        self._image = image
+    def __init__(self, image: Rgb, mpp: float = paper.WORKING_MPP, *, cut: bool = False) -> None:
+        self._image, self.cut = image, cut
         self.size = (image.shape[1], image.shape[0])
         self.mpp = (mpp, mpp)
 
@@ -76,10 +80,12 @@ class WorkingFrame(Frame):
 
     scale: (x, y) level-0 pixels per working pixel. size: (width, height) in working pixels.
     mpp: (x, y) um per working pixel, 0.25 unless the slide is so close to it that it is read as it is.
+    cut: by default that of a flat image.
     """
 
-    def __init__(self, slide: Slide, mpp: tuple[float, float]) -> None:
+    def __init__(self, slide: Slide, mpp: tuple[float, float], *, cut: bool | None = None) -> None:
         self.slide = slide
+        self.cut = isinstance(slide, FlatImage) if cut is None else cut
         near = all(abs(value / paper.WORKING_MPP - 1) <= paper.NATIVE_TOLERANCE for value in mpp)
         self.scale = np.array([1.0, 1.0]) if near else paper.WORKING_MPP / np.array(mpp)
         self.mpp = (mpp[0], mpp[1]) if near else (paper.WORKING_MPP, paper.WORKING_MPP)

@@ -12,7 +12,7 @@ from detector.errors import WeightsError
 from detector.evaluation.evaluate import measure_held_out
 from detector.frames import Case
 from detector.model.card import AveragedCard, Card, refuse_training_cases
-from detector.model.checkpoint import load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
 from detector.version import code_version
 
 
@@ -21,8 +21,9 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
     Each must be the parent of the next: the mean of independent trainings detects nothing. Data and plan on the card
-    are those of the last; the coarse network of a cascade is dropped. Raises WeightsError for networks of different
-    widths or weights that are no such chain, ValueError where one was trained on a held-out case.
+    are those of the last, as is the coarse network of its cascade, which is to be distilled anew. Raises WeightsError
+    for networks of different widths or weights that are no such chain, ValueError where one was trained on a held-out
+    case.
     """
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     loaded = [load_weights(path) for path in paths]
@@ -38,7 +39,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
-    last.pop("coarse", None)
+    coarse = load_coarse(paths[-1])
     card: Card = {
         **last,
         "name": out.stem,
@@ -46,8 +47,9 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         "average_of": [_averaged(one) for _, one in loaded],
         "calibration": None,
     }
-    measure_held_out(card, Scorer(network, precision="fp32"), held_out)
-    save_weights(network, out, card)
+    figures = load_figure_scale(paths[-1])
+    measure_held_out(card, Scorer(network, figures=figures, precision="fp32"), held_out)
+    save_weights(network, out, card, coarse=coarse, figures=figures)
     return out
 
 

@@ -34,7 +34,7 @@ from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError
 from detector.frames import Case
 from detector.model.card import data_summary
-from detector.model.checkpoint import load_coarse, load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
 from detector.training.batches import SampleSets, compose_batch
 from detector.training.patch_sets import Sample, fg_lab, sample_bg_rand
@@ -78,11 +78,12 @@ def distil(
         checkpoint=out.with_suffix(".checkpoint"),
         inputs=fingerprints(plan, (frame for case in train for frame in case.frames), card["sha256"]),
     )
-    outputs = score_frames(fine, train)
+    figures = load_figure_scale(weights)
+    outputs = score_frames(fine, train, figures)
     patches = fg_lab([frame for case in train for frame in case.frames if not frame.exhaustive])
     coarse = Distiller(fine, outputs, patches, state, report).run(resume=resume)
     set_recall_threshold(coarse, outputs)
-    scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
+    scorer = Scorer(fine, coarse=coarse, figures=figures, device="cpu", precision="fp32")
     card["coarse"] = {
         "code_version": code_version(),
         "plan": plan.as_dict(),
@@ -91,10 +92,10 @@ def distil(
         "held_out": data_summary(held_out),
         "kept": {
             "data": asdict(measure_recall(scorer, outputs)),
-            "held_out": asdict(measure_recall(scorer, score_frames(fine, held_out))),
+            "held_out": asdict(measure_recall(scorer, score_frames(fine, held_out, figures))),
         },
     }
-    save_weights(fine, out, card, coarse=coarse)
+    save_weights(fine, out, card, coarse=coarse, figures=figures)
     state.checkpoint.unlink()
     return out
 
@@ -192,7 +193,7 @@ class Distiller:
         scorer = Scorer(self.state.ema, device="cpu", precision="fp32")
         coarse = [scorer.logits(output.image()) for output in self.outputs]
         components = [output.components(logits) for output, logits in zip(self.outputs, coarse, strict=True)]
-        threshold, floor = recall_threshold(components), logit(paper.STORED_SCORE_FLOOR)
+        threshold, floor = recall_threshold(components), logit(paper.PEAK_FLOOR)
         peaks = np.concatenate([some.coarse for some in components])
         lowest = np.quantile(peaks, paper.COARSE_MISSED) if len(peaks) else -np.inf
         missed: list[Place] = []

@@ -20,13 +20,14 @@ from torch import nn
 
 from detector import paper
 from detector.detection.cascade_recall import measure_recall, score_frames, set_recall_threshold
-from detector.detection.detect import Cancelled, detect
+from detector.detection.detect import Cancelled, find_peaks
 from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, measure_held_out, summary
 from detector.frames import Case, LabelledFrame
 from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
-from detector.model.checkpoint import load_coarse, load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 from detector.training.augment_gpu import FramesOnDevice
 from detector.training.batches import SampleSets, compose_batch, draw_batch, prefetch
@@ -156,10 +157,11 @@ class _Trainer:
         self.network = ResNet12(self.plan.widths, padded=self.plan.padded)
         self.parent_card: ParentCard | None = None
         self.coarse_card: CoarseCard = {}
+        self.figures = FigureScale()
         self.cases_before: set[str] = set()  # which the parent was trained on
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
-            self.plan = _with_network_shape(self.plan, self.network)
+            self.plan, self.figures = _with_network_shape(self.plan, self.network), load_figure_scale(self.parent)
             self.cases_before = training_cases(card)
             self.parent_card = _parent_card(card)
             self.coarse_card = card.get("coarse", {})
@@ -275,7 +277,7 @@ class _Trainer:
         return loss.detach()
 
     def _scorer(self) -> Scorer:
-        return Scorer(self.state.ema, device=self.device, precision=self.precision)
+        return Scorer(self.state.ema, figures=self.figures, device=self.device, precision=self.precision)
 
     def _mine_hard_negatives(self) -> None:
         """Add the false positives of the present model on the training HPFs to BG-Hard, each place once.
@@ -290,7 +292,7 @@ class _Trainer:
         for index, frame in enumerate(self.frames):
             if not frame.exhaustive and not frame.rim_known:
                 continue
-            found = detect(scorer, frame.array_frame(), min_score=self.plan.hard_min_score, nms_radius=radius)
+            found = find_peaks(scorer, frame.array_frame(), min_score=self.plan.hard_min_score, radius=radius)
             for sample in bg_hard(frame, np.concatenate([found.xy, frame.non_mitoses])):
                 place = (index, round(sample.x / cell), round(sample.y / cell))
                 if place not in known:
@@ -307,10 +309,9 @@ class _Trainer:
 
     def _finish(self) -> Path:
         path = self.out / WEIGHTS
-        network = self.state.ema.eval()
-        calibration = (
-            calibrate(network, self.validation, device=self.device) if self.plan.calibrate and self.validation else None
-        )
+        network, figures, calibration = self.state.ema.eval(), self.figures, None
+        if self.plan.calibrate and self.validation:
+            figures, calibration = calibrate(network, self.validation, figures, device=self.device)
         card: Card = {
             "name": self.out.name,
             "code_version": code_version(),
@@ -323,18 +324,19 @@ class _Trainer:
             "fg_wsi": len(self.mined),
             "calibration": calibration,
         }
-        measure_held_out(card, Scorer(network, device=self.device, precision="fp32"), self.validation)
+        scorer = Scorer(network, figures=figures, device=self.device, precision="fp32")
+        measure_held_out(card, scorer, self.validation)
         if self.parent_card is not None:
             card["parent"] = self.parent_card
         coarse = load_coarse(self.parent) if self.parent is not None else None
         if coarse is not None:  # kept as it is; only its threshold is set anew for this network
-            outputs = score_frames(network, self.train)
+            outputs = score_frames(network, self.train, figures)
             set_recall_threshold(coarse, outputs)
-            scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
+            scorer = Scorer(network, coarse=coarse, figures=figures, device="cpu", precision="fp32")
             if self.validation:
-                kept = {"held_out": asdict(measure_recall(scorer, score_frames(network, self.validation)))}
+                kept = {"held_out": asdict(measure_recall(scorer, score_frames(network, self.validation, figures)))}
             else:
                 kept = {"data": asdict(measure_recall(scorer, outputs))}
             card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": kept}
-        save_weights(network, path, card, coarse=coarse)
+        save_weights(network, path, card, coarse=coarse, figures=figures)
         return path

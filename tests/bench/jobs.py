@@ -139,7 +139,7 @@ def _engine(slide: Any) -> float:
     began = time.perf_counter()
     with slide_opened(slide) as file:
         frame = WorkingFrame(file, slide.mpp)
-        place(scan(scorer, frame, plan_windows(frame), floor=0.2, readers=readers()), frame)
+        place(scan(scorer, frame, plan_windows(frame), readers=readers()), frame)
     return time.perf_counter() - began
 
 

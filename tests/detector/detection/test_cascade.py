@@ -14,7 +14,7 @@ from detector import paper
 from detector.datasets import read_dataset
 from detector.detection.cascade import _alike, _grown, _size, rescore_regions
 from detector.detection.cascade_recall import measure_recall, score_frames
-from detector.detection.detect import detect, scan
+from detector.detection.detect import find_peaks, scan
 from detector.detection.scorer import Scorer, load_scorer, logit
 from detector.detection.windows import plan_windows
 from detector.model.card import sha256_of
@@ -89,8 +89,8 @@ def test_the_cascade_scores_as_the_fine_network_where_it_looks(pair):
     looked = np.isfinite(some)
     assert 0 < looked.mean() < 1
     np.testing.assert_allclose(some[looked], every[looked], atol=1e-4)
-    assert scorer.uses_cascade(0.2) and not scorer.uses_cascade(0.19)
-    assert np.array_equal(scorer.cascade_logits(image, 0.19), every)
+    assert scorer.uses_cascade(0.1) and not scorer.uses_cascade(0.09)
+    assert np.array_equal(scorer.cascade_logits(image, 0.09), every)
 
 
 def test_both_networks_travel_in_one_file(pair, tmp_path):
@@ -110,11 +110,11 @@ def test_both_networks_travel_in_one_file(pair, tmp_path):
     assert not load_scorer(alone, device="cpu")[0].uses_cascade(0.5)
 
 
-def test_a_scan_below_the_stored_score_leaves_nothing_out(pair):
+def test_a_scan_below_the_least_peak_leaves_nothing_out(pair):
     fine, coarse = pair
     frame = ArrayFrame(draw_tissue(500, 400))
-    with_it = detect(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), frame, min_score=0.01)
-    without = detect(Scorer(fine, device="cpu", precision="fp32"), frame, min_score=0.01)
+    with_it = find_peaks(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), frame, min_score=0.01)
+    without = find_peaks(Scorer(fine, device="cpu", precision="fp32"), frame, min_score=0.01)
     assert np.array_equal(with_it.xy, without.xy) and np.array_equal(with_it.scores, without.scores)
 
 
@@ -125,16 +125,14 @@ def test_side_by_side_the_same_is_found_as_one_after_another(pair, monkeypatch):
     scorer = Scorer(fine, coarse=coarse, device="cpu", precision="fp32")
     torch.set_num_threads(2)
     try:
-        assert (scorer.concurrency(0.2), scorer.concurrency(0.19)) == (
-            2,
-            1,
-        )  # every cell is scored below the stored score
-        both = scan(scorer, frame, plan_windows(frame), floor=0.2)
+        assert scorer.concurrency(0.1) == 2
+        assert scorer.concurrency(0.09) == 1  # every cell is scored below the least peak
+        both = scan(scorer, frame, plan_windows(frame), figures=False)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
     assert scorer.concurrency(0.2) == 1
-    one = scan(scorer, frame, plan_windows(frame), floor=0.2)
+    one = scan(scorer, frame, plan_windows(frame), figures=False)
     assert len(one.m_xy) > 10
     assert np.array_equal(one.m_xy, both.m_xy)
     np.testing.assert_allclose(one.logits, both.logits, atol=1e-5)

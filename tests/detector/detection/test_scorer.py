@@ -13,20 +13,17 @@ from hypothesis import strategies as st
 from detector import paper
 from detector.detection.scorer import Scorer, score_prefetched, split_in_halves
 from detector.errors import SlideError
-from tests.drawing import DarkScorer, draw_tissue
+from tests.drawing import draw_tissue
 
 
-class CountingScorer(DarkScorer):
+class CountingScorer:
     """Counts how many images it is given at once."""
 
-    def __init__(self, lanes):
-        self.most, self.now, self.lock = lanes, [], threading.Lock()
+    def __init__(self):
+        self.now, self.lock = [], threading.Lock()
         self.peak = self.total = 0
 
-    def concurrency(self, floor):
-        return self.most
-
-    def cascade_logits(self, image, floor):
+    def score(self, image):
         with self.lock:
             self.now.append(image)
             self.total += 1
@@ -39,13 +36,13 @@ class CountingScorer(DarkScorer):
 
 @pytest.mark.parametrize(("lanes", "readers"), [(1, 1), (1, 8), (2, 1), (3, 2)])
 def test_images_are_scored_in_their_order_and_in_no_more_lanes_than_there_are(lanes, readers):
-    scorer, ahead = CountingScorer(lanes), []
+    scorer, ahead = CountingScorer(), []
 
     def read(number):
         ahead.append(number)
         return np.full((1, 1, 3), number, dtype=np.uint8)
 
-    done = score_prefetched(scorer, [partial(read, number) for number in range(20)], 0.5, readers=readers)
+    done = score_prefetched([partial(read, number) for number in range(20)], scorer.score, lanes=lanes, readers=readers)
     assert next(done) == 0
     assert len(ahead) <= lanes + readers + 1, "no more is read than can be scored soon"
     assert list(done) == list(range(1, 20))
@@ -53,8 +50,8 @@ def test_images_are_scored_in_their_order_and_in_no_more_lanes_than_there_are(la
 
 
 def test_where_nobody_asks_for_more_what_has_been_read_is_not_scored():
-    scorer = CountingScorer(1)
-    done = score_prefetched(scorer, [partial(np.ones, (1, 1, 3))] * 20, 0.5, readers=10)
+    scorer = CountingScorer()
+    done = score_prefetched([partial(np.ones, (1, 1, 3))] * 20, scorer.score, readers=10)
     next(done)
     done.close()
     assert scorer.total < 12, "twelve were on their way; how many are begun before the word gets through is chance"
@@ -66,7 +63,7 @@ def test_what_a_read_raises_is_raised_in_its_turn_and_the_threads_are_given_back
 
     before, done = (
         torch.get_num_threads(),
-        score_prefetched(CountingScorer(2), [lambda: np.ones((1, 1, 3)), broken], 0.5),
+        score_prefetched([lambda: np.ones((1, 1, 3)), broken], CountingScorer().score, lanes=2),
     )
     assert next(done) == 1
     with pytest.raises(SlideError):

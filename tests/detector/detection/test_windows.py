@@ -166,7 +166,7 @@ def test_stitched_windows_are_the_map_of_the_whole_image(network, monkeypatch, s
     plan = plan_windows(frame)
     assert len(plan.rectangles) == {1: 9, 2: 4}[side]
 
-    cells = scan(Scorer(network, device="cpu", precision="fp32"), frame, plan, floor=0.0)
+    cells = scan(Scorer(network, device="cpu", precision="fp32"), frame, plan, floor=0.0, figures=False)
     stitched = np.full(map_size(frame)[::-1], np.nan, dtype=np.float32)
     stitched[cells.m_xy[:, 1], cells.m_xy[:, 0]] = cells.logits
 

@@ -37,7 +37,7 @@ def test_a_match_is_within_a_physical_radius(mpp, hit):
 
 def test_the_curve_falls_from_the_surest_detection_to_the_least_sure():
     frame = draw_hpf(mitoses=MITOSES, width=400)
-    draw_dot(frame.image, 80, 60, 9)
+    draw_dot(frame.image, 80, 60, 14)
     evaluation = evaluate(DarkScorer(), cases_of([frame]))
     points_of_curve = curve(evaluation)
     assert [row["recall"] for row in points_of_curve] == sorted(row["recall"] for row in points_of_curve)

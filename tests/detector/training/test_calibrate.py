@@ -8,13 +8,18 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from detector import paper
 from detector.__main__ import main
 from detector.datasets import read_dataset
 from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import evaluate
-from detector.model.checkpoint import load_coarse, load_weights, save_weights
-from detector.training.calibrate import calibrate
+from detector.evaluation.metrics import Evaluation, MatchedFrame
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.figure_scale import FigureScale
+from detector.training.calibrate import calibrate, fit_scale
 from tests.detector.datasets.test_datasets import AMI_ROWS, ami_br
 from tests.detector.test_main import IMAGE, dataset
 
@@ -43,15 +48,18 @@ def calibrated(folder, weights, out, held_out="A02"):
 def test_half_is_then_among_the_best_thresholds_and_nothing_else_changes(network, tmp_path):
     cases = read_dataset(dataset(tmp_path / "mitos", ["A02_00"]))
     before = evaluate(Scorer(network, device="cpu", precision="fp32"), cases)
-    said = calibrate(network, cases, device="cpu")
-    after = evaluate(Scorer(network, device="cpu", precision="fp32"), cases)
-    best = max(counts.f1 for _, counts in before.curve())
+    figures, said = calibrate(network, cases, device="cpu")
+    after = evaluate(Scorer(network, figures=figures, device="cpu", precision="fp32"), cases)
     assert said["f1_at_0.5_before"] == round(before.counts().f1, 4)
-    assert after.counts().f1 >= 0.95 * best > 0
-    assert calibrate(network, cases, device="cpu")["logit_shift"] == pytest.approx(0, abs=0.1)
+    assert after.counts().f1 >= 0.95 * before.max_f1()[0] > 0
+    again, _ = calibrate(network, cases, figures, device="cpu")
+    assert (again.scale, again.shift) == pytest.approx((figures.scale, figures.shift), abs=0.1)
+    (bins,) = said["reliability"].values()
+    assert sum(one["detections"] for one in bins) == sum((frame.scores >= 0.2).sum() for frame in after.frames)
+    assert sum(one["mitoses"] for one in bins) == sum(frame.hits[frame.scores >= 0.2].sum() for frame in after.frames)
 
 
-def test_the_command_touches_no_more_than_two_biases_and_says_what_it_did(weights, tmp_path, capsys):
+def test_the_command_touches_the_scale_alone_and_says_what_it_did(weights, tmp_path, capsys):
     out = tmp_path / "new" / "out.safetensors"
     assert calibrated(dataset(tmp_path / "mitos", ["A01_00", "A02_00"]), weights, out) == 0
     card = json.loads(out.with_suffix(".json").read_text())
@@ -59,9 +67,60 @@ def test_the_command_touches_no_more_than_two_biases_and_says_what_it_did(weight
     assert json.loads(capsys.readouterr().out.splitlines()[0]) == card["calibration"]
     for load in (lambda path: load_weights(path)[0], load_coarse):
         before, after = (load(path).state_dict() for path in (weights, out))
-        assert {name for name in before if not torch.equal(before[name], after[name])} <= {"classifier.bias"}
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert changed <= ({"classifier.bias"} if load is load_coarse else set())
+    assert load_figure_scale(weights) == FigureScale() != load_figure_scale(out)
     kept = card["coarse"]["kept"]["calibrated_on"]
     assert kept["at_half"] > 0 and kept["lost_at_half"] == 0
+
+
+def drawn_source(rng, *, mitoses, others, middle, found=0.9):
+    """An evaluation of one source whose mitoses and others have mean logits around `middle`, a case each."""
+    means = np.concatenate([rng.normal(middle + 1, 1, mitoses), rng.normal(middle - 2, 1, others)])
+    hits = np.arange(len(means)) < mitoses
+    return Evaluation([MatchedFrame("c", FigureScale().scores(means), hits, round(mitoses / found))])
+
+
+def f1_at(evaluation, scale, threshold=0.5):
+    return evaluation.rescored(lambda scores: scale.scores(FigureScale().means(scores))).counts(threshold).f1
+
+
+@given(st.floats(-3, 1), st.floats(-1.5, 1.5), st.integers(0, 99))
+@settings(max_examples=20)
+def test_half_serves_every_source_however_many_figures_the_others_have(middle, apart, seed):
+    rng = np.random.default_rng(seed)
+    large = drawn_source(rng, mitoses=400, others=1200, middle=middle)
+    small = drawn_source(rng, mitoses=60, others=120, middle=middle + apart)
+    scale = fit_scale({"large": large, "small": small}, FigureScale())
+    # Slow and obvious: the mean share of the best F1, at every threshold.
+    thresholds = np.linspace(-8, 8, 1601)
+    shares = [
+        np.mean([f1_at(one, FigureScale(1.0, -t)) / one.max_f1()[0] for one in (large, small)]) for t in thresholds
+    ]
+    half = np.mean([f1_at(one, scale) / one.max_f1()[0] for one in (large, small)])
+    assert half >= paper.CALIBRATED_F1 * max(shares) - 0.01
+    assert paper.FIGURE_SCALES[0] <= scale.scale <= paper.FIGURE_SCALES[1]
+
+
+def test_the_steepness_is_the_most_likely_one_for_that_threshold():
+    rng = np.random.default_rng(1)
+    means = rng.normal(-1, 2, 5_000)
+    hits = rng.random(len(means)) < 1 / (1 + np.exp(-0.6 * (means + 1)))
+    drawn = Evaluation([MatchedFrame("c", FigureScale().scores(means), hits, int(hits.sum()))])
+    found = fit_scale({"s": drawn}, FigureScale())
+
+    def likelihood(scale):  # slow and obvious
+        scores = FigureScale(scale, scale * found.shift / found.scale).scores(means)
+        return np.log(np.where(hits, scores, 1 - scores)).sum()
+
+    steps = np.arange(0.3, 1.5, 0.01)
+    assert found.scale == pytest.approx(steps[np.argmax([likelihood(step) for step in steps])], abs=0.011)
+
+
+def test_where_nothing_is_found_the_scale_stays():
+    nothing = Evaluation([MatchedFrame("c", np.empty(0), np.empty(0, dtype=bool), 3)])
+    assert fit_scale({"s": nothing}, FigureScale(0.7, 0.1)) == FigureScale(0.7, 0.1)
+    assert fit_scale({}, FigureScale(0.7, 0.1)) == FigureScale(0.7, 0.1)
 
 
 @pytest.mark.parametrize("pointing", [-9.0, 9.0])
@@ -70,7 +129,7 @@ def test_the_coarse_network_points_at_what_is_a_detection_now_and_never_at_less(
 ):
     coarse = make_network((2,) * 6)
     coarse.classifier.bias.data[1] += pointing  # at nothing, or at everything
-    network.classifier.bias.data[1] -= 2  # what is detected at 0.5 was not what is worth it
+    network.classifier.bias.data[1] -= 1  # what is detected at 0.5 was not what is worth it
     save_weights(network, tmp_path / "own.safetensors", {}, coarse=coarse)
     out = tmp_path / "out.safetensors"
     assert calibrated(dataset(tmp_path / "mitos", ["A02_00"]), tmp_path / "own.safetensors", out, held_out="") == 0

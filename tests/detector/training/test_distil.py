@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from detector import paper
 from detector.__main__ import main
 from detector.detection.cascade_recall import measure_recall, score_frames, set_recall_threshold
 from detector.detection.detect import Cancelled
@@ -15,6 +16,7 @@ from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError, PlanError
 from detector.frames import Case, LabelledFrame, lab_statistics, points
 from detector.model.checkpoint import load_coarse, save_weights
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 from detector.training.distil import Distiller, distil
 from detector.training.plan import Plan
@@ -26,6 +28,8 @@ PLAN = Plan(
     name="tiny", widths=(2, 2, 2, 2, 2, 2), iterations=60, learning_rate=1e-2, milestones=(), foreground_per_batch=4,
     background_per_batch=4, ema_decay=0.5, hard_negatives_at=(40,), hard_share=0.5,
 )  # fmt: skip
+
+LIKELY = FigureScale(1.0, 12.0)  # an untrained network sees a figure from one side only
 
 
 def frame(name, *, seed, exhaustive=True):
@@ -51,7 +55,7 @@ def fine(make_network, cases):
 def distiller(fine, cases, folder, *, report=lambda _: None):
     torch.manual_seed(PLAN.seed)
     state = TrainingState(ResNet12(PLAN.widths), PLAN, checkpoint=folder / "c.checkpoint", inputs="these")
-    return Distiller(fine, score_frames(fine, cases), [], state, report)
+    return Distiller(fine, score_frames(fine, cases, LIKELY), [], state, report)
 
 
 def same(one, other):
@@ -110,7 +114,9 @@ def test_what_is_mined_is_what_the_coarse_network_is_wrong_about(fine, cases, tm
         for i, x, y in course.hard[key]:
             logits = course.outputs[i].logits
             near = logits[max(0, int(y / 8) - 2) : int(y / 8) + 4, max(0, int(x / 8) - 2) : int(x / 8) + 4]
-            assert (near >= logit(0.2)).any() if key == "missed" else (near < logit(0.2)).any()
+            assert (
+                (near >= logit(paper.PEAK_FLOOR)).any() if key == "missed" else (near < logit(paper.PEAK_FLOOR)).any()
+            )
     components = [output.components(scorer.logits(output.image())) for output in course.outputs]
     peaks = np.concatenate([some.coarse for some in components])
     assert len(course.hard["missed"]) == (peaks <= np.quantile(peaks, 0.1)).sum()
@@ -118,8 +124,10 @@ def test_what_is_mined_is_what_the_coarse_network_is_wrong_about(fine, cases, tm
 
 def test_with_its_recall_threshold_nothing_is_lost_whatever_the_coarse_network_knows(fine, cases, make_network):
     coarse = make_network((2,) * 6, seed=9)
-    set_recall_threshold(coarse, score_frames(fine, cases))
-    result = measure_recall(Scorer(fine, coarse=coarse, device="cpu", precision="fp32"), score_frames(fine, cases))
+    set_recall_threshold(coarse, score_frames(fine, cases, LIKELY))
+    result = measure_recall(
+        Scorer(fine, coarse=coarse, figures=LIKELY, device="cpu", precision="fp32"), score_frames(fine, cases, LIKELY)
+    )
     assert result.frames == 2 and result.at_half > 0
     assert (result.lost_at_half, result.added) == (0, 0)
 
@@ -127,7 +135,9 @@ def test_with_its_recall_threshold_nothing_is_lost_whatever_the_coarse_network_k
 def test_a_cascade_that_looks_nowhere_loses_everything_and_says_so(fine, cases, make_network):
     blind = make_network((2,) * 6, seed=9)
     blind.classifier.bias.data[1] -= 1000
-    result = measure_recall(Scorer(fine, coarse=blind, device="cpu", precision="fp32"), score_frames(fine, cases))
+    result = measure_recall(
+        Scorer(fine, coarse=blind, figures=LIKELY, device="cpu", precision="fp32"), score_frames(fine, cases, LIKELY)
+    )
     assert result.lost_at_half == result.at_half > 0
     assert result.lost_at_floor == result.at_floor and result.looked_at == 0
 

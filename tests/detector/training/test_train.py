@@ -14,7 +14,7 @@ import torch
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.frames import Case, cases_of
 from detector.model.card import refuse_training_cases, sha256_of
-from detector.model.checkpoint import load_coarse, load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.plan import Plan
 from detector.training.train import is_trained, train_final_model, train_initial_model
@@ -235,18 +235,14 @@ def test_a_training_from_a_parent_begins_with_its_weights(tmp_path, uninterrupte
     assert card["bg_hard"] > 0
 
 
-def test_calibration_shifts_all_logits_alike_so_that_half_is_a_good_threshold(tmp_path):
+def test_calibration_sets_the_scale_alone_so_that_half_is_a_good_threshold(tmp_path):
     plan = replace(PLAN, iterations=25, learning_rate=8e-3, milestones=(), hard_negatives_at=(), evaluate_every=100)
-    (plain, before), (shifted, after) = (
-        load_weights(train(tmp_path / name, replace(plan, calibrate=name == "shifted")))
-        for name in ("plain", "shifted")
-    )
-    differing = {
-        name for name, tensor in plain.state_dict().items() if not torch.equal(tensor, shifted.state_dict()[name])
-    }
-    assert differing == {"classifier.bias"}
-    shift = (shifted.classifier.bias - plain.classifier.bias).tolist()
-    assert shift == pytest.approx([0, after["calibration"]["logit_shift"]], abs=1e-4)
+    paths = [train(tmp_path / name, replace(plan, calibrate=name == "scaled")) for name in ("plain", "scaled")]
+    (plain, before), (scaled, after) = map(load_weights, paths)
+    assert all(torch.equal(tensor, scaled.state_dict()[name]) for name, tensor in plain.state_dict().items())
+    figures = load_figure_scale(paths[1])
+    assert after["calibration"]["scale"] == pytest.approx(figures.scale, abs=1e-4)
+    assert after["calibration"]["shift"] == pytest.approx(figures.shift, abs=1e-4)
     assert before["calibration"] is None
     assert after["metrics"]["max_f1"] == before["metrics"]["max_f1"] > 0
     assert after["metrics"]["f1_at_0.5"] >= 0.9 * after["metrics"]["max_f1"]
