@@ -245,7 +245,11 @@ def _mean_line(row: MeanRow) -> str:
 
 
 def _difference_line(row: Difference) -> str:
-    max_f1, f1 = (f"{value:+.3f} [{low:+.3f}, {high:+.3f}]" for value, low, high in (row["max_f1"], row["f1_at_0.5"]))
+    alone = row["seeds"] == row["cases"] == 1  # then the interval is a point and says nothing
+    max_f1, f1 = (
+        f"{value:+.3f}" if alone else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        for value, low, high in (row["max_f1"], row["f1_at_0.5"])
+    )
     return f"| ({row['row']}) - ({row['minus']}) | {row['test']} | {row['seeds']} | {row['cases']} | {max_f1} | {f1} |"
 
 

@@ -162,7 +162,10 @@ class _Experiment:
             rows = [consensus_row(mined, to_mine, level) for level in sorted({*CONSENSUS_LEVELS, self.tta_consensus})]
             folder = home / f"{name.replace(' ', '')}+U at {self.tta_consensus:g}"
             folder = folder if number == 1 else folder.with_name(f"{folder.name} round {number}")
-            weights = self._trained(folder, train, mined.at_least(self.tta_consensus), seed)
+            if chosen := mined.at_least(self.tta_consensus):
+                weights = self._trained(folder, train, chosen, seed)
+            else:  # the same training would give the same weights
+                self.say(f"seed {seed}: nothing was mined for {row}, so it is the row before")
             yield Result(row, seed, self._tested(weights, fold), self._chosen(rows), rows)
 
     def _chosen(self, rows: Sequence[ConsensusRow]) -> ConsensusRow:

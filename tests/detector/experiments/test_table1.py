@@ -213,6 +213,19 @@ def test_another_agreement_shares_what_was_trained_and_mined(tmp_path, done):
     assert (tmp_path / "seed-1/T mined/mined.json").stat().st_mtime_ns == written
 
 
+def test_where_nothing_is_mined_nothing_is_trained_anew(tmp_path, done):
+    trained, _ = done
+    said = []
+    course = {**COURSE, "tta_consensus": 0.99999, "say": said.append}
+    table = run_table(SOURCES, SHORT, tmp_path, seeds=1, labelled=["T"], **course)
+    assert [folder.name for folder, _, _ in trained] == ["T"]
+    assert "seed 1: nothing was mined for T + U, so it is the row before" in said
+    assert table["rows"][0]["tests"] == table["rows"][1]["tests"]
+    chosen = next(one for one in table["mined"] if one["trained_on"])
+    assert (chosen["tta_consensus"], chosen["mined"], chosen["precision"]) == (0.99999, 0, None)
+    assert "| (T + U) - (T) | T | 1 | 1 | +0.000 | +0.000 |" in (tmp_path / "table.md").read_text()
+
+
 def test_a_second_round_mines_with_the_detector_of_the_first(tmp_path, done):
     _, mined = done
     table = run_table(SOURCES, SHORT, tmp_path, seeds=1, rounds=2, labelled=["T"], **COURSE)
