@@ -151,6 +151,13 @@ def parse_number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text} is no number") from None
 
 
+def parse_count(text: str) -> int:
+    """A whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 up")
+    return int(text)
+
+
 def parse_new_file(text: str) -> Path:
     """A file in an existing folder, so that a typo ends the command before the work."""
     path = Path(text)

@@ -11,56 +11,65 @@ from detector.cli.arguments import (
     consensus_option,
     mitosis_free_cases,
     mitosis_free_option,
-    parse_names,
+    parse_count,
     training_arguments,
     training_bar,
     training_options,
 )
-from detector.datasets import read_dataset
+from detector.datasets import describe_sources, read_dataset
+from detector.datasets.unlabelled import read_unlabelled
 from detector.experiments.cross_validation import cross_validate
-from detector.experiments.semi_supervised import make_splits, parse_split, run_experiment
+from detector.experiments.report import markdown
+from detector.experiments.table1 import LABELLED, Sources, run_table
 from detector.training.plan import override_toml, read_plan
 
 
 def reproduce_options(parser: argparse.ArgumentParser) -> None:
     """Options of `reproduce`."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a labelled set; labels of some cases are hidden")
+    parser.add_argument("t", type=Path, metavar="T", help="a labelled set; also mined, its labels hidden")
+    parser.add_argument("m", type=Path, metavar="M", help="a labelled set of another scanner, alike")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, mined samples and the table")
     parser.add_argument("--plan", default="reproduce", help="paper, short, reproduce (default), or a TOML file")
     parser.add_argument(
-        "--tests", help="cases to evaluate on, one split each, e.g. A01,A03,A04; default: the three richest"
+        "--unlabelled", nargs="+", type=Path, default=[], metavar="FOLDER", help="images without labels, to be mined"
     )
     parser.add_argument(
-        "--split", action="append", metavar="T:U:TEST", help="these cases instead, e.g. A02,A03:A00,A04:A01; repeat it"
+        "--unseen", type=Path, metavar="DATASET", help="a labelled set that nothing is trained on, to be tested on too"
+    )
+    parser.add_argument("--seeds", type=parse_count, default=5, metavar="N", help="trainings of each row; default 5")
+    parser.add_argument(
+        "--rounds", type=parse_count, default=1, metavar="N", help="times to mine, each with the last detector"
+    )
+    parser.add_argument(
+        "--labelled",
+        nargs="+",
+        choices=[name.replace(" ", "") for name in LABELLED],
+        default=[name.replace(" ", "") for name in LABELLED],
+        help="rows to train, each without and with U; default all",
     )
     consensus_option(parser)
-    parser.add_argument(
-        "--beside",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="DATASET",
-        help="labelled sets of other sources that both are trained on too",
-    )
-    mitosis_free_option(parser)
-    training_options(parser, parent="initial weights of both, trained on none of the cases")
+    training_options(parser, parent="initial weights of every row, trained on none of the cases")
 
 
 def run_reproduce(options: argparse.Namespace) -> None:
-    """Train T and T + U for each split and write the table."""
+    """Train and test every row of Table 1 and print the table."""
     plan = read_plan(options.plan)
-    cases = read_dataset(options.dataset)
-    richest = sorted(cases, key=lambda case: -sum(len(frame.mitoses) for frame in case.frames))[:3]
-    tests = parse_names(options.tests) if options.tests else sorted(case.name for case in richest)
-    names = [case.name for case in cases]
-    splits = [parse_split(text, names) for text in options.split] if options.split else make_splits(names, tests)
-    beside = [case for path in options.beside for case in read_dataset(path)] + mitosis_free_cases(options)
+    unseen = read_dataset(options.unseen) if options.unseen is not None else []
+    unlabelled = [case for folder in options.unlabelled for case in read_unlabelled(folder)]
+    sources = Sources(
+        read_dataset(options.t), read_dataset(options.m), unlabelled, unseen,
+        options.unseen.resolve().name if unseen else "unseen",
+    )  # fmt: skip
+    for part in (sources.t, sources.m, sources.unseen):
+        tqdm.write("\n".join(describe_sources(part)))
+    tqdm.write(f"without labels: {len(sources.unlabelled)} images")
     with training_bar(plan.iterations) as report:
-        run_experiment(
-            cases, splits, plan, options.out, tta_consensus=options.tta_consensus, say=tqdm.write, beside=beside,
-            resume=True, **training_arguments(options, report),
+        table = run_table(
+            sources, plan, options.out, tta_consensus=options.tta_consensus, say=tqdm.write, seeds=options.seeds,
+            rounds=options.rounds, labelled=[name for name in LABELLED if name.replace(" ", "") in options.labelled],
+            **training_arguments(options, report),
         )  # fmt: skip
-    tqdm.write(f"the table: {options.out / 'table.md'}")
+    tqdm.write(f"{markdown(table)}\nthe table: {options.out / 'table.md'}, table.csv, table.json")
 
 
 def cross_validate_options(parser: argparse.ArgumentParser) -> None:

@@ -13,25 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from detector.detection.scorer import Scorer
+from detector.errors import PlanError
 from detector.evaluation.compare import decide
 from detector.evaluation.evaluate import evaluate, summary
 from detector.evaluation.metrics import Evaluation, MatchedFrame, paired_intervals
+from detector.experiments.table1 import STAMP
 from detector.frames import Case
 from detector.model.card import refuse_training_cases
 from detector.model.checkpoint import load_weights
-from detector.split import split_by_case
+from detector.split import evaluable_cases, split_by_case
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_initial_model
 
 Say = Callable[[str], None]
-
-
-def evaluable_cases(cases: Sequence[Case]) -> list[str]:
-    """Names of the cases with mitoses, all of them labelled. Raises ValueError where there are fewer than two."""
-    names = [c.name for c in cases if any(frame.exhaustive and len(frame.mitoses) for frame in c.frames)]
-    if len(names) < 2:
-        raise ValueError(f"cross-validation needs two cases with all their mitoses labelled, not {len(names)}")
-    return names
 
 
 def cross_validate(
@@ -44,6 +38,10 @@ def cross_validate(
     evaluated on, or where the parent was trained on one of these, and PlanError where `out` holds other trainings.
     """
     names = evaluable_cases(cases)
+    if len(names) < 2:
+        raise ValueError(f"cross-validation needs two cases with all their mitoses labelled, not {len(names)}")
+    if (out / STAMP).exists():
+        raise PlanError(f"{out} holds what `reproduce` wrote; choose another --out")
     folders = [out / re.sub(r"[^\w.]+", "-", plan.name).strip("-") for plan in plans]
     if len(set(folders)) < len(folders):
         raise ValueError("two of the plans have one name; each needs its own")

@@ -260,7 +260,7 @@ def test_evaluate_tells_sources_apart(run, tmp_path):
 @pytest.mark.parametrize("agreement", ["0", "1", "nan"])
 def test_an_agreement_that_is_none_is_refused_before_the_work(tmp_path, capsys, agreement):
     with pytest.raises(SystemExit) as left:
-        main(["reproduce", str(tmp_path), "--out", str(tmp_path / "out"), "--agreement", agreement])
+        main(["reproduce", str(tmp_path), str(tmp_path), "--out", str(tmp_path / "out"), "--agreement", agreement])
     assert left.value.code == 2
     assert "--agreement" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.frames import Case
-from detector.split import split_by_case, validation_cases
+from detector.split import rotated_cases, split_by_case, validation_cases
 from tests.drawing import draw_hpf
 
 
@@ -30,3 +30,16 @@ def test_a_case_is_never_on_both_sides_of_a_split(held_out):
 def test_holding_out_a_case_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"no case is called A9; there are A0, A1"):
         split_by_case([Case("A0"), Case("A1")], ["A9"])
+
+
+@given(st.sets(st.text("abc", min_size=1), min_size=2, max_size=12))
+def test_over_five_seeds_every_case_is_held_out_once_and_never_all_of_them(names):
+    folds = [rotated_cases(names, seed) for seed in range(1, min(5, len(names)) + 1)]
+    assert sorted(name for fold in folds for name in fold) == sorted(names)
+    assert all(0 < len(fold) < len(names) for fold in folds)
+    assert rotated_cases(names, len(folds) + 1) == folds[0]
+
+
+def test_one_case_alone_cannot_be_held_out():
+    with pytest.raises(ValueError, match="two cases are needed"):
+        rotated_cases(["A00"], 1)

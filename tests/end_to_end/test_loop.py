@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from detector.datasets import read_dataset
-from detector.experiments.semi_supervised import write_tiled
 from detector.model.checkpoint import SHIPPED_WEIGHTS
+from tests.tiled import write_tiled
 from tests.worker.conftest import LOCKED, zipped  # noqa: F401  a fixture
 from tests.worker.test_retraining import TINY, do
 from webapp.annotations.models import Run
