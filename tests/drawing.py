@@ -5,6 +5,7 @@ Positions are (x, y) in pixels, origin at the top left corner of the top left pi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -202,6 +203,12 @@ class DarkScorer:
 
     def cascade_logits(self, image: Rgb, floor: float) -> NDArray[np.float32]:
         return self.logits(image)
+
+    def adjusted(self, *, logit_shift: float, cascade: bool = True) -> DarkScorer:
+        """With every logit shifted."""
+        other, logits = copy.copy(self), self.logits
+        other.logits = lambda image: logits(image) + np.float32(logit_shift)  # type: ignore[method-assign]
+        return other
 
     def concurrency(self, floor: float) -> int:
         return 2

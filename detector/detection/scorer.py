@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import threading
 from collections import deque
@@ -28,11 +29,19 @@ class Scorer:
 
     device: "auto" takes a GPU where there is one. precision: "fp32" is the reference; "bf16" is twice as fast, with
     scores within 0.05; "auto" takes it where the hardware has it. coarse: first stage of a cascade; None to score every
-    cell. On a GPU every cell is scored: reading is the bottleneck there, not the network.
+    cell. On a GPU every cell is scored: reading is the bottleneck there, not the network. logit_shift: added to every
+    logit of the fine network. With one above 0 every cell is scored too: the coarse network's threshold was set for
+    what is detected without it.
     """
 
     def __init__(
-        self, network: ResNet12, *, coarse: ResNet12 | None = None, device: str = "auto", precision: str = "auto"
+        self,
+        network: ResNet12,
+        *,
+        coarse: ResNet12 | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        logit_shift: float = 0.0,
     ) -> None:
         self.device = parse_device(device)
         if precision not in {"auto", "fp32", "bf16"}:
@@ -41,13 +50,21 @@ class Scorer:
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         self._network = self._ready(network)
         self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
+        self.logit_shift = logit_shift
+
+    def adjusted(self, *, logit_shift: float, cascade: bool = True) -> Scorer:
+        """The same networks with another shift. cascade: False to score every cell."""
+        other = copy.copy(self)
+        other.logit_shift = logit_shift
+        other._coarse = self._coarse if cascade else None
+        return other
 
     def uses_cascade(self, floor: float) -> bool:
         """Whether a scan down to the score `floor` uses the cascade.
 
-        Not below the stored score: the coarse network is not trained for it.
+        Not below the stored score: the coarse network is not trained for it. Nor with a shift above 0.
         """
-        return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR
+        return self._coarse is not None and floor >= paper.STORED_SCORE_FLOOR and self.logit_shift <= 0
 
     def concurrency(self, floor: float) -> int:
         """Number of images to score at once in a scan down to the score `floor`; they share the threads.
@@ -66,7 +83,7 @@ class Scorer:
 
     def logits(self, image: Rgb) -> NDArray[np.float32]:
         """Log odds of mitosis, float32 [r, q], of an image uint8 [h, w, 3] of at least 128 x 128 px."""
-        return self._map(self._network, image)
+        return self._map(self._network, image) + np.float32(self.logit_shift)
 
     def cascade_logits(self, image: Rgb, floor: float) -> NDArray[np.float32]:
         """As `logits`, for a scan down to the score `floor`: -inf in cells that the cascade did not rescore."""
@@ -97,7 +114,7 @@ class Scorer:
         if len(stack) == 1:
             return self.logits(stack[0])[None]
         try:
-            return self._forward(self._network, stack)
+            return self._forward(self._network, stack) + np.float32(self.logit_shift)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
@@ -119,7 +136,10 @@ class Scorer:
 def load_scorer(
     path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
 ) -> tuple[Scorer, Card]:
-    """The scorer of a file of weights, and its card. cascade: with its coarse network, if any. Raises WeightsError."""
+    """The scorer of a file of weights, without any scanner's shift, and its card. Raises WeightsError.
+
+    cascade: with its coarse network, if any.
+    """
     network, card = load_weights(path)
     coarse = load_coarse(path) if cascade else None
     return Scorer(network, coarse=coarse, device=device, precision=precision), card

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,16 +17,27 @@ from detector.model.network import ResNet12
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
 _COARSE = "coarse."  # before the names of the coarse network's tensors
+_SHIFT = "shift."  # before the name of a scanner: the shift of its mitosis logit, a scalar
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
 
 
-def save_weights(network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 | None = None) -> None:
+def save_weights(
+    network: ResNet12,
+    path: Path,
+    card: Card,
+    *,
+    coarse: ResNet12 | None = None,
+    shifts: Mapping[str, float] | None = None,
+) -> None:
     """Write `path` (.safetensors) and its card beside it (.json), with the hash of the weights in the card.
 
-    coarse: the first stage of its cascade, written into the same file.
+    coarse: the first stage of its cascade, written into the same file. shifts: by scanner, what is added to the mitosis
+    logit of its slides; written into the same file, and repeated on the card, which names no other scanner's shift.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    shifts = shifts or {}
     state = _floats(network) | ({_COARSE + name: tensor for name, tensor in _floats(coarse).items()} if coarse else {})
+    state |= {_SHIFT + name: torch.tensor(value, dtype=torch.float64) for name, value in shifts.items()}
     partial = path.with_suffix(".partial")
     name = next(name for name, padded in _PADDED.items() if padded == network.padded)
     # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
@@ -37,13 +50,20 @@ def save_weights(network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 
         "widths": list(network.widths),
         "sha256": sha256_of(path),
     }
+    found = written.pop("scanner_shifts", {})
+    if shifts:
+        written["scanner_shifts"] = {
+            name: {**found.get(name, {}), "logit_shift": shift} for name, shift in shifts.items()
+        }
+        written["scanners"] = sorted({*written.get("scanners", []), *shifts})
     path.with_suffix(".json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def load_weights(path: Path) -> tuple[ResNet12, Card]:
     """The network in evaluation mode, and its card. Raises WeightsError in words."""
     state, padded = _read(path)
-    return _network({k: v for k, v in state.items() if not k.startswith(_COARSE)}, padded, path), read_card(path)
+    fine = {k: v for k, v in state.items() if not k.startswith((_COARSE, _SHIFT))}
+    return _network(fine, padded, path), read_card(path)
 
 
 def load_coarse(path: Path) -> ResNet12 | None:
@@ -51,6 +71,16 @@ def load_coarse(path: Path) -> ResNet12 | None:
     state, padded = _read(path)
     coarse = {k.removeprefix(_COARSE): v for k, v in state.items() if k.startswith(_COARSE)}
     return _network(coarse, padded, path) if coarse else None
+
+
+def load_shifts(path: Path) -> dict[str, float]:
+    """The shift of the mitosis logit of each scanner that a file of weights has one for. Raises WeightsError."""
+    state, _ = _read(path)
+    found = {k.removeprefix(_SHIFT): v for k, v in state.items() if k.startswith(_SHIFT)}
+    for scanner, shift in found.items():
+        if shift.ndim or not math.isfinite(float(shift)):
+            raise WeightsError(f"{path} has a shift for {scanner} that is no finite number; calibrate anew")
+    return {scanner: float(shift) for scanner, shift in sorted(found.items())}
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:

@@ -15,7 +15,7 @@ from detector.detection.scorer import Scorer, logit
 from detector.evaluation.evaluate import evaluate, measure_held_out
 from detector.frames import Case
 from detector.model.card import Calibration, refuse_training_cases
-from detector.model.checkpoint import load_coarse, load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_shifts, load_weights, save_weights
 from detector.model.network import ResNet12
 
 
@@ -44,7 +44,8 @@ def calibrate(network: ResNet12, cases: Sequence[Case], *, device: str = "auto")
 def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[Case], out: Path) -> Path:
     """Write `weights` calibrated on some cases to `out`, with its card; what the card measures is on `held_out`.
 
-    The threshold of a coarse network is lowered where the shift needs it. Raises ValueError where the weights were
+    The threshold of a coarse network is lowered where the shift needs it. Shifts of single scanners are kept: they come
+    on top. Raises ValueError where the weights were
     trained on a held-out case.
     """
     refuse_training_cases(weights, {case.name for case in held_out})
@@ -58,5 +59,5 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
         set_recall_threshold(coarse, outputs, never_less=True)
         scorer = Scorer(network, coarse=coarse, device="cpu", precision="fp32")
         card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(measure_recall(scorer, outputs))}
-    save_weights(network, out, card, coarse=coarse)
+    save_weights(network, out, card, coarse=coarse, shifts=load_shifts(weights))
     return out

@@ -24,10 +24,11 @@ from detector.detection.detect import Cancelled, detect
 from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, measure_held_out, summary
-from detector.frames import Case, LabelledFrame
-from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
+from detector.frames import Case, LabelledFrame, cases_of
+from detector.model.card import Card, CoarseCard, ParentCard, StainRange, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_weights, save_weights
 from detector.model.network import ResNet12
+from detector.model.stains import stain_range, united
 from detector.training.augment_gpu import FramesOnDevice
 from detector.training.batches import SampleSets, compose_batch, draw_batch, prefetch
 from detector.training.calibrate import calibrate
@@ -157,10 +158,12 @@ class _Trainer:
         self.parent_card: ParentCard | None = None
         self.coarse_card: CoarseCard = {}
         self.cases_before: set[str] = set()  # which the parent was trained on
+        self.stains_before: StainRange | None = None
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
             self.plan = _with_network_shape(self.plan, self.network)
             self.cases_before = training_cases(card)
+            self.stains_before = card.get("stains")
             self.parent_card = _parent_card(card)
             self.coarse_card = card.get("coarse", {})
         # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.
@@ -305,7 +308,15 @@ class _Trainer:
         frames = [*self.frames, *(sample.frame for sample in self.mined)]
         return fingerprints(self.plan, frames, self.parent_card["sha256"] if self.parent_card else None)
 
+    def _stains(self) -> StainRange | None:
+        """The range trained on, the parent's included; None where the parent's card has none: it is not known then."""
+        if self.parent_card is not None and self.stains_before is None:
+            return None
+        mined = cases_of(sample.frame for sample in self.mined)
+        return united(self.stains_before, stain_range([*self.train, *mined]))
+
     def _finish(self) -> Path:
+        """Write weights and card. Shifts of scanners that the parent has are dropped: the network is another now."""
         path = self.out / WEIGHTS
         network = self.state.ema.eval()
         calibration = (
@@ -322,6 +333,7 @@ class _Trainer:
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "calibration": calibration,
+            "stains": self._stains(),
         }
         measure_held_out(card, Scorer(network, device=self.device, precision="fp32"), self.validation)
         if self.parent_card is not None:
