@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.results.worklist import Group, in_group
@@ -88,5 +88,5 @@ def cases_lockable(*, most: int) -> list[LockableCase]:
     total = dict(slides.values_list("case__identifier").annotate(n=Count("pk")))
     keys: set[UUID] = set(slides_read(slides).values_list("pk", flat=True))
     read = dict(slides.filter(pk__in=keys).values_list("case__identifier").annotate(n=Count("pk")))
-    locked = {case.name: case for case in LockedCase.objects.filter(Q(name__in=names))}
+    locked = {case.name: case for case in LockedCase.objects.filter(name__in=names)}
     return [LockableCase(name, total[name], read.get(name, 0), locked.get(name)) for name in names]
