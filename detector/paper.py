@@ -86,6 +86,13 @@ REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the
 LOWEST_THRESHOLD = 0.05  # The precision-recall curve begins here: no maximum of F1 was seen near it.
 CALIBRATED_F1 = 0.98  # Of the best F1. The thresholds with at least this much form a plateau, whose middle is moved to
 # 0.5; the best one alone jumps with each frame.
+SCANNER_FIGURES = 30  # Judged figures from which the shift of a scanner may be found: with fewer, one verdict moves it.
+STAIN_PERCENTILES = (1.0, 99.0)  # Of the LAB statistics of a source's frames: the range of its stain without the frames
+# that went wrong. By source, so that thousands of patches do not hide a source of thirty frames.
+STAIN_MARGIN = 8.0  # Grey levels of LAB by which a slide may leave that range: on the range of MITOS 2012, none of its
+# frames then lies outside, and 59 of 60 of the other scanner and all of MiDeSeC do. The jitter of colour moves more.
+STAIN_REGION, STAIN_REGIONS = 512, 24  # px a side, and how many at most, of the places of a slide that stand for its
+# stain: a window, and enough that one fold or clot does not move their median.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.
 BOOTSTRAP_DRAWS = 1000  # The ends of a 95 % interval then rest on 25 draws each.
 FEWEST_CASES = 5  # Of a judgement. With fewer, all may agree by chance: of four fair coins, all fall alike in one of

@@ -5,6 +5,7 @@ Positions are (x, y) in pixels, origin at the top left corner of the top left pi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -209,6 +210,12 @@ class DarkScorer:
     def figure_logits(self, crops: Sequence[Rgb]) -> NDArray[np.float32]:
         """That of the cell in the middle: what is dark has no orientation."""
         return np.array([self.logits(crop)[1, 1] for crop in crops], dtype=np.float32)
+
+    def adjusted(self, *, logit_shift: float, cascade: bool = True) -> DarkScorer:
+        """With the log odds of every figure shifted."""
+        other = copy.copy(self)
+        other.figures = FigureScale(1.0, logit_shift)
+        return other
 
     def concurrency(self, floor: float) -> int:
         return 2

@@ -157,7 +157,7 @@ def test_no_worker_takes_both_detections_and_trainings():
     ]
     found = {command: re.search(r"-Q (\S+)", command) for command in commands}
     taken = {command: set(match.group(1).split(",")) for command, match in found.items() if match}
-    slow = {"mine", "train", "judge"}
+    slow = {"mine", "train", "judge", "calibrate"}
     assert all(queues == slow or not queues & slow for queues in taken.values())
     trainers = [command for command, queues in taken.items() if queues == slow]
     assert len(trainers) >= 2, "of `make run`, and of the compose file"

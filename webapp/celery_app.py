@@ -9,7 +9,7 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
-QUEUES = ("ingest", "detect", "mine", "train", "judge")
+QUEUES = ("ingest", "detect", "mine", "train", "judge", "calibrate")
 TIME_LIMIT = 12 * 3600  # seconds that one shard may take at most
 
 app = Celery("mitoscope")

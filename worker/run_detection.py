@@ -17,19 +17,22 @@ from webapp.jobs.stored import DetectParameters, ShardFacts
 from webapp.registry.models import ModelVersion
 from worker.frames import working_frame
 from worker.shard import ClaimedShard
-from worker.weights import readers, scorer_of
+from worker.weights import fit_of, readers, scorer_of
 
 
 def run_detection(shard: ClaimedShard) -> None:
-    """Score the shard's rectangles and keep the cells above the floor."""
+    """Score the shard's rectangles, with the shift of the slide's scanner, and keep the cells above the floor."""
     job, slide = shard.job, shard.job.slide
     asked = DetectParameters.from_json(job.parameters)
     model = ModelVersion.objects.get(pk=asked.model)
     assert slide is not None, "a detection is of a slide"
-    scorer = scorer_of(model)
-    cascade = scorer.uses_cascade(paper.PEAK_FLOOR)
-    shard.begin(ShardFacts(device=scorer.device_name, precision=scorer.precision, cascade=cascade))
     with working_frame(slide) as frame:
+        fit = fit_of(model, slide, frame)
+        scorer = fit.scorer(scorer_of(model))
+        cascade = scorer.uses_cascade(paper.PEAK_FLOOR)
+        shard.begin(
+            ShardFacts(device=scorer.device_name, precision=scorer.precision, cascade=cascade, fit=fit.parameters())
+        )
         plan = plan_windows(frame).part(shard.index, job.shards.count())
         shard.plan(total=plan.windows_total, skipped=plan.windows_skipped)
         cells = scan(scorer, frame, plan, progress=shard.progress, readers=readers())
@@ -64,6 +67,7 @@ def merge_detection(shard_pk: int) -> None:
             "shards": len(shards),
             # Of a job that began before there was one, its shards say nothing.
             "cascade": any(fact.cascade for fact in facts),
+            **next((fact.fit for fact in facts if fact.fit), {"logit_shift": 0.0}),
         },
         mpp_x=slide.mpp[0],
         mpp_y=slide.mpp[1],

@@ -19,9 +19,10 @@ from webapp.retraining.provenance import removed_now
 from webapp.retraining.types import ComparisonVerdict
 from webapp.slides.models import Slide
 from worker.frames import working_frame
+from worker.reviewed_slides import read_slides
 from worker.shard import ClaimedShard
 from worker.training_data import read_set
-from worker.weights import scorer_of
+from worker.weights import scorer_of, shifts_of
 
 MOST_CROPS = 60  # differing figures that are kept as pictures; all are counted
 
@@ -30,10 +31,17 @@ def run_judgement(shard: ClaimedShard) -> None:
     """Judge, and keep the figures on which the two differ as crops."""
     judgement = Judgement.objects.select_related("version", "active").get(job=shard.job)
     candidate, active = scorer_of(judgement.version), scorer_of(judgement.active)
-    frames, free = _locked_frames(judgement), _free_slides(judgement)
+    imported, free = _locked_frames(judgement), _free_slides(judgement)
+    reviewed, parts = read_slides(judgement.reviewed)
+    if not imported and not reviewed:
+        raise DataSetError("the labelled sets and slides of the locked cases are not there any more; import them again")
+    frames = [*imported, *reviewed]
     facts = ShardFacts(device=candidate.device_name, precision=candidate.precision)
     shard.begin(facts, total=len(frames) + len(free))
-    compared, differences = compare_detectors(candidate, active, cases_of(frames), free=free, progress=shard.progress)
+    compared, differences = compare_detectors(
+        candidate, active, cases_of(frames), free=free, progress=shard.progress,
+        shifts=(shifts_of(judgement.version), shifts_of(judgement.active)),
+    )  # fmt: skip
     judgement.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(differences[:MOST_CROPS]):
@@ -43,6 +51,10 @@ def run_judgement(shard: ClaimedShard) -> None:
     result = {
         **compared,
         "free_slides": len(free),
+        "cases_imported": len({frame.case for frame in imported}),
+        "cases_reviewed": len({frame.case for frame in reviewed}),
+        "reviewed_parts": {"looked_at": len(reviewed), "of": parts},
+        "left_out": judgement.left_out,
         "differences": rows,
         "differences_total": len(differences),
         "device": candidate.device_name,
@@ -53,16 +65,15 @@ def run_judgement(shard: ClaimedShard) -> None:
 
 def _locked_frames(judgement: Judgement) -> list[LabelledFrame]:
     sets = LabelledSet.objects.filter(frames__case__in=judgement.cases).exclude(pk__in=removed_now().sets).distinct()
-    frames = [frame for one in sets for frame in read_set(str(one.pk), one.sha256, judgement.cases) if frame.exhaustive]
-    if not frames:
-        raise DataSetError("the labelled sets with the locked cases are not there any more; import them again")
-    return frames
+    return [frame for one in sets for frame in read_set(str(one.pk), one.sha256, judgement.cases) if frame.exhaustive]
 
 
 def _free_slides(judgement: Judgement) -> list[MitosisFreeSlide]:
     """Those of the judgement that are still there."""
     slides = Slide.objects.filter(pk__in=judgement.slides, state=Slide.State.READY).select_related("case")
     return [
-        MitosisFreeSlide(slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide))
+        MitosisFreeSlide(
+            slide.name, slide.case.identifier, slide.tissue_mm2 or 0.0, partial(working_frame, slide), slide.scanner
+        )
         for slide in slides.order_by("name")
     ]

@@ -13,11 +13,11 @@ from webapp.retraining.mining import mined_slide_save
 from webapp.retraining.models import MinedSlide
 from worker.frames import working_frame
 from worker.shard import ClaimedShard
-from worker.weights import scorer_of
+from worker.weights import fit_of, scorer_of
 
 
 def run_mining(shard: ClaimedShard) -> None:
-    """Mine the slide at the shard's index; one that was deleted in the meantime has nothing."""
+    """Mine the slide at the shard's index, with its scanner's shift; one that was deleted meanwhile has nothing."""
     run = shard.job.mining_run
     mined = MinedSlide.objects.filter(run=run, index=shard.index).select_related("slide", "run").first()
     if mined is None:
@@ -28,8 +28,13 @@ def run_mining(shard: ClaimedShard) -> None:
     with working_frame(mined.slide) as frame:
         plan = plan_windows(frame)
         shard.plan(total=plan.windows_total, skipped=plan.windows_skipped)
+        scorer = fit_of(run.model, mined.slide, frame).scorer(scorer)
         samples, counters = mine_slide(
-            scorer, frame, prefilter_score=run.first_look, tta_consensus=run.agreement, progress=shard.progress
+            scorer,
+            frame,
+            prefilter_score=run.first_look,
+            tta_consensus=run.agreement,
+            progress=shard.progress,
         )
     rows = [(sample.x, sample.y, sample.scores) for sample in samples]
     seconds = shard.seconds

@@ -16,6 +16,7 @@ from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail
 from worker.process import worker_name
 from worker.retry_database import AWAY, retry_database
+from worker.run_calibration import run_calibration
 from worker.run_detection import merge_detection, run_detection
 from worker.run_import import run_import
 from worker.run_ingest import run_ingest
@@ -66,6 +67,12 @@ def train(*, shard_pk: int) -> None:
 def judge(*, shard_pk: int) -> None:
     """Judge a candidate against the active version."""
     _run(Job.Kind.JUDGE, run_judgement)
+
+
+@app.task(name=task_name(Job.Kind.CALIBRATE))
+def calibrate(*, shard_pk: int) -> None:
+    """Find the shift of a scanner."""
+    _run(Job.Kind.CALIBRATE, run_calibration)
 
 
 def _run(kind: Job.Kind, work: Callable[[ClaimedShard], None]) -> Shard | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -25,9 +26,11 @@ from detector.cli.arguments import (
 )
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
+from detector.detection.slide_fit import fit_slide
 from detector.detection.windows import plan_windows
 from detector.model.card import Card
-from detector.slide import WorkingFrame, open_slide
+from detector.model.checkpoint import load_shifts
+from detector.slide import WorkingFrame, open_slide, scanner_of
 from detector.version import code_version
 
 
@@ -45,23 +48,28 @@ def detect_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_detect(options: argparse.Namespace) -> None:
-    """Write one JSON line for each image or slide."""
+    """Write one JSON line for each image or slide, with the shift of its scanner."""
     scorer, card = scorer_of(options, cascade=options.cascade)
+    shifts = load_shifts(options.weights)
     if options.out is not None and options.out.resolve() in {path.resolve() for path in options.images}:
         raise ValueError(f"{options.out} is what is to be looked at; give --out another name")
     mode = "w"
     for path in options.images:  # written one by one, so that a bad file does not lose what came before it
-        line = json.dumps(_detect_one(path, scorer, card, options)) + "\n"
+        line = json.dumps(_detect_one(path, scorer, card, shifts, options)) + "\n"
         with nullcontext(sys.stdout) if options.out is None else options.out.open(mode, encoding="utf-8") as out:
             out.write(line)
             out.flush()
         mode = "a"
 
 
-def _detect_one(path: Path, scorer: Scorer, card: Card, options: argparse.Namespace) -> dict[str, Any]:
+def _detect_one(
+    path: Path, scorer: Scorer, card: Card, shifts: Mapping[str, float], options: argparse.Namespace
+) -> dict[str, Any]:
     with open_slide(path) as slide:
         mpp = slide_mpp(slide, options.mpp)
         frame = WorkingFrame(slide, mpp)
+        fit = fit_slide(frame, scanner_of(slide), card, shifts)
+        scorer = fit.scorer(scorer)
         with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
             found = detect(
                 scorer, frame, min_score=options.min_score, progress=lambda done: void(bar.update(done - bar.n))
@@ -91,6 +99,7 @@ def _detect_one(path: Path, scorer: Scorer, card: Card, options: argparse.Namesp
             "cascade": scorer.uses_cascade(paper.PEAK_FLOOR),
             "frame_edge": paper.FRAME_EDGE if frame.cut else 0,
             "figure_scale": asdict(scorer.figures),
+            **fit.parameters(),
             "code_version": code_version(),
         },
         "detections": found.rows(),

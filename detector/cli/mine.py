@@ -19,10 +19,12 @@ from detector.cli.arguments import (
     slide_mpp,
     void,
 )
+from detector.detection.slide_fit import fit_slide
 from detector.detection.windows import plan_windows
 from detector.frames import LabelledFrame
 from detector.mine import MinedSlideJson, mine_slide, mined_patch, mined_to_json, write_mined
-from detector.slide import WorkingFrame, open_slide
+from detector.model.checkpoint import load_shifts
+from detector.slide import WorkingFrame, open_slide, scanner_of
 from detector.version import code_version
 
 
@@ -47,6 +49,7 @@ def mine_options(parser: argparse.ArgumentParser) -> None:
 def run_mine(options: argparse.Namespace) -> None:
     """Write the mined patches and `mined.json`; print the counters of each slide."""
     scorer, card = scorer_of(options, cascade=options.cascade)
+    shifts = load_shifts(options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     model = {"name": card.get("name"), "sha256": card["sha256"]}
     parameters = {
@@ -62,9 +65,10 @@ def run_mine(options: argparse.Namespace) -> None:
         for path in options.slides:
             with open_slide(path) as slide:
                 frame = WorkingFrame(slide, slide_mpp(slide, options.mpp))
+                fit = fit_slide(frame, scanner_of(slide), card, shifts)
                 with tqdm(total=plan_windows(frame).windows_total, unit="window", disable=None, desc=path.name) as bar:
                     samples, counters = mine_slide(
-                        scorer,
+                        fit.scorer(scorer),
                         frame,
                         prefilter_score=options.prefilter_score,
                         tta_consensus=options.tta_consensus,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +56,17 @@ class Scorer:
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         self._network = self._ready(network)
         self._coarse = self._ready(coarse) if coarse is not None and self.device.type == "cpu" else None
+
+    def adjusted(self, *, logit_shift: float, cascade: bool = True) -> Scorer:
+        """The same networks, with a shift added to the log odds of every figure. cascade: False to score every cell.
+
+        With a shift above 0 every cell is scored too: the coarse network's threshold was set for what is detected
+        without it.
+        """
+        other = copy.copy(self)
+        other.figures = replace(self.figures, shift=self.figures.shift + logit_shift)
+        other._coarse = self._coarse if cascade and logit_shift <= 0 else None
+        return other
 
     def uses_cascade(self, floor: float) -> bool:
         """Whether a scan for cells down to the score `floor` uses the cascade.
@@ -142,7 +155,10 @@ class Scorer:
 def load_scorer(
     path: Path, *, device: str = "auto", precision: str = "auto", cascade: bool = True
 ) -> tuple[Scorer, Card]:
-    """The scorer of a file of weights, and its card. cascade: with its coarse network, if any. Raises WeightsError."""
+    """The scorer of a file of weights, without any scanner's shift, and its card. Raises WeightsError.
+
+    cascade: with its coarse network, if any.
+    """
     network, card = load_weights(path)
     coarse, figures = load_coarse(path) if cascade else None, load_figure_scale(path)
     return Scorer(network, coarse=coarse, figures=figures, device=device, precision=precision), card

@@ -10,7 +10,7 @@ detector alone. False positives cluster by slide, so they only veto.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -45,6 +45,7 @@ Progress = Callable[[int], None]
 @dataclass
 class _Side:
     scorer: Scorer
+    shifts: Mapping[str, float]
     matched: list[MatchedFrame] = field(default_factory=list)
     seconds: float = 0.0
     mm2: float = 0.0
@@ -54,7 +55,7 @@ class _Side:
 
     def look_at(self, frame: LabelledFrame) -> Detections:
         began = time.monotonic()
-        found = detect(self.scorer, frame.array_frame(), min_score=paper.LOWEST_THRESHOLD)
+        found = detect(self._scorer_of(frame.source), frame.array_frame(), min_score=paper.LOWEST_THRESHOLD)
         self.seconds += time.monotonic() - began
         hits = match(found.xy, found.scores, frame.mitoses, frame.match_radius)
         self.matched.append(MatchedFrame(frame.case, found.scores, hits, len(frame.mitoses), frame.source))
@@ -65,15 +66,20 @@ class _Side:
             self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
 
-    def look_at_free(self, slide: WorkingFrame, mm2: float, progress: Progress) -> Detections:
+    def look_at_free(self, slide: WorkingFrame, source: str, mm2: float, progress: Progress) -> Detections:
         """A slide without mitoses, on which every detection is false."""
         began = time.monotonic()
-        found = detect(self.scorer, slide, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
+        found = detect(self._scorer_of(source), slide, min_score=paper.STORED_SCORE_FLOOR, progress=progress)
         self.seconds += time.monotonic() - began
         self.mm2 += mm2
         self.free_mm2 += mm2
         self.free_detections += int((found.scores >= paper.SCORE_THRESHOLD).sum())
         return found
+
+    def _scorer_of(self, source: str) -> Scorer:
+        """With the shift of the scanner that the source is, if any."""
+        shift = self.shifts.get(source)
+        return self.scorer if shift is None else self.scorer.adjusted(logit_shift=shift)
 
     def measured(self) -> SideResult:
         everything = Evaluation(self.matched)
@@ -93,12 +99,16 @@ class _Side:
 
 @dataclass(frozen=True)
 class MitosisFreeSlide:
-    """A slide without mitoses, as a person says. mm2: area of its tissue. opened: context manager of its frame."""
+    """A slide without mitoses, as a person says. mm2: area of its tissue. opened: context manager of its frame.
+
+    source: its scanner.
+    """
 
     name: str
     case: str
     mm2: float
     opened: Callable[[], AbstractContextManager[WorkingFrame]]
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,15 +157,16 @@ class ComparisonResult(TypedDict):
 
 def compare_detectors(
     candidate: Scorer, active: Scorer, cases: Sequence[Case], *, free: Sequence[MitosisFreeSlide] = (),
-    progress: Progress = lambda done: None,
+    shifts: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {}), progress: Progress = lambda done: None,
 ) -> tuple[ComparisonResult, list[Difference]]:  # fmt: skip
     """Compare two detectors on all exhaustively labelled frames and on mitosis-free slides.
 
     Returns the result, and the detections of one alone by falling difference in score.
 
+    shifts: of the candidate and the active detector, added to the logits of frames and slides of a source (scanner).
     progress: called with the number of frames and slides done, and between the windows of a slide; may raise.
     """
-    sides = {"candidate": _Side(candidate), "active": _Side(active)}
+    sides = {"candidate": _Side(candidate, shifts[0]), "active": _Side(active, shifts[1])}
     differences: list[Difference] = []
     frames = [frame for case in cases for frame in case.frames if frame.exhaustive]
     for done, frame in enumerate(frames):
@@ -246,7 +257,7 @@ def _place_of(frame: LabelledFrame) -> _Place:
 
 def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: Progress) -> list[Difference]:
     with slide.opened() as frame:
-        found = {name: side.look_at_free(frame, slide.mm2, progress) for name, side in sides.items()}
+        found = {name: side.look_at_free(frame, slide.source, slide.mm2, progress) for name, side in sides.items()}
         radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))
         place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)

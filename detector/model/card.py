@@ -81,6 +81,33 @@ Metrics = TypedDict(
 )  # the numbers of section 4 on some cases; intervals of 95 %
 
 
+class ScannerShift(TypedDict, total=False):
+    """A scanner's shift of the mitosis logit, and what it was found on: figures that people judged on its slides.
+
+    missed: mitotic ones that the network had not found. f1_before, f1_after: at 0.5 on these figures. at: ISO 8601.
+    """
+
+    logit_shift: float
+    mitotic: int  # the missed ones included
+    non_mitotic: int
+    missed: int
+    f1_before: float
+    f1_after: float
+    cases: list[str]
+    at: str
+
+
+class StainRange(TypedDict, total=False):
+    """What the stains of frames ranged over: of each LAB channel (8-bit OpenCV scale) its lowest and highest value.
+
+    mean, deviation: [[low, high]] of L, A and B. frames: number of frames.
+    """
+
+    mean: list[list[float]]
+    deviation: list[list[float]]
+    frames: int
+
+
 class HeldOut(TypedDict, total=False):
     """The cases that weights have not learnt from, and how they score there; no metrics without such a case."""
 
@@ -140,6 +167,9 @@ class Card(HeldOut, total=False):
     bg_hard: int
     fg_wsi: int
     calibration: Calibration | None
+    scanner_shifts: dict[str, ScannerShift]  # by the name of the scanner; the shifts themselves are in the weights
+    scanners: list[str]  # those that the weights are known to fit: at least those with a shift
+    stains: StainRange | None  # of the frames trained on, the parents' included
     average_of: list[AveragedCard]
     coarse: CoarseCard
     network: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -18,20 +20,30 @@ from detector.model.network import ResNet12
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
 _COARSE = "coarse."  # before the names of the coarse network's tensors
 _FIGURE = "figure."  # before those of the figure scale
+_SHIFT = "shift."  # before the name of a scanner: the shift of the log odds of its figures, a scalar
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
 
 
 def save_weights(
-    network: ResNet12, path: Path, card: Card, *, coarse: ResNet12 | None = None, figures: FigureScale | None = None
+    network: ResNet12,
+    path: Path,
+    card: Card,
+    *,
+    coarse: ResNet12 | None = None,
+    figures: FigureScale | None = None,
+    shifts: Mapping[str, float] | None = None,
 ) -> None:
     """Write `path` (.safetensors) and its card beside it (.json), with the hash of the weights in the card.
 
-    coarse: the first stage of its cascade, figures: the scale of its scores; written into the same file.
+    coarse: the first stage of its cascade, figures: the scale of its scores, shifts: by scanner, what is added to the
+    log odds of the figures on its slides; written into the same file. The card names the shifts, and no others.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    shifts = shifts or {}
     state = _floats(network) | ({_COARSE + name: tensor for name, tensor in _floats(coarse).items()} if coarse else {})
     if figures is not None:
         state |= {_FIGURE + name: torch.tensor(value, dtype=torch.float64) for name, value in asdict(figures).items()}
+    state |= {_SHIFT + name: torch.tensor(value, dtype=torch.float64) for name, value in shifts.items()}
     partial = path.with_suffix(".partial")
     name = next(name for name, padded in _PADDED.items() if padded == network.padded)
     # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
@@ -44,13 +56,19 @@ def save_weights(
         "widths": list(network.widths),
         "sha256": sha256_of(path),
     }
+    found = written.pop("scanner_shifts", {})
+    if shifts:
+        written["scanner_shifts"] = {
+            name: {**found.get(name, {}), "logit_shift": shift} for name, shift in shifts.items()
+        }
+        written["scanners"] = sorted({*written.get("scanners", []), *shifts})
     path.with_suffix(".json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def load_weights(path: Path) -> tuple[ResNet12, Card]:
     """The network in evaluation mode, and its card. Raises WeightsError in words."""
     state, padded = _read(path)
-    fine = {name: tensor for name, tensor in state.items() if not name.startswith((_COARSE, _FIGURE))}
+    fine = {name: tensor for name, tensor in state.items() if not name.startswith((_COARSE, _FIGURE, _SHIFT))}
     return _network(fine, padded, path), read_card(path)
 
 
@@ -65,9 +83,20 @@ def load_figure_scale(path: Path) -> FigureScale:
     """The scale of the scores in a file of weights; the default where it has none. Raises WeightsError."""
     state, _ = _read(path)
     values = {f.name: state[_FIGURE + f.name] for f in fields(FigureScale) if _FIGURE + f.name in state}
-    if any(tensor.shape or not tensor.isfinite() for tensor in values.values()):
-        raise WeightsError(f"{path} holds a scale of scores that is no finite number; calibrate again")
-    return FigureScale(**{name: float(tensor) for name, tensor in values.items()})
+    return FigureScale(**{name: _number(tensor, path) for name, tensor in values.items()})
+
+
+def load_shifts(path: Path) -> dict[str, float]:
+    """The shift of the figures' log odds of each scanner that a file of weights has one for. Raises WeightsError."""
+    state, _ = _read(path)
+    found = {k.removeprefix(_SHIFT): v for k, v in state.items() if k.startswith(_SHIFT)}
+    return {scanner: _number(shift, path, of=f"a shift for {scanner}") for scanner, shift in sorted(found.items())}
+
+
+def _number(tensor: torch.Tensor, path: Path, of: str = "a scale of scores") -> float:
+    if tensor.ndim or not math.isfinite(float(tensor)):
+        raise WeightsError(f"{path} has {of} that is no finite number; calibrate anew")
+    return float(tensor)
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:

@@ -22,6 +22,7 @@ from detector.slide.folder import files_below
 from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
 from detector.slide.scaled import level_for, read_scaled
+from detector.slide.scanner import scanner_of
 from detector.slide.tiles import jpeg
 from detector.slide.tissue import tissue_mask
 
@@ -35,17 +36,6 @@ _COMPANIONS = {
     ".vms": "A .vms slide needs the other files of its folder; upload them in one zip.",
     ".dcm": "A DICOM slide is a set of files; upload the whole set in one zip.",
 }
-
-
-_SCANNERS = (
-    ("aperio.ScanScope ID",),
-    ("hamamatsu.Product",),
-    ("leica.device-model",),
-    ("ventana.ScannerModel",),
-    ("dicom.Manufacturer", "dicom.ManufacturerModelName"),
-    ("philips.DICOM_MANUFACTURER", "philips.DICOM_MANUFACTURERS_MODEL_NAME"),
-    ("tiff.Make", "tiff.Model"),
-)
 
 
 @dataclass(frozen=True)
@@ -130,7 +120,7 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
             bytes=size,
             sha256=sha256,
             format=kind,
-            scanner=_scanner(slide),
+            scanner=scanner_of(slide),
             width=slide.size[0],
             height=slide.size[1],
             mpp=slide.mpp,
@@ -139,14 +129,6 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
         )
     (folder / "thumbnail.jpeg").write_bytes(jpeg(thumbnail))
     return facts
-
-
-def _scanner(slide: Slide) -> str:
-    """What the file says that it was scanned with, else its vendor: what slides are told apart by."""
-    for names in _SCANNERS:
-        if words := [slide.properties[name] for name in names if slide.properties.get(name)]:
-            return " ".join(words)[:100]
-    return slide.format
 
 
 def _check_complete(slide: OpenSlideFile) -> None:

@@ -21,9 +21,9 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
     Each must be the parent of the next: the mean of independent trainings detects nothing. Data and plan on the card
-    are those of the last, as is the coarse network of its cascade, which is to be distilled anew. Raises WeightsError
-    for networks of different widths or weights that are no such chain, ValueError where one was trained on a held-out
-    case.
+    are those of the last, as is the coarse network of its cascade, which is to be distilled anew; shifts of scanners,
+    which were found for other weights, are dropped. Raises WeightsError for networks of different widths or weights
+    that are no such chain, ValueError where one was trained on a held-out case.
     """
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     loaded = [load_weights(path) for path in paths]
@@ -40,6 +40,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
     coarse = load_coarse(paths[-1])
+    last.pop("scanners", None)
     card: Card = {
         **last,
         "name": out.stem,

@@ -22,7 +22,7 @@ from detector.evaluation.evaluate import evaluate, measure_held_out, reliability
 from detector.evaluation.metrics import Evaluation
 from detector.frames import Case
 from detector.model.card import Calibration, refuse_training_cases
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
@@ -78,8 +78,8 @@ def calibrate(
 def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[Case], out: Path) -> Path:
     """Write `weights` calibrated on some cases to `out`, with its card; what the card measures is on `held_out`.
 
-    The threshold of a coarse network is lowered where what is detected now needs it. Raises ValueError where the
-    weights were trained on a held-out case.
+    The threshold of a coarse network is lowered where what is detected now needs it. Shifts of single scanners are
+    kept: they come on top. Raises ValueError where the weights were trained on a held-out case.
     """
     refuse_training_cases(weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
@@ -93,7 +93,7 @@ def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[C
         set_recall_threshold(coarse, outputs, never_less=True)
         scorer = Scorer(network, coarse=coarse, figures=figures, device="cpu", precision="fp32")
         card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(measure_recall(scorer, outputs))}
-    save_weights(network, out, card, coarse=coarse, figures=figures)
+    save_weights(network, out, card, coarse=coarse, figures=figures, shifts=load_shifts(weights))
     return out
 
 

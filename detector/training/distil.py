@@ -34,7 +34,7 @@ from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError
 from detector.frames import Case
 from detector.model.card import data_summary
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
 from detector.training.batches import SampleSets, compose_batch
 from detector.training.patch_sets import Sample, fg_lab, sample_bg_rand
@@ -64,7 +64,8 @@ def distil(
 
     train: frames and patches to distil on; labels are not used. A coarse network of the plan's widths in `weights` is
     trained further, otherwise a new one begins. held_out: frames for measuring only. An interruption leaves a
-    checkpoint beside `out`, from which `resume` goes on. Raises DataSetError without a frame that has candidates.
+    checkpoint beside `out`, from which `resume` goes on. Shifts of scanners are kept. Raises DataSetError without a
+    frame that has candidates.
     """
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     fine, card = load_weights(weights)
@@ -95,7 +96,7 @@ def distil(
             "held_out": asdict(measure_recall(scorer, score_frames(fine, held_out, figures))),
         },
     }
-    save_weights(fine, out, card, coarse=coarse, figures=figures)
+    save_weights(fine, out, card, coarse=coarse, figures=figures, shifts=load_shifts(weights))
     state.checkpoint.unlink()
     return out
 

@@ -24,11 +24,12 @@ from detector.detection.detect import Cancelled, find_peaks
 from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, measure_held_out, summary
-from detector.frames import Case, LabelledFrame
-from detector.model.card import Card, CoarseCard, ParentCard, data_summary, read_card, training_cases
+from detector.frames import Case, LabelledFrame, cases_of
+from detector.model.card import Card, CoarseCard, ParentCard, StainRange, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
+from detector.model.stains import stain_range, united
 from detector.training.augment_gpu import FramesOnDevice
 from detector.training.batches import SampleSets, compose_batch, draw_batch, prefetch
 from detector.training.calibrate import calibrate
@@ -159,10 +160,12 @@ class _Trainer:
         self.coarse_card: CoarseCard = {}
         self.figures = FigureScale()
         self.cases_before: set[str] = set()  # which the parent was trained on
+        self.stains_before: StainRange | None = None
         if self.parent is not None:
             self.network, card = load_weights(self.parent)
             self.plan, self.figures = _with_network_shape(self.plan, self.network), load_figure_scale(self.parent)
             self.cases_before = training_cases(card)
+            self.stains_before = card.get("stains")
             self.parent_card = _parent_card(card)
             self.coarse_card = card.get("coarse", {})
         # Without bf16 a CPU learns 1.3 times as fast with the channels first; everything else with the channels last.
@@ -307,7 +310,15 @@ class _Trainer:
         frames = [*self.frames, *(sample.frame for sample in self.mined)]
         return fingerprints(self.plan, frames, self.parent_card["sha256"] if self.parent_card else None)
 
+    def _stains(self) -> StainRange | None:
+        """The range trained on, the parent's included; None where the parent's card has none: it is not known then."""
+        if self.parent_card is not None and self.stains_before is None:
+            return None
+        mined = cases_of(sample.frame for sample in self.mined)
+        return united(self.stains_before, stain_range([*self.train, *mined]))
+
     def _finish(self) -> Path:
+        """Write weights and card. Shifts of scanners that the parent has are dropped: the network is another now."""
         path = self.out / WEIGHTS
         network, figures, calibration = self.state.ema.eval(), self.figures, None
         if self.plan.calibrate and self.validation:
@@ -323,6 +334,7 @@ class _Trainer:
             "bg_hard": len(self.hard),
             "fg_wsi": len(self.mined),
             "calibration": calibration,
+            "stains": self._stains(),
         }
         scorer = Scorer(network, figures=figures, device=self.device, precision="fp32")
         measure_held_out(card, scorer, self.validation)

@@ -147,6 +147,7 @@ def test_a_worse_candidate_is_called_worse_and_false_alarms_are_counted(
     monkeypatch.setattr(
         "worker.run_judgement.scorer_of", lambda model: BlindWorker() if model == blind else DarkWorker()
     )
+    monkeypatch.setattr("worker.run_judgement.shifts_of", lambda model: {})
     judgement = judgement_request(version=blind, by=root)
     job = do(judge, judgement.job)
     assert job.state == State.SUCCEEDED, job.traceback

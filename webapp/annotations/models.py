@@ -52,6 +52,16 @@ class Run(models.Model):
     def __str__(self) -> str:
         return f"{self.model} on {self.slide}"
 
+    @property
+    def doubts(self) -> list[str]:
+        """Why counts of it are less certain, one sentence each; none where its stamp does not say what is known."""
+        said = {
+            "stain_known": "The stain of this slide lies outside the training range: the count is less certain.",
+            "scanner_known": "The scanner of this slide lies outside the training range, and the version is not "
+            "calibrated for it: the count is less certain.",
+        }
+        return [sentence for key, sentence in said.items() if self.parameters.get(key) is False]
+
 
 class Candidate(models.Model):
     """A candidate above the stored floor. x, y: level-0 px of the slide. score: the detector's confidence, 0..1."""

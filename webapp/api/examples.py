@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 _SLIDE, _RUN, _OTHER_RUN = (f"6f1c8b1e-2a51-4f0e-9a55-0d0f4ce1a6{n}" for n in ("c7", "d8", "e9"))
-_MODEL, _PARENT, _FIGURE, _REGION, _JOB_ID, _SET, _MINING, _TRAINING, _JUDGEMENT, _REPORT, _UPLOAD = (
-    f"b7a0e7a2-7a86-4b7e-8a0e-3d2f9c54f0{number}" for number in range(10, 21)
+_MODEL, _PARENT, _FIGURE, _REGION, _JOB_ID, _SET, _MINING, _TRAINING, _JUDGEMENT, _REPORT, _UPLOAD, _CALIBRATION = (
+    f"b7a0e7a2-7a86-4b7e-8a0e-3d2f9c54f0{number}" for number in range(10, 22)
 )
 _SHA = "8c3f0a7be1d24c55a9f6b2e07d913c48e5f1a2b6c7d8091e2f3a4b5c6d7e8f90"
 _AT, _LATER = "2026-11-25T10:12:00Z", "2026-11-25T10:15:42Z"
@@ -39,7 +39,8 @@ _REGION_EXAMPLE = {
     "id": _REGION, "kind": "tumour", "polygon": _CORNERS, "by": "alice", "at": _AT, "replaces": None,
 }  # fmt: skip
 _RUN_EXAMPLE = {
-    "id": _RUN, "slide": _SLIDE, "model": _MODEL, "model_sha256": _SHA, "parameters": {"floor": 0.2}, "mpp_x": 0.2519,
+    "id": _RUN, "slide": _SLIDE, "model": _MODEL, "model_sha256": _SHA, "doubts": [],
+    "parameters": {"floor": 0.2, "logit_shift": -0.8, "stain_known": True, "scanner_known": True}, "mpp_x": 0.2519,
     "mpp_y": 0.2519, "code_version": "0.2.0", "device": "cpu", "precision": "fp32", "windows_total": 2704,
     "windows_skipped": 1601, "candidate_count": 214, "created_at": _LATER,
 }  # fmt: skip
@@ -73,6 +74,14 @@ _AFFECTED = {
 SCHEMAS: dict[str, Any] = {
     "Affected": _AFFECTED,
     "Again": {"name": "autumn, without slide 1"},
+    "Calibration": {
+        "id": _CALIBRATION, "scanner": "SS1302", "at": _AT, "parent": _PARENT, "version": _MODEL, "remark": "",
+        "job": {**_JOB, "kind": "calibrate", "slide": None, "slide_name": "", "state": "succeeded", "ended_at": _LATER},
+        "figures": 212, "figures_sha256": _SHA,
+        "result": {"logit_shift": -0.8125, "before": 0.0, "mitotic": 80, "non_mitotic": 132, "missed": 6,
+                   "f1_before": 0.71, "f1_after": 0.79},
+    },
+    "CalibrationRequest": {"scanner": "SS1302"},
     "CaseName": {"name": "case-17"},
     "Changed": {"changed": 31},
     "Compare": {"both": 187, "only_run": [_CANDIDATE], "only_other": [{"x": 1204.5, "y": 880.25, "score": 0.51}]},
@@ -85,9 +94,13 @@ SCHEMAS: dict[str, Any] = {
     "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT},
     "Job": _JOB,
     "Judgement": {
-        "id": _JUDGEMENT, "version": _MODEL, "active": _PARENT, "cases": ["case-3", "case-9"], "verdict": "better",
+        "id": _JUDGEMENT, "version": _MODEL, "active": _PARENT, "cases": ["case-3", "case-9"], "reviewed": [_SLIDE],
+        "left_out": {"case-12": "1 of 2 slides not read to the end"}, "verdict": "better",
         "why": "max F1 0.61 instead of 0.55; the 95 % interval of the difference is above 0.",
         "result": {"max_f1": [0.61, 0.55]}, "at": _AT, "job": {**_JOB, "kind": "judge", "slide": None},
+    },
+    "JudgedScanner": {
+        "scanner": "SS1302", "slides": 9, "mitotic": 74, "non_mitotic": 132, "missed": 6, "refusal": "",
     },
     "LabelledSet": {
         "id": _SET, "name": "MITOS 2012", "sha256": _SHA, "at": _AT,
@@ -158,6 +171,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("trainings_manifest_retrieve", "200"): {
         "sets": [{"id": _SET, "name": "MITOS 2012", "sha256": _SHA, "by": 1, "cases": ["A00", "A01"]}], "figures": [],
         "mined": [], "slides": {}, "train": ["A00"], "validation": ["A01"], "test": ["case-3"],
+    },
+    ("calibrations_figures_retrieve", "200"): {
+        "scanner": "SS1302",
+        "figures": [{"id": _FIGURE, "slide": _SLIDE, "case": "case-17", "x": 24180.5, "y": 30977.25, "label": "mitotic",
+                     "score": 0.93, "logit_shift": 0.0, "by": 2}],
     },
     ("slides_figures_judge", "409"): {
         **_CONFLICT, "detail": "bob has judged this figure in the meantime: unsure. Look at it again, then give your "

@@ -193,6 +193,12 @@ class CompareSerializer(serializers.Serializer[Any]):
 class RunSerializer(serializers.ModelSerializer[Run]):
     """A run: model, parameters, um/px, device, code version."""
 
+    doubts = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="Where stain or scanner lie outside the training range: why counts are less certain.",
+    )
+
     class Meta:
         model = Run
         exclude = ["job"]

@@ -4,6 +4,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
+from webapp.api.calibrations import CalibrationViewSet
 from webapp.api.counts import CountView
 from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.health import HealthView
@@ -30,6 +31,7 @@ router.register("studies", StudyViewSet, basename="study")
 router.register("jobs", JobViewSet, basename="job")
 router.register("models", VersionActionsViewSet, basename="version")
 router.register("models", ModelVersionViewSet, basename="model")
+router.register("calibrations", CalibrationViewSet, basename="calibration")
 router.register("labelled-sets", LabelledSetViewSet, basename="set")
 router.register("locked-cases", LockedCaseViewSet, basename="locked-case")
 router.register("mitosis-free-slides", MitosisFreeSlideViewSet, basename="free-slide")

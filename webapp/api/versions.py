@@ -29,13 +29,18 @@ from webapp.retraining.selectors import model_card
 
 
 class JudgementSerializer(serializers.ModelSerializer[Judgement]):
-    """A comparison with the version that was active."""
+    """A comparison with the version that was active. reviewed: slides of locked cases that were read to the end here.
+
+    left_out: locked cases that take no part, or with a part of their slides, and why.
+    """
 
     job = JobSerializer()
+    reviewed = serializers.ListField(child=serializers.UUIDField())
+    left_out = serializers.DictField(child=serializers.CharField())
 
     class Meta:
         model = Judgement
-        fields = ["id", "version", "active", "cases", "verdict", "why", "result", "at", "job"]
+        fields = ["id", "version", "active", "cases", "reviewed", "left_out", "verdict", "why", "result", "at", "job"]
 
 
 class ReasonSerializer(serializers.Serializer[Any]):

@@ -48,6 +48,7 @@ class Job(models.Model):
         MINE = "mine", "mining"
         TRAIN = "train", "training"
         JUDGE = "judge", "judging"
+        CALIBRATE = "calibrate", "calibrating"
 
     class Priority(models.IntegerChoices):
         READER = 0, "a person waits for it"
@@ -97,7 +98,8 @@ class Job(models.Model):
     @property
     def unit(self) -> str:
         """The unit of its progress, in the plural."""
-        return {self.Kind.TRAIN: "iterations", self.Kind.JUDGE: "frames"}.get(self.Kind(self.kind), "windows")
+        units = {self.Kind.TRAIN: "iterations", self.Kind.JUDGE: "frames", self.Kind.CALIBRATE: "figures"}
+        return units.get(self.Kind(self.kind), "windows")
 
     @property
     def workers(self) -> list[str]:

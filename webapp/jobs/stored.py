@@ -45,15 +45,20 @@ class MineParameters(_Stored):
     slides: tuple[str, ...]
 
 
-Parameters = DetectParameters | ImportParameters | MineParameters  # a training and a judgement have rows of their own
+# Trainings, judgements and calibrations have rows of their own.
+Parameters = DetectParameters | ImportParameters | MineParameters
 
 
 @dataclass(frozen=True)
 class ShardFacts(_Stored):
-    """What a shard was computed on, and at what cost; the last two when it is done. cascade: of a detection alone."""
+    """What a shard was computed on, and at what cost; the last two when it is done.
+
+    cascade, fit: of a detection alone; fit: how the version fits the slide, for the stamp of the run (`SlideFit`).
+    """
 
     device: str | None = None
     precision: str | None = None
     cascade: bool | None = None
+    fit: dict[str, Any] | None = None
     seconds: float | None = None
     peak_memory_mb: int | None = None

@@ -186,7 +186,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         "ingest": _worker(python, "ingest", 2),
         "detect": _worker(python, "detect", 1),
         # At a low priority and in a process of its own, so that nobody who waits for a detection waits for a training.
-        "train": "nice -n 15 " + _worker(python, "train,mine,judge", 1),
+        "train": "nice -n 15 " + _worker(python, "train,mine,judge,calibrate", 1),
         "reap_jobs": f"{python} manage.py reap_jobs",
     }
     if redis is not None:

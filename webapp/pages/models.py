@@ -34,5 +34,7 @@ def model(request: HttpRequest, pk: UUID) -> HttpResponse:
         "runs": runs[:ROWS],
         "run_count": runs.count(),
         "card": json.dumps(found.card, indent=2),
+        "calibrations": found.calibrations.defer("figures"),
+        "shifts": sorted(found.card.get("scanner_shifts", {}).items()),
     }
     return render(request, "model.html", context)

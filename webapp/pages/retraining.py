@@ -1,4 +1,4 @@
-"""Retraining on one page: training data, mining, training, comparison, removal. For administrators."""
+"""Retraining on one page: training data, mining, training, calibration, comparison, removal. For administrators."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from detector import paper
 from webapp.annotations.models import Figure, Label
 from webapp.pages.administrators import administrators_only
 from webapp.pages.pagination import MOST_CHOICES
 from webapp.registry.models import ModelVersion, Promotion
+from webapp.retraining.calibrations import scanners_judged
 from webapp.retraining.models import (
     Judgement,
     LabelledFrame,
@@ -19,9 +21,11 @@ from webapp.retraining.models import (
     LockedCase,
     MitosisFreeSlide,
     Removal,
+    ScannerCalibration,
     TrainingRun,
 )
 from webapp.retraining.plans import DEVICES, plan_names
+from webapp.retraining.reviewed_cases import cases_lockable
 from webapp.retraining.selectors import local_labels, mining_runs_shown, precision_among, slides_unlabelled
 from webapp.slides.models import Slide
 
@@ -32,10 +36,16 @@ def retraining(request: HttpRequest) -> HttpResponse:
     locked = {case.name: case for case in LockedCase.objects.all()}
     cases = LabelledFrame.objects.filter(exhaustive=True).values("case").annotate(frames=Count("pk")).order_by("case")
     mining_runs: list[Any] = list(mining_runs_shown())
+    active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
     context = {
         "sets": LabelledSet.objects.select_related("job", "by").annotate(frame_count=Count("frames")).order_by("-at"),
         "cases": [{**row, "lock": locked.get(row["case"])} for row in cases],
         "local_labels": local_labels(),
+        "reviewed": cases_lockable(most=MOST_CHOICES),
+        "active": active,
+        "fewest_figures": paper.SCANNER_FIGURES,
+        "scanners": scanners_judged() if active else [],
+        "calibrations": ScannerCalibration.objects.select_related("job", "version", "parent").defer("figures"),
         "mitosis_free": MitosisFreeSlide.objects.select_related("slide__case", "by"),
         "mitosis_free_candidates": _mitosis_free_candidates(),
         "unlabelled": slides_unlabelled().count(),

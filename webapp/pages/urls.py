@@ -4,6 +4,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
 from webapp.pages import (
+    calibrations,
     health,
     jobs,
     judgements,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("models/mining/", mining.choose, name="choose"),
     path("models/mining/<uuid:pk>/", mining.mining, name="mining"),
     path("models/training/<uuid:pk>/", trainings.training, name="training"),
+    path("models/calibration/<uuid:pk>/", calibrations.calibration, name="calibration"),
     path("models/judgement/<uuid:pk>/", judgements.judgement, name="judgement"),
     path("models/judgement/<uuid:pk>/<int:number>.jpeg", judgements.difference, name="difference"),
     path("models/removal/", removals.removal, name="removal"),

@@ -68,7 +68,7 @@ def report_changes(*, report: Report, slide: SlideNow | None = None) -> list[str
     rule: Rule | None = settings.SCORE_RULES.get(signed.id) if signed else None
     asked = question(min_score=then.min_score, area_mm2=then.area_mm2, shape=then.shape, rule=rule.id if rule else "")
     now = slide.count(run, asked)
-    sentences += now.stale
+    sentences += [sentence for sentence in now.stale if sentence not in run.doubts]
     if signed and rule is None:
         sentences.append(f"The rule {signed.id}, by which it was scored, is not in use here any more.")
     elif signed and rule and (rule.version, rule.cut_offs(then.area_mm2)) != (signed.version, signed.cut_offs):

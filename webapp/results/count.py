@@ -90,7 +90,7 @@ def _answer(inputs: CountInputs, asked: Question, stale: list[str]) -> Count:
         ai=values.ai,
         reviewed=reviewed,
         judged=values.judged,
-        stale=tuple(stale),
+        stale=(*run.doubts, *stale),
         model=CountModel(run.model.name, run.model_sha256),
         parameters=run.parameters,
         mpp=run.slide.mpp or (run.mpp_x, run.mpp_y),

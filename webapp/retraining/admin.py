@@ -20,6 +20,7 @@ from webapp.retraining.models import (
     MiningRun,
     MitosisFreeSlide,
     Removal,
+    ScannerCalibration,
     TrainingRun,
 )
 from webapp.retraining.plans import plan_names
@@ -141,10 +142,20 @@ class TrainingRunAdmin(_Record):
 class JudgementAdmin(_Record):
     list_display = ["version", "active", "verdict", "why", "at"]
     list_select_related = ["version", "active"]
-    fields = readonly_fields = ("version", "active", "cases", "verdict", "why", "job", "at")
+    fields = readonly_fields = ("version", "active", "cases", "left_out", "verdict", "why", "job", "at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Judgement]:
         return super().get_queryset(request).defer("result")
+
+
+@admin.register(ScannerCalibration)
+class ScannerCalibrationAdmin(_Record):
+    list_display = ["scanner", "job", "parent", "version", "at"]
+    list_select_related = ["job__slide", "parent", "version"]
+    fields = readonly_fields = ("scanner", "job", "parent", "figures_sha256", "result", "remark", "version", "at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScannerCalibration]:
+        return super().get_queryset(request).defer("figures")
 
 
 @admin.register(Removal)

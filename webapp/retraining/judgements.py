@@ -12,26 +12,26 @@ from webapp.jobs.services import job_create
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active, version_note
 from webapp.retraining.locked_cases import cases_learnt_by
-from webapp.retraining.models import Judgement, LabelledFrame, LockedCase, MitosisFreeSlide
+from webapp.retraining.models import Judgement, LockedCase, MitosisFreeSlide
 from webapp.retraining.provenance import removed_now
+from webapp.retraining.reviewed_cases import locked_material
 from webapp.retraining.types import ComparisonVerdict
 
 
 def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
     """Queue the comparison with the active version on the locked test cases, which stay locked from now on, and on the
-    mitosis-free slides."""
+    mitosis-free slides. Of cases reviewed here the slides take part that are read to the end."""
     active = version_active()
     if active.pk == version.pk:
         raise DomainError(f"{version} is the active version; there is nothing to compare it with.")
-    names = sorted(
-        LabelledFrame.objects.filter(case__in=LockedCase.objects.values("name"), exhaustive=True)
-        .exclude(labelled_set__in=removed_now().sets)
-        .values_list("case", flat=True)
-        .distinct()
-        .order_by("case")
-    )
+    material = locked_material()
+    names = material.cases
     if not names:
-        raise DomainError("No exhaustively labelled case is locked; lock test cases on the page Retraining first.")
+        unread = "".join(f" {name}: {why}." for name, why in material.left_out.items())
+        raise DomainError(
+            "No locked case has exhaustively labelled frames or a slide that is read to the end; lock test cases on "
+            f"the page Retraining, or read their slides, first.{unread}"
+        )
     free = MitosisFreeSlide.objects.exclude(slide__in=removed_now().slides).select_related("slide__case")
     if learnt := sorted({*names, *(one.slide.case.identifier for one in free)} & cases_learnt_by(version)):
         raise DomainError(f"{version} was trained on {', '.join(learnt)}; it cannot be compared there.")
@@ -39,9 +39,22 @@ def judgement_request(*, version: ModelVersion, by: User | None) -> Judgement:
         LockedCase.objects.filter(name__in=names, used_at=None).update(used_at=timezone.now())
         job = job_create(kind=Job.Kind.JUDGE, by=by)
         judgement: Judgement = Judgement.objects.create(
-            job=job, version=version, active=active, cases=names, slides=[str(one.slide_id) for one in free]
-        )
+            job=job, version=version, active=active, cases=names, slides=[str(one.slide_id) for one in free],
+            reviewed=[str(slide.pk) for slide in material.slides], left_out=material.left_out,
+        )  # fmt: skip
     return judgement
+
+
+def judgement_request_if_possible(*, version: ModelVersion, by: User | None) -> str:
+    """Queue the comparison of a new version where there are locked cases; else, or where it is refused, why not."""
+    if not LockedCase.objects.exists():
+        return "No test case is locked, so it was not compared with the active version."
+    try:
+        with transaction.atomic():
+            judgement_request(version=version, by=by)
+    except DomainError as error:
+        return str(error)
+    return ""
 
 
 def judgement_save(*, judgement: Judgement, result: ComparisonVerdict) -> None:

@@ -9,7 +9,7 @@ from detector.model.card import training_cases
 from webapp.annotations.models import Label
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import ModelVersion
-from webapp.retraining.models import LabelledFrame, LockedCase, MitosisFreeSlide, TrainingRun
+from webapp.retraining.models import LabelledFrame, LockedCase, MitosisFreeSlide, ScannerCalibration, TrainingRun
 from webapp.slides.models import Slide
 
 
@@ -51,12 +51,15 @@ def free_slide_remove(*, free: MitosisFreeSlide) -> None:
 
 
 def cases_learnt_by(version: ModelVersion) -> set[str]:
-    """Names of the training cases of a version and its parents, as far as cards and manifests tell."""
+    """Names of the training cases of a version and its parents, as far as cards and manifests tell; those that it was
+    calibrated on for a scanner are among them."""
     names: set[str] = set()
     for training in TrainingRun.objects.filter(version=version).select_related("parent"):
         names |= set(training.manifest["train"])
         if training.parent is not None:
             names |= cases_learnt_by(training.parent)
+    for calibration in ScannerCalibration.objects.filter(version=version).select_related("parent"):
+        names |= {figure["case"] for figure in calibration.figures} | cases_learnt_by(calibration.parent)
     return names | training_cases(version.card)
 
 

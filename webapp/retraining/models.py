@@ -217,6 +217,8 @@ class Judgement(models.Model):
     active = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
     cases = models.JSONField(help_text="Names of the locked cases.")
     slides = models.JSONField(default=list, help_text="Ids of the slides without mitoses.")
+    reviewed = models.JSONField(default=list, help_text="Ids of the slides of locked cases that were read to the end.")
+    left_out = models.JSONField(default=dict, help_text="Locked cases that are not compared on, or in part: why.")
     verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     why = models.TextField(blank=True)
     result = models.JSONField(null=True)
@@ -232,6 +234,40 @@ class Judgement(models.Model):
     def folder(self) -> Path:
         """Crops of the figures on which the two differ."""
         return Path(settings.TRAINING_DIR) / f"judgement-{self.id}"
+
+
+class ScannerCalibration(models.Model):
+    """A search for the shift of one scanner's logits, by figures that people judged on its slides.
+
+    figures: frozen at the request (`types.CalibrationFigure`). result: the shift and what it rests on, null until done.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    scanner = models.CharField(max_length=100)
+    job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="calibration")
+    parent = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="+", help_text="The active version then."
+    )
+    figures = models.JSONField()
+    figures_sha256 = models.CharField(max_length=64)
+    result = models.JSONField(null=True)
+    remark = models.TextField(blank=True, help_text="Why its result was not compared, where it was not.")
+    version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="calibrations",
+        help_text="Its result.",
+    )  # fmt: skip
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"Calibration for {self.scanner} of {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def folder(self) -> Path:
+        """Weights and card."""
+        return Path(settings.TRAINING_DIR) / f"calibration-{self.id}"
 
 
 class Removal(models.Model):

@@ -1,14 +1,15 @@
 """Provenance: from a slide, a person or a labelled set to the versions trained on it, and back.
 
-A training is made from what its manifest lists and from its parent; a version from its training; a mining run, with
-all of its samples, from the version that mined. So one walk through trainings and mining runs, from the oldest to the
+A training is made from what its manifest lists and from its parent; a version from its training, or from its
+calibration, which is made from judged figures and its parent; a mining run, with all of its samples, from the version
+that mined. So one walk through trainings and mining runs, from the oldest to the
 newest until nothing is added, finds everything.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -16,8 +17,22 @@ from django.contrib.auth.models import User
 
 from webapp.annotations.models import Run, Verdict
 from webapp.registry.models import ModelVersion
-from webapp.retraining.models import LabelledSet, MinedSample, MiningRun, Removal, TrainingRun
-from webapp.retraining.types import UNKNOWN_SLIDE, Manifest, ManifestFigure, ManifestSample, ManifestSet
+from webapp.retraining.models import (
+    LabelledSet,
+    MinedSample,
+    MiningRun,
+    Removal,
+    ScannerCalibration,
+    TrainingRun,
+)
+from webapp.retraining.types import (
+    UNKNOWN_SLIDE,
+    CalibrationFigure,
+    Manifest,
+    ManifestFigure,
+    ManifestSample,
+    ManifestSet,
+)
 from webapp.slides.models import Slide
 
 
@@ -37,11 +52,16 @@ class Affected:
         slides, sets, runs = ({str(pk) for pk in keys} for keys in (self.slides, self.sets, self.mining_runs))
         return (
             any(one["id"] in sets or one["by"] in self.people for one in manifest["sets"])
-            or any(one["slide"] in slides or one["by"] in self.people for one in manifest["figures"])
+            or self.touches_figures(manifest["figures"])
             or any(
                 one["slide"] in slides or one["run"] in runs or one["by"] in self.people for one in manifest["mined"]
             )
         )
+
+    def touches_figures(self, figures: Sequence[ManifestFigure | CalibrationFigure]) -> bool:
+        """Whether one of the judged figures is of a slide or a person among it."""
+        slides = {str(pk) for pk in self.slides}
+        return any(one["slide"] in slides or one["by"] in self.people for one in figures)
 
 
 def affected_by(*, removals: Iterable[Removal]) -> Affected:
@@ -52,14 +72,20 @@ def affected_by(*, removals: Iterable[Removal]) -> Affected:
             found.slides.add(removal.slide_id)
         if removal.person_id is not None:
             found.people.add(removal.person_id)
-            found.sets |= set(LabelledSet.objects.filter(by=removal.person_id).values_list("pk", flat=True))
         if removal.labelled_set_id is not None:
             found.sets.add(removal.labelled_set_id)
+    if found.people:
+        found.sets |= set(LabelledSet.objects.filter(by__in=found.people).values_list("pk", flat=True))
     if not (found.slides or found.people or found.sets):
         return found
     trainings = list(TrainingRun.objects.order_by("at").only("manifest", "parent", "version"))
+    calibrations = list(ScannerCalibration.objects.exclude(version=None).only("figures", "parent", "version"))
     before = -1
-    while before != (before := len(found.trainings) + len(found.mining_runs)):
+    while before != (before := len(found.trainings) + len(found.versions) + len(found.mining_runs)):
+        for calibration in calibrations:
+            made = calibration.version_id
+            if made and (calibration.parent_id in found.versions or found.touches_figures(calibration.figures)):
+                found.versions.add(made)
         for training in trainings:
             if training.parent_id in found.versions or found.touches(training.manifest):
                 found.trainings.add(training.pk)

@@ -16,7 +16,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_note, version_register
-from webapp.retraining.judgements import judgement_request
+from webapp.retraining.judgements import judgement_request_if_possible
 from webapp.retraining.locked_cases import cases_learnt_by
 from webapp.retraining.manifest import json_hash, manifest_of
 from webapp.retraining.models import LabelledSet, LockedCase, MinedSample, MiningRun, TrainingRun
@@ -98,15 +98,18 @@ def training_report(*, training: TrainingRun, rows: list[CurveRow], said: str = 
 
 
 def training_finish(*, training: TrainingRun) -> ModelVersion:
-    """Register the weights as a candidate; queue its comparison where test cases are locked."""
+    """Register the weights as a candidate; queue its comparison where test cases are locked. A comparison that is
+    refused becomes a warning: the weights stay."""
     with transaction.atomic():
         version = version_register(
             weights=training.folder / "weights.safetensors", name=training.name, parent=training.parent
         )
         TrainingRun.objects.filter(pk=training.pk).update(version=version)
         version_note(version=version, key="manifest_sha256", value=training.manifest_sha256)
-        if LockedCase.objects.exists() and ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).exists():
-            judgement_request(version=version, by=training.job.requested_by)
+        why_not = judgement_request_if_possible(version=version, by=training.job.requested_by)
+        if why_not and LockedCase.objects.exists():
+            warnings = [*training.warnings, f"Not compared with the active version. {why_not}"]
+            TrainingRun.objects.filter(pk=training.pk).update(warnings=warnings)
     return version
 
 

@@ -67,6 +67,36 @@ class Manifest(TypedDict):
     test: list[str]
 
 
+class CalibrationFigure(TypedDict):
+    """A judged figure, level-0 px of its slide, with its verdict when the calibration was asked for.
+
+    score: its confidence in the slide's newest run of the version, null where the version has not found it.
+    logit_shift: what that run added to its logit.
+    """
+
+    id: str
+    slide: str
+    case: str
+    x: float
+    y: float
+    label: str
+    score: float | None
+    logit_shift: float
+    by: int | None
+
+
+class CalibrationResult(TypedDict):
+    """The shift of a scanner's logits, before and now, and what it rests on: see `detector.model.card.ScannerShift`."""
+
+    logit_shift: float
+    before: float
+    mitotic: int
+    non_mitotic: int
+    missed: int
+    f1_before: float
+    f1_after: float
+
+
 class PlanChoice(TypedDict):
     """What a person chose of a training plan, see `plans.checked_plan`. changes: as in a plan's TOML."""
 

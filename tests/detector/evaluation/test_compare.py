@@ -51,6 +51,24 @@ def test_the_same_detector_is_neither_and_differs_nowhere():
     assert result["difference"] == {"f1": [0, 0, 0], "max_f1": [0, 0, 0]}
 
 
+def test_the_shift_of_a_scanner_is_added_on_frames_and_slides_of_that_source_alone(tmp_path):
+    picture = draw_tissue(500, 400, mitoses=[(100, 90)], seed=20)
+    path = tmp_path / "free.tif"
+    write_pyramid(path, lambda top, bottom: picture[top:bottom], (500, 400), (0.25, 0.25), compression="deflate")
+
+    @contextmanager
+    def opened():
+        with open_slide(path) as slide:
+            yield WorkingFrame(slide, (0.25, 0.25))
+
+    free = [MitosisFreeSlide("free", "F", 0.01, opened, source) for source in ("drawn", "elsewhere")]
+    shifts = ({"drawn": -100.0}, {"elsewhere": -100.0})
+    result, _ = compare_detectors(DarkScorer(), DarkScorer(), CASES, free=free, shifts=shifts)
+    assert (result["candidate"]["f1_at_0.5"], result["active"]["f1_at_0.5"]) == (0.0, 1.0)
+    without = compare_detectors(DarkScorer(), DarkScorer(), CASES, free=free[:1])[0]["active"]["free_detections"]
+    assert result["candidate"]["free_detections"] == result["active"]["free_detections"] == without >= 1
+
+
 def test_too_few_cases_cannot_tell_however_clear_it_looks():
     result, _ = compare_detectors(DarkScorer(), Blind(), CASES[: paper.FEWEST_CASES - 1])
     assert result["verdict"] == "cannot tell"

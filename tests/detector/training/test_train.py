@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from detector.errors import DataSetError, PlanError, WeightsError
-from detector.frames import Case, cases_of
-from detector.model.card import refuse_training_cases, sha256_of
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.frames import Case, LabStatistics, cases_of
+from detector.model.card import read_card, refuse_training_cases, sha256_of
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
 from detector.model.network import ResNet12
+from detector.model.stains import stain_range
 from detector.training.plan import Plan
 from detector.training.train import is_trained, train_final_model, train_initial_model
 from tests.drawing import draw_hpf
@@ -317,3 +318,18 @@ def test_a_finished_training_is_known_by_its_card_whatever_its_parent_looks_like
         is_trained(tmp_path / "run", TRAIN, replace(short, learning_rate=2e-3), parent)
     with pytest.raises(PlanError, match="another parent"):
         is_trained(tmp_path / "run", TRAIN, short, None)
+
+
+def test_the_card_has_the_range_of_stain_trained_on_with_the_parents(uninterrupted, tmp_path):
+    plan = replace(PLAN, iterations=1, hard_negatives_at=())
+    first = read_card(uninterrupted)["stains"]
+    assert first == stain_range(TRAIN)
+    dark = [replace(frame, stain=LabStatistics((50, 99, 99), (9, 9, 9))) for frame in TRAIN[0].frames]
+    child = train(tmp_path / "c", plan, [Case("B00", tuple(dark))], parent=uninterrupted)
+    assert read_card(child)["stains"]["mean"][0] == [50, first["mean"][0][1]]
+    network, card = load_weights(uninterrupted)
+    card.pop("stains")
+    save_weights(network, tmp_path / "old.safetensors", card, shifts={"SS1": -1.0})
+    of_old = train(tmp_path / "o", plan, parent=tmp_path / "old.safetensors")
+    assert read_card(of_old)["stains"] is None, "what the parent knew is not known"
+    assert load_shifts(of_old) == {} and "scanners" not in read_card(of_old), "the network is another now"

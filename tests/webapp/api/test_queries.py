@@ -38,6 +38,7 @@ from webapp.retraining.models import (
     MiningRun,
     MitosisFreeSlide,
     Removal,
+    ScannerCalibration,
     TrainingRun,
 )
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
@@ -50,7 +51,7 @@ NO_LISTS = {
     "logout", "token-revoke",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
-NO_ROWS = {"metrics", "health", "report-check", "training", "judgement"}
+NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}
 POST_ALONE = 405
 
 
@@ -67,6 +68,7 @@ class Rows:
         self.mining = MiningRun.objects.create(job=self._job(Job.Kind.MINE), model=run.model, first_look=1, agreement=1)
         self.training = self._training("t", self.version)
         self.judgement = self._judgement(self.version)
+        self.calibration = self._calibration(self.version)
         self.job = self._job(Job.Kind.DETECT, slide)
         self.report = report_sign(slide=slide, run=self.other, asked=question(), by=alice)
 
@@ -130,12 +132,14 @@ class Rows:
         self._training(f"t {i}", version)
         TrainingRun.objects.filter(pk=self.training.pk).update(manifest=self._manifest())
         self._judgement(self.version)
+        self._calibration(version)
+        ScannerCalibration.objects.filter(pk=self.calibration.pk).update(figures=self._manifest()["figures"])
         Promotion.objects.create(version=self.version, replaced=version, by=self.person, reason="r")
 
     def _slide(self, case: Case, name: str) -> Slide:
         return Slide.objects.create(
             case=case, name=name, state=Slide.State.READY, width=99, height=99, mpp_x=1.0, mpp_y=1.0, path="p",
-            tissue_fraction=1.0, uploaded_by=self.person, reader=self.person,
+            tissue_fraction=1.0, uploaded_by=self.person, reader=self.person, scanner=name,
         )  # fmt: skip
 
     def _run(self, slide: Slide) -> Run:
@@ -160,6 +164,7 @@ class Rows:
 
     def _manifest(self) -> dict[str, Any]:
         row = {"slide": str(self.slide.pk), "case": "c", "x": 1, "y": 1, "label": "mitotic", "by": self.root.pk}
+        row |= {"score": 0.5}
         slides = {str(self.slide.pk): {"name": "s", "case": "c", "sha256": ""}}
         nothing: dict[str, Any] = {"sets": [], "mined": [], "train": [], "validation": [], "test": []}
         return {**nothing, "slides": slides, "figures": [row] * self.count}
@@ -170,13 +175,20 @@ class Rows:
         )
         return made
 
+    def _calibration(self, version: ModelVersion) -> ScannerCalibration:
+        job = self._job(Job.Kind.CALIBRATE)
+        made: ScannerCalibration = ScannerCalibration.objects.create(
+            scanner="s", job=job, parent=self.model, version=version, figures=[], figures_sha256="0" * 64
+        )
+        return made
+
     def arguments(self, path: str) -> dict[str, Any]:
         """What an address is of, by how it begins."""
         of = {
             "slides/": self.slide, "cases/": self.case, "studies/": self.study, "jobs/": self.job,
             "models/": self.version, "models/training/": self.training, "trainings/": self.training,
             "models/mining/": self.mining, "mining-runs/": self.mining, "models/judgement/": self.judgement,
-            "labelled-sets/": self.set,
+            "labelled-sets/": self.set, "models/calibration/": self.calibration, "calibrations/": self.calibration,
         }  # fmt: skip
         return {"pk": of[path].pk, "figure": self.figure.pk}
 

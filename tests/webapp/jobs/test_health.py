@@ -50,6 +50,7 @@ def test_all_well_says_nothing(here, shard):
     assert (health.stuck, health.slow) == ([], [])
     assert [(queue.kind, queue.running, queue.workers) for queue in health.queues] == [
         ("ingest", 0, 0), ("detect", 1, 1), ("mine", 0, 0), ("train", 0, 0), ("judge", 0, 0),
+        ("calibrate", 0, 0),
     ]  # fmt: skip
 
 

@@ -17,12 +17,23 @@ from webapp.retraining.models import (
     MiningRun,
     MitosisFreeSlide,
     Removal,
+    ScannerCalibration,
     TrainingRun,
 )
 from webapp.retraining.removals import removal_make
 from webapp.retraining.trainings import training_request
 
-KINDS = (LabelledSet, LockedCase, MiningRun, MinedSample, MitosisFreeSlide, TrainingRun, Judgement, Removal)
+KINDS = (
+    LabelledSet,
+    LockedCase,
+    MiningRun,
+    MinedSample,
+    MitosisFreeSlide,
+    TrainingRun,
+    Judgement,
+    ScannerCalibration,
+    Removal,
+)
 
 
 def page(kind):

@@ -73,7 +73,15 @@ def test_the_loop_by_rest(client_of, root, labelled_set, mined, candidate, study
     assert made_here == {"mitotic": 1, "non_mitotic": 0, "slides": 1, "people": 1}
 
 
-ADDRESSES = ["trainings/", "mining-runs/", "labelled-sets/", "locked-cases/", "removals/", "removals/affected/"]
+ADDRESSES = [
+    "calibrations/",
+    "trainings/",
+    "mining-runs/",
+    "labelled-sets/",
+    "locked-cases/",
+    "removals/",
+    "removals/affected/",
+]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
