@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detector.datasets import read_dataset
+from detector.datasets import describe_folder, read_dataset
 from detector.frames import LabelledFrame
 from webapp.jobs.stored import ImportParameters, ShardFacts
 from webapp.retraining.models import LabelledSet
@@ -14,8 +14,10 @@ def run_import(shard: ClaimedShard) -> None:
     """Read the set that the job names; what is wrong with it is said in the words of the reader."""
     labelled_set = LabelledSet.objects.get(pk=ImportParameters.from_json(shard.job.parameters).set)
     shard.begin(ShardFacts())
-    frames = [_facts(frame) for case in read_dataset(labelled_set.folder) for frame in case.frames]
-    shard.complete(lambda: set_frames_save(labelled_set=labelled_set, frames=frames))
+    cases = read_dataset(labelled_set.folder)
+    frames = [_facts(frame) for case in cases for frame in case.frames]
+    found = describe_folder(labelled_set.folder, cases)
+    shard.complete(lambda: set_frames_save(labelled_set=labelled_set, frames=frames, found=found))
 
 
 def _facts(frame: LabelledFrame) -> FrameFacts:

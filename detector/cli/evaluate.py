@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.cli.arguments import cascade_option, network_options, parse_names, parse_new_file, scorer_of
-from detector.datasets import describe_sources, read_dataset
+from detector.datasets import describe_folder, read_dataset
 from detector.errors import DataSetError
 from detector.evaluation.evaluate import by_source, curve, evaluate, reliability, summary
 from detector.frames import Case
@@ -31,7 +31,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     require_exhaustive_frames(cases)
-    print("\n".join(describe_sources(cases)), flush=True)
+    print("\n".join(describe_folder(options.dataset, cases)), flush=True)
     evaluation = evaluate(scorer, cases)
     result = {"dataset": options.dataset.name, "weights": card["sha256"], **summary(evaluation)}
     result["by_source"] = by_source(evaluation)

@@ -13,7 +13,7 @@ from detector.cli.arguments import (
     training_bar,
     training_options,
 )
-from detector.datasets import describe_sources, read_dataset
+from detector.datasets import describe_folder, read_dataset
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame
 from detector.mine import read_mined
@@ -44,7 +44,7 @@ def run_train(options: argparse.Namespace) -> None:
     """Train the initial model, or with `--mined` the final one."""
     plan = read_plan(options.plan)
     cases = [*read_dataset(options.dataset), *mitosis_free_cases(options)]
-    print("\n".join(describe_sources(cases)), flush=True)
+    print("\n".join(describe_folder(options.dataset, cases)), flush=True)
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     held_out = parse_names(options.held_out)

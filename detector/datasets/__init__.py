@@ -75,6 +75,22 @@ def _disambiguated(parts: dict[str, list[LabelledFrame]]) -> list[LabelledFrame]
     ]
 
 
+def left_out(folder: Path) -> list[str]:
+    """Names of the folders directly below that `read_dataset` leaves out, as nothing in them has a known layout.
+
+    None where the folder is a set itself: those below are its parts.
+    """
+    if _reader_of(folder) is not None:
+        return []
+    return [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _reader_of(path) is None]
+
+
+def describe_folder(folder: Path, cases: Sequence[Case]) -> list[str]:
+    """What was read from a folder, by source, and what was left out, in lines of text."""
+    unread = left_out(folder)
+    return [*describe_sources(cases), *([f"left out, no known layout: {', '.join(unread)}"] if unread else [])]
+
+
 def describe_sources(cases: Sequence[Case]) -> list[str]:
     """One line of text for each source: numbers of frames, patches, cases, mitoses, look-alikes."""
     lines = []

@@ -63,8 +63,8 @@ def test_detect_prints_one_json_line_with_the_documented_keys(run, frame, weight
     assert result["model"] == {"name": "own", "sha256": sha256_of(weights)}
     parameters = result["parameters"]
     assert set(parameters) == {
-        "min_score", "nms_radius_um", "working_mpp", "precision", "cascade", "frame_edge", "figure_scale", "logit_shift",
-        "code_version",
+        "min_score", "nms_radius_um", "working_mpp", "precision", "cascade", "frame_edge", "figure_scale",
+        "logit_shift", "code_version",
     }  # fmt: skip
     assert (parameters["min_score"], parameters["nms_radius_um"], parameters["precision"]) == (0.1, 7.5, "fp32")
     found = detect(Scorer(network, device="cpu", precision="fp32"), ArrayFrame(IMAGE, cut=True), min_score=0.1)

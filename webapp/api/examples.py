@@ -106,6 +106,7 @@ SCHEMAS: dict[str, Any] = {
         "id": _SET, "name": "MITOS 2012", "sha256": _SHA, "at": _AT,
         "job": {**_JOB, "kind": "train", "slide": None, "slide_name": "", "state": "succeeded", "ended_at": _LATER},
         "cases": ["A00", "A01"], "frames": 20,
+        "found": ["MITOS12: 20 frames, 2 cases, 131 mitoses"],
     },
     "LockedCase": {"id": 5, "name": "case-3", "at": _AT, "used_at": None},
     "LocalLabels": {"mitotic": 212, "non_mitotic": 418, "slides": 14, "people": 3},

@@ -32,15 +32,16 @@ _CASES = Prefetch("frames", LabelledFrame.objects.only("labelled_set", "case"))
 
 
 class LabelledSetSerializer(serializers.ModelSerializer[LabelledSet]):
-    """A labelled set; cases and frames are there once its job is done."""
+    """A labelled set; cases, frames and what was found, by source, are there once its job is done."""
 
     job = JobSerializer(read_only=True)
     cases = serializers.SerializerMethodField()
     frames = serializers.IntegerField(source="frames.count", read_only=True)
+    found = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     class Meta:
         model = LabelledSet
-        fields = ["id", "name", "sha256", "at", "job", "cases", "frames"]
+        fields = ["id", "name", "sha256", "at", "job", "cases", "frames", "found"]
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_cases(self, labelled_set: LabelledSet) -> list[str]:

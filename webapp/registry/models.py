@@ -10,20 +10,32 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 
-from detector.model.card import Metrics, SourceSummary
+from detector.model.card import Metrics, Reliability, SourceSummary
 
 TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 
 
 @dataclass(frozen=True)
+class MeasuredSource:
+    """What a card says of one source of data. new: the version has learnt from no slide of it."""
+
+    name: str
+    metrics: Metrics
+    f1_at_half: float | None
+    new: bool
+    reliability: Reliability
+
+
+@dataclass(frozen=True)
 class Measured:
-    """Metrics of a card on held-out cases. before: F1 at 0.5 before calibration on labelled cases."""
+    """Metrics of a card on held-out cases, over all and by source. before: F1 at 0.5 before calibration on labelled
+    cases."""
 
     metrics: Metrics
     f1_at_half: float | None
     held_out: list[SourceSummary]
     before: float | None
-    of_parent: bool
+    by_source: list[MeasuredSource]
 
 
 class ModelVersion(models.Model):
@@ -60,13 +72,18 @@ class ModelVersion(models.Model):
 
     @property
     def measured(self) -> Measured | None:
-        """What its card measures on held-out cases, or its parent's where it has learnt from all cases there were."""
-        parent = self.card.get("parent") or {}
-        for card, of_parent in ((self.card, False), (parent, True)):
-            if metrics := card.get("metrics"):
-                before = (card.get("calibration") or {}).get("f1_at_0.5_before")
-                return Measured(metrics, metrics.get("f1_at_0.5"), card.get("held_out") or [], before, of_parent)
-        return None
+        """What its card measures on held-out cases; None where it has learnt from all cases there were."""
+        metrics, calibration = self.card.get("metrics"), self.card.get("calibration") or {}
+        if not metrics:
+            return None
+        known = {part["source"] for part in self.card.get("data") or []}
+        reliability = calibration.get("reliability") or {}
+        sources = [
+            MeasuredSource(name, one, one.get("f1_at_0.5"), name not in known, reliability.get(name) or [])
+            for name, one in (self.card.get("metrics_by_source") or {}).items()
+        ]
+        held_out = self.card.get("held_out") or []
+        return Measured(metrics, metrics.get("f1_at_0.5"), held_out, calibration.get("f1_at_0.5_before"), sources)
 
     @property
     def file(self) -> Path:

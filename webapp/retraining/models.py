@@ -21,11 +21,15 @@ from webapp.slides.models import Slide
 
 
 class LabelledSet(models.Model):
-    """Labelled frames from files, in any format that the detector reads. A worker reads them into `frames`."""
+    """Labelled frames from files, in any format that the detector reads. A worker reads them into `frames`.
+
+    found: lines of text, what it read by source, and what it left out.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
     sha256 = models.CharField(max_length=64, help_text="Over names and contents of all files.")
+    found = models.JSONField(default=list)
     job = models.OneToOneField(Job, on_delete=models.SET_NULL, null=True, related_name="labelled_set")
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(auto_now_add=True)

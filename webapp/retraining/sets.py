@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -73,11 +73,12 @@ class FrameFacts:
     exhaustive: bool
 
 
-def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[FrameFacts]) -> None:
-    """Store the frames that a worker read, in place of those stored before."""
+def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[FrameFacts], found: Sequence[str] = ()) -> None:
+    """Store the frames that a worker read, in place of those stored before. found: see `LabelledSet`."""
     with transaction.atomic():
         LabelledFrame.objects.filter(labelled_set=labelled_set).delete()
         LabelledFrame.objects.bulk_create(LabelledFrame(labelled_set=labelled_set, **vars(frame)) for frame in frames)
+        LabelledSet.objects.filter(pk=labelled_set.pk).update(found=list(found))
 
 
 def folder_hash(folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from detector.datasets import describe_sources, read_dataset
+from detector.datasets import describe_folder, describe_sources, read_dataset
 from detector.errors import DataSetError
 from tests.drawing import draw_tissue
 
@@ -68,3 +68,14 @@ def test_several_folders_of_patches_are_all_read(tmp_path):
         "AtNorM tcga: 1 patch, 1 case, 1 mitosis",
         "look-alikes tupac: 1 patch, 1 case, 0 mitoses, 1 look-alike",
     ]
+
+
+def test_folders_that_are_left_out_are_named(tmp_path):
+    patches(tmp_path / "look_alikes" / "tupac", ["a.png"])
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "other set").mkdir()
+    patches(tmp_path / "other set", ["frame.png"], side=400)
+    (tmp_path / "other set" / "labels.xml").write_text("<a/>")
+    assert describe_folder(tmp_path, read_dataset(tmp_path))[-1] == "left out, no known layout: notes, other set"
+    own = tmp_path / "look_alikes"
+    assert describe_folder(own, read_dataset(own)) == describe_sources(read_dataset(own))

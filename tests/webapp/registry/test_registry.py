@@ -60,13 +60,18 @@ _PARENT = {
 @pytest.mark.parametrize(
     ("card", "shown", "hidden"),
     [
-        ({"metrics": _OWN, "parent": _PARENT}, ["0.710"], ["0.820", "its parent's", "0.790"]),
-        ({"parent": _PARENT, "calibration": {"f1_at_0.5_before": 0.6}},
-         ["0.820", "its parent's, on MITOS12 A04, held out then", "0.790"], ["Not measured", "0.600"]),
-        ({"parent": {"iterations": 10}}, [], ["0.820", "F1 at confidence 0.5"]),
+        ({"metrics": _OWN, "parent": _PARENT}, ["0.710"], ["0.820", "0.790", "Not measured"]),
+        ({"parent": _PARENT, "calibration": {"f1_at_0.5_before": 0.6}}, ["Not measured"], ["0.820", "0.790"]),
+        ({"metrics": _OWN,
+          "metrics_by_source": {"H": _OWN | {"f1_at_0.5": 0.612}, "MIDOG": _OWN | {"f1_at_0.5": 0.634}},
+          "data": [{"source": "H", "mitoses": 5, "cases": 1}], "fg_wsi": 12,
+          "calibration": {"f1_at_0.5_before": 0.6, "reliability": {"H": [
+              {"at_least": 0.5, "below": 0.65, "detections": 41, "mitoses": 23}]}}},
+         ["0.612", "0.634", "MIDOG <span class=\"muted small\">not learnt from", "0.50 to 0.65", "12 samples"],
+         ["H <span class=\"muted small\">not learnt from"]),
     ],
 )  # fmt: skip
-def test_a_version_without_held_out_cases_shows_what_its_parent_was_measured_at(client, db, card, shown, hidden):
+def test_a_version_shows_its_own_figures_and_never_its_parents(client, db, card, shown, hidden):
     client.force_login(User.objects.create_user("reader"))
     version = ModelVersion.objects.create(name="v", path="v.safetensors", sha256="0" * 64, card=card)
     for address in ("/models/", f"/models/{version.pk}/"):
