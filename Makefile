@@ -53,36 +53,48 @@ hostile: fuzz-slides  # its name up to 0.2.0
 bench-tiles: install  ## measure tiles beside other tile servers (SLIDE=..., LARGE_IMAGE_PYTHON=python that has large_image)
 	$(BIN)/python -m tests.bench.tiles $(SLIDE) $(if $(LARGE_IMAGE_PYTHON),--large-image $(LARGE_IMAGE_PYTHON))
 
+# A folder of links to some of the sets of MITOSCOPE_DATA: $(call link_sets,FOLDER,SETS)
+link_sets = for set in $(2); do mkdir -p "$$(dirname "$(1)/$$set")"; ln -sfn "$$(cd "$(MITOSCOPE_DATA)" && pwd)/$$set" "$(1)/$$set"; done
+CANINE = $(MITOSCOPE_DATA)/slides/canine_mammary_region.tif
+CMU_1 = $(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs
+# Held out of the shipped weights: a slide of MITOS 2012, two of scanner H, every third region of MiDeSeC.
+HELD_OUT = A04,07,18,P0_02,P0_05,P0_08,P0_11,P0_14,P0_17,P0_20,P0_23,P0_26,P0_29,P0_32
+
 reproduce: install  ## the paper's Table 1 (about 9 hours on two cores; goes on where it stopped); needs MITOSCOPE_DATA
-	mkdir -p runs/table-1-parent-data
-	ln -sfn "$$(cd "$(MITOSCOPE_DATA)" && pwd)/ami_br" runs/table-1-parent-data/ami_br
-	ln -sfn "$$(cd "$(MITOSCOPE_DATA)" && pwd)/atnorm" runs/table-1-parent-data/atnorm
+	$(call link_sets,runs/table-1-parent-data,ami_br atnorm)
 	test -e runs/table-1-parent/weights.json || $(BIN)/python -m detector train runs/table-1-parent-data \
-		--plan reproduce-parent --out runs/table-1-parent --resume \
-		--mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+		--plan reproduce-parent --out runs/table-1-parent --resume --mitosis-free "$(CANINE)"
 	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" "$(MITOSCOPE_DATA)/mitos14_h" \
 		--unlabelled "$(MITOSCOPE_DATA)/unlabelled" --unseen "$(MITOSCOPE_DATA)/midesec" --out runs/table-1 \
 		--tta-consensus 0.95 --seeds 5 --parent runs/table-1-parent/weights.safetensors $(ARGS)
 
 weights: install  ## train weights as the shipped ones were (most of a day on a CPU); needs MITOSCOPE_DATA
-	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan first --held-out A04 --out runs/first --resume --compile
-	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine --held-out A04 --out runs/refine --resume --compile \
-		--parent runs/first/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
-	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-2 --held-out A04 --out runs/refine-2 --resume --compile \
-		--parent runs/refine/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
-	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-3 --held-out A04 --out runs/refine-3 --resume --compile \
-		--parent runs/refine-2/weights.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
+	$(call link_sets,runs/first-data,mitos12 ami_br)
+	$(call link_sets,runs/sources-data,mitos12 mitos14_h midesec ami_br atnorm/br)
+	$(BIN)/python -m detector train runs/first-data --plan first --held-out A04 --out runs/first --resume --compile
+	$(BIN)/python -m detector train runs/first-data --plan refine --held-out A04 --out runs/refine --resume --compile \
+		--parent runs/first/weights.safetensors --mitosis-free "$(CANINE)"
+	$(BIN)/python -m detector train runs/first-data --plan refine-2 --held-out A04 --out runs/refine-2 --resume --compile \
+		--parent runs/refine/weights.safetensors --mitosis-free "$(CANINE)"
+	$(BIN)/python -m detector train runs/first-data --plan refine-3 --held-out A04 --out runs/refine-3 --resume --compile \
+		--parent runs/refine-2/weights.safetensors --mitosis-free "$(CANINE)"
 	$(BIN)/python -m detector average runs/refine-2/weights.safetensors runs/refine-3/weights.safetensors \
 		--dataset "$(MITOSCOPE_DATA)/mitos12" --held-out A04 --out runs/mean/mitoscope.safetensors
-	$(BIN)/python -m detector train "$(MITOSCOPE_DATA)" --plan refine-4 --held-out A04 --out runs/refine-4 --resume \
-		--parent runs/mean/mitoscope.safetensors --mitosis-free "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif"
-	$(BIN)/python -m detector calibrate "$(MITOSCOPE_DATA)/mitos12" --weights runs/refine-4/weights.safetensors --held-out A04 \
-		--out runs/calibrated/mitoscope.safetensors
-	$(BIN)/python -m detector distil "$(MITOSCOPE_DATA)" --weights runs/calibrated/mitoscope.safetensors --held-out A04 --resume \
-		--slides "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif" "$(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs" --out runs/distil/mitoscope.safetensors
+	$(BIN)/python -m detector train runs/first-data --plan refine-4 --held-out A04 --out runs/refine-4 --resume \
+		--parent runs/mean/mitoscope.safetensors --mitosis-free "$(CANINE)"
+	$(BIN)/python -m detector distil runs/first-data --weights runs/refine-4/weights.safetensors --held-out A04 --resume \
+		--slides "$(CANINE)" "$(CMU_1)" --out runs/distil/mitoscope.safetensors
 	$(BIN)/python -c 'from pathlib import Path; from detector.slide.drawn import draw_slide as draw; draw(Path("runs/drawn.tif"), size=4096, figures=40, seed=11)'
-	$(BIN)/python -m detector distil "$(MITOSCOPE_DATA)" --weights runs/distil/mitoscope.safetensors --plan distil-2 --held-out A04 --resume \
-		--slides "$(MITOSCOPE_DATA)/slides/canine_mammary_region.tif" "$(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs" runs/drawn.tif --out runs/mitoscope.safetensors
+	$(BIN)/python -m detector distil runs/first-data --weights runs/distil/mitoscope.safetensors --plan distil-2 --held-out A04 \
+		--resume --slides "$(CANINE)" "$(CMU_1)" runs/drawn.tif --out runs/distil-2/mitoscope.safetensors
+	$(BIN)/python -m detector train runs/sources-data --plan sources --held-out $(HELD_OUT) --out runs/sources --resume --compile \
+		--parent runs/distil-2/mitoscope.safetensors --mitosis-free "$(CANINE)"
+	$(BIN)/python -m detector average runs/distil-2/mitoscope.safetensors runs/sources/weights.safetensors \
+		--dataset runs/sources-data --held-out $(HELD_OUT) --out runs/mean-of-sources/mitoscope.safetensors
+	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) \
+		--weights runs/mean-of-sources/mitoscope.safetensors --out runs/calibrated/mitoscope.safetensors
+	$(BIN)/python -m detector distil runs/sources-data --weights runs/calibrated/mitoscope.safetensors --plan distil-3 \
+		--held-out $(HELD_OUT) --resume --slides "$(CANINE)" "$(CMU_1)" runs/drawn.tif --out runs/mitoscope.safetensors
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.resilience.chaos $(ARGS)

@@ -57,6 +57,9 @@ def test_a_set_is_read_into_frames_with_their_labels(drawn_set):
     assert [frame.case for frame in frames] == CASES
     assert frames[0].mitoses == [[100.0, 90.0], [220.0, 200.0]]
     assert (frames[0].source, frames[0].exhaustive) == ("MITOS12", True)
+    drawn_set.refresh_from_db()
+    mitoses = sum(len(frame.mitoses) for frame in frames)
+    assert drawn_set.found == [f"MITOS12: {len(frames)} frames, {len(set(CASES))} cases, {mitoses} mitoses"]
 
 
 def test_what_is_no_labelled_set_is_said_in_words(root, tmp_path):
