@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -109,12 +110,14 @@ def scan(
     rectangles = sorted(plan.rectangles, key=lambda rectangle: -rectangle.windows)
     reads = [functools.partial(frame.read, *rectangle.around(FIGURE_RIM if figures else 0)) for rectangle in rectangles]
     score = functools.partial(score_cells, scorer, floor=floor, figures=figures)
-    scored = score_prefetched(reads, score, lanes=scorer.concurrency(floor), readers=readers)
-    for rectangle, cells in zip(rectangles, scored, strict=True):
-        parts.append(replace(cells, m_xy=cells.m_xy + np.array([rectangle.m_left, rectangle.m_top], dtype=np.int32)))
-        done += rectangle.windows
-        if progress is not None:
-            progress(done)
+    # Closed before the file of the frame is, which its threads may still be reading when `progress` stops the scan.
+    with closing(score_prefetched(reads, score, lanes=scorer.concurrency(floor), readers=readers)) as scored:
+        for rectangle, cells in zip(rectangles, scored, strict=True):
+            m_corner = np.array([rectangle.m_left, rectangle.m_top], dtype=np.int32)
+            parts.append(replace(cells, m_xy=cells.m_xy + m_corner))
+            done += rectangle.windows
+            if progress is not None:
+                progress(done)
     return Cells.concatenate(parts)
 
 

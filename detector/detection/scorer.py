@@ -6,7 +6,7 @@ import copy
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -216,7 +216,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 def score_prefetched(
     reads: Sequence[Callable[[], Rgb]], score: Callable[[Rgb], Scored], *, lanes: int = 1, readers: int = 1
-) -> Iterator[Scored]:
+) -> Generator[Scored, None, None]:
     """What `score` makes of images, in their order; the next images are read in threads while others are scored.
 
     lanes: images that are scored at once, see `Scorer.concurrency`. readers: threads that read.
