@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 
 import numpy as np
@@ -106,22 +106,21 @@ def test_a_scale_and_its_inverse():
 
 def test_a_scan_that_is_stopped_reads_no_more_when_it_has_ended(monkeypatch):
     monkeypatch.setattr(paper, "RECTANGLE_WINDOWS", 1)
-    reading, frame = threading.Semaphore(0), ArrayFrame(draw_tissue(2400, 1800))
-    now, read = [], frame._read_inside
+    frame, ended = ArrayFrame(draw_tissue(2400, 1800)), []
+    read, numbers = frame._read_inside, itertools.count()
 
     def slow(*region):
-        now.append(region)
-        reading.release()
-        time.sleep(0.05)
-        now.remove(region)
+        time.sleep(0.2 if next(numbers) else 0)  # all but the first are on their way when it is stopped
+        ended.append(time.monotonic())
         return read(*region)
 
-    monkeypatch.setattr(frame, "_read_inside", slow)
-
     def stop(done):
-        reading.acquire()
         raise Cancelled
 
+    plan = plan_windows(frame)
+    monkeypatch.setattr(frame, "_read_inside", slow)
     with pytest.raises(Cancelled) as stopped:
-        scan(DarkScorer(), frame, plan_windows(frame), progress=stop, readers=3)
-    assert now == [], f"the file may be closed now, though {stopped} keeps the frames of the call"
+        scan(DarkScorer(), frame, plan, progress=stop, readers=3)
+    over = time.monotonic()
+    time.sleep(0.5)
+    assert len(ended) > 1 and max(ended) < over, f"the file may be closed, though {stopped} keeps the call's frames"
