@@ -94,7 +94,9 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) \
 		--weights runs/mean-of-sources/mitoscope.safetensors --out runs/calibrated/mitoscope.safetensors
 	$(BIN)/python -m detector distil runs/sources-data --weights runs/calibrated/mitoscope.safetensors --plan distil-3 \
-		--held-out $(HELD_OUT) --resume --slides "$(CANINE)" "$(CMU_1)" runs/drawn.tif --out runs/mitoscope.safetensors
+		--held-out $(HELD_OUT) --resume --slides "$(CANINE)" "$(CMU_1)" runs/drawn.tif --out runs/distil-3/mitoscope.safetensors
+	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) \
+		--weights runs/distil-3/mitoscope.safetensors --out runs/mitoscope.safetensors
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.resilience.chaos $(ARGS)

@@ -59,7 +59,8 @@ class Cells:
     def concatenate(parts: list[Cells]) -> Cells:
         """The cells of disjoint parts of one image."""
         if not parts:
-            return Cells(np.empty((0, 2), dtype=np.int32), np.empty(0, dtype=np.float32))
+            none = np.empty(0, dtype=np.float32)
+            return Cells(np.empty((0, 2), dtype=np.int32), none, none)
         figures = [part.figures for part in parts if part.figures is not None]
         return Cells(
             np.concatenate([p.m_xy for p in parts]),
