@@ -186,8 +186,8 @@ def cascade(bench: Bench, path: Path) -> BenchmarkResults:
         missing = "--dataset" if bench.coarse is not None else "weights with a coarse network"
         return {"cascade": BenchmarkResult("not compared", f"needs {missing}")}
     cases = read_dataset(bench.dataset)
-    scorer = Scorer(bench.network, coarse=bench.coarse, device="cpu", precision="fp32")
-    found = measure_recall(scorer, score_frames(bench.network, cases))
+    scorer = Scorer(bench.network, coarse=bench.coarse, figures=bench.figures, device="cpu", precision="fp32")
+    found = measure_recall(scorer, score_frames(bench.network, cases, bench.figures))
     return {
         "cascade_frames": BenchmarkResult(found.frames),
         "cascade_looks_closer_at": BenchmarkResult(found.looked_at, "of all cells"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
 
@@ -47,11 +48,12 @@ class Bench:
     """Configuration of a benchmark. size: side in px of the slide that is drawn where `slide` is None.
 
     tiatoolbox: a Python that has it, to be measured with the same `weights`; both or neither. coarse: first stage of
-    the cascade. dataset: labelled frames on which the recall of the cascade is measured.
+    the cascade. figures: scale of the scores. dataset: labelled frames on which the recall of the cascade is measured.
     """
 
     network: ResNet12
     coarse: ResNet12 | None = None
+    figures: FigureScale | None = None
     dataset: Path | None = None
     slide: Path | None = None
     size: int = 5000

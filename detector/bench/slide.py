@@ -34,9 +34,9 @@ def whole_slide(bench: Bench, path: Path) -> BenchmarkResults:
     with open_slide(path) as slide, by_openslide_alone(path) as plain_slide:
         mpp = slide.mpp or (paper.WORKING_MPP, paper.WORKING_MPP)
         frame, plain_frame = WorkingFrame(slide, mpp), WorkingFrame(plain_slide, mpp)
-        fast = Scorer(bench.network, coarse=bench.coarse, device=bench.device)
-        every_cell = Scorer(bench.network, device=bench.device)
-        exact = Scorer(bench.network, device=bench.device, precision="fp32")
+        fast = Scorer(bench.network, coarse=bench.coarse, figures=bench.figures, device=bench.device)
+        every_cell = Scorer(bench.network, figures=bench.figures, device=bench.device)
+        exact = Scorer(bench.network, figures=bench.figures, device=bench.device, precision="fp32")
         plan, glass = plan_windows(frame), glass_windows(frame)
         floor = paper.PEAK_FLOOR
         images = [frame.read(*rectangle.region) for rectangle in plan.rectangles]
@@ -173,6 +173,8 @@ def _tiatoolbox(bench: Bench, path: Path, mpp: tuple[float, float]) -> Iterator[
             yield segment
         finally:
             process.kill()
+            with contextlib.suppress(BrokenPipeError):  # of what a process that has ended was not told
+                asked.close()
 
 
 def _at_half(found: Detections) -> Detections:

@@ -10,7 +10,7 @@ from pathlib import Path
 from detector.bench.result import Bench
 from detector.bench.run import PARTS, run
 from detector.cli.arguments import cascade_option, network_options, parse_new_file, parse_number
-from detector.model.checkpoint import load_coarse, load_weights
+from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights
 
 
 def benchmark_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,7 @@ def run_benchmark(options: argparse.Namespace) -> None:
     bench = Bench(
         network,
         coarse=coarse,
+        figures=load_figure_scale(options.weights),
         dataset=options.dataset,
         slide=options.slide,
         size=options.size,

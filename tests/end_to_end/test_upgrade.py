@@ -33,6 +33,10 @@ import pytest
 import torch
 from django.conf import settings
 
+from detector.detection.detect import find_peaks
+from detector.detection.scorer import load_scorer
+from detector.slide import WorkingFrame, open_slide
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 V0_2_0 = ROOT / "tests" / "fixtures" / "v0_2_0"
 THEN: dict[str, Any] = json.loads(lzma.decompress((V0_2_0 / "answers.json.xz").read_bytes()))
@@ -278,13 +282,15 @@ def outcome(answers: list[Any]) -> dict[str, Any]:
 def without_draws(outcome: dict[str, Any]) -> dict[str, Any]:
     """An outcome with its training's iterations, rates and sentences, and no numbers that depend on batches."""
     rows = [{key: row[key] for key in ("iteration", "learning_rate")} for row in outcome["curve"]]
-    return {**outcome, "curve": rows, "said": [re.sub(r"[\d.]+", "#", words) for words in outcome["said"]]}
+    return {**outcome, "found": [], "curve": rows, "said": [re.sub(r"[\d.]+", "#", words) for words in outcome["said"]]}
 
 
 def test_work_that_was_under_way_is_finished(upgraded):
     now = outcome(upgraded.do(*work()))
     assert now["states"] == ["succeeded"] * 4
-    # Batches are drawn otherwise since 0.2.0: the rest of a training has losses and hard negatives of its own.
+    assert all(now["found"]) and len(now["found"]) == 2
+    # Batches are drawn otherwise since 0.2.0: the rest of a training has losses and hard negatives of its own. Figures
+    # are scored otherwise.
     pair = (without_draws(one) for one in (THEN["outcome"], now))
     assert not list(differences(*pair, close=1e-4))
 
@@ -315,16 +321,24 @@ def detector(
 
 @pytest.mark.parametrize("way", ["alone", "cascade"])
 def test_weights_score_as_they_did(detector, data, way):
-    """Scores are told to 1e-5. Those of a low threshold are those of nearly every place that could be one."""
-    slide = data / "slides" / SLIDE / "original" / "slide.tif"
-    weights = ["--weights", data / "models" / "mitoscope.safetensors", "--device", "cpu", "--precision", "fp32"]
+    """Scores are told to 1e-5. Those of a low threshold are those of nearly every place that could be one.
+
+    A detection was its peak in 0.2.0; the score of a figure is another.
+    """
+    path, weights = data / "slides" / SLIDE / "original" / "slide.tif", data / "models" / "mitoscope.safetensors"
     arguments = ["--min-score", "0.001", "--no-cascade"] if way == "alone" else ["--min-score", "0.2"]
-    status, said = detector("detect", slide, *weights, *arguments)
+    status, said = detector("detect", path, "--weights", weights, "--device", "cpu", "--precision", "fp32", *arguments)
     assert status == 0
-    now, then = json.loads(said), THEN["detect"][way]
-    assert now["parameters"]["cascade"] == (way == "cascade")
+    now, then = json.loads(said), dict(THEN["detect"][way])
+    assert now["parameters"]["cascade"] == (way == "cascade") and now["detections"]
+    detections = then.pop("detections")
+    assert len(detections) > 5
     assert not list(differences(then, now, close=2e-5))
-    assert len(then["detections"]) > 5
+    scorer, _ = load_scorer(weights, device="cpu", precision="fp32", cascade=way == "cascade")
+    with open_slide(path) as slide:
+        frame = WorkingFrame(slide, tuple(now["mpp"]))
+        peaks = find_peaks(scorer, frame, min_score=now["parameters"]["min_score"])
+    assert not list(differences(detections, peaks.rows(), close=2e-5))
 
 
 @pytest.mark.parametrize("plan", sorted((V0_2_0 / "plans").glob("*.toml")), ids=lambda path: path.stem)

@@ -8,7 +8,7 @@ import pytest
 
 from detector.bench.baselines import greedy_loop, plain_recipe
 from detector.datasets import read_dataset
-from detector.detection.detect import detect
+from detector.detection.detect import find_peaks
 from detector.detection.nms import suppress
 from detector.detection.scorer import Scorer
 from detector.detection.windows import glass_windows
@@ -22,7 +22,7 @@ REAL = Path(os.environ["MITOSCOPE_DATA"]) if os.environ.get("MITOSCOPE_DATA") el
 
 def test_the_plain_recipe_of_the_paper_gives_our_detections(network):
     frame = ArrayFrame(draw_tissue(1100, 900, mitoses=[(300, 300), (500, 700)]))
-    ours = detect(Scorer(network, device="cpu", precision="fp32"), frame, min_score=0.2)
+    ours = find_peaks(Scorer(network, device="cpu", precision="fp32"), frame, min_score=0.2)
     plain = plain_recipe(network, frame, 0.2, glass_windows(frame))
     assert len(ours.xy) > 20
     np.testing.assert_allclose(ours.scores, plain.scores, atol=1e-5)
@@ -43,7 +43,7 @@ def test_on_real_tissue_the_shipped_detector_finds_what_the_plain_recipe_finds()
     network, _ = load_weights(SHIPPED_WEIGHTS)
     scorer, found = Scorer(network, coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu", precision="fp32"), 0
     for frame in frames:
-        ours = detect(scorer, frame, min_score=0.5)
+        ours = find_peaks(scorer, frame, min_score=0.5)
         plain = plain_recipe(network, frame, 0.2, glass_windows(frame)).at_least(0.5)
         found += len(plain.xy)
         assert len(ours.xy) == len(plain.xy) == match(ours.xy, ours.scores, plain.xy, 0.1).sum()

@@ -8,6 +8,7 @@ from detector.__main__ import main
 from detector.bench.slide import differing
 from detector.detection.detect import Detections
 from detector.model.checkpoint import save_weights
+from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 from detector.slide.drawn import draw_slide
 
@@ -27,7 +28,7 @@ def test_detections_differ_where_only_one_side_has_them_and_surely():
 def test_a_python_without_tiatoolbox_is_said(tmp_path, capfd):
     draw_slide(tmp_path / "slide.tif", size=1024, figures=1)
     weights = tmp_path / "w.safetensors"
-    save_weights(ResNet12((2, 2, 2, 2, 2, 2)), weights, {"name": "w"})
+    save_weights(ResNet12((2, 2, 2, 2, 2, 2)), weights, {"name": "w"}, figures=FigureScale(1.0, -20.0))
     options = ["--slide", str(tmp_path / "slide.tif"), "--rounds", "1", "--tiatoolbox", sys.executable]
     assert main(["benchmark", "slide", "--weights", str(weights), *options]) == 2
     assert "could not run tiatoolbox" in capfd.readouterr().err
