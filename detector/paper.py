@@ -71,6 +71,9 @@ FIGURE_CELLS = 3  # A side of the square of map cells around a peak whose logits
 # all of them, a look-alike often from one (docs/training.md).
 FIGURE_FIRST_LOOK = 0.1  # Score as it is turned on the slide, below which a peak is not turned: an eighth of the work.
 FIGURE_SHIFT = 2.0  # A figure's mean logit lies about that much below its peak, which was its score up to 0.2.0.
+FIGURE_PER_CELLS = 1000  # Map cells for each peak that is turned, 250 a mm2: a tumour has fewer, and a network that
+# sees something everywhere would take hours for a frame.
+FIGURES_LEAST = 20  # Peaks that are turned in any case, also of a small image.
 FRAME_EDGE = 8  # px from the border of a frame within which nothing counts: most of what is found there is half a
 # nucleus and its mirror image, which looks like a metaphase plate, and labels leave it out (MITOS 2012: 1 of 226 within
 # 32 px).

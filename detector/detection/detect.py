@@ -140,7 +140,8 @@ def cells_of(logits: Logits, floor: float) -> Cells:
 def with_figures(scorer: Scorer, image: Rgb, logits: Logits, floor: float = paper.PEAK_FLOOR) -> Cells:
     """The cells of a map [r, q] with a score of at least `floor`, and the scores of the figures at their peaks.
 
-    image: uint8 [h, w, 3], the pixels under the map and a rim of one more cell to each side.
+    image: uint8 [h, w, 3], the pixels under the map and a rim of one more cell to each side. Where there are more peaks
+    than `paper.FIGURE_PER_CELLS` allows, the less likely keep their score as they lie.
     """
     cells = cells_of(logits, floor)
     columns, rows = cells.m_xy.T
@@ -148,10 +149,12 @@ def with_figures(scorer: Scorer, image: Rgb, logits: Logits, floor: float = pape
     around = around[rows, columns].reshape(len(rows), paper.FIGURE_CELLS**2)
     as_it_lies = scorer.figures.logits(around.mean(axis=1))
     worth = (around.max(axis=1) <= cells.logits) & (as_it_lies >= logit(paper.FIGURE_FIRST_LOOK))
-    corners = cells.m_xy[worth] * paper.OUTPUT_STRIDE
+    found = np.where(worth, as_it_lies, np.nan).astype(np.float32)
+    most = max(paper.FIGURES_LEAST, logits.size // paper.FIGURE_PER_CELLS)
+    turned = np.argsort(-np.where(worth, as_it_lies, -np.inf), kind="stable")[: min(most, int(worth.sum()))]
+    corners = cells.m_xy[turned] * paper.OUTPUT_STRIDE
     crops = [image[y : y + _SIDE, x : x + _SIDE] for x, y in corners.tolist()]
-    found = np.full(len(rows), np.nan, dtype=np.float32)
-    found[worth] = scorer.figures.logits(scorer.figure_logits(crops))
+    found[turned] = scorer.figures.logits(scorer.figure_logits(crops))
     return replace(cells, figures=found)
 
 

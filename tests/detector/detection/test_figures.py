@@ -69,6 +69,16 @@ def test_a_peak_that_is_far_from_a_detection_as_it_lies_is_not_turned(network):
         scan(scorer, frame, plan_windows(frame))
 
 
+def test_of_very_many_peaks_the_most_likely_are_turned_and_the_others_score_as_they_lie(network):
+    scorer, turned = Scorer(network, figures=FigureScale(1.0, 20.0), device="cpu", precision="fp32"), []
+    scorer.figure_logits = lambda crops: turned.extend(crops) or np.full(len(crops), 7.0)
+    image = draw_tissue(600, 600)
+    logits = scorer.logits(image[FIGURE_RIM:-FIGURE_RIM, FIGURE_RIM:-FIGURE_RIM])
+    figures = with_figures(scorer, image, logits, floor=0.0).figures
+    assert len(turned) == paper.FIGURES_LEAST < np.isfinite(figures).sum()
+    assert (figures == 27.0).sum() == len(turned)
+
+
 @pytest.mark.parametrize(("x", "found"), [(4, False), (14, True), (496, False), (486, True)])
 def test_nothing_counts_at_the_border_of_a_frame_but_at_that_of_a_slide_it_does(x, found, tmp_path):
     image = draw_tissue(500, 431)
