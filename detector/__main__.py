@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         ("average", "average the weights of several stages of one training", average_options, run_average),
         (
             "calibrate",
-            "shift the logits so that confidence 0.5 is where F1 is best on labelled frames",
+            "set one scale of scores, on which confidence 0.5 is near the best F1 of each source",
             calibrate_options,
             run_calibrate,
         ),

@@ -51,10 +51,8 @@ FRAME_SIZE = 2048  # px a side, about an HPF: what a slide that is known to hold
 FRAME_TISSUE = 0.5  # Least share of tissue of such a frame; of glass there is enough in labelled ones.
 BG_HARD_MIN_SCORE = 0.3  # A false positive a little below the decision threshold teaches as much as one above it.
 CONTRAST_TRANSFER_PROBABILITY = 0.5  # Half of the patches keep their own stain.
-SOURCE_FULL = (
-    400  # Mitoses of a source from which on more of them do not let it be drawn more often: thousands of single
-)
-# patches would else leave little of a batch to the sources that have whole frames (docs/training.md).
+SOURCE_FULL = 400  # Mitoses of a source above which it is drawn no more often: thousands of single patches would leave
+# little of a batch to the sources that have whole frames (docs/training.md).
 JITTER_PIXELS = 4.0  # Shift of a patch, less than one cell of the map: the position of a mitosis stays learnable.
 JITTER_SCALE = 0.1  # Scanners differ by up to 10 % in um/px around 0.25.
 JITTER_COLOUR = 0.08  # Brightness and contrast of a patch, as a share of the range.
@@ -65,8 +63,8 @@ SHARPENING = (0.2, 1.0)  # Of the difference to a blurred patch, in plans that s
 SHARPENING_DEVIATION = 1.0  # px; the width of that halo.
 BLUR_DEVIATION = (0.3, 1.2)  # px; from what nobody sees to a scanner a little out of focus, in plans that blur.
 JPEG_QUALITY = (50, 95)  # From what scanners rarely go below to what can hardly be seen, in plans that compress.
-PEAK_FLOOR = 0.1  # Score of a map cell from which it can be the peak of a figure. Of 300 figures at 0.5 on slides not
-# learnt from, none had a lower peak; at 0.2 one in a hundred.
+PEAK_FLOOR = 0.1  # Score of a map cell from which it can be the peak of a figure. Of 159 figures at 0.5 on slides not
+# learnt from, none had a lower peak; at 0.2 two.
 FIGURE_CELLS = 3  # A side of the square of map cells around a peak whose logits are averaged: a mitosis is seen from
 # all of them, a look-alike often from one (docs/training.md).
 FIGURE_FIRST_LOOK = 0.1  # Score as it is turned on the slide, below which a peak is not turned: an eighth of the work.

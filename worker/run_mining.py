@@ -17,7 +17,7 @@ from worker.weights import fit_of, scorer_of
 
 
 def run_mining(shard: ClaimedShard) -> None:
-    """Mine the slide at the shard's index, with its scanner's shift; one that was deleted meanwhile has nothing."""
+    """Mine the slide at the shard's index; one that was deleted meanwhile has nothing."""
     run = shard.job.mining_run
     mined = MinedSlide.objects.filter(run=run, index=shard.index).select_related("slide", "run").first()
     if mined is None:

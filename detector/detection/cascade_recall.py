@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector import paper
-from detector.detection.detect import FIGURE_RIM, Cells, Detections, cells_of, place, with_figures
+from detector.detection.detect import FIGURE_RIM, Cells, Detections, cells_of, place, with_figures, without_rim
 from detector.detection.scorer import Scorer, logit
 from detector.detection.windows import Rectangle, map_size
 from detector.frames import Case, LabelledFrame, Points, Rgb
@@ -34,9 +34,9 @@ class TeacherOutput:
     logits: Logits
     cells: Cells
 
-    def image(self, rim: int = 0) -> Rgb:
-        """uint8 [h, w, 3]: the pixels under all map cells, the mirror padding of 64 px included, and a rim, px."""
-        return _padded(self.frame, rim)
+    def image(self) -> Rgb:
+        """uint8 [h, w, 3]: the pixels under all map cells, the mirror padding of 64 px included."""
+        return without_rim(_with_rim(self.frame))
 
     def components(self, coarse_logits: Logits) -> Components:
         """Connected components of the fine map that may be figures. coarse_logits: [r, q] of the same frame."""
@@ -92,8 +92,9 @@ def score_frames(fine: ResNet12, cases: Sequence[Case], figures: FigureScale | N
     scorer = Scorer(fine, figures=figures, device="cpu", precision="fp32")
     outputs = []
     for frame in (frame for case in cases for frame in case.frames if frame.exhaustive):
-        logits = scorer.logits(_padded(frame))
-        outputs.append(TeacherOutput(frame, logits, with_figures(scorer, _padded(frame, FIGURE_RIM), logits)))
+        image = _with_rim(frame)
+        logits = scorer.logits(without_rim(image))
+        outputs.append(TeacherOutput(frame, logits, with_figures(scorer, image, logits)))
     return outputs
 
 
@@ -121,8 +122,9 @@ def measure_recall(scorer: Scorer, outputs: Sequence[TeacherOutput]) -> CascadeR
     """What the cascade of a scorer detects on some frames, against its fine network on every cell."""
     count, cells, rescored = np.zeros(5, dtype=int), 0, 0
     for output in outputs:
-        logits, frame = scorer.cascade_logits(output.image(), paper.PEAK_FLOOR), output.frame.array_frame()
-        both = output.cells, with_figures(scorer, output.image(FIGURE_RIM), logits)
+        image, frame = _with_rim(output.frame), output.frame.array_frame()
+        logits = scorer.cascade_logits(without_rim(image), paper.PEAK_FLOOR)
+        both = output.cells, with_figures(scorer, image, logits)
         fine, cascade = (place(some, frame).at_least(paper.STORED_SCORE_FLOOR) for some in both)
         half, lost = fine.scores >= paper.SCORE_THRESHOLD, ~_in_both(fine, cascade)
         count += [half.sum(), (half & lost).sum(), len(half), lost.sum(), (~_in_both(cascade, fine)).sum()]
@@ -132,9 +134,10 @@ def measure_recall(scorer: Scorer, outputs: Sequence[TeacherOutput]) -> CascadeR
     return CascadeRecall(len(outputs), at_half, lost_at_half, at_floor, lost_at_floor, added, share)
 
 
-def _padded(frame: LabelledFrame, rim: int = 0) -> Rgb:
+def _with_rim(frame: LabelledFrame) -> Rgb:
+    """The pixels under all map cells, with the rim that figures are scored with."""
     pixels = frame.array_frame()
-    return pixels.read(*Rectangle(0, 0, *map_size(pixels), windows=1).around(rim))
+    return pixels.read(*Rectangle(0, 0, *map_size(pixels), windows=1).around(FIGURE_RIM))
 
 
 def _in_both(some: Detections, others: Detections) -> NDArray[np.bool_]:

@@ -127,8 +127,13 @@ def score_cells(scorer: Scorer, image: Rgb, *, floor: float, figures: bool) -> C
 
     figures: whether figures are scored; the image then has a rim of one more cell to each side.
     """
-    logits = scorer.cascade_logits(image[FIGURE_RIM:-FIGURE_RIM, FIGURE_RIM:-FIGURE_RIM] if figures else image, floor)
+    logits = scorer.cascade_logits(without_rim(image) if figures else image, floor)
     return with_figures(scorer, image, logits, floor) if figures else cells_of(logits, floor)
+
+
+def without_rim(image: Rgb) -> Rgb:
+    """The pixels under a map, of an image with the rim that figures are scored with."""
+    return image[FIGURE_RIM:-FIGURE_RIM, FIGURE_RIM:-FIGURE_RIM]
 
 
 def cells_of(logits: Logits, floor: float) -> Cells:

@@ -163,7 +163,7 @@ def compare_detectors(
 
     Returns the result, and the detections of one alone by falling difference in score.
 
-    shifts: of the candidate and the active detector, added to the logits of frames and slides of a source (scanner).
+    shifts: of the candidate and the active detector, added to the log odds of figures of a source (scanner).
     progress: called with the number of frames and slides done, and between the windows of a slide; may raise.
     """
     sides = {"candidate": _Side(candidate, shifts[0]), "active": _Side(active, shifts[1])}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from detector.detection.scorer import Scorer
+from detector.detection.scorer import load_scorer
 from detector.errors import PlanError
 from detector.evaluation.compare import decide
 from detector.evaluation.evaluate import evaluate, summary
@@ -20,7 +20,6 @@ from detector.evaluation.metrics import Evaluation, MatchedFrame, paired_interva
 from detector.experiments.table1 import STAMP
 from detector.frames import Case
 from detector.model.card import refuse_training_cases
-from detector.model.checkpoint import load_weights
 from detector.split import evaluable_cases, split_by_case
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_initial_model
@@ -57,7 +56,7 @@ def cross_validate(
             if not is_trained(weights.parent, train, plan, course.get("parent")):
                 say(f"{plan.name}: learns from all but {name}")
                 train_initial_model(train, (), plan, weights.parent, **course)
-            frames += evaluate(Scorer(load_weights(weights)[0]), test).frames
+            frames += evaluate(load_scorer(weights, cascade=False)[0], test).frames
         evaluations.append(Evaluation(frames))
         rows.append(_row(plan, names, evaluations[0], evaluations[-1]))
         (out / "table.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")

@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from detector import paper
-from detector.detection.scorer import Scorer
+from detector.detection.scorer import Scorer, load_scorer
 from detector.errors import PlanError
 from detector.evaluation.evaluate import evaluate
 from detector.evaluation.metrics import Evaluation, MatchedFrame
@@ -33,7 +33,6 @@ from detector.experiments.hidden_labels import (
 from detector.experiments.report import Result, Table, table_of, write_table
 from detector.frames import Case, LabelledFrame
 from detector.model.card import data_summary, read_card, refuse_training_cases, sha256_of
-from detector.model.checkpoint import load_weights
 from detector.split import evaluable_cases, rotated_cases, split_by_case
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_final_model, train_initial_model
@@ -190,7 +189,7 @@ class _Experiment:
 
     def _scorer(self, weights: Path) -> Scorer:
         device, precision = self.course.get("device", "auto"), self.course.get("precision", "auto")
-        return Scorer(load_weights(weights)[0], device=device, precision=precision)
+        return load_scorer(weights, device=device, precision=precision, cascade=False)[0]
 
     def _tested(self, weights: Path, fold: Fold) -> dict[str, Evaluation]:
         """The evaluation on each test set, kept beside the weights."""

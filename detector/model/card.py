@@ -82,7 +82,7 @@ Metrics = TypedDict(
 
 
 class ScannerShift(TypedDict, total=False):
-    """A scanner's shift of the mitosis logit, and what it was found on: figures that people judged on its slides.
+    """A scanner's shift of the log odds of its figures, and what it was found on: figures that people judged there.
 
     missed: mitotic ones that the network had not found. f1_before, f1_after: at 0.5 on these figures. at: ISO 8601.
     """

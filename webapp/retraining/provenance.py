@@ -27,7 +27,7 @@ from webapp.retraining.models import (
 )
 from webapp.retraining.types import (
     UNKNOWN_SLIDE,
-    CalibrationFigure,
+    JudgedFigure,
     Manifest,
     ManifestFigure,
     ManifestSample,
@@ -58,7 +58,7 @@ class Affected:
             )
         )
 
-    def touches_figures(self, figures: Sequence[ManifestFigure | CalibrationFigure]) -> bool:
+    def touches_figures(self, figures: Sequence[JudgedFigure]) -> bool:
         """Whether one of the judged figures is of a slide or a person among it."""
         slides = {str(pk) for pk in self.slides}
         return any(one["slide"] in slides or one["by"] in self.people for one in figures)

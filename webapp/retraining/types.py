@@ -15,8 +15,8 @@ class ManifestSet(TypedDict):
     cases: list[str]
 
 
-class ManifestFigure(TypedDict):
-    """A judged place, level-0 px of its slide, with its verdict when the training was asked for."""
+class JudgedFigure(TypedDict):
+    """A judged place, level-0 px of its slide, with its verdict when it was asked for, and whose that is."""
 
     id: str
     slide: str
@@ -24,8 +24,13 @@ class ManifestFigure(TypedDict):
     x: float
     y: float
     label: str
-    version: int
     by: int | None
+
+
+class ManifestFigure(JudgedFigure):
+    """A judged figure that a training learns from. version, at: of its verdict."""
+
+    version: int
     at: str | None
 
 
@@ -67,22 +72,15 @@ class Manifest(TypedDict):
     test: list[str]
 
 
-class CalibrationFigure(TypedDict):
-    """A judged figure, level-0 px of its slide, with its verdict when the calibration was asked for.
+class CalibrationFigure(JudgedFigure):
+    """A judged figure that a calibration rests on.
 
     score: its confidence in the slide's newest run of the version, null where the version has not found it.
     logit_shift: what that run added to its logit.
     """
 
-    id: str
-    slide: str
-    case: str
-    x: float
-    y: float
-    label: str
     score: float | None
     logit_shift: float
-    by: int | None
 
 
 class CalibrationResult(TypedDict):
