@@ -165,7 +165,7 @@ def retrain(page, given: Given, run: MiningRun) -> TrainingRun:
     finished(train, training.job)
     page.wait_for_selector("#loss svg polyline")
     page.wait_for_selector("#log li:has-text('Done')")
-    assert page.locator("#state").inner_text() == "done"
+    page.wait_for_selector("#state:text-is('done')")
     return training
 
 
