@@ -59,7 +59,7 @@ def plain_training(sets: SampleSets, plan: Plan, device: str) -> None:
     network = ResNet12().to(where).train()
     optimizer = torch.optim.Adam(network.parameters())
     for iteration in range(plan.iterations):
-        patches, labels = compose_batch(sets, plan, iteration)
+        patches, labels, _ = compose_batch(sets, plan, iteration)
         x = torch.from_numpy(patches).permute(0, 3, 1, 2).contiguous().float().to(where)
         loss = torch.nn.functional.cross_entropy(network(x).flatten(1), torch.from_numpy(labels).to(where))
         optimizer.zero_grad()

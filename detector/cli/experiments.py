@@ -83,16 +83,23 @@ def cross_validate_options(parser: argparse.ArgumentParser) -> None:
         metavar="TOML",
         help="compare the plan with this change of it; may be repeated; e.g. 'augmentation.blur = 0'",
     )
+    parser.add_argument(
+        "--by",
+        choices=["case", "source"],
+        default="case",
+        help="what is left out in turn: a case (default) or a source",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and the table")
     mitosis_free_option(parser)
     training_options(parser, parent="initial weights, trained on none of the cases that are evaluated on")
 
 
 def run_cross_validate(options: argparse.Namespace) -> None:
-    """Train each plan on all but a part of the slides, in turn, and write the table."""
+    """Train each plan on all but one case or source, in turn, and write the table."""
     plan = read_plan(options.plan)
     plans = [plan, *(override_toml(plan, text) for text in options.change)]
     cases = [*read_dataset(options.dataset), *mitosis_free_cases(options)]
     with training_bar(max(one.iterations for one in plans)) as report:
-        cross_validate(cases, plans, options.out, say=tqdm.write, resume=True, **training_arguments(options, report))
+        course = training_arguments(options, report)
+        cross_validate(cases, plans, options.out, say=tqdm.write, by=options.by, resume=True, **course)
     tqdm.write(f"the table: {options.out / 'table.md'}")

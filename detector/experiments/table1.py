@@ -124,6 +124,7 @@ def run_table(
         )
     sources.check(course.get("parent"), labelled)
     _stamp(out, sources, plan, course.get("parent"))
+    course["parent_peaks"] = {}  # every row begins by mining the parent's false positives on the same frames
     experiment = _Experiment(sources, plan, out, tta_consensus, rounds, say, course)
     results: list[Result] = []
     for seed in range(1, seeds + 1):

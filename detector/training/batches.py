@@ -6,6 +6,7 @@ a checkpoint sees exactly what it would have seen.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -75,6 +76,18 @@ class SampleSets:
         return np.asarray(roots / roots.sum())
 
     @cached_property
+    def priors(self) -> dict[str, float]:
+        """Of sources with whole frames: the logit of a mitosis in a batch above that on its frames, less their mean.
+
+        A batch has the same ratio of mitoses to hard negatives for every source; frames of one hold a hard negative
+        for each mitosis, those of another five. Of case-control sampling: King and Zeng 2001.
+        """
+        counts = {s.name: (len(s.bg_hard), len(s.fg_lab)) for s in self.sources if s.bg_rand and s.bg_hard}
+        logits = {name: math.log(hard / mitoses) for name, (hard, mitoses) in counts.items()}
+        mean = sum(logits.values()) / max(1, len(logits))
+        return {name: logit - mean for name, logit in logits.items()}
+
+    @cached_property
     def frame_sources(self) -> tuple[Source, ...]:
         """Sources with exhaustive frames, for background; all sources without a mitosis are pooled into one."""
         with_mitoses = [source for source in self.sources if source.bg_rand]
@@ -100,11 +113,15 @@ class SampleSets:
 
 @dataclass(frozen=True)
 class Batch:
-    """One iteration before any pixel is cut: n samples, their augmentation, labels int64 (n,), 1 = mitosis."""
+    """One iteration before any pixel is cut: n samples, their augmentation, labels int64 (n,), 1 = mitosis.
+
+    priors: float32 (n,), of each sample's source, see `SampleSets.priors`; 0 where it is not known or not asked for.
+    """
 
     samples: list[Sample]
     variations: Variations
     labels: NDArray[np.int64]
+    priors: NDArray[np.float32]
 
 
 def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = paper.PATCH_SIZE) -> Batch:
@@ -112,21 +129,24 @@ def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = pape
     rng = np.random.default_rng([plan.seed, iteration])
     foreground = [_draw_foreground(sets, plan, rng) for _ in range(plan.foreground_per_batch)]
     background = [_draw_background(sets, plan, rng) for _ in range(plan.background_per_batch)]
-    samples = [*foreground, *(sample for sample, _ in background)]
+    samples = [*foreground, *(sample for sample, _, _ in background)]
     xy = np.array([(sample.x, sample.y) for sample in samples])
     own = [sample.frame.stain for sample in samples]
-    target_stains = [*([None] * len(foreground)), *(stain for _, stain in background)]
+    target_stains = [*([None] * len(foreground)), *(stain for _, stain, _ in background)]
     variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, target_stains=target_stains)
-    return Batch(samples, variations, np.repeat([1, 0], [len(foreground), len(background)]))
+    labels = np.repeat([1, 0], [len(foreground), len(background)])
+    sources = [*(sample.frame.source for sample in foreground), *(source for _, _, source in background)]
+    priors = [sets.priors.get(source, 0.0) if plan.source_priors else 0.0 for source in sources]
+    return Batch(samples, variations, labels, np.array(priors, dtype=np.float32))
 
 
 def compose_batch(
     sets: SampleSets, plan: Plan, iteration: int, *, size: int = paper.PATCH_SIZE
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Patches uint8 (n, size, size, 3) and labels (n,), 1 = mitosis, of one iteration."""
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+    """Patches uint8 (n, size, size, 3), labels (n,), 1 = mitosis, and priors (n,) of one iteration; see `Batch`."""
     batch = draw_batch(sets, plan, iteration, size=size)
     patches = [augment_patch(sample.frame.image, batch.variations, i) for i, sample in enumerate(batch.samples)]
-    return np.stack(patches), batch.labels
+    return np.stack(patches), batch.labels, batch.priors
 
 
 def prefetch(make: Callable[[int], Made], start: int, stop: int) -> Generator[Made, None, None]:
@@ -178,8 +198,10 @@ def _draw_foreground(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
     return _one_of(_source(sources, sets.shares, rng).fg_lab, rng)
 
 
-def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> tuple[Sample, LabStatistics | None]:
-    """A background sample for a source drawn by `shares`, and the stain to transfer to it or None.
+def _draw_background(
+    sets: SampleSets, plan: Plan, rng: np.random.Generator
+) -> tuple[Sample, LabStatistics | None, str]:
+    """A background sample for a source drawn by `shares`, the stain to transfer to it or None, and that source.
 
     A source of single patches has its rims alone (`context_share`). Its other background, and by the share of frames
     without a mitosis that of any source, is drawn over all frames in its stain, so that no stain means mitosis.
@@ -187,12 +209,12 @@ def _draw_background(sets: SampleSets, plan: Plan, rng: np.random.Generator) -> 
     source = _source(sets.sources, sets.shares, rng)
     hard = rng.random() < plan.hard_share
     if not source.bg_rand and source.bg_context and rng.random() < plan.context_share:
-        return _one_of(source.bg_hard if hard and source.bg_hard else source.bg_context, rng), None
+        return _one_of(source.bg_hard if hard and source.bg_hard else source.bg_context, rng), None, source.name
     home = source
     if not source.bg_rand or rng.random() < sets.share_without_mitoses:
         home = _source(sets.frame_sources, sets.frame_shares, rng)
     sample = _one_of(home.bg_hard if hard and home.bg_hard else home.bg_rand, rng)
-    return sample, None if home is source else _one_of(source.stains, rng)
+    return sample, None if home is source else _one_of(source.stains, rng), source.name
 
 
 def _source(sources: Sequence[Source], shares: NDArray[np.float64], rng: np.random.Generator) -> Source:

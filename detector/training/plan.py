@@ -46,6 +46,7 @@ class Plan:
     foreground_per_batch: int = paper.FOREGROUND_PER_BATCH
     background_per_batch: int = paper.BACKGROUND_PER_BATCH
     context_share: float = 0.0  # of the background for single patches, the share cut beside their own mitosis
+    source_priors: bool = False  # learn each source's own ratio of mitoses to hard negatives (`SampleSets.priors`)
     fg_lab_per_fg_wsi: tuple[int, int] = paper.FG_LAB_PER_FG_WSI
     weight_decay: float = 0.0
     ema_decay: float = 0.0  # of the exponential moving average of the weights; 0 for none
@@ -229,6 +230,7 @@ _COUNT = _is_count, "a whole number from 1 up"
 _AMOUNT = _is_amount, "a number from 0 up"
 _SHARE = (lambda v: _is_amount(v, 1)), "a number between 0 and 1"
 _SHARE_BELOW_1 = (lambda v: _is_amount(v, 1) and v < 1), "a number from 0 up and below 1"
+_YES_OR_NO = (lambda v: isinstance(v, bool)), "true or false"
 _RATE = _is_rate, "a number above 0, at most 1"
 
 # Fields of 0.2.0, and what is written instead.
@@ -253,7 +255,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         (lambda v: isinstance(v, tuple) and len(v) > 0 and all(map(_is_step, v))),
         "pairs of iterations and learning rate, both above 0, the rate at most 1, e.g. [[20000, 1e-4], [10000, 1e-5]]",
     ),
-    "cosine": ((lambda v: isinstance(v, bool)), "true or false"),
+    "cosine": _YES_OR_NO,
     "hard_negatives_at": (
         (lambda v: isinstance(v, tuple) and all(_is_count(at, 0) for at in v)),
         "a list of iterations, e.g. [30000]",
@@ -274,8 +276,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         (lambda v: isinstance(v, tuple) and len(v) == 6 and all(map(_is_count, v))),
         "six whole numbers above 0 (stem and five blocks)",
     ),
-    "padded": ((lambda v: isinstance(v, bool)), "true or false"),
-    "calibrate": ((lambda v: isinstance(v, bool)), "true or false"),
+    "padded": _YES_OR_NO,
+    "calibrate": _YES_OR_NO,
+    "source_priors": _YES_OR_NO,
     "seed": ((lambda v: _is_count(v, 0) and v < 2**63), "a whole number from 0 up, below 2^63"),
     "evaluate_every": _COUNT,
     "checkpoint_every": _COUNT,

@@ -24,7 +24,7 @@ from detector.detection.detect import Cancelled, find_peaks
 from detector.detection.scorer import Scorer, has_bf16, parse_device
 from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, measure_held_out, summary
-from detector.frames import Case, LabelledFrame, cases_of
+from detector.frames import Case, LabelledFrame, Points, cases_of
 from detector.model.card import Card, CoarseCard, ParentCard, StainRange, data_summary, read_card, training_cases
 from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
@@ -141,6 +141,7 @@ class _Trainer:
     resume: bool = False
     device: str = "auto"
     precision: str = "auto"
+    parent_peaks: dict[tuple[object, ...], Points] | None = None  # of the parent by frame, for other trainings too
     compile: bool = False  # up to twice as fast on a CPU; needs a C++ compiler at run time
     report: Report = field(default=lambda _: None)
 
@@ -237,10 +238,10 @@ class _Trainer:
         with closing(prefetch(lambda iteration: self._batch(sets, iteration), self.iteration, stop)) as batches:
             while self.iteration < stop:
                 asked = time.monotonic()
-                patches, labels = next(batches)
+                patches, labels, priors = next(batches)
                 waited += time.monotonic() - asked
                 with defer_interrupt():
-                    losses.append(self._step(patches, labels))
+                    losses.append(self._step(patches, labels, priors))
                 if self.iteration % 25 == 0 or self.iteration == stop:
                     seconds = time.monotonic() - started
                     loss, rate = mean_loss(losses[-25:], self.iteration), (self.iteration - first) / seconds
@@ -261,21 +262,23 @@ class _Trainer:
         if self.iteration % self.plan.checkpoint_every == 0:
             self._save()
 
-    def _batch(self, sets: SampleSets, iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Patches (n, 128, 128, 3), RGB in 0..255, and labels (n,) of an iteration; on a GPU made there."""
+    def _batch(self, sets: SampleSets, iteration: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Patches (n, 128, 128, 3), RGB in 0..255, labels (n,) and priors (n,) of an iteration; on a GPU made there."""
         if self.on_device is None:
-            patches, labels = compose_batch(sets, self.plan, iteration)
-            return torch.from_numpy(patches), torch.from_numpy(labels)
+            patches, labels, priors = map(torch.from_numpy, compose_batch(sets, self.plan, iteration))
+            return patches, labels, priors
         batch = draw_batch(sets, self.plan, iteration)
         frames = [sample.frame for sample in batch.samples]
-        return self.on_device.augment_batch(frames, batch.variations), torch.from_numpy(batch.labels).to(self.device)
+        labels, priors = torch.from_numpy(batch.labels), torch.from_numpy(batch.priors)
+        return self.on_device.augment_batch(frames, batch.variations), labels.to(self.device), priors.to(self.device)
 
-    def _step(self, patches: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _step(self, patches: torch.Tensor, labels: torch.Tensor, priors: torch.Tensor) -> torch.Tensor:
         x = patches.to(self.device).permute(0, 3, 1, 2).float()  # (n, 3, 128, 128)
         x = x.contiguous(memory_format=self.layout)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.forward(x).flatten(1)  # (n, 2)
-        loss = nn.functional.cross_entropy(logits.float(), labels.to(self.device))
+        logits = logits.float() + nn.functional.pad(priors.to(self.device)[:, None], (1, 0))  # of the mitosis alone
+        loss = nn.functional.cross_entropy(logits, labels.to(self.device))
         self.state.step(loss)
         return loss.detach()
 
@@ -288,20 +291,30 @@ class _Trainer:
         Places that the labels call look-alikes are hard negatives whatever the model says of them (ours).
         """
         scorer = self._scorer()
-        radius = paper.um(paper.HARD_NMS_RADIUS)
         before = len(self.hard)
         cell = paper.OUTPUT_STRIDE
         known = {(i, round(x / cell), round(y / cell)) for i, x, y in self.hard}
         for index, frame in enumerate(self.frames):
             if not frame.exhaustive and not frame.rim_known:
                 continue
-            found = find_peaks(scorer, frame.array_frame(), min_score=self.plan.hard_min_score, radius=radius)
-            for sample in bg_hard(frame, np.concatenate([found.xy, frame.non_mitoses])):
+            for sample in bg_hard(frame, np.concatenate([self._peaks(scorer, frame), frame.non_mitoses])):
                 place = (index, round(sample.x / cell), round(sample.y / cell))
                 if place not in known:
                     known.add(place)
                     self.hard.append((index, sample.x, sample.y))
         self.report({"iteration": self.iteration, "bg_hard": len(self.hard), "bg_hard_new": len(self.hard) - before})
+
+    def _peaks(self, scorer: Scorer, frame: LabelledFrame) -> Points:
+        """The network's peaks on a frame; those of the parent are found once for all trainings that share them."""
+        known = self.parent_peaks if self.parent and not self.iteration else None
+        key = (frame.source, frame.case, frame.name, self.plan.hard_min_score)
+        if known and key in known:
+            return known[key]
+        radius = paper.um(paper.HARD_NMS_RADIUS)
+        xy = find_peaks(scorer, frame.array_frame(), min_score=self.plan.hard_min_score, radius=radius).xy
+        if known is not None:
+            known[key] = xy
+        return xy
 
     def _save(self) -> None:
         self.state.save(**{_BG_HARD: torch.tensor(self.hard, dtype=torch.float64).reshape(-1, 3)})

@@ -14,9 +14,11 @@ from detector.evaluation.evaluate import evaluate, summary
 from detector.evaluation.metrics import Evaluation
 from detector.experiments.cross_validation import cross_validate
 from detector.frames import cases_of
+from detector.model.card import read_card
 from detector.model.checkpoint import load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.training.plan import override_toml
+from detector.training.train import train_initial_model
 from tests.detector.training.test_train import PLAN
 from tests.drawing import draw_hpf
 
@@ -38,9 +40,7 @@ def test_each_network_is_judged_on_the_case_that_it_has_not_seen(tmp_path):
             assert learnt == {c.name for c in [*CASES, *GLASS]} - {case.name}
             frames += evaluate(Scorer(network), [case]).frames
         assert row["all"] == summary(Evaluation(frames))
-        assert row["max_f1_by_case"] == {
-            c.name: Evaluation([f]).max_f1()[0] for c, f in zip(CASES, frames, strict=True)
-        }
+        assert row["max_f1"] == {c.name: Evaluation([f]).max_f1()[0] for c, f in zip(CASES, frames, strict=True)}
     assert "verdict" not in rows[0]
     assert rows[1]["verdict"] == "cannot tell"  # there are three cases
     assert rows[1]["difference"]["max_f1"][0] == pytest.approx(
@@ -49,6 +49,31 @@ def test_each_network_is_judged_on_the_case_that_it_has_not_seen(tmp_path):
     assert rows[1]["plan"]["seed"] == 2
     assert json.loads((tmp_path / "table.json").read_text())[1]["verdict"] == "cannot tell"
     assert f"| {plans[1].name} |" in (tmp_path / "table.md").read_text()
+
+
+def test_each_network_is_judged_on_the_source_that_it_has_not_seen(tmp_path):
+    sources = {"A00": "Aperio", "A01": "Aperio", "A02": "Hamamatsu"}
+    cases = cases_of([replace(frame, source=sources[case.name]) for case in CASES for frame in case.frames])
+    (row,) = cross_validate([*cases, *GLASS], [SHORT], tmp_path, by="source", say=lambda _: None, **COURSE)
+    assert list(row["max_f1"]) == ["Aperio", "Hamamatsu"]
+    for source, learnt in (("Aperio", {"A02"}), ("Hamamatsu", {"A00", "A01"})):
+        network, card = load_weights(tmp_path / SHORT.name / source / "weights.safetensors")
+        assert set(card["cases_learnt"]) == {*learnt, GLASS[0].name}
+        measured = evaluate(Scorer(network), [case for case in cases if case.name not in learnt])
+        assert (row["max_f1"][source], row["max_f1_at"][source]) == measured.max_f1()
+    with pytest.raises(ValueError, match="two sources"):
+        cross_validate(CASES, [SHORT], tmp_path / "one", by="source", say=print)
+
+
+def test_networks_of_one_parent_are_shown_what_each_alone_would_mine(tmp_path):
+    save_weights(ResNet12(PLAN.widths), tmp_path / "p.safetensors", {})
+    course = {**COURSE, "parent": tmp_path / "p.safetensors"}
+    plan = replace(SHORT, hard_negatives_at=(0,))
+    cross_validate(CASES, [plan], tmp_path / "out", say=lambda _: None, **course)
+    alone = train_initial_model(CASES[:2], (), plan, tmp_path / "alone", **course)
+    together = tmp_path / "out" / plan.name / "A02" / "weights.safetensors"
+    assert read_card(alone)["bg_hard"] == read_card(together)["bg_hard"] > 0
+    assert read_card(alone)["sha256"] == read_card(together)["sha256"]
 
 
 def test_what_is_there_is_not_done_again(tmp_path):

@@ -32,7 +32,7 @@ def greys(sets, plan, iterations=1):
     """The grey of each patch of some batches, foreground and background apart."""
     foreground, background = [], []
     for iteration in range(iterations):
-        patches, labels = compose_batch(sets, plan, iteration)
+        patches, labels, _ = compose_batch(sets, plan, iteration)
         assert (patches == patches[:, :1, :1, :1]).all()
         foreground += patches[labels == 1, 0, 0, 0].tolist()
         background += patches[labels == 0, 0, 0, 0].tolist()
@@ -44,7 +44,7 @@ def greys(sets, plan, iterations=1):
     [(Plan(), (2, 62)), (Plan(foreground_per_batch=8, background_per_batch=56), (8, 56))],
 )
 def test_a_batch_has_64_patches_in_the_ratio_of_the_plan(plan, composition):
-    patches, labels = compose_batch(SETS, plan, 0)
+    patches, labels, _ = compose_batch(SETS, plan, 0)
     assert patches.shape == (paper.BATCH_SIZE, 128, 128, 3)
     assert patches.dtype == np.uint8
     assert (int(labels.sum()), int((1 - labels).sum())) == composition
@@ -123,6 +123,21 @@ def test_more_mitoses_than_a_source_needs_take_nothing_from_the_others():
     assert replace(SETS, fg_lab=some).shares.tolist() == replace(SETS, fg_lab=many).shares.tolist()
 
 
+def test_each_source_is_learnt_by_its_own_ratio_of_mitoses_to_hard_negatives():
+    labelled = [plain(LAB), plain(OTHER_LAB, "another"), plain(WSI, "of patches")]
+    background = [plain(RAND), plain(RAND + 5, "another")]
+    hard = [*[plain(HARD)] * 6, *[plain(HARD + 5, "another")] * 2]
+    sets = replace(SETS, fg_lab=labelled, bg_rand=background, bg_hard=hard, bg_context=[plain(CONTEXT, "of patches")])
+    plan = Plan(augmentation=STILL, foreground_per_batch=30, background_per_batch=90, hard_share=0.5, context_share=0.9)
+    patches, _, priors = compose_batch(sets, replace(plan, source_priors=True), 0)
+    by_grey = {grey: set(priors[patches[:, 0, 0, 0] == grey].tolist()) for grey in np.unique(patches)}
+    more, fewer = np.float32(np.log(3) / 2), np.float32(-np.log(3) / 2)
+    assert by_grey[LAB] == {more} and by_grey[OTHER_LAB] == {fewer} and by_grey[WSI] == by_grey[CONTEXT] == {0}
+    assert {more, fewer} >= by_grey[HARD] - {0} and more in by_grey[HARD] and fewer in by_grey[HARD + 5]
+    assert not compose_batch(sets, plan, 0)[2].any()  # the paper has one source
+    assert not compose_batch(replace(sets, bg_hard=[]), replace(plan, source_priors=True), 0)[2].any()  # not known yet
+
+
 def test_a_handful_of_mitoses_does_not_dominate():
     sets = replace(SETS, fg_lab=[*[plain(LAB)] * 300, *[plain(OTHER_LAB, "a person's verdicts")] * 3])
     foreground, _ = greys(sets, Plan(augmentation=STILL, foreground_per_batch=40, background_per_batch=1), 20)
@@ -152,7 +167,7 @@ def test_iteration_i_is_the_same_from_a_fresh_stream():
 
     whole = list(prefetch(make, 0, 7))
     for start in (3, 6):
-        for (patches, labels), (again, same) in zip(whole[start:], prefetch(make, start, 7), strict=True):
+        for (patches, labels, _), (again, same, _) in zip(whole[start:], prefetch(make, start, 7), strict=True):
             assert (patches == again).all()
             assert (labels == same).all()
     assert not (whole[0][0] == whole[1][0]).all()
