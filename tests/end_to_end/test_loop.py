@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from detector.datasets import read_dataset
 from detector.model.checkpoint import SHIPPED_WEIGHTS
@@ -64,17 +65,15 @@ def drawn_frames(slide, zipped) -> Given:  # noqa: F811
 
 @pytest.fixture
 def real_frames(real_data, tmp_path, study, root) -> Given:
-    """MITOS 2012: one frame each of A00, A01 and of A04, which the shipped weights have not seen; two frames of A02 are
-    tiled into a slide, and their labels are not told to anybody."""
+    """MITOS 2012: a part of one frame each of A00, A01 and A04; parts of two frames of A02 are tiled into a slide, and
+    their labels are not told to anybody."""
     labelled = tmp_path / "mitos12.zip"
     with zipfile.ZipFile(labelled, "w") as archive:
         for name in ("A00_01", "A01_01", "A04_01"):
-            for path in (f"frames/{name}.jpg", f"labels/{name}.csv"):
-                archive.write(real_data / "mitos12" / path, path)
+            for path in write_part(real_data / "mitos12", name, tmp_path / "told"):
+                archive.write(path, path.relative_to(tmp_path / "told"))
     for name in ("A02_02", "A02_04"):
-        for path in (f"frames/{name}.jpg", f"labels/{name}.csv"):
-            (tmp_path / "hidden" / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(real_data / "mitos12" / path, tmp_path / "hidden" / path)
+        write_part(real_data / "mitos12", name, tmp_path / "hidden")
     (case,) = read_dataset(tmp_path / "hidden")
     write_tiled(tmp_path / "A02.tif", case)
     tiled = slide_create(
@@ -82,6 +81,23 @@ def real_frames(real_data, tmp_path, study, root) -> Given:
     )
     finished(ingest, job_create(kind=Job.Kind.INGEST, slide=tiled, by=root))
     return Given(labelled, ["A04"], Slide.objects.get(pk=tiled.pk), 1)
+
+
+def write_part(dataset: Path, name: str, to: Path, side: int = 1000) -> tuple[Path, Path]:
+    """Write the square of a frame of MITOS 2012 around its first mitosis, and the mitoses in it, as a frame."""
+    frame, labels = to / f"frames/{name}.jpg", to / f"labels/{name}.csv"
+    lines = [line for line in (dataset / f"labels/{name}.csv").read_text().splitlines() if line]
+    pixels = [np.fromstring(line.strip(","), sep=",").reshape(-1, 2) for line in lines]
+    with Image.open(dataset / f"frames/{name}.jpg") as image:
+        corner = np.clip(pixels[0].mean(axis=0).astype(int) - side // 2, 0, np.array(image.size) - side)
+        part = image.crop((*corner, *(corner + side)))
+    moved = [blob.astype(int) - corner for blob in pixels]
+    inside = [blob for blob in moved if ((blob >= 0) & (blob < side)).all()]
+    for path in (frame, labels):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    part.save(frame, quality=95)
+    labels.write_text("".join(",".join(map(str, blob.ravel())) + "\n" for blob in inside))
+    return frame, labels
 
 
 @pytest.mark.parametrize(

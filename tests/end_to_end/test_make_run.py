@@ -122,10 +122,6 @@ def page(browser, running):
 
 @pytest.fixture(scope="module")
 def a_slide(tmp_path_factory) -> Path:
-    """A real slide where there is one, else a drawn one."""
-    real = os.environ.get("MITOSCOPE_DATA", "")
-    if real:
-        return Path(real) / "slides" / "CMU-1-Small-Region.svs"
     from detector.slide.drawn import draw_slide
 
     path = tmp_path_factory.mktemp("drawn") / "uploaded.tif"
