@@ -136,8 +136,9 @@ def draw_batch(sets: SampleSets, plan: Plan, iteration: int, *, size: int = pape
     variations = draw_variations(xy, own, sets.stains, plan.augmentation, rng, size=size, target_stains=target_stains)
     labels = np.repeat([1, 0], [len(foreground), len(background)])
     sources = [*(sample.frame.source for sample in foreground), *(source for _, _, source in background)]
-    priors = [sets.priors.get(source, 0.0) if plan.source_priors else 0.0 for source in sources]
-    return Batch(samples, variations, labels, np.array(priors, dtype=np.float32))
+    known = sets.priors if plan.source_priors else {}
+    priors = np.array([known.get(source, 0.0) for source in sources], dtype=np.float32)
+    return Batch(samples, variations, labels, priors)
 
 
 def compose_batch(

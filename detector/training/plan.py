@@ -92,10 +92,11 @@ class Plan:
             del values[name]
         values |= {"learning_rate_steps": self.steps, "cosine": values.pop("schedule") == "cosine"}
         values["average"] = values.pop("ema_decay")
-        since = [(values, "source_priors"), *((values["augmentation"], name) for name in ("stain", "gamma", "sharpen"))]
-        for table, name in since:  # which it had not
-            if not table[name]:
-                del table[name]
+        for name in ("stain", "gamma", "sharpen"):  # which it had not, nor the next
+            if not values["augmentation"][name]:
+                del values["augmentation"][name]
+        if not self.source_priors:
+            del values["source_priors"]
         return values
 
 
