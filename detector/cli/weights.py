@@ -71,8 +71,12 @@ def calibrate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="labelled frames to set confidence 0.5 on")
     parser.add_argument("--cases", help="only these cases, e.g. A04,07: such as the weights were not trained on")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    parser.add_argument("--held-out", default="", help="cases not trained on, to evaluate on for the card")
     parser.add_argument(
-        "--held-out", default="", help="cases that the weights were not trained on, to evaluate on for the card"
+        "--course",
+        type=Path,
+        metavar="WEIGHTS",
+        help="weights of the same training without the held-out cases, to set the scale and to measure with",
     )
     parser.add_argument(
         "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), with their card"
@@ -86,7 +90,7 @@ def run_calibrate(options: argparse.Namespace) -> None:
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     require_exhaustive_frames(cases)
-    path = calibrate_weights(options.weights, cases, held_out, options.out)
+    path = calibrate_weights(options.weights, cases, held_out, options.out, course=options.course)
     card = read_card(path)
     print(json.dumps(card["calibration"]))
     print(f"weights: {path}, card: {path.with_suffix('.json')}")

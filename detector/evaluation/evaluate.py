@@ -60,6 +60,7 @@ def measure_held_out(card: HeldOut, scorer: Scorer, held_out: Sequence[Case]) ->
     """Write the held-out cases, and the metrics on them, into a card; without such a case it has no metrics."""
     card.pop("metrics", None)
     card.pop("metrics_by_source", None)
+    card.pop("measured_by", None)
     card["held_out"] = data_summary(held_out)
     if held_out:
         evaluation = evaluate(scorer, held_out)

@@ -109,11 +109,12 @@ class StainRange(TypedDict, total=False):
 
 
 class HeldOut(TypedDict, total=False):
-    """The cases that weights have not learnt from, and how they score there; no metrics without such a case."""
+    """Cases that were not learnt from, and how the weights score there; no metrics without such a case."""
 
     held_out: list[SourceSummary]
     metrics: Metrics
     metrics_by_source: dict[str, Metrics]
+    measured_by: CourseCard  # where these weights have learnt from the held-out cases
 
 
 class ParentCard(TypedDict, total=False):
@@ -128,6 +129,17 @@ class ParentCard(TypedDict, total=False):
     held_out: list[SourceSummary] | None
     metrics: Metrics | None
     calibration: Calibration | None
+
+
+class CourseCard(TypedDict, total=False):
+    """The same training with some cases left out. data: what it learnt from. The scale of the scores was set, and all
+    metrics were measured, with it; the weights of the card have then learnt from those cases too.
+    """
+
+    name: str | None
+    sha256: str | None
+    iterations: int | None
+    data: list[SourceSummary] | None
 
 
 class AveragedCard(TypedDict, total=False):

@@ -77,18 +77,30 @@ def calibrate(
     return fitted, said
 
 
-def calibrate_weights(weights: Path, cases: Sequence[Case], held_out: Sequence[Case], out: Path) -> Path:
+def calibrate_weights(
+    weights: Path, cases: Sequence[Case], held_out: Sequence[Case], out: Path, *, course: Path | None = None
+) -> Path:
     """Write `weights` calibrated on some cases to `out`, with its card; what the card measures is on `held_out`.
 
-    The threshold of a coarse network is lowered where what is detected now needs it. Shifts of single scanners are
-    kept: they come on top. Raises ValueError where the weights were trained on a held-out case.
+    course: weights of the same training with the held-out cases left out, where `weights` have learnt from them: the
+    scale is set, and everything measured, with these. The threshold of a coarse network is lowered where what is
+    detected now needs it. Shifts of single scanners are kept: they come on top. Raises ValueError where what is
+    measured was trained on a held-out case.
     """
-    refuse_training_cases(weights, {case.name for case in held_out})
+    refuse_training_cases(course or weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     network, card = load_weights(weights)
-    figures, said = calibrate(network, cases, load_figure_scale(weights))
+    measured, measured_card = load_weights(course) if course else (network, card)
+    figures, said = calibrate(measured, cases, load_figure_scale(weights))
     card |= {"name": out.stem, "calibration": said}
-    measure_held_out(card, Scorer(network, figures=figures, precision="fp32"), held_out)
+    measure_held_out(card, Scorer(measured, figures=figures, precision="fp32"), held_out)
+    if course:
+        card["measured_by"] = {
+            "name": measured_card.get("name"),
+            "sha256": measured_card["sha256"],
+            "iterations": measured_card.get("iterations"),
+            "data": measured_card.get("data"),
+        }
     coarse = load_coarse(weights)
     if coarse is not None:
         outputs = score_frames(network, cases, figures)

@@ -28,13 +28,17 @@ class MeasuredSource:
 
 @dataclass(frozen=True)
 class Measured:
-    """Metrics of a card on held-out cases, over all and by source. before: F1 at 0.5 before calibration on labelled
-    cases."""
+    """Metrics of a card on held-out cases, over all and by source.
+
+    before: F1 at 0.5 before calibration on labelled cases. by_course: measured with the same training without these
+    cases, which the version itself has learnt from.
+    """
 
     metrics: Metrics
     f1_at_half: float | None
     held_out: list[SourceSummary]
     before: float | None
+    by_course: bool
     by_source: list[MeasuredSource]
 
 
@@ -76,14 +80,16 @@ class ModelVersion(models.Model):
         metrics, calibration = self.card.get("metrics"), self.card.get("calibration") or {}
         if not metrics:
             return None
-        known = {part["source"] for part in self.card.get("data") or []}
+        course = self.card.get("measured_by")
+        known = {part["source"] for part in (course or self.card).get("data") or []}
         reliability = calibration.get("reliability") or {}
         sources = [
             MeasuredSource(name, one, one.get("f1_at_0.5"), name not in known, reliability.get(name) or [])
             for name, one in (self.card.get("metrics_by_source") or {}).items()
         ]
         held_out = self.card.get("held_out") or []
-        return Measured(metrics, metrics.get("f1_at_0.5"), held_out, calibration.get("f1_at_0.5_before"), sources)
+        before = calibration.get("f1_at_0.5_before")
+        return Measured(metrics, metrics.get("f1_at_0.5"), held_out, before, bool(course), sources)
 
     @property
     def file(self) -> Path:

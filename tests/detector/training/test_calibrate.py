@@ -17,6 +17,7 @@ from detector.datasets import read_dataset
 from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import evaluate
 from detector.evaluation.metrics import Evaluation, MatchedFrame
+from detector.model.card import read_card
 from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.training.calibrate import calibrate, fit_scale
@@ -143,6 +144,27 @@ def test_without_held_out_cases_the_card_measures_nothing(weights, tmp_path):
     assert calibrated(dataset(tmp_path / "mitos", ["A01_00", "A02_00"]), weights, out, held_out="") == 0
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["held_out"] == [] and "metrics" not in card
+
+
+def test_weights_that_learnt_from_all_are_scaled_and_measured_by_the_course_that_did_not(
+    weights, make_network, tmp_path
+):
+    folder, out = dataset(tmp_path / "mitos", ["A01_00", "A02_00"]), tmp_path / "out.safetensors"
+    full = tmp_path / "full.safetensors"
+    save_weights(make_network(seed=6), full, {"name": "full", "data": [{"source": "s", "case_names": ["A01", "A02"]}]})
+    assert calibrated(folder, full, out) == 2  # it knows A02
+    assert calibrated(folder, weights, tmp_path / "course.safetensors") == 0
+    arguments = ["calibrate", str(folder), "--weights", str(full), "--held-out", "A02", "--out", str(out)]
+    assert main([*arguments, "--course", str(weights)]) == 0
+    card, course = (read_card(path) for path in (out, tmp_path / "course.safetensors"))
+    for key in ("metrics", "metrics_by_source", "held_out"):
+        assert card[key] == course[key]
+    assert card["measured_by"]["name"] == "own" and card["measured_by"]["sha256"] == read_card(weights)["sha256"]
+    assert load_figure_scale(out) == load_figure_scale(tmp_path / "course.safetensors")
+    assert all(
+        torch.equal(before, after)
+        for before, after in zip(load_weights(full)[0].parameters(), load_weights(out)[0].parameters(), strict=True)
+    )
 
 
 def test_what_it_cannot_take_is_said_in_one_sentence(weights, tmp_path, capsys):

@@ -67,8 +67,11 @@ _PARENT = {
           "data": [{"source": "H", "mitoses": 5, "cases": 1}], "fg_wsi": 12,
           "calibration": {"f1_at_0.5_before": 0.6, "reliability": {"H": [
               {"at_least": 0.5, "below": 0.65, "detections": 41, "mitoses": 23}]}}},
-         ["0.612", "0.634", "MIDOG <span class=\"muted small\">not learnt from", "0.50 to 0.65", "12 samples"],
-         ["H <span class=\"muted small\">not learnt from"]),
+         ["0.612", "0.634", "MIDOG <span class=\"muted small\">a laboratory it has not", "0.50 to 0.65", "12 samples"],
+         ["H <span class=\"muted small\">a laboratory it has not seen", "left these cases out"]),
+        ({"metrics": _OWN, "metrics_by_source": {"H": _OWN}, "data": [{"source": "H", "mitoses": 5, "cases": 1}],
+          "measured_by": {"name": "course", "data": [{"source": "MITOS12", "mitoses": 5, "cases": 1}]}},
+         ["H <span class=\"muted small\">a laboratory it has not seen", "left these cases out"], ["Not measured"]),
     ],
 )  # fmt: skip
 def test_a_version_shows_its_own_figures_and_never_its_parents(client, db, card, shown, hidden):
