@@ -78,10 +78,11 @@ FRAME_EDGE = 8  # px from the border of a frame within which nothing counts: mos
 FIGURE_SCALES = (0.3, 1.5)  # Between which calibration looks for the steepness of the scores.
 RELIABILITY_BINS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # Scores between which the share of mitoses is counted for a card.
 STORED_SCORE_FLOOR = 0.2  # Candidates below 0.5 are kept down to here, so that a reader can lower the threshold.
-GLASS_MEAN_RGB = 220.0  # 3.2 skips windows brighter than "a fixed threshold". A window is skipped here only if every
-# block of GLASS_BLOCK pixels in it is brighter, so that one cell at the rim of the glass keeps its window.
+GLASS_BRIGHTNESS = 0.9  # 3.2 skips windows brighter than "a fixed threshold", which is another on every scanner: here
+# of the slide's own glass. And only if every block of GLASS_BLOCK pixels is, so that one cell at its rim is looked at.
 GLASS_BLOCK = 32
-GLASS_DOUBT = 6.0  # Grey levels. So near to the limit a small picture of the slide leaves a doubt, and pixels decide.
+GLASS_STAIN = 0.02  # Optical density of green beyond red or blue: with more, a block is stained, however bright.
+GLASS_DOUBT = 0.025, 0.01  # So near to these limits a small picture of the slide leaves a doubt, and pixels decide.
 RECTANGLE_WINDOWS = 5  # A side of at most 2,080 px is scored in one go; larger ones are not faster, and need memory.
 REFINE_RADIUS = 16  # px around a peak whose cells, weighted by score, place the detection between the stride-8 cells.
 LOWEST_THRESHOLD = 0.05  # The precision-recall curve begins here: no maximum of F1 was seen near it.
@@ -94,6 +95,7 @@ STAIN_MARGIN = 8.0  # Grey levels of LAB by which a slide may leave that range: 
 # frames then lies outside, and 59 of 60 of the other scanner and all of MiDeSeC do. The jitter of colour moves more.
 STAIN_REGION, STAIN_REGIONS = 512, 24  # px a side, and how many at most, of the places of a slide that stand for its
 # stain: a window, and enough that one fold or clot does not move their median.
+STAIN_TISSUE = 0.95  # Least share of tissue of such a place, where there is one: glass would brighten it.
 FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed ratio": as many of each.
 BOOTSTRAP_DRAWS = 1000  # The ends of a 95 % interval then rest on 25 draws each.
 FEWEST_CASES = 5  # Of a judgement. With fewer, all may agree by chance: of four fair coins, all fall alike in one of

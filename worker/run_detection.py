@@ -62,7 +62,8 @@ def merge_detection(shard_pk: int) -> None:
             "mirror_pad": paper.MIRROR_PAD,
             "nms_radius_um": paper.um(paper.NMS_RADIUS),
             "working_mpp": list(frame.mpp),
-            "glass_mean_rgb": paper.GLASS_MEAN_RGB,
+            "glass_brightness": paper.GLASS_BRIGHTNESS,
+            "glass_stain": paper.GLASS_STAIN,
             "frame_edge": paper.FRAME_EDGE if frame.cut else 0,
             "shards": len(shards),
             # Of a job that began before there was one, its shards say nothing.

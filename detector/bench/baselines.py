@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detector import paper
 from detector.detection.detect import Cells, Detections, place
 from detector.detection.scorer import Scorer, logit
-from detector.detection.windows import WINDOW_CELLS, glass_windows_of, map_size
+from detector.detection.windows import WINDOW_CELLS, bare_blocks, glass_colour, glass_windows_of, map_size
 from detector.model.network import ResNet12, mitosis_logit
 from detector.slide import Frame, Slide, WorkingFrame, open_slide
 from detector.slide.reader import OpenSlideFile
@@ -71,7 +71,8 @@ def glass_at_full_resolution(frame: WorkingFrame) -> NDArray[np.bool_]:
     """`glass_windows` by the same rule, from every pixel."""
     rows, columns = (-(-side // paper.GLASS_BLOCK) for side in reversed(frame.size))
     means = [frame.exact_block_means(paper.GLASS_BLOCK, slice(row, row + 1), slice(0, columns)) for row in range(rows)]
-    return glass_windows_of(np.concatenate(means).mean(axis=2) > paper.GLASS_MEAN_RGB, map_size(frame))
+    colour = glass_colour(frame.block_means(paper.GLASS_BLOCK))
+    return glass_windows_of(bare_blocks(np.concatenate(means), colour), map_size(frame))
 
 
 def by_openslide_alone(path: Path) -> Slide:

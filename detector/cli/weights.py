@@ -52,8 +52,9 @@ def run_distil(options: argparse.Namespace) -> None:
 def average_options(parser: argparse.ArgumentParser) -> None:
     """Options of `average`."""
     parser.add_argument("weights", nargs="+", type=Path, metavar="WEIGHTS", help="each the --parent of the next")
-    parser.add_argument("--dataset", type=Path, required=True, help="data set of the held-out cases")
-    parser.add_argument("--held-out", required=True, help="cases to evaluate on, that none was trained on, e.g. A04")
+    parser.add_argument("--shares", nargs="+", type=float, metavar="SHARE", help="how much each counts; all alike")
+    parser.add_argument("--dataset", type=Path, help="data set of the held-out cases")
+    parser.add_argument("--held-out", default="", help="cases to evaluate on, that none was trained on, e.g. A04")
     parser.add_argument(
         "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), and their card"
     )
@@ -61,8 +62,11 @@ def average_options(parser: argparse.ArgumentParser) -> None:
 
 def run_average(options: argparse.Namespace) -> None:
     """Write the mean of several weights."""
-    _, held_out = split_by_case(read_dataset(options.dataset), options.held_out.split(","))
-    path = average_weights(options.weights, held_out, options.out)
+    names = parse_names(options.held_out)
+    if names and options.dataset is None:
+        raise ValueError("--held-out names cases; give the --dataset that they are in")
+    held_out = split_by_case(read_dataset(options.dataset), names)[1] if names else []
+    path = average_weights(options.weights, held_out, options.out, shares=options.shares)
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 

@@ -68,7 +68,10 @@ def read_mitosis_free(path: Path, *, least_tissue: float = paper.FRAME_TISSUE) -
                     image = frame.read(
                         x, y, min(paper.FRAME_SIZE, frame.size[0] - x), min(paper.FRAME_SIZE, frame.size[1] - y)
                     )
-                    if min(image.shape[:2]) >= paper.WINDOW_SIZE and tissue_mask(image).mean() > least_tissue:
+                    if (
+                        min(image.shape[:2]) >= paper.WINDOW_SIZE
+                        and tissue_mask(image, frame.mpp[0]).mean() > least_tissue
+                    ):
                         frames.append(_mitosis_free(f"{path.stem}_{x}_{y}", path.stem, image, frame.mpp[0]))
     except SlideError as error:
         raise DataSetError(str(error)) from error

@@ -71,15 +71,16 @@ def slide_stain(frame: Frame) -> LabStatistics | None:
     statistics is taken, so that folds, ink and clots do not move it.
     """
     size = paper.STAIN_REGION
-    mask = tissue_mask(np.clip(frame.block_means(_BLOCK).round(), 0, 255).astype(np.uint8))
+    picture = np.clip(frame.block_means(_BLOCK).round(), 0, 255).astype(np.uint8)
+    mask = tissue_mask(picture, _BLOCK * paper.WORKING_MPP)
     side = size // _BLOCK
     places: list[tuple[float, int, int]] = []
     for row in range(0, mask.shape[0], side):
         for column in range(0, mask.shape[1], side):
             share = float(mask[row : row + side, column : column + side].sum()) / side**2
             places.append((share, column * _BLOCK, row * _BLOCK))
-    full = [place for place in places if place[0] >= paper.FRAME_TISSUE]
-    chosen = full or [place for place in [max(places)] if place[0] > 0]
+    levels = ([place for place in places if place[0] >= least] for least in (paper.STAIN_TISSUE, paper.FRAME_TISSUE))
+    chosen = next(filter(None, levels), [place for place in [max(places)] if place[0] > 0])
     if not chosen:
         return None
     spread = np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), paper.STAIN_REGIONS)).round().astype(int))

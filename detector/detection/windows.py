@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from detector import paper
 from detector.slide import Frame
+from detector.slide.tissue import measure_glass, stain
+
+Floats = NDArray[np.floating]
 
 WINDOW_STEP = paper.WINDOW_SIZE - paper.WINDOW_OVERLAP  # 392 px
 WINDOW_CELLS = WINDOW_STEP // paper.OUTPUT_STRIDE  # 49
@@ -88,18 +91,34 @@ def plan_windows(frame: Frame) -> WindowPlan:
 
 
 def glass_windows(frame: Frame) -> NDArray[np.bool_]:
-    """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is brighter than the limit.
+    """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is as good as the slide's glass.
 
     Decided on a small picture of the slide; where that leaves a doubt, on every pixel of the window.
     """
-    means, m_size = frame.block_means(paper.GLASS_BLOCK).mean(axis=2), map_size(frame)
-    glass = glass_windows_of(means > paper.GLASS_MEAN_RGB + paper.GLASS_DOUBT, m_size)
-    doubtful = glass_windows_of(means > paper.GLASS_MEAN_RGB - paper.GLASS_DOUBT, m_size) & ~glass
+    means, m_size = frame.block_means(paper.GLASS_BLOCK), map_size(frame)
+    colour = glass_colour(means)
+    glass = glass_windows_of(bare_blocks(means, colour, doubt=-1), m_size)
+    doubtful = glass_windows_of(bare_blocks(means, colour, doubt=1), m_size) & ~glass
     for row, column in np.argwhere(doubtful):
         blocks = _blocks(row, means.shape[0]), _blocks(column, means.shape[1])
-        exact = frame.exact_block_means(paper.GLASS_BLOCK, *blocks).mean(axis=2)
-        glass[row, column] = (exact > paper.GLASS_MEAN_RGB).all()
+        exact = frame.exact_block_means(paper.GLASS_BLOCK, *blocks)
+        glass[row, column] = bare_blocks(exact, colour[blocks]).all()
     return glass
+
+
+def glass_colour(means: Floats) -> Floats:
+    """The colour of the slide's glass at each block. means: [rows, columns, 3], RGB, of all blocks of the slide."""
+    return measure_glass(np.clip(means.round(), 0, 255).astype(np.uint8)).rgb
+
+
+def bare_blocks(means: Floats, colour: Floats, *, doubt: int = 0) -> NDArray[np.bool_]:
+    """True [rows, columns] for blocks nearly as bright as glass and without stain. means, colour: [rows, columns, 3].
+
+    doubt: 1 for those that may be, -1 for those that are however wrong the means are, within `paper.GLASS_DOUBT`.
+    """
+    brightness, stained = (doubt * slack for slack in paper.GLASS_DOUBT)
+    bright = means.mean(axis=2) > (paper.GLASS_BRIGHTNESS - brightness) * colour.mean(axis=2)
+    return np.asarray(bright & (stain(means, colour) < paper.GLASS_STAIN + stained))
 
 
 def glass_windows_of(bright: NDArray[np.bool_], m_size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -143,13 +143,14 @@ class CourseCard(TypedDict, total=False):
 
 
 class AveragedCard(TypedDict, total=False):
-    """One of the weights that were averaged. plan: its name."""
+    """One of the weights that were averaged. plan: its name. share: of the mean."""
 
     name: str | None
     sha256: str | None
     iterations: int | None
     calibration: Calibration | None
     plan: str | None
+    share: float
 
 
 class CoarseCard(TypedDict, total=False):

@@ -7,14 +7,17 @@ down nothing else.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openslide
 import tifffile
+from PIL import Image
 
 from detector.errors import SlideError
 from detector.slide.archive import unpack
@@ -24,11 +27,13 @@ from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_sli
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.scanner import scanner_of
 from detector.slide.tiles import jpeg
-from detector.slide.tissue import tissue_mask
+from detector.slide.tissue import Mask, tissue_mask
 
 MAX_SIDE = 2_000_000  # px: half a metre at 0.25 um/px
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
 THUMBNAIL_SIZE = 512
+TISSUE_SIZE = 2048  # px, the longer side of the picture in which tissue is found
+TISSUE_FILE = "tissue.png"  # in the slide's folder: that picture's tissue
 COARSEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
 
 _COMPANIONS = {
@@ -98,8 +103,8 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
             raise SlideError(f"It says that it is {slide.size[0]} x {slide.size[1]} px; no slide is that large.")
         if isinstance(slide, OpenSlideFile):
             _check_complete(slide)
-        thumbnail = _thumbnail(slide)
-        tissue = float(tissue_mask(thumbnail).mean())
+        picture, mask = tissue_of(slide)
+        tissue = float(mask.mean())
         if isinstance(slide, FlatImage):
             if tissue < MIN_FRAME_TISSUE:
                 raise SlideError(
@@ -127,8 +132,30 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
             tissue_fraction=tissue,
             remark=" ".join(remarks),
         )
-    (folder / "thumbnail.jpeg").write_bytes(jpeg(thumbnail))
+    (folder / TISSUE_FILE).write_bytes(mask_png(mask))
+    thumbnail = cv2.resize(picture, _within(THUMBNAIL_SIZE, facts.width, facts.height), interpolation=cv2.INTER_AREA)
+    (folder / "thumbnail.jpeg").write_bytes(jpeg(np.ascontiguousarray(thumbnail)))
     return facts
+
+
+def tissue_of(slide: Slide) -> tuple[Rgb, Mask]:
+    """The whole slide in at most `TISSUE_SIZE` px, from its coarsest sufficient level, and where that shows tissue."""
+    width, height = _within(TISSUE_SIZE, *slide.size)
+    level = level_for(slide, width, height)
+    picture = read_scaled(slide, level, (0, 0, *slide.level_sizes[level]), width, height)
+    return picture, tissue_mask(picture, slide.mpp[0] * slide.size[0] / width if slide.mpp else None)
+
+
+def mask_png(mask: Mask) -> bytes:
+    """A mask as a PNG of one bit a pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def mask_of_png(data: bytes) -> Mask:
+    """The mask that `mask_png` wrote."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert("1"), bool)
 
 
 def _check_complete(slide: OpenSlideFile) -> None:
@@ -159,13 +186,10 @@ def _segments(page: object) -> list[tuple[int, int]]:
     return list(zip(offsets, counts, strict=False))
 
 
-def _thumbnail(slide: Slide) -> Rgb:
-    """The whole slide in at most 512 px, from its coarsest sufficient level."""
-    width, height = slide.size
-    scale = THUMBNAIL_SIZE / max(width, height, THUMBNAIL_SIZE)
-    out_width, out_height = max(1, round(width * scale)), max(1, round(height * scale))
-    level = level_for(slide, out_width, out_height)
-    return read_scaled(slide, level, (0, 0, *slide.level_sizes[level]), out_width, out_height)
+def _within(longest: int, width: int, height: int) -> tuple[int, int]:
+    """(width, height), scaled down so that neither is more than `longest`."""
+    scale = longest / max(width, height, longest)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _slide_in(folder: Path) -> Path:

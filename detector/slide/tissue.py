@@ -1,6 +1,15 @@
-"""Tissue against glass on a picture of a whole slide."""
+"""Tissue against glass on a picture of a whole slide, by the slide's own glass.
+
+What tells tissue from everything else on a slide is stain: haematoxylin and eosin absorb green more than red or blue.
+Glass of any tint, shadows, coverslip edges, dust and unscanned areas, black, grey or white, absorb all three alike. So
+the colour of the glass is measured first (bright, even, nearly colourless), with its slow change over the slide, and
+tissue is where green is absorbed more, against that glass, than its noise explains.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -8,19 +17,138 @@ from numpy.typing import NDArray
 
 from detector.slide.reader import Rgb
 
-GLASS_VALUE = 230  # glass is bright ...
-GLASS_SATURATION = 12  # ... and without colour (0..255); pale eosin has more
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+BLACK: Final = 20  # grey level; below are scan gaps, padding and a label's edge
+_PALE: Final = 0.1  # glass has no more colour: (highest - lowest channel) / highest
+_DARKEST: Final = 170  # grey level; no scanner's glass is darker
+_BRIGHT: Final = 0.75  # of the brightest even part of the picture; glass is no darker
+_MODE: Final = 0.3  # of the most frequent brightness: as often, a brighter one is taken for that of the glass
+_WHITE: Final = 245.0  # grey level of the glass, where the picture shows none
+_EVEN: Final = 3.0  # grey levels: local standard deviation of glass, at most, or twice that of the evenest parts
+_MEASURED: Final = 512
+_LEAST_GLASS: Final = 0.01  # of the picture; with less there is no glass to measure
+_LEAST_STAIN: Final = 0.008  # optical density by which green must exceed the less absorbed of red and blue
+_NOISES: Final = 5.0  # standard deviations of the glass by which it must, too
+_RIM: Final = 0.4  # of the stain beside it: a pixel at the rim of tissue with less is mostly glass
+_HOLE_UM2: Final = 150.0**2  # holes in tissue up to here are tissue: fat cells, small vessels, lumina
+_SPECK_UM2: Final = 40.0**2  # what is smaller is no tissue
+_ASSUMED_UM_PER_PX: Final = 8.0  # of a picture whose scale is not known
 
 
-def tissue_mask(picture: Rgb) -> NDArray[np.bool_]:
-    """True [h, w] where a picture of a slide (or frame) shows tissue; specks and pinholes of a few pixels are cleaned.
+@dataclass(frozen=True)
+class Glass:
+    """The slide's glass. rgb: float32 [h, w, 3], its colour everywhere; noise: of the stain there, optical density.
 
-    A pixel is tissue if it is coloured, or dark but not black: black is padding or a slide's label edge.
+    share: of the picture that it was measured on; 0 where there is none, and white is taken.
     """
-    smooth = cv2.medianBlur(np.ascontiguousarray(picture), 5) if min(picture.shape[:2]) >= 5 else picture
-    hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
-    saturation, value = hsv[..., 1], hsv[..., 2]
-    tissue = ((saturation > GLASS_SATURATION) | (value < GLASS_VALUE)) & (value > 20)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    mask = cv2.morphologyEx(tissue.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel) > 0)
+
+    rgb: Floats
+    noise: float
+    share: float
+
+
+def tissue_mask(picture: Rgb, um_per_px: float | None = None) -> Mask:
+    """True [h, w] where a picture of a slide (or frame) shows tissue.
+
+    um_per_px: of the picture, for holes (up to 0.02 mm2 are tissue) and specks (less than 0.0016 mm2 are none).
+    """
+    smooth: Rgb = picture
+    if min(picture.shape[:2]) >= 3:
+        smooth = np.asarray(cv2.medianBlur(np.ascontiguousarray(picture), 3), np.uint8)
+    glass = measure_glass(smooth)
+    stained = stain(smooth, glass.rgb)
+    found = (stained > max(_LEAST_STAIN, _NOISES * glass.noise)) & (smooth.max(axis=2) > BLACK)
+    found &= ~_pen(_density(smooth, glass.rgb))
+    strongest = cv2.dilate(stained, np.ones((5, 5), np.uint8))
+    at_the_rim = cv2.dilate((~found).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    found &= ~(at_the_rim & (stained < _RIM * strongest))
+    px_um2 = (um_per_px or _ASSUMED_UM_PER_PX) ** 2
+    found = ~_without_small(~found, _HOLE_UM2 / px_um2)
+    return _without_small(found, max(_SPECK_UM2 / px_um2, 9))
+
+
+def measure_glass(picture: Rgb) -> Glass:
+    """The glass of a picture: what is bright, even and nearly colourless, and how its colour changes over the slide.
+
+    Measured on every nth pixel, so that about `_MEASURED` a side are looked at.
+    """
+    size = picture.shape[1::-1]
+    step = -(-max(size) // _MEASURED)
+    pixels: Floats = picture[::step, ::step].astype(np.float32)
+    brightness, colour = pixels.max(axis=2), pixels.max(axis=2) - pixels.min(axis=2)
+    spread = _local_deviation(pixels.mean(axis=2))
+    pale = (brightness >= _DARKEST) & (colour <= _PALE * brightness)
+    even = pale & (spread <= max(_EVEN, 2 * float(np.percentile(spread[pale], 5)) if pale.any() else 0))
+    if even.any():
+        even &= brightness >= _BRIGHT * np.percentile(brightness[even], 99)
+    if even.mean() < _LEAST_GLASS:
+        return Glass(np.full((*picture.shape[:2], 3), _WHITE, np.float32), 0.0, 0.0)
+    often = np.bincount(pixels[..., 1][even].astype(int), minlength=256).astype(np.float32)
+    green = np.asarray(cv2.GaussianBlur(often[:, None], (1, 5), 1))[:, 0]
+    mode = int(np.flatnonzero(green >= _MODE * green.max())[-1])  # the brightest that is common: tissue absorbs
+    kept = even & (np.abs(pixels[..., 1] - mode) <= 3)
+    tolerance = _LEAST_STAIN
+    for _ in range(3):  # the surface says which even pixels are glass, glass gives the surface
+        rgb: Floats = _surface(pixels, kept)
+        stained: Floats = stain(pixels, rgb)
+        kept = even & (np.abs(stained) <= tolerance)
+        noise = 1.4826 * float(np.median(np.abs(stained[kept])))
+        tolerance = max(0.75 * _LEAST_STAIN, 3 * noise)
+    return Glass(np.asarray(cv2.resize(rgb, size), np.float32), noise, float(kept.mean()))
+
+
+def stain(pixels: NDArray[Any], glass: NDArray[Any]) -> Floats:
+    """Optical density [h, w] of green beyond the less absorbed of red and blue: none for what absorbs all alike.
+
+    pixels, glass: RGB [h, w, 3] in 0..255, of the picture and of the glass at the same places.
+    """
+    density = _density(pixels, glass)
+    return density[..., 1] - np.minimum(density[..., 0], density[..., 2])
+
+
+def _density(pixels: NDArray[Any], glass: NDArray[Any]) -> Floats:
+    return np.asarray(np.log10(glass / np.maximum(pixels, 1).astype(np.float32)), np.float32)
+
+
+def _pen(density: Floats) -> Mask:
+    """Ink that is neither haematoxylin nor eosin: blue and green absorb red most, yellow blue, black all alike."""
+    red, green, blue = (density[..., channel] for channel in range(3))
+    strong = density.max(axis=2) > 0.1
+    cold, yellow = red > 1.3 * green, blue > 3 * np.maximum(green, 0)
+    black = green - np.minimum(red, blue) < 0.12 * green
+    return np.asarray(strong & (cold | yellow | black))
+
+
+def _surface(pixels: Floats, of: Mask) -> Floats:
+    """A quadratic surface [h, w, 3] through the colours of some pixels, by least squares; flat where they are few."""
+    height, width = of.shape
+    rows, columns = np.nonzero(of)
+    step = max(1, len(rows) // 50_000)
+    rows, columns = rows[::step], columns[::step]
+    wide = len(rows) and np.ptp(rows) > height / 2 and np.ptp(columns) > width / 2
+    powers = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)] if wide else [(0, 0)]
+
+    def terms(y: Floats, x: Floats) -> Floats:
+        y, x = 2 * y / height - 1, 2 * x / width - 1
+        return np.stack([y**i * x**j for i, j in powers], axis=-1)
+
+    colours = pixels[rows, columns]
+    weights, *_ = np.linalg.lstsq(terms(rows.astype(np.float32), columns.astype(np.float32)), colours, rcond=None)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.asarray(np.clip(terms(y, x) @ weights, 60, 255), np.float32)
+
+
+def _local_deviation(grey: Floats) -> Floats:
+    """Standard deviation of a grey picture in 5 x 5 px."""
+    mean, square = (cv2.blur(values, (5, 5)) for values in (grey, grey**2))
+    return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)), np.float32)
+
+
+def _without_small(mask: Mask, least_px: float) -> Mask:
+    """The mask without its connected parts of fewer pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    large = stats[:, cv2.CC_STAT_AREA] >= least_px
+    large[0] = False
+    return np.asarray(large[labels])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from detector.detection.scorer import Scorer
@@ -17,14 +18,21 @@ from detector.version import code_version
 
 
 @torch.no_grad()
-def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) -> Path:
+def average_weights(
+    paths: Sequence[Path], held_out: Sequence[Case], out: Path, *, shares: Sequence[float] | None = None
+) -> Path:
     """Write the mean of the weights to `out` (.safetensors) with its card; what the card measures is on `held_out`.
 
+    shares: how much each counts, all alike by default.
     Each must be the parent of the next: the mean of independent trainings detects nothing. Data and plan on the card
     are those of the last, as is the coarse network of its cascade, which is to be distilled anew; shifts of scanners,
     which were found for other weights, are dropped. Raises WeightsError for networks of different widths or weights
-    that are no such chain, ValueError where one was trained on a held-out case.
+    that are no such chain, ValueError where one was trained on a held-out case, or shares do not fit.
     """
+    counts = np.array(shares if shares is not None else [1.0] * len(paths), float)
+    if len(counts) != len(paths) or not (counts > 0).all():
+        raise ValueError(f"there are {len(paths)} weights; give as many shares, each above 0")
+    counts /= counts.sum()
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     loaded = [load_weights(path) for path in paths]
     for (_, before), (_, after), path in zip(loaded, loaded[1:], paths[1:], strict=False):
@@ -38,14 +46,14 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     states = [one.state_dict() for one, _ in loaded]
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
-            tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
+            tensor.copy_(sum((state[name] * share for state, share in zip(states, counts, strict=True)), tensor * 0))
     coarse = load_coarse(paths[-1])
     last.pop("scanners", None)
     card: Card = {
         **last,
         "name": out.stem,
         "code_version": code_version(),
-        "average_of": [_averaged(one) for _, one in loaded],
+        "average_of": [_averaged(one, share) for (_, one), share in zip(loaded, counts.tolist(), strict=True)],
         "calibration": None,
     }
     figures = load_figure_scale(paths[-1])
@@ -54,7 +62,7 @@ def average_weights(paths: Sequence[Path], held_out: Sequence[Case], out: Path) 
     return out
 
 
-def _averaged(card: Card) -> AveragedCard:
+def _averaged(card: Card, share: float) -> AveragedCard:
     plan = card.get("plan") or {}
     return {
         "name": card.get("name"),
@@ -62,4 +70,5 @@ def _averaged(card: Card) -> AveragedCard:
         "iterations": card.get("iterations"),
         "calibration": card.get("calibration"),
         "plan": str(plan["name"]) if "name" in plan else None,
+        "share": round(share, 6),
     }

@@ -48,6 +48,21 @@ def test_every_weight_is_the_mean_and_the_card_says_of_what(course, tmp_path):
     assert card["metrics"]["mitoses"] == len(CASES[0].frames[0].mitoses)
 
 
+def test_shares_say_how_much_each_counts(course, tmp_path):
+    first, second, _ = course
+    out = tmp_path / "mean.safetensors"
+    assert main(["average", str(first), str(second), "--shares", "1", "3", "--out", str(out)]) == 0
+    mean, card = load_weights(out)
+    states = [load_weights(one)[0].state_dict() for one in (first, second)]
+    for name, tensor in mean.named_parameters():
+        torch.testing.assert_close(tensor.detach(), states[0][name] / 4 + states[1][name] * 3 / 4)
+    assert [one["share"] for one in card["average_of"]] == [0.25, 0.75]
+    assert card["held_out"] == [] and "metrics" not in card
+    for wrong in ([1.0], [1.0, 0.0], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="as many shares"):
+            average_weights([first, second], [], out, shares=wrong)
+
+
 def test_strangers_other_widths_and_learnt_cases_are_refused(course, tmp_path):
     first, second, stranger = course
     out = tmp_path / "mean.safetensors"
