@@ -96,7 +96,15 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 	$(BIN)/python -m detector distil runs/sources-data --weights runs/calibrated/mitoscope.safetensors --plan distil-3 \
 		--held-out $(HELD_OUT) --resume --slides "$(CANINE)" "$(CMU_1)" runs/drawn.tif --out runs/distil-3/mitoscope.safetensors
 	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) \
-		--weights runs/distil-3/mitoscope.safetensors --out runs/mitoscope.safetensors
+		--weights runs/distil-3/mitoscope.safetensors --out runs/sources-1/mitoscope.safetensors
+	$(BIN)/python -m detector train runs/sources-data --plan sources-2 --held-out $(HELD_OUT) --out runs/course --resume --compile \
+		--parent runs/sources-1/mitoscope.safetensors --mitosis-free "$(CANINE)"
+	$(BIN)/python -m detector train runs/sources-data --plan sources-2 --out runs/all --resume --compile \
+		--parent runs/sources-1/mitoscope.safetensors --mitosis-free "$(CANINE)"
+	for part in course all; do $(BIN)/python -m detector average runs/sources-1/mitoscope.safetensors runs/$$part/weights.safetensors \
+		--shares 1 3 --out runs/mean-$$part/$$part.safetensors || exit; done
+	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) --weights runs/mean-all/all.safetensors \
+		--course runs/mean-course/course.safetensors --out runs/mitoscope.safetensors
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.resilience.chaos $(ARGS)
