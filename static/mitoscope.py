@@ -37,8 +37,21 @@ class MitoscopeError(Exception):
 
 
 @dataclass(frozen=True)
+class Field:
+    """One of ten fields: a circle of radius reach_mm around x, y (level-0 px). count: figures in it."""
+
+    x: float
+    y: float
+    reach_mm: float
+    count: int
+
+
+@dataclass(frozen=True)
 class Hotspot:
-    """x, y: centre, level-0 px. interval: 95 % Poisson interval of the count."""
+    """x, y: centre, level-0 px. interval: 95 % Poisson interval of the count. area_mm2: asked for; evaluable_mm2: held.
+
+    reach_mm: radius, or half the side; None where all that is evaluable is counted. fields: the ten of that shape.
+    """
 
     x: float
     y: float
@@ -48,19 +61,23 @@ class Hotspot:
     count_per_mm2: float
     interval: tuple[float, float]
     unseen: int
+    evaluable_mm2: float | None = None
+    reach_mm: float | None = None
+    fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True)
 class Score:
     """The mitotic score, 1 to 3, by a rule. to_next: figures that are missing to the next score.
 
-    interval: 95 % Poisson interval of the count that was scored.
+    interval: 95 % Poisson interval of the count that was scored. small_sample: less was evaluable than asked for.
     """
 
     value: int
     rule: Mapping[str, Any]
     to_next: int | None
     interval: tuple[float, float]
+    small_sample: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,7 +245,7 @@ class Slide:
             count=raw["count"],
             count_per_mm2=raw["count_per_mm2"],
             tissue_mm2=raw["tissue_mm2"],
-            hotspot=Hotspot(**{**hotspot, "interval": tuple(hotspot["interval"])}) if hotspot else None,
+            hotspot=_hotspot(hotspot) if hotspot else None,
             score=Score(**{**score, "interval": tuple(score["interval"])}) if score else None,
             reason=raw["reason"],
             stale=tuple(raw["stale"]),
@@ -238,6 +255,11 @@ class Slide:
     def export(self, form: str, **query: Any) -> bytes:
         """geojson, csv, summary, midog or dicom, as bytes; query as for the count."""
         return self.server.download(f"slides/{self.id}/export/", format=form, **{k: str(v) for k, v in query.items()})
+
+
+def _hotspot(raw: Mapping[str, Any]) -> Hotspot:
+    fields = tuple(Field(**field) for field in raw["fields"])
+    return Hotspot(**{**raw, "interval": tuple(raw["interval"]), "fields": fields})
 
 
 def _refused(error: urllib.error.HTTPError) -> MitoscopeError:

@@ -111,12 +111,13 @@ def _fat(name: str) -> TissuePicture:
     membrane = np.zeros_like(fat)
     for axis in (0, 1):
         membrane |= (cell != np.roll(cell, 1, axis)) & (fat | np.roll(fat, 1, axis))
-    membrane |= grown_by(grown_by(fat, 1) & ~grown_by(~fat, 1), 1) & False
-    septa = fat & (np.abs(smooth_noise(rng, 70)) < 0.03)
+    thickness = 0.035 * np.clip(smooth_noise(rng, 60), 0, 1.5)
+    septa = fat & (np.abs(smooth_noise(rng, 130)) < thickness)  # thin stroma that comes and goes
     stained = stroma | ((membrane | septa) & grown_by(fat, 1))
     density = stain_density(rng, stained, lumina=0, nuclei=0.7)
     density[~stroma] *= 0.8
-    return lit_picture(name, rng, stroma | fat, density)
+    tissue = ~without_small(~(stroma | fat), 500)  # cells that stroma cuts leave small gaps: no glass
+    return lit_picture(name, rng, tissue, density)
 
 
 def _microarray(name: str) -> TissuePicture:
@@ -334,8 +335,8 @@ def _melanin(name: str) -> TissuePicture:
     density = stain_density(rng, tissue)
     shown = density.any(axis=2)
     patches = np.clip(2 * (smooth_noise(rng, 30) + 0.4 * smooth_noise(rng, 8) - 1.2), 0, 1)
-    grains = grains_in(rng, 0.004 + 0.15 * patches) * 1.6
-    density += ((0.55 * patches + grains) * shown)[..., None] * density_of(MELANIN)
+    grains = grains_in(rng, 0.004 + 0.1 * patches) * 1.2
+    density += ((0.3 * patches + grains) * shown)[..., None] * density_of(MELANIN)
     return lit_picture(name, rng, tissue, density)
 
 

@@ -7,7 +7,6 @@ down nothing else.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass
@@ -17,23 +16,22 @@ import cv2
 import numpy as np
 import openslide
 import tifffile
-from PIL import Image
 
 from detector.errors import SlideError
 from detector.slide.archive import unpack
 from detector.slide.folder import files_below
+from detector.slide.masks import TISSUE_FILE, Mask, mask_png
 from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.scanner import scanner_of
 from detector.slide.tiles import jpeg
-from detector.slide.tissue import Mask, tissue_mask
+from detector.slide.tissue import tissue_mask
 
 MAX_SIDE = 2_000_000  # px: half a metre at 0.25 um/px
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
 THUMBNAIL_SIZE = 512
 TISSUE_SIZE = 2048  # px, the longer side of the picture in which tissue is found
-TISSUE_FILE = "tissue.png"  # in the slide's folder: that picture's tissue
 COARSEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
 
 _COMPANIONS = {
@@ -144,18 +142,6 @@ def tissue_of(slide: Slide) -> tuple[Rgb, Mask]:
     level = level_for(slide, width, height)
     picture = read_scaled(slide, level, (0, 0, *slide.level_sizes[level]), width, height)
     return picture, tissue_mask(picture, slide.mpp[0] * slide.size[0] / width if slide.mpp else None)
-
-
-def mask_png(mask: Mask) -> bytes:
-    """A mask as a PNG of one bit a pixel."""
-    buffer = io.BytesIO()
-    Image.fromarray(mask).save(buffer, "png")
-    return buffer.getvalue()
-
-
-def mask_of_png(data: bytes) -> Mask:
-    """The mask that `mask_png` wrote."""
-    return np.asarray(Image.open(io.BytesIO(data)).convert("1"), bool)
 
 
 def _check_complete(slide: OpenSlideFile) -> None:

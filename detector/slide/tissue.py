@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.slide.masks import Mask
 from detector.slide.reader import Rgb
 
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 BLACK: Final = 20  # grey level; below are scan gaps, padding and a label's edge
 _PALE: Final = 0.1  # glass has no more colour: (highest - lowest channel) / highest

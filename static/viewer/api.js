@@ -6,9 +6,10 @@
 
 /**
  * @typedef {{interval: [number, number], unseen?: number}} Sure  95 % interval of a count; figures in it not looked at
- * @typedef {Sure & {count: number, x: number, y: number, shape: Shape, area_mm2: number}} Hotspot
+ * @typedef {{x: number, y: number, reach_mm: number | null, count: number}} Place  reach: null where all is counted
+ * @typedef {Sure & Place & {shape: Shape | "fields", area_mm2: number, evaluable_mm2: number, fields?: Place[]}} Hotspot
  * @typedef {{id: string, version: string, cut_offs: [number, number], area_mm2: number, source: string}} Rule
- * @typedef {Sure & {value: number, to_next: number | null, rule: Rule}} Score  mitotic score, 1..3
+ * @typedef {Sure & {value: number, to_next: number | null, rule: Rule, small_sample?: boolean}} Score  mitotic score, 1..3
  * @typedef {{count: number, count_per_mm2: number | null, hotspots?: Hotspot[], score?: Score | null}} Value
  */
 /**

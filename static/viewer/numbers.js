@@ -3,11 +3,11 @@
 
 import * as api from "./api.js";
 import { at, findAll } from "./dom.js";
-import { outlineOf } from "./geometry.js";
 import { whole } from "./words.js";
 
 /** @import { Count, Hotspot, Score, Sure, Value } from "./api.js" */
 /** @import { RunConfig } from "./config.js" */
+/** @import { Shape } from "./geometry.js" */
 /** @import { Scene } from "./scene.js" */
 /** @import { Store, Tally } from "./store.js" */
 
@@ -122,7 +122,16 @@ export class Numbers {
   #outlines(hotspots) {
     const { mpp } = this.#config;
     if (!mpp) return [];
-    return hotspots.map(({ shape, area_mm2: area, x, y, count }) => ({ ...outlineOf(shape, area, mpp, x, y), count }));
+    return hotspots.flatMap(({ fields, ...hotspot }, i) =>
+      (fields?.length ? fields : [hotspot]).flatMap((one, field) => {
+        if (!one.reach_mm) return []; // all that is evaluable is counted
+        const [side, sideY] = mpp.map((um) => (2000 * (one.reach_mm ?? 0)) / um);
+        const name = fields?.length ? `field ${field + 1}` : `hotspot ${i + 1}`;
+        /** @type {Shape} */
+        const shape = hotspot.shape === "square" ? "square" : "circle";
+        return [{ x: one.x, y: one.y, shape, side, sideY, say: `${name}: ${one.count}` }];
+      }),
+    );
   }
 
   /** @param {string} name @param {number | string} value */
@@ -144,7 +153,8 @@ export function tallyInWords({ mitotic, non_mitotic, unsure, added, unseen }) {
 function provenance({ tissue_mm2: tissue, model, reason, stale }, { hotspots, score }) {
   const sure = hotspots?.[0] ?? score;
   return [
-    tissue && `per mm² of ${tissue.toFixed(2)} mm² tissue`,
+    tissue && `per mm² of ${tissue.toFixed(2)} mm² evaluable`,
+    hotspots?.[0] && heldInWords(hotspots[0]),
     model.name,
     reason,
     sure && intervalInWords(sure),
@@ -154,6 +164,12 @@ function provenance({ tissue_mm2: tissue, model, reason, stale }, { hotspots, sc
     .join(" · ");
 }
 
+/** What the hotspot holds of the area that was asked for, where it is less. @param {Hotspot} hotspot */
+function heldInWords({ evaluable_mm2: held, area_mm2: asked }) {
+  if (held === undefined || held === null || held >= 0.98 * asked) return "";
+  return `hotspot holds ${held.toPrecision(2)} of ${Number(asked.toPrecision(3))} mm² evaluable`;
+}
+
 /** @param {Sure} of */
 function intervalInWords({ interval: [low, high], unseen }) {
   const left = unseen === undefined ? "" : `, ${unseen} in it not looked at`;
@@ -161,9 +177,9 @@ function intervalInWords({ interval: [low, high], unseen }) {
 }
 
 /** @param {Score} score */
-function ruleInWords({ value, to_next: more, rule }) {
+function ruleInWords({ value, to_next: more, rule, small_sample: small }) {
   const [two, three] = rule.cut_offs;
   const next = more === null ? "" : `, ${more} more would be ${value + 1}`;
   const cuts = `2 from ${two}, 3 from ${three} in ${Number(rule.area_mm2.toPrecision(3))} mm²`;
-  return `Mitotic score ${value}${next} · ${rule.id} version ${rule.version}: ${cuts} · ${rule.source}`;
+  return `Mitotic score ${value}${small ? " (small sample)" : ""}${next} · ${rule.id} version ${rule.version}: ${cuts} · ${rule.source}`;
 }

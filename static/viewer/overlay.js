@@ -118,9 +118,7 @@ export class Overlay {
       this.#scene.other ? this.#other(view, this.#scene.other) : "",
     ];
     this.#say(said.filter(Boolean).join(" · "));
-    this.#scene.hotspots.forEach((hotspot, i) =>
-      this.#outline(view, hotspot, colourOf("hotspot"), [10, 6], `hotspot ${i + 1}: ${hotspot.count}`),
-    );
+    for (const one of this.#scene.hotspots) this.#outline(view, one, colourOf("hotspot"), [10, 6], one.say);
     const { field } = this.#scene;
     if (field) this.#outline(view, field, colourOf("field"), [], field.say);
     this.#selected(view);

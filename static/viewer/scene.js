@@ -18,7 +18,7 @@
  * @typedef {object} Scene
  * @property {boolean} hidden
  * @property {boolean} points never a heatmap
- * @property {(Outline & {count: number})[]} hotspots the best first
+ * @property {(Outline & {say: string})[]} hotspots the best first; of ten fields all
  * @property {Field | null} field
  * @property {OtherRun | null} other
  * @property {Draft | null} draft

@@ -16,7 +16,7 @@ from webapp.api.described import serializer_of
 from webapp.api.fast_view import FastView
 from webapp.api.lookup import run_or_newest, validated
 from webapp.results.count import mitosis_count_seen
-from webapp.results.question import question
+from webapp.results.question import SHAPES, question
 from webapp.results.types import Count
 from webapp.slides.models import Slide
 
@@ -26,16 +26,21 @@ class CountQuerySerializer(serializers.Serializer[Any]):
 
     min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
     area_mm2 = serializers.FloatField(
-        min_value=0.0001, max_value=100, required=False, help_text="Area of the hotspot; the rule's, or 2, by default."
+        min_value=0.0001,
+        max_value=100,
+        required=False,
+        help_text="Evaluable in the hotspot; by default the rule's, or 2.",
     )
-    shape = serializers.ChoiceField(choices=["circle", "square"], default="circle", help_text="Of the hotspot.")
+    shape = serializers.ChoiceField(
+        choices=SHAPES, default="circle", help_text="Of the hotspot; fields: ten circles of a tenth of the area each."
+    )
     rule = serializers.CharField(required=False, help_text="Id of the rule of the score; the laboratory's by default.")
     run = serializers.UUIDField(required=False)
 
 
 _HOTSPOT = {
     "x": 24180.5, "y": 30977.25, "shape": "circle", "area_mm2": 2.0, "count": 17, "count_per_mm2": 8.5,
-    "interval": [9.903, 27.219], "unseen": 2,
+    "interval": [9.903, 27.219], "unseen": 2, "evaluable_mm2": 2.0, "reach_mm": 0.832, "fields": [],
 }  # fmt: skip
 _SCORE = {
     "value": 3,
@@ -49,6 +54,7 @@ _SCORE = {
     },
     "to_next": None,
     "interval": [9.903, 27.219],
+    "small_sample": False,
 }
 _VALUE = {"count": 96, "count_per_mm2": 1.02, "hotspots": [_HOTSPOT], "score": _SCORE}
 _EXAMPLE = {

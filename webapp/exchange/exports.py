@@ -60,7 +60,7 @@ def geojson(found: Findings) -> bytes:
     features = [_mark_feature(mark, shift) for mark in found.marks]
     features += [_region_feature(region, shift) for region in found.regions]
     for number, hotspot in enumerate(found.count.reviewed.hotspots, 1):
-        features.append(_hotspot_feature(found, number, hotspot, shift))
+        features += _hotspot_features(found, number, hotspot, shift)
     body = {
         "type": "FeatureCollection",
         "mitoscope": {**_stamp(found), "bounds_offset": [left, top]},
@@ -112,10 +112,12 @@ def summary(found: Findings) -> dict[str, object]:
         "hotspot_y": hotspot and hotspot.y,
         "hotspot_count": hotspot and hotspot.count,
         "hotspot_per_mm2": hotspot and hotspot.count_per_mm2,
+        "hotspot_evaluable_mm2": hotspot and hotspot.evaluable_mm2,
         "interval_low": low,
         "interval_high": high,
         "hotspot_unseen": hotspot and hotspot.unseen,
         "score": score and score.value,
+        "small_sample": score and score.small_sample,
         "to_next": score and score.to_next,
         "rule": score and score.rule.id,
         "rule_version": score and score.rule.version,
@@ -153,7 +155,8 @@ def dicom(found: Findings) -> bytes:
 
     areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
     for number, hotspot in enumerate(found.count.reviewed.hotspots, 1):
-        areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(_outline(found.slide, hotspot))))
+        for outline in _outlines(found.slide, hotspot):
+            areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(outline)))
     return annotation_object(found, _properties(found.slide), CLASSES, areas)
 
 
@@ -260,28 +263,33 @@ def _region_feature(region: Region, shift: Callable[[float, float], list[float]]
     return _area_feature(str(region.pk), ring, REGION_CLASSES[Region.Kind(region.kind)], {})
 
 
-def _hotspot_feature(
+def _hotspot_features(
     found: Findings, number: int, hotspot: Hotspot, shift: Callable[[float, float], list[float]]
-) -> dict[str, Any]:
-    ring = [shift(x, y) for x, y in _outline(found.slide, hotspot)]
-    measurements = {name: getattr(hotspot, name) for name in ("count", "count_per_mm2", "area_mm2")}
-    feature = _area_feature(f"{found.run.pk}-hotspot-{number}", ring, HOTSPOT_CLASS, measurements)
-    feature["properties"]["name"] = f"Hotspot {number}: {hotspot.count} in {hotspot.area_mm2:.4g} mm2"
-    return feature
+) -> list[dict[str, Any]]:
+    """An outline each; of ten fields ten, of all that is evaluable none."""
+    names = ("count", "count_per_mm2", "area_mm2", "evaluable_mm2")
+    features = []
+    for part, outline in enumerate(_outlines(found.slide, hotspot)):
+        key = f"{found.run.pk}-hotspot-{number}" + (f"-{part + 1}" if hotspot.fields else "")
+        ring = [shift(x, y) for x, y in outline]
+        feature = _area_feature(key, ring, HOTSPOT_CLASS, {name: getattr(hotspot, name) for name in names})
+        feature["properties"]["name"] = f"Hotspot {number}: {hotspot.count} in {hotspot.area_mm2:.4g} mm2 evaluable"
+        features.append(feature)
+    return features
 
 
-def _outline(slide: Slide, hotspot: Hotspot) -> list[tuple[float, float]]:
-    """Corners in level-0 px, of a circle many."""
+def _outlines(slide: Slide, hotspot: Hotspot) -> list[list[tuple[float, float]]]:
+    """Corners in level-0 px of each outline, of a circle many."""
     assert slide.mpp is not None, "without um/px there is no hotspot"
-    if hotspot.shape == "circle":
-        reach = math.sqrt(hotspot.area_mm2 / math.pi)
-        angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
-        corners = [(reach * math.cos(angle), reach * math.sin(angle)) for angle in angles]
-    else:
-        half = math.sqrt(hotspot.area_mm2) / 2
-        corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
     mpp_x, mpp_y = slide.mpp
-    return [(hotspot.x + dx * 1000 / mpp_x, hotspot.y + dy * 1000 / mpp_y) for dx, dy in corners]
+    corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]
+    if hotspot.shape != "square":
+        angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
+        corners = [(math.cos(angle), math.sin(angle)) for angle in angles]
+    return [
+        [(one.x + dx * one.reach_mm * 1000 / mpp_x, one.y + dy * one.reach_mm * 1000 / mpp_y) for dx, dy in corners]
+        for one in hotspot.outlines
+    ]
 
 
 def _area_feature(

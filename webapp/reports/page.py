@@ -70,18 +70,17 @@ class _Page:
 
     def numbers(self) -> None:
         place, score = self.count.hotspot, self.count.score
-        area = f"{self.count.area_mm2:.4g} mm²"
         top = self.y - 8
         if place or score:
-            words = f"mitotic figures in the hotspot, a {self.count.shape} of {area}"
+            words = f"mitotic figures in the hotspot, {self._shape()}"
             self._figure(_MARGIN, top, str(place.count if place else 0), words)
             self._figure(_MARGIN + 190, top, f"{place.count_per_mm2:.1f}" if place else "0", "per mm² there")
         else:
             density = self.count.count_per_mm2
             self._figure(_MARGIN, top, str(self.count.count), "mitotic figures on the slide")
-            self._figure(_MARGIN + 190, top, "-" if density is None else f"{density:.1f}", "per mm² of tissue")
+            self._figure(_MARGIN + 190, top, "-" if density is None else f"{density:.1f}", "per mm² evaluable")
         self._figure(_MARGIN + 340, top, str(score.value) if score else "-", "mitotic score (1 to 3)")
-        self.y = top - 52
+        self.y = top - 58
         for line in self._sentences():
             self._line(line, 8)
         self.y -= 4
@@ -133,6 +132,15 @@ class _Page:
             "Research use only. The hash can be checked at /reports/check/ of the server that made this page.", 6.5
         )
 
+    def _shape(self) -> str:
+        """The shape of the hotspot and what it holds."""
+        place, area = self.count.hotspot, f"{self.count.area_mm2:.4g} mm²"
+        shape = "ten fields" if self.count.shape == "fields" else f"a {self.count.shape}"
+        if place is None or place.evaluable_mm2 is None:
+            return f"{shape} of {area}"
+        held = f"{place.evaluable_mm2:.3g} of {area}" if place.evaluable_mm2 < 0.98 * place.area_mm2 else area
+        return f"{shape if place.outlines else 'all there is'}, {held} evaluable"
+
     def _sentences(self) -> list[str]:
         place, score = self.count.hotspot, self.count.score
         lines = []
@@ -151,6 +159,8 @@ class _Page:
                 f"{rule.area_mm2:.4g} mm²{to_next}."
             )
             lines += textwrap.wrap(f"Source: {rule.source}", 118)
+        if score and score.small_sample:
+            lines.append("Small sample: less was evaluable than the rule asks for.")
         if self.count.reason:
             lines += textwrap.wrap(self.count.reason, 118)
         return lines + [part for sentence in self.count.stale for part in textwrap.wrap(sentence, 118)]
@@ -158,7 +168,7 @@ class _Page:
     def _values(self) -> None:
         judged = self.count.judged
         columns = [_MARGIN, _MARGIN + 120, _MARGIN + 200, _MARGIN + 290, _MARGIN + 380]
-        header = ["", "on the slide", "per mm² tissue", "in the hotspot", "mitotic score"]
+        header = ["", "on the slide", "per mm² evaluable", "in the hotspot", "mitotic score"]
         rows = [header]
         for name, value in (("Reviewed", self.count.reviewed), ("AI alone", self.count.ai)):
             rows.append([
@@ -169,10 +179,10 @@ class _Page:
             self.y -= 11
             for x, text in zip(columns, row, strict=True):
                 self._text(x, self.y, text, 8, colour=_MUTED if row is header else _INK)
-        tissue = "-" if self.count.tissue_mm2 is None else f"{self.count.tissue_mm2:.2f} mm²"
+        evaluable = "-" if self.count.tissue_mm2 is None else f"{self.count.tissue_mm2:.2f} mm²"
         self.y -= 4
         self._line(
-            f"Tissue {tissue}. Verdicts: {judged.mitotic} mitotic ({judged.added} added), "
+            f"Evaluable area {evaluable}. Verdicts: {judged.mitotic} mitotic ({judged.added} added), "
             f"{judged.non_mitotic} not, {judged.unsure} unsure; {judged.unseen} candidates not looked at.",
             8,
         )

@@ -58,20 +58,19 @@ def take_pictures(found: Findings) -> Pictures:
     return Pictures(overview, close_up, crops)
 
 
-def half_sides(place: Hotspot) -> float:
-    """Radius of a circle, half the side of a square, in mm."""
-    return math.sqrt(place.area_mm2 / math.pi) if place.shape == "circle" else math.sqrt(place.area_mm2) / 2
-
-
 def _around(found: Findings, place: Hotspot) -> tuple[float, float, float, float]:
-    """The box of the hotspot and a little more, in level-0 px, inside the slide."""
+    """The box of the hotspot and a little more, in level-0 px, inside the slide; the slide where all is counted."""
     slide = found.slide
     assert slide.mpp and slide.width and slide.height
-    reach_x, reach_y = (1.05 * half_sides(place) * 1000 / mpp for mpp in slide.mpp)
+    if not place.outlines:
+        return 0, 0, slide.width, slide.height
+    reach_x, reach_y = (1050 / mpp for mpp in slide.mpp)
     return (
-        max(place.x - reach_x, 0), max(place.y - reach_y, 0),
-        min(place.x + reach_x, slide.width), min(place.y + reach_y, slide.height),
-    )  # fmt: skip
+        max(min(one.x - one.reach_mm * reach_x for one in place.outlines), 0),
+        max(min(one.y - one.reach_mm * reach_y for one in place.outlines), 0),
+        min(max(one.x + one.reach_mm * reach_x for one in place.outlines), slide.width),
+        min(max(one.y + one.reach_mm * reach_y for one in place.outlines), slide.height),
+    )
 
 
 def _picture(
@@ -102,11 +101,12 @@ def _picture(
 
 def _outline(picture: Rgb, found: Findings, place: Hotspot, origin: tuple[float, float], scale: float) -> None:
     assert found.slide.mpp is not None
-    centre = (round((place.x - origin[0]) * scale), round((place.y - origin[1]) * scale))
-    reach = tuple(max(2, round(half_sides(place) * 1000 / mpp * scale)) for mpp in found.slide.mpp)
-    for colour, thickness in (((255, 255, 255), 5), (_RING, 3)):
-        if place.shape == "circle":
-            cv2.ellipse(picture, centre, reach, 0, 0, 360, colour, thickness, cv2.LINE_AA)
-        else:
-            corner, other = ([c + sign * r for c, r in zip(centre, reach, strict=True)] for sign in (-1, 1))
-            cv2.rectangle(picture, corner, other, colour, thickness, cv2.LINE_AA)
+    for one in place.outlines:
+        centre = (round((one.x - origin[0]) * scale), round((one.y - origin[1]) * scale))
+        reach = tuple(max(2, round(one.reach_mm * 1000 / mpp * scale)) for mpp in found.slide.mpp)
+        for colour, thickness in (((255, 255, 255), 5), (_RING, 3)):
+            if place.shape == "square":
+                corner, other = ([c + sign * r for c, r in zip(centre, reach, strict=True)] for sign in (-1, 1))
+                cv2.rectangle(picture, corner, other, colour, thickness, cv2.LINE_AA)
+            else:
+                cv2.ellipse(picture, centre, reach, 0, 0, 360, colour, thickness, cv2.LINE_AA)

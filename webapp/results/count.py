@@ -2,34 +2,33 @@
 
 Two values stand side by side. AI: the candidates at or above the threshold, verdicts ignored. Reviewed: of those, the
 ones that nobody has judged, and every figure that a person has called mitotic. Where nobody has judged they are equal.
-Both are counted in the same region of interest (ROI): the tumour regions where there are any, without the exclusions.
+Both are counted on the same evaluable area: tissue, in the tumour regions where there are any, outside exclusions.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.results.cache import CountAnswer, remembered, shared
-from webapp.results.hotspot.search import fits, hotspots
-from webapp.results.hotspot.shapes import Place
+from webapp.results.evaluable import Evaluable, evaluable_of
+from webapp.results.hotspot import Place, hotspots
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
-from webapp.results.question import SHAPES, Question
-from webapp.results.roi import region_of_interest, roi_contains, tissue_mm2_in
+from webapp.results.question import FIELDS, Question
 from webapp.results.rules import score
-from webapp.results.types import Count, CountModel, Hotspot, Judged, Score, Value, Values
+from webapp.results.types import Count, CountModel, Field, Hotspot, Judged, Score, Value, Values
 from webapp.slides.models import Slide, Viewer
 from webapp.slides.selectors import viewer_values
+
+_ENOUGH = 0.98  # of the area asked for; with less a sample is small
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class Counted:
-    """The figures of a slide at a threshold, inside the ROI."""
+    """The figures of a slide at a threshold, on its evaluable area."""
 
-    roi: BaseGeometry
-    has_regions: bool
+    evaluable: Evaluable
     ai: Figures
     reviewed: Figures
     judged: Judged
@@ -106,23 +104,19 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
     figures = Figure.objects.filter(slide=slide).exclude(label=Label.OPEN)
     judged = list(figures.values_list("x", "y", "label", "added", "pk"))
     judged_keys = {row[4] for row in judged}
-    regions = list(Region.objects.current().filter(slide=slide))
-    roi = region_of_interest(slide, regions)
-
+    evaluable = evaluable_of(slide, list(Region.objects.current().filter(slide=slide)))
     candidate_xy = _points(candidates)
     is_open = np.array([row[2] not in judged_keys for row in candidates], bool)
     judged_xy = _points(judged)
-    if regions:
-        in_roi = roi_contains(roi, candidate_xy)
-        candidate_xy, is_open = candidate_xy[in_roi], is_open[in_roi]
-        judged_on = roi_contains(roi, judged_xy)
-        judged, judged_xy = [row for row, on in zip(judged, judged_on, strict=True) if on], judged_xy[judged_on]
+    counts = evaluable.contains(candidate_xy)
+    candidate_xy, is_open = candidate_xy[counts], is_open[counts]
+    counts = evaluable.contains(judged_xy)
+    judged, judged_xy = [row for row, on in zip(judged, counts, strict=True) if on], judged_xy[counts]
     mitotic = np.array([row[2] == Label.MITOTIC for row in judged], bool)
     reviewed_xy = np.concatenate([candidate_xy[is_open], judged_xy[mitotic]])
     said = Counter(row[2] for row in judged)
     return Counted(
-        roi=roi,
-        has_regions=bool(regions),
+        evaluable=evaluable,
         ai=Figures(candidate_xy, is_open),
         reviewed=Figures(reviewed_xy, np.arange(len(reviewed_xy)) < is_open.sum()),
         judged=Judged(
@@ -143,15 +137,13 @@ def values_of(inputs: CountInputs, asked: Question) -> Values:
 
 
 def _counted(run: Run, asked: Question) -> Values:
-    slide = run.slide
-    counted = figures_counted(slide=slide, run=run, min_score=asked.min_score)
-    tissue_mm2 = tissue_mm2_in(slide, counted.roi) if counted.has_regions else slide.tissue_mm2
-    build = CountBuilder(slide, counted.roi, tissue_mm2, asked)
+    counted = figures_counted(slide=run.slide, run=run, min_score=asked.min_score)
+    build = CountBuilder(counted.evaluable, asked)
     ai = build.value(counted.ai)
     # Equal figures have the same hotspots; nobody waits for them twice.
     same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
     return Values(
-        tissue_mm2=tissue_mm2,
+        tissue_mm2=counted.evaluable.mm2,
         reason=build.reason,
         ai=ai,
         reviewed=ai if same else build.value(counted.reviewed),
@@ -162,62 +154,93 @@ def _counted(run: Run, asked: Question) -> Values:
 class CountBuilder:
     """Makes a value of figures: count, density, hotspots, score."""
 
-    def __init__(self, slide: Slide, roi: BaseGeometry, tissue_mm2: float | None, asked: Question) -> None:
-        self.tissue_mm2 = tissue_mm2
-        self.asked = asked
-        self.shape = SHAPES[asked.shape](asked.area_mm2)
-        self.mm_per_px = np.array(slide.mpp or (np.nan, np.nan)) / 1000
+    def __init__(self, evaluable: Evaluable, asked: Question) -> None:
+        self.evaluable, self.asked = evaluable, asked
+        self.mm_per_px = np.array(evaluable.mpp or (np.nan, np.nan)) / 1000
         self.cut_offs = asked.rule.cut_offs(asked.area_mm2)
-        self.roi = None if slide.mpp is None else shapely.transform(roi, lambda xy: xy * self.mm_per_px)
-        self.has_room = self.roi is not None and fits(self.shape, self.roi)
+        self.mm2 = evaluable.mm2 or 0.0
+        self.small = self.mm2 < _ENOUGH * asked.area_mm2
         self.reason = self._reason()
 
     def value(self, figures: Figures) -> Value:
-        """Without room for the shape there are no hotspots and no score."""
-        places: list[Place] = []
-        if self.roi is not None and self.has_room:
-            mm = figures.xy * self.mm_per_px
-            places = hotspots(mm[:, 0], mm[:, 1], self.shape, self.roi)
+        """Without an evaluable area there are no hotspots and no score."""
+        hotspots = tuple(self._hotspots(figures)) if self.mm2 and len(figures) else ()
         return Value(
             count=len(figures),
-            count_per_mm2=len(figures) / self.tissue_mm2 if self.tissue_mm2 else None,
-            hotspots=tuple(self._hotspot(place, figures) for place in places),
-            score=self._score(places[0].count if places else 0) if self.has_room else None,
+            count_per_mm2=len(figures) / self.mm2 if self.mm2 else None,
+            hotspots=hotspots,
+            score=self._score(next(iter(hotspots), None)) if self.mm2 else None,
         )
 
-    def _hotspot(self, place: Place, figures: Figures) -> Hotspot:
-        x, y = np.array([place.x, place.y]) / self.mm_per_px
+    def _hotspots(self, figures: Figures) -> Iterable[Hotspot]:
+        if self.small:  # all of it is counted
+            yield self._hotspot(figures, self.evaluable.middle, np.arange(len(figures)), self.mm2)
+            return
+        mm, asked = figures.xy * self.mm_per_px, self.asked
+        if asked.shape != "fields":
+            for place in hotspots(mm, self.evaluable.reaches(asked.shape, asked.area_mm2)):
+                yield self._hotspot(figures, self._at(place), place.inside, place.evaluable_mm2, place.reach)
+            return
+        reaches = self.evaluable.reaches("circle", asked.area_mm2 / FIELDS)
+        places = hotspots(mm, reaches, FIELDS, touching=asked.rule.contiguous)
+        if not places:
+            return
+        fields = tuple(Field(*self._at(place), place.reach, place.count) for place in places)
+        inside = np.concatenate([place.inside for place in places])
+        held = sum(place.evaluable_mm2 for place in places)
+        yield self._hotspot(figures, self._at(places[0]), inside, held, fields[0].reach_mm, fields)
+
+    def _at(self, place: Place) -> tuple[float, float]:
+        return place.x / float(self.mm_per_px[0]), place.y / float(self.mm_per_px[1])
+
+    def _hotspot(
+        self,
+        figures: Figures,
+        at: tuple[float, float],
+        inside: NDArray[np.int64],
+        evaluable_mm2: float,
+        reach_mm: float | None = None,
+        fields: tuple[Field, ...] = (),
+    ) -> Hotspot:
         return Hotspot(
-            x=float(x),
-            y=float(y),
+            x=at[0],
+            y=at[1],
             shape=self.asked.shape,
             area_mm2=self.asked.area_mm2,
-            count=place.count,
-            count_per_mm2=place.count / self.asked.area_mm2,
-            interval=poisson_interval(place.count),
-            unseen=int(figures.open[place.inside].sum()),
+            count=len(inside),
+            count_per_mm2=len(inside) / evaluable_mm2,
+            interval=poisson_interval(len(inside)),
+            unseen=int(figures.open[inside].sum()),
+            evaluable_mm2=evaluable_mm2,
+            reach_mm=reach_mm,
+            fields=fields,
         )
 
-    def _score(self, count: int) -> Score | None:
-        if self.cut_offs is None:
+    def _score(self, hotspot: Hotspot | None) -> Score | None:
+        rule, asked = self.asked.rule, self.asked
+        held = hotspot.evaluable_mm2 if hotspot else None
+        small = self.small or (held is not None and asked.shape != "fields" and held < _ENOUGH * asked.area_mm2)
+        if self.cut_offs is None or (small and rule.withhold_small):
             return None
-        rule = self.asked.rule
+        count = hotspot.count if hotspot else 0
         value, to_next = score(count, self.cut_offs)
-        stamp = Score.Rule(rule.id, rule.name, rule.version, rule.source, self.asked.area_mm2, self.cut_offs)
-        return Score(value=value, rule=stamp, to_next=to_next, interval=poisson_interval(count))
+        stamp = Score.Rule(rule.id, rule.name, rule.version, rule.source, asked.area_mm2, self.cut_offs)
+        return Score(value, stamp, to_next, poisson_interval(count), small)
 
     def _reason(self) -> str:
-        if self.roi is None:
+        area, rule = f"{self.asked.area_mm2:.4g} mm2", self.asked.rule
+        if self.evaluable.mpp is None:
             return "The um/px of this slide is not known, so there is no area, no density and no score."
-        if not self.has_room:
-            shape = f"{self.asked.shape} of {self.asked.area_mm2:.4g} mm2"
-            return f"No {shape} fits where figures are counted, so there is no hotspot and no score."
+        if not self.mm2:
+            return "There is no tissue where figures are counted, so there is no density, no hotspot and no score."
         if self.cut_offs is None:
-            rule, area = self.asked.rule, f"{self.asked.area_mm2:.4g} mm2"
             if rule.area_mm2 is None:
-                return f"In {area} the rule {rule.id} cannot tell a score of 2 from 3, so there is no score."
+                return f"In {area} the rule {rule.id} cannot tell a score of 1, 2 and 3, so there is no score."
             return f"The rule {rule.id} is for {rule.area_mm2:.4g} mm2, so there is no score in {area}."
-        return "" if self.tissue_mm2 else "No tissue was found, so there is no density."
+        if self.small:
+            less = f"Only {self.mm2:.2g} of {area} are evaluable; everything there is counted."
+            return f"{less} The rule {rule.id} gives no score on so little." if rule.withhold_small else less
+        return ""
 
 
 def _points(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
 from webapp.results.count import mitosis_count
-from webapp.results.question import SHAPES, Question
-from webapp.results.roi import region_of_interest, roi_contains
+from webapp.results.evaluable import evaluable_of
+from webapp.results.hotspot import Shape, distance
+from webapp.results.question import Question
 from webapp.results.types import Count, Hotspot
 from webapp.slides.models import Slide
 
@@ -58,9 +59,8 @@ def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     marks = _marks(slide, run)
     xy = np.array([(mark.x, mark.y) for mark in marks], float).reshape(-1, 2)
     counts = np.array([_counts(mark, asked.min_score) for mark in marks], bool)
-    if regions:
-        counts &= roi_contains(region_of_interest(slide, regions), xy)
-    in_hotspot = _hotspots(slide, asked, count.reviewed.hotspots, xy)
+    counts &= evaluable_of(slide, regions).contains(xy)
+    in_hotspot = _hotspots(slide, count.reviewed.hotspots, xy)
     marks = [
         replace(mark, counted=bool(counted), hotspot=int(number) if counted and number else None)
         for mark, counted, number in zip(marks, counts, in_hotspot, strict=True)
@@ -94,11 +94,14 @@ def _judged(figure: Any, score: float | None) -> Mark:
     return Mark(id=figure.pk, x=x, y=y, score=score, label=label, added=added, by=figure.by or "", at=figure.at)
 
 
-def _hotspots(slide: Slide, asked: Question, places: Sequence[Hotspot], xy: NDArray[np.float64]) -> NDArray[np.int_]:
+def _hotspots(slide: Slide, places: Sequence[Hotspot], xy: NDArray[np.float64]) -> NDArray[np.int_]:
     """Of each point [n, 2] the number of the first hotspot that holds it, 0 for none."""
     numbers = np.zeros(len(xy), int)
-    shape, mm_per_px = SHAPES[asked.shape](asked.area_mm2), np.array(slide.mpp or (1, 1)) / 1000
+    mm_per_px = np.array(slide.mpp or (1, 1)) / 1000
     for number, place in reversed(list(enumerate(places, 1))):
-        away = (xy - [place.x, place.y]) * mm_per_px
-        numbers[shape.distance(away[:, 0], away[:, 1]) <= shape.reach * (1 + 1e-8)] = number
+        shape: Shape = "square" if place.shape == "square" else "circle"
+        for part in place.outlines:
+            numbers[distance((xy - [part.x, part.y]) * mm_per_px, shape) <= part.reach_mm + 1e-6] = number
+        if not place.outlines:
+            numbers[:] = number
     return numbers

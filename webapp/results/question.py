@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from django.conf import settings
 
 from webapp.core.errors import InvalidInput
-from webapp.results.hotspot.shapes import Circle, Shape, Square
 from webapp.results.rules import Rule
 
-ShapeName = Literal["circle", "square"]
-SHAPES: dict[ShapeName, Callable[[float], Shape]] = {"circle": Circle, "square": Square}
+ShapeName = Literal["circle", "square", "fields"]
+SHAPES: tuple[ShapeName, ...] = ("circle", "square", "fields")
+FIELDS = 10  # of the shape "fields": circles of a tenth of the area each
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ BUILT_IN = Path(__file__).with_name("rules.toml")
 
 @dataclass(frozen=True)
 class Rule:
-    """How a count becomes a score of 1, 2 or 3. Either per_mm2 or counts is given; counts hold in area_mm2 alone."""
+    """How a count becomes a score of 1, 2 or 3. Either per_mm2 or counts is given; counts hold in area_mm2 alone.
+
+    withhold_small: gives no score where less is evaluable than its area. contiguous: of ten fields, all touch.
+    """
 
     id: str
     version: int
@@ -22,16 +25,18 @@ class Rule:
     area_mm2: float | None = None
     per_mm2: tuple[float, float] | None = None
     counts: tuple[int, int] | None = None
+    withhold_small: bool = False
+    contiguous: bool = False
 
     def cut_offs(self, area_mm2: float) -> tuple[int, int] | None:
         """The counts in this area from which the score is 2, and 3.
 
-        None where the rule is for another area, or the area is so small that the two are the same.
+        None where the rule is for another area, or the area so small that one figure would make it 2, or 2 were 3.
         """
         if self.per_mm2 is not None:
             second = math.floor(self.per_mm2[0] * area_mm2 + 1e-9) + 1
             third = math.ceil(self.per_mm2[1] * area_mm2 - 1e-9)
-            return (second, third) if second < third else None
+            return (second, third) if 2 <= second < third else None
         assert self.area_mm2 is not None
         return self.counts if math.isclose(area_mm2, self.area_mm2, rel_tol=1e-3) else None
 
@@ -60,7 +65,14 @@ def read_rules(*paths: Path) -> dict[str, Rule]:
 
 def _rules(entry: Any, path: Path) -> list[Rule]:
     try:
-        base = Rule(str(entry["id"]), int(entry["version"]), str(entry["name"]), str(entry["source"]))
+        base = Rule(
+            id=str(entry["id"]),
+            version=int(entry["version"]),
+            name=str(entry["name"]),
+            source=str(entry["source"]),
+            withhold_small=bool(entry.get("withhold_small", False)),
+            contiguous=bool(entry.get("contiguous", False)),
+        )
         if "per_mm2" in entry:
             low, high = map(float, entry["per_mm2"])
             return [_checked(replace(base, per_mm2=(low, high)))]

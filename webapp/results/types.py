@@ -12,15 +12,29 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from webapp.results.hotspot import reach_of
 from webapp.results.question import ShapeName
 
 
 @dataclass(frozen=True)
-class Hotspot:
-    """Where the shape holds the most figures, wholly on the slide, in the tumour regions, outside exclusions.
+class Field:
+    """One of ten fields: a circle around level-0 (x, y). reach_mm: its radius. count: figures in it."""
 
-    x, y: its centre in level-0 pixels. interval: 95 % Poisson interval of the count. unseen: figures in it that nobody
-    has judged.
+    x: float
+    y: float
+    reach_mm: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Hotspot:
+    """Where a shape that holds an evaluable area holds the most figures; figures outside of that area do not count.
+
+    x, y: its centre in level-0 pixels. area_mm2: the evaluable area asked for; evaluable_mm2: that it holds, less where
+    there is not as much; its density is by that. reach_mm: the radius of the circle, or half the side of the square,
+    grown until it holds that; null where all of the evaluable area is counted, as there is less than was asked for.
+    fields: the ten fields of the shape of that name. interval: 95 % Poisson interval of the count. unseen: figures in
+    it that nobody has judged.
     """
 
     x: float
@@ -31,6 +45,19 @@ class Hotspot:
     count_per_mm2: float
     interval: tuple[float, float]
     unseen: int
+    evaluable_mm2: float | None = None  # null in reports signed before it was known, as is the next
+    reach_mm: float | None = None
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def outlines(self) -> tuple[Field, ...]:
+        """What to draw: the shape, or the ten fields; nothing where all that is evaluable is counted."""
+        if self.fields:
+            return self.fields
+        reach = self.reach_mm
+        if reach is None and self.evaluable_mm2 is None:
+            reach = reach_of("square" if self.shape == "square" else "circle", self.area_mm2)
+        return () if reach is None else (Field(self.x, self.y, reach, self.count),)
 
 
 @dataclass(frozen=True)
@@ -55,6 +82,9 @@ class Score:
     rule: Score.Rule
     to_next: int | None
     interval: tuple[float, float]
+    small_sample: bool = field(
+        default=False, metadata={"help_text": "Whether less was evaluable than the area that the rule asks for."}
+    )
 
 
 @dataclass(frozen=True)
@@ -62,7 +92,7 @@ class Value:
     """A count with its three best hotspots that do not overlap, and the score of the first."""
 
     count: int
-    count_per_mm2: float | None = field(metadata={"help_text": "By tissue area."})
+    count_per_mm2: float | None = field(metadata={"help_text": "By evaluable area."})
     hotspots: tuple[Hotspot, ...]
     score: Score | None
 
@@ -115,7 +145,9 @@ class Count:
     count_per_mm2: float | None
     hotspot: Hotspot | None
     score: Score | None
-    tissue_mm2: float | None = field(metadata={"help_text": "Tissue in the region where figures are counted."})
+    tissue_mm2: float | None = field(
+        metadata={"help_text": "Evaluable area: tissue, in tumour regions if any, outside exclusions."}
+    )
     reason: str = field(metadata={"help_text": "Why there is no density or score, where there is none."})
     ai: Value = field(metadata={"help_text": "The detector's value, verdicts ignored."})
     reviewed: Value = field(metadata={"help_text": "The readers' value; equal to ai where nobody has judged."})

@@ -84,7 +84,7 @@ def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tup
 
 @dataclass(frozen=True)
 class WorklistRow:
-    """A slide in a list. value: reviewed, by the newest run; None before there is one. job: under way on it.
+    """A slide in a list. value: reviewed, by the newest run, of evaluable_mm2; None before it. job: under way on it.
 
     failed: its newest failed detection, where nothing is found yet. judged, of: see `reading_progress`. readers: names
     of whom it may be given to.
@@ -92,6 +92,7 @@ class WorklistRow:
 
     slide: Slide
     value: Value | None
+    evaluable_mm2: float | None
     job: Job | None
     failed: Job | None
     judged: int
@@ -104,7 +105,7 @@ def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> lis
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
     runs = count_inputs(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
     asked = question(min_score=min_score)
-    values = {inputs.slide: values_of(inputs, asked).reviewed for inputs in map(CountInputs.of, runs)}
+    values = {inputs.slide: values_of(inputs, asked) for inputs in map(CountInputs.of, runs)}
     at_work = Job.objects.filter(slide__in=slides, state__in=OPEN).with_progress().order_by("-created_at")
     jobs = {job.slide_id: job for job in at_work}
     failed = {
@@ -116,7 +117,8 @@ def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> lis
     return [
         WorklistRow(
             slide=slide,
-            value=values.get(slide.pk),
+            value=values[slide.pk].reviewed if slide.pk in values else None,
+            evaluable_mm2=values[slide.pk].tissue_mm2 if slide.pk in values else slide.tissue_mm2,
             job=jobs.get(slide.pk),
             failed=failed.get(slide.pk) if slide.pk not in values else None,
             judged=judged,

@@ -19,10 +19,10 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
-from detector.slide.prepare import SlideFacts
+from detector.slide.prepare import SlideFacts, tissue_of
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
-from webapp.slides.storage import local_path, slide_forget
+from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
@@ -241,6 +241,14 @@ def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
         slide.state = Slide.State.READY if slide.mpp else Slide.State.NEEDS_MPP
         slide.save()
     return slide
+
+
+def slide_measure_tissue(*, slide: Slide) -> None:
+    """Find the tissue of a slide that was prepared before it was kept. Raises SlideError where it cannot be read."""
+    with slide_opened(slide) as file:
+        _, mask = tissue_of(file)
+    tissue_keep(slide, mask)
+    Slide.objects.filter(pk=slide.pk).update(tissue_fraction=float(mask.mean()))
 
 
 def slide_add_remark(*, slide: Slide, remark: str) -> None:

@@ -25,6 +25,7 @@ from detector.errors import SlideError
 from detector.slide import Slide as SlideFile
 from detector.slide import open_slide
 from detector.slide.folder import files_below
+from detector.slide.masks import TISSUE_FILE, Mask, mask_of_png, mask_png
 from webapp.core.bucket import s3_bucket
 from webapp.slides.models import Slide
 
@@ -68,13 +69,35 @@ def slide_held(slide: Slide) -> Iterator[Path]:
 
 def thumbnail_read(slide: Slide) -> bytes:
     """The JPEG of at most 512 px, without fetching the slide for it. OSError where there is none."""
-    bucket = s3_bucket()
-    if bucket is None or slide.thumbnail.exists():
-        return slide.thumbnail.read_bytes()
+    return _read_alone(slide, slide.thumbnail)
+
+
+def tissue_read(slide: Slide) -> Mask | None:
+    """Where the slide has tissue, [h, w] over all of it, without fetching it; None where that was not measured."""
     try:
-        data: bytes = bucket.Object(f"{slide.pk}/{slide.thumbnail.name}").get()["Body"].read()
+        return mask_of_png(_read_alone(slide, slide.folder / TISSUE_FILE))
+    except FileNotFoundError:
+        return None
+
+
+def tissue_keep(slide: Slide, mask: Mask) -> None:
+    """Keep where the slide has tissue, beside its other files."""
+    data = mask_png(mask)
+    if (bucket := s3_bucket()) is not None:
+        bucket.put_object(Key=f"{slide.pk}/{TISSUE_FILE}", Body=data)
+    if slide.folder.exists():
+        (slide.folder / TISSUE_FILE).write_bytes(data)
+
+
+def _read_alone(slide: Slide, path: Path) -> bytes:
+    """A file of the slide's folder, without the others. OSError where there is none."""
+    bucket = s3_bucket()
+    if bucket is None or path.exists():
+        return path.read_bytes()
+    try:
+        data: bytes = bucket.Object(f"{slide.pk}/{path.name}").get()["Body"].read()
     except ClientError as error:
-        raise FileNotFoundError(slide.thumbnail) from error
+        raise FileNotFoundError(path) from error
     return data
 
 

@@ -29,7 +29,10 @@ export class HotspotTool {
   activate() {
     const { hotspots } = this.#scene;
     if (!hotspots.length)
-      return this.#say("There is no hotspot: nothing is counted, or the area is not known.", "warn");
+      return this.#say(
+        "No hotspot to show: nothing is counted, all of a small area is, or the area is not known.",
+        "warn",
+      );
     this.#shown = (this.#shown + 1) % hotspots.length;
     const { x, y, side } = hotspots[this.#shown];
     const { clientWidth, clientHeight } = at("viewer");

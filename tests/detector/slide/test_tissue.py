@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.slide.prepare import mask_of_png, mask_png
+from detector.slide.masks import mask_of_png, mask_png
 from detector.slide.tissue import measure_glass, tissue_mask
 from tests.drawing import draw_glass, draw_tissue
 from tests.tissue_pictures import TISSUE_PICTURES, tissue_picture

@@ -17,10 +17,10 @@ from django.conf import settings
 from webapp.core.typed_json import from_json, to_json
 from webapp.results.count import mitosis_count
 from webapp.results.question import question
-from webapp.results.types import Count, CountModel, Hotspot, Judged, Score, Value, Values
+from webapp.results.types import Count, CountModel, Field, Hotspot, Judged, Score, Value, Values
 
-NAMES = {int: "integer", float: "number", str: "string", UUID: "string", datetime: "string"}
-DESCRIBED = [Count, CountModel, Hotspot, Judged, Score, Score.Rule, Value]
+NAMES = {int: "integer", float: "number", str: "string", UUID: "string", datetime: "string", bool: "boolean"}
+DESCRIBED = [Count, CountModel, Field, Hotspot, Judged, Score, Score.Rule, Value]
 
 
 def by_hint(hint):
@@ -70,22 +70,30 @@ def test_the_description_has_the_fields_of_the_types(client_of):
 def test_the_client_has_the_fields_of_the_types(monkeypatch):
     monkeypatch.syspath_prepend(settings.BASE_DIR / "static")
     client = importlib.import_module("mitoscope")
-    assert told(client.Hotspot) == told(Hotspot)
+    assert told(client.Hotspot) == told(Hotspot) and told(client.Field) == told(Field)
     assert told(client.Score) == {**told(Score), "rule": "object"}  # as the server sends it
     count = told(client.Count)
     assert count.pop("raw") == "object"
     assert count == {name: told(Count)[name] for name in count} and len(count) > 5
 
 
-@pytest.mark.parametrize("area", [0.5, 90])  # with hotspots and score; with neither
-def test_its_json_is_read_back_as_it_was(client_of, alice, make_slide, make_run, area):
+@pytest.mark.parametrize(
+    ("asked", "both"),
+    [
+        ({"area_mm2": 0.5}, True),
+        ({"area_mm2": 0.5, "shape": "fields"}, True),
+        ({"area_mm2": 90}, True),  # all that is evaluable
+        ({"area_mm2": 0.1, "min_score": 0.99}, False),
+    ],
+)
+def test_its_json_is_read_back_as_it_was(client_of, alice, make_slide, make_run, asked, both):
     slide = make_slide(mpp=2.0)
     run = make_run(slide, [(100.0, 100.0, 0.95), (300.0, 200.0, 0.6), (400.0, 300.0, 0.9)])
-    body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/?area_mm2={area}").content.decode()
+    body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/", asked).content.decode()
     count = from_json(Count, json.loads(body))
     assert to_json(count) == body
-    assert bool(count.reviewed.hotspots) == bool(count.score) == (area == 0.5)
-    made = mitosis_count(run=run, asked=question(area_mm2=area))
+    assert bool(count.reviewed.hotspots) == bool(count.score) == both
+    made = mitosis_count(run=run, asked=question(**asked))
     assert (count.ai, count.score, count.judged, count.mpp) == (made.ai, made.score, made.judged, made.mpp)
     assert list(json.loads(body)) == list(get_type_hints(Count))
     newer = {**json.loads(to_json(made.judged)), "a field of later code": 1}

@@ -25,7 +25,7 @@ CANDIDATES = [(400.0 + 80 * i, 500.0, 0.95 - i / 100) for i in range(8)] + [(140
 @pytest.fixture
 def slide(alice, make_slide, make_run):
     picture = np.full((1200, 1500, 3), (225, 160, 190), np.uint8)
-    slide = make_slide(mpp=2.0, image=picture, tissue_fraction=0.5)
+    slide = make_slide(mpp=2.0, image=picture, tissue_fraction=1.0)
     make_run(slide, CANDIDATES)
     return slide
 
@@ -66,7 +66,7 @@ def test_the_number_is_the_same_everywhere_and_one_rejection_changes_it_everywhe
             assert reviewed == [str(count), f"{density:.2f}", str(hotspot), str(score)]
         return count, hotspot, score, density
 
-    area = 0.5 * 1500 * 1200 * 4 / 1e6
+    area = 1500 * 1200 * 4 / 1e6
     assert told() == (9, 8, 2, 9 / area)  # 4 per mm2: above 3, below 8
     figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=400, y=500)
     figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=480, y=500)
@@ -157,11 +157,11 @@ def test_a_report_by_a_rule_that_is_gone_or_changed_is_read_all_the_same(client_
         assert "not in use here any more" in client_of(alice).get(address).content.decode()
 
 
-def test_a_report_is_read_where_its_hotspot_fits_no_more(client_of, alice, slide):
+def test_a_report_is_read_where_less_is_evaluable_now(client_of, alice, slide):
     sign(client_of(alice), slide)
     region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=[[0, 0], [300, 0], [300, 300]])
     (report,) = client_of(alice).get(f"/api/v1/slides/{slide.pk}/reports/").json()
-    assert report["changes"][-1] == "Mitotic score: 2 when it was signed, none now."
+    assert report["changes"][-1] == "Mitotic score: 2 when it was signed, 1 now."
 
 
 def test_a_report_has_the_um_per_px_that_its_areas_follow_from(client_of, alice, root, slide):
@@ -174,11 +174,12 @@ def test_a_report_has_the_um_per_px_that_its_areas_follow_from(client_of, alice,
     assert "3 x 3 µm/px (entered)" in text and "which was made at 2 x 2" in text
 
 
-def test_where_nothing_fits_the_report_says_so(client_of, alice, make_slide, make_run):
+def test_where_little_is_evaluable_the_report_says_so(client_of, alice, make_slide, make_run):
     slide = make_slide(mpp=0.25)
     make_run(slide, [(100, 100, 0.9)])
     text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
-    assert "No circle of 2 mm2 fits" in text
+    assert "all there is, 0.0147 of 2 mm² evaluable" in " ".join(text.split()) and "Small sample" in text
+    assert "Only 0.015 of 2 mm2 are evaluable" in text
 
 
 def test_without_mpp_nothing_is_signed(client_of, alice, make_slide, make_run):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from detector.slide.masks import TISSUE_FILE, mask_png
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw, region_remove
 from webapp.results.poisson import poisson_interval
@@ -90,25 +93,68 @@ def test_regions_bound_count_tissue_and_hotspot_of_both_values(count, slide, ali
     body = count()
     assert (body["ai"]["count"], body["reviewed"]["count"]) == (2, 2)
     assert body["tissue_mm2"] == pytest.approx(1.2, rel=0.01)
-    assert body["hotspot"]["x"] <= 1000 - math.sqrt(0.5 / math.pi) * 1000 + 1e-3
+    hotspot = body["hotspot"]
+    assert hotspot["x"] < 1000 and hotspot["evaluable_mm2"] == pytest.approx(0.5)
+    assert hotspot["reach_mm"] > math.sqrt(0.5 / math.pi)  # part of it lies outside of the tumour
     region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=box(700, 400, 900, 600))
     assert count()["count"] == 1
     region_remove(region=tumour, by=alice)
     assert count()["count"] == 2
 
 
-def test_where_the_area_does_not_fit_there_is_no_score_and_the_reason(count, slide, alice):
+def test_where_less_is_evaluable_all_of_it_is_counted_and_the_sample_is_called_small(count, slide, alice):
     body = count("min_score=0.5")
-    assert body["hotspot"] is None and body["score"] is None
-    assert body["reason"] == ("No circle of 2 mm2 fits where figures are counted, so there is no hotspot and no score.")
-    assert body["count"] == 3
+    hotspot, score = body["hotspot"], body["score"]
+    assert (hotspot["count"], hotspot["reach_mm"], hotspot["area_mm2"]) == (3, None, 2.0)
+    assert hotspot["evaluable_mm2"] == pytest.approx(1.92) == body["tissue_mm2"]
+    assert hotspot["count_per_mm2"] == pytest.approx(3 / 1.92)
+    assert (score["value"], score["small_sample"]) == (1, True)
+    assert body["reason"] == "Only 1.9 of 2 mm2 are evaluable; everything there is counted."
+    assert count("min_score=0.99")["score"]["small_sample"]
+    assert not count()["score"]["small_sample"]
+    region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=box(0, 0, 1600, 1200))
+    assert count()["reason"].startswith("There is no tissue where figures are counted")
+
+
+def test_a_rule_may_withhold_the_score_of_a_small_sample(count, settings):
+    settings.SCORE_RULES = {
+        **settings.SCORE_RULES,
+        "strict": replace(settings.SCORE_RULES["per-mm2"], id="strict", withhold_small=True),
+    }
+    body = count("min_score=0.5&rule=strict")
+    assert body["score"] is None and body["hotspot"]["count"] == 3
+    assert "strict gives no score on so little" in body["reason"]
+    assert count("min_score=0.5&area_mm2=0.5&rule=strict")["score"]["value"] == 2
 
 
 def test_a_rule_brings_its_area_and_refuses_another(count):
     body = count("rule=nottingham-0.40")
     assert body["area_mm2"] == pytest.approx(1.2566, abs=1e-4)
-    assert "fits" in body["reason"]  # 1.26 mm across does not go into 1.2
+    assert body["hotspot"]["evaluable_mm2"] == pytest.approx(1.2566, abs=1e-4)
     assert "is for 1.257 mm2" in count("rule=nottingham-0.40&area_mm2=0.5")["reason"]
+
+
+def test_ten_fields_hold_a_tenth_of_the_area_each(count, slide, alice):
+    body = count("min_score=0.3&area_mm2=0.5&shape=fields")
+    hotspot = body["hotspot"]
+    assert [field["count"] for field in hotspot["fields"]] == [1, 1, 1, 1] and hotspot["count"] == 4
+    assert hotspot["evaluable_mm2"] == pytest.approx(0.2)  # four fields hold all figures there are
+    assert body["score"]["value"] == 3 and not body["score"]["small_sample"]
+    for one, two in itertools.combinations(hotspot["fields"], 2):
+        assert math.hypot(one["x"] - two["x"], one["y"] - two["y"]) >= (one["reach_mm"] + two["reach_mm"]) * 1000 - 1e-6
+
+
+def test_figures_count_on_tissue_and_at_its_rim_and_a_hotspot_holds_tissue(count, slide, alice):
+    tissue = np.zeros((1200, 1600), bool)
+    tissue[:, :700] = True
+    (slide.folder / TISSUE_FILE).write_bytes(mask_png(tissue))
+    body = count()
+    assert (body["ai"]["count"], body["judged"]["unseen"]) == (1, 1)  # those at 800 and 1200 lie on glass
+    assert body["tissue_mm2"] == pytest.approx(0.84)
+    assert body["hotspot"]["x"] < 700 and body["hotspot"]["evaluable_mm2"] == pytest.approx(0.5)
+    judge(slide, alice, 715, 600, Label.MITOTIC)  # 15 um from the tissue
+    judge(slide, alice, 760, 600, Label.MITOTIC)
+    assert count()["count"] == 2
 
 
 def test_no_mitoses_are_score_1_without_a_hotspot(count):
@@ -121,7 +167,7 @@ def test_no_mitoses_are_score_1_without_a_hotspot(count):
 def test_an_area_in_which_the_rule_cannot_tell_has_no_score(count):
     body = count("area_mm2=0.1")
     assert body["score"] is None and body["hotspot"] is not None
-    assert "cannot tell a score of 2 from 3" in body["reason"]
+    assert "cannot tell a score of 1, 2 and 3" in body["reason"]
 
 
 def test_unknown_mpp_gives_no_area_no_score_and_the_reason(client_of, alice, make_slide, make_run):

@@ -1,0 +1,133 @@
+"""The evaluable area of a slide: its tissue, inside the tumour regions where there are any, outside exclusions.
+
+Counts, densities and hotspots are of this area and no other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from webapp.annotations.models import Region
+from webapp.results.hotspot import Reaches, Shape, grid_of
+from webapp.results.roi import region_of_interest, roi_contains
+from webapp.slides.models import Slide
+from webapp.slides.storage import tissue_read
+
+NEAR_TISSUE_UM = 25.0  # a figure so near to tissue lies on it: at its rim, half of the figure's picture is glass
+_MOST = 16  # areas kept by each process, 6 MB each
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluable:
+    """roi: polygons in level-0 px. tissue: [h, w], which pixels of a picture of the slide show tissue.
+
+    size: of the slide, level-0 px. mpp: (x, y) um per level-0 px, None where not known; there is no area then.
+    spread: share of tissue where it was not measured where that lies, and is taken to be everywhere alike.
+    """
+
+    roi: BaseGeometry
+    tissue: NDArray[np.bool_]
+    size: tuple[int, int]
+    mpp: tuple[float, float] | None
+    spread: float = 1.0
+
+    @cached_property
+    def pixels(self) -> NDArray[np.bool_]:
+        """Which pixels [h, w] of the picture are evaluable: tissue, their middle in the ROI."""
+        return np.asarray(self.tissue & self._in_roi)
+
+    @cached_property
+    def _in_roi(self) -> NDArray[np.bool_]:
+        inside = np.zeros(self.tissue.shape, np.uint8)
+        scale = np.array(self.tissue.shape[::-1]) / self.size
+        for polygon in shapely.get_parts(self.roi):
+            # Sixteenths of a pixel; the middle of a pixel is where it lies.
+            rings = [shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
+            cv2.fillPoly(inside, [np.round((ring * scale - 0.5) * 16).astype(np.int32) for ring in rings], 1, shift=4)
+        return inside > 0
+
+    @cached_property
+    def mm2(self) -> float | None:
+        """Its area; None without um/px."""
+        if self.mpp is None:
+            return None
+        share = float(self.pixels.sum()) / max(int(self._in_roi.sum()), 1)
+        return self.spread * share * float(self.roi.area) * self.mpp[0] * self.mpp[1] / 1e6
+
+    @cached_property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the area, level-0 px."""
+        weights = self.pixels.sum(axis=0), self.pixels.sum(axis=1)
+        x, y = (
+            float(np.average(np.arange(len(some)) + 0.5, weights=some)) / len(some) if some.any() else 0.5
+            for some in weights
+        )
+        return x * self.size[0], y * self.size[1]
+
+    @cached_property
+    def _near_tissue(self) -> NDArray[np.bool_]:
+        """Which pixels of the picture lie on tissue or within `NEAR_TISSUE_UM` of it."""
+        um_per_px = (self.mpp[0] if self.mpp else 0.25) * self.size[0] / self.tissue.shape[1]
+        away = cv2.distanceTransform((~self.tissue).astype(np.uint8), cv2.DIST_L2, 5)
+        return np.asarray(away * um_per_px <= max(NEAR_TISSUE_UM, um_per_px))
+
+    def contains(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points [n, 2], level-0 px, lie in the ROI, and on tissue or within `NEAR_TISSUE_UM` of it."""
+        height, width = self.tissue.shape
+        column, row = np.floor(xy * [width / self.size[0], height / self.size[1]]).astype(int).T
+        on_tissue = self._near_tissue[row.clip(0, height - 1), column.clip(0, width - 1)]
+        return np.asarray(roi_contains(self.roi, xy) & on_tissue)
+
+    def reaches(self, shape: Shape, area_mm2: float) -> Reaches:
+        """How far a hotspot must reach to hold an area of what is evaluable. Raises ValueError without um/px."""
+        if (shape, area_mm2) not in self._reaches:
+            self._reaches[shape, area_mm2] = self._reach(shape, area_mm2)
+        return self._reaches[shape, area_mm2]
+
+    @cached_property
+    def _reaches(self) -> dict[tuple[Shape, float], Reaches]:
+        return {}
+
+    def _reach(self, shape: Shape, area_mm2: float) -> Reaches:
+        if self.mpp is None:
+            raise ValueError("there is no area without um/px")
+        width, height = (px * um / 1000 for px, um in zip(self.size, self.mpp, strict=True))
+        grid = grid_of(width, height, shape, area_mm2)
+        shares = cv2.resize(self.pixels.astype(np.float32) * self.spread, grid, interpolation=cv2.INTER_AREA)
+        return Reaches(np.asarray(shares, np.float32), (width / grid[0], height / grid[1]), shape, area_mm2)
+
+
+def evaluable_of(slide: Slide, regions: Sequence[Region]) -> Evaluable:
+    """The evaluable area of a slide with these regions. Without a picture of its tissue, that is spread evenly."""
+    named = tuple(sorted(region.pk for region in regions))
+    key = (slide.pk, slide.width, slide.height, slide.mpp, slide.tissue_fraction, named)
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    size = (slide.width or 1, slide.height or 1)
+    tissue, spread = tissue_read(slide), 1.0
+    if tissue is None:
+        spread = 1.0 if slide.tissue_fraction is None else slide.tissue_fraction
+        height, width = (max(1, round(512 * side / max(size))) for side in reversed(size))
+        tissue = np.full((height, width), spread > 0)
+    made = Evaluable(region_of_interest(slide, regions), tissue, size, slide.mpp, spread)
+    with _lock:
+        _kept[key] = made
+        while len(_kept) > _MOST:
+            _kept.popitem(last=False)
+    return made
+
+
+_kept: OrderedDict[Hashable, Evaluable] = OrderedDict()
+_lock = Lock()
