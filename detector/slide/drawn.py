@@ -282,14 +282,24 @@ def _tumour(rng: np.random.Generator) -> _Sprite:
 def _lymphocyte(rng: np.random.Generator) -> _Sprite:
     radius = rng.uniform(9.5, 12)
     nucleus = _blob(rng, radius, radius * rng.uniform(0.88, 1), rough=0.03, turn=rng.uniform(0, np.pi))
-    clumps = np.clip(0.5 + 0.5 * _speckle(rng, 2.2), 0, 1) * _soft(nucleus)
-    return _layers((_soft(nucleus) * 0.92, (122.0, 72.0, 138.0)), (clumps * 0.55, (74.0, 36.0, 100.0)))
+    membrane = np.exp(-((nucleus / 1.5) ** 2)).astype(np.float32) * 0.5
+    clumps = np.clip(0.45 + 0.6 * _speckle(rng, 1.6), 0, 1) * _soft(nucleus)
+    return _layers(
+        (_soft(nucleus) * 0.85, (158.0, 112.0, 172.0)),
+        (clumps * 0.6, (98.0, 54.0, 122.0)),
+        (membrane, (96.0, 50.0, 120.0)),
+    )
 
 
 def _spindle(rng: np.random.Generator) -> _Sprite:
     nucleus = _blob(rng, rng.uniform(15, 24), rng.uniform(3.8, 5.6), rough=0.05, turn=rng.normal(0.75, 0.35), waves=3)
-    clumps = np.clip(0.4 + 0.4 * _speckle(rng, 2), 0, 1) * _soft(nucleus)
-    return _layers((_soft(nucleus) * 0.85, (140.0, 86.0, 150.0)), (clumps * 0.4, (90.0, 46.0, 112.0)))
+    membrane = np.exp(-((nucleus / 1.3) ** 2)).astype(np.float32) * 0.45
+    clumps = np.clip(0.4 + 0.4 * _speckle(rng, 1.6), 0, 1) * _soft(nucleus)
+    return _layers(
+        (_soft(nucleus) * 0.75, (176.0, 130.0, 180.0)),
+        (clumps * 0.45, (112.0, 66.0, 130.0)),
+        (membrane, (104.0, 58.0, 124.0)),
+    )
 
 
 def _apoptotic(rng: np.random.Generator) -> _Sprite:
@@ -319,7 +329,7 @@ def _chromatin(distance: Field, rng: np.random.Generator) -> list[tuple[Field, t
 
 
 def _metaphase(rng: np.random.Generator) -> _Sprite:
-    plate = _blob(rng, rng.uniform(15, 19), rng.uniform(5.4, 7.2), rough=0.09, turn=rng.uniform(0, np.pi), waves=12)
+    plate = _blob(rng, rng.uniform(14, 18), rng.uniform(6.4, 8.4), rough=0.12, turn=rng.uniform(0, np.pi), waves=12)
     return _layers(_cytoplasm(rng), *_chromatin(plate, rng))
 
 

@@ -264,7 +264,10 @@ def test_area_shape_and_rule_of_the_hotspot_are_chosen_on_the_page(slide, make_r
     page.select_option("#count-area", "0.196")
     page.select_option("#count-shape", "square")
     page.wait_for_selector("#hotspot-area:has-text('0.196 mm²')")
-    page.wait_for_selector("[data-number='reviewed-score']:has-text('3')")
+    page.wait_for_selector("#density:has-text('cannot tell a score of 1, 2 and 3')")
+    page.select_option("#count-shape", "fields")
+    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('13')")  # in ten fields, the far one as well
+    page.select_option("#count-shape", "square")
     page.select_option("#count-rule", "nottingham-0.50")
     page.wait_for_selector("#density:has-text('The rule nottingham-0.50 is for 1.963 mm2')")
     page.select_option("#count-area", "")
