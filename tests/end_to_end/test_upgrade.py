@@ -169,13 +169,27 @@ def test_the_history_of_migrations_goes_on(upgraded):
     )
 
 
+def without_hotspots(said: Any) -> Any:
+    """An answer without what follows from where the hotspot lies: 0.3.0 looks for it by evaluable area."""
+    if isinstance(said, dict):
+        if said.get("properties", {}).get("classification", {}).get("name") == "Hotspot":
+            return "a hotspot"
+        kept = {name: value for name, value in said.items() if not name.startswith("hotspot") and name != "reason"}
+        return {n: without_hotspots(v) for n, v in kept.items() if n != "score" or isinstance(v, float)}
+    if isinstance(said, list):
+        is_hotspot = said and isinstance(said[0], str) and said[0].startswith("Hotspot")  # a group of DICOM
+        return said[:1] if is_hotspot else [without_hotspots(one) for one in said]
+    return said
+
+
 def test_what_could_be_read_reads_the_same(upgraded):
     answers = upgraded.do(*(get(read["path"], read["as"]) for read in THEN["reads"]))
     found = [
         f"{read['path']} as {read['as']}{difference}"
         for read, now in zip(THEN["reads"], answers, strict=True)
         for difference in differences(
-            {"status": read["status"], "said": read["said"]}, {"status": now["status"], "said": told(now)}
+            {"status": read["status"], "said": without_hotspots(read["said"])},
+            {"status": now["status"], "said": without_hotspots(told(now))},
         )
     ]
     assert not found, "\n".join(found)

@@ -29,8 +29,8 @@ from webapp.jobs.services import job_create, shard_claim
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_promote, version_roll_back
 from webapp.results import cache, count, question
-from webapp.slides.models import Case, Membership, Study
-from webapp.slides.services import slide_delete, slide_set_mpp
+from webapp.slides.models import Case, Membership, Slide, Study
+from webapp.slides.services import slide_delete, slide_measure_tissue, slide_set_mpp
 
 CANDIDATES = [(100.0, 100.0, 0.95), (300.0, 200.0, 0.6), (400.0, 300.0, 0.9)]
 CORNER = [[50.0, 50.0], [350.0, 50.0], [350.0, 350.0], [50.0, 350.0]]
@@ -51,6 +51,12 @@ def _another_version(state=ModelVersion.State.CANDIDATE):
 
 def _mpp(slide, by):
     slide_set_mpp(slide=slide, mpp=0.5, user=User.objects.create_superuser("root"))
+
+
+def _measured(slide, by):
+    Slide.objects.update(tissue_fraction=0.3)
+    yield
+    slide_measure_tissue(slide=slide)
 
 
 def _promoted_and_back(slide, by):
@@ -88,6 +94,7 @@ WRITES = {
     ),
     "run_save": _another_run,
     "slide_set_mpp": _mpp,
+    "slide_measure_tissue": _measured,
     "version_activate": lambda slide, by: version_activate(version=_another_version()),
     "version_promote, version_roll_back": _promoted_and_back,
     "slide_delete": lambda slide, by: slide_delete(slide=slide),
