@@ -91,7 +91,7 @@ def plan_windows(frame: Frame) -> WindowPlan:
 
 
 def glass_windows(frame: Frame) -> NDArray[np.bool_]:
-    """True [rows, columns] for windows in which every block (`paper.GLASS_BLOCK`) is as good as the slide's glass.
+    """True [rows, columns] for windows of which every block (`paper.GLASS_BLOCK`) looks like the glass.
 
     Decided on a small picture of the slide; where that leaves a doubt, on every pixel of the window.
     """

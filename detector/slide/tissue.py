@@ -58,9 +58,9 @@ def tissue_mask(picture: Rgb, um_per_px: float | None = None) -> Mask:
     if min(picture.shape[:2]) >= 3:
         smooth = np.asarray(cv2.medianBlur(np.ascontiguousarray(picture), 3), np.uint8)
     glass = measure_glass(smooth)
-    stained = stain(smooth, glass.rgb)
-    found = (stained > max(_LEAST_STAIN, _NOISES * glass.noise)) & (smooth.max(axis=2) > BLACK)
-    found &= ~_pen(_density(smooth, glass.rgb))
+    density = _density(smooth, glass.rgb)
+    stained = _beyond_grey(density)
+    found = (stained > max(_LEAST_STAIN, _NOISES * glass.noise)) & (smooth.max(axis=2) > BLACK) & ~_pen(density)
     strongest = cv2.dilate(stained, np.ones((5, 5), np.uint8))
     at_the_rim = cv2.dilate((~found).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     found &= ~(at_the_rim & (stained < _RIM * strongest))
@@ -104,7 +104,10 @@ def stain(pixels: NDArray[Any], glass: NDArray[Any]) -> Floats:
 
     pixels, glass: RGB [h, w, 3] in 0..255, of the picture and of the glass at the same places.
     """
-    density = _density(pixels, glass)
+    return _beyond_grey(_density(pixels, glass))
+
+
+def _beyond_grey(density: Floats) -> Floats:
     return density[..., 1] - np.minimum(density[..., 0], density[..., 2])
 
 
@@ -117,7 +120,7 @@ def _pen(density: Floats) -> Mask:
     red, green, blue = (density[..., channel] for channel in range(3))
     strong = density.max(axis=2) > 0.1
     cold, yellow = red > 1.3 * green, blue > 3 * np.maximum(green, 0)
-    black = green - np.minimum(red, blue) < 0.12 * green
+    black = _beyond_grey(density) < 0.12 * green
     return np.asarray(strong & (cold | yellow | black))
 
 

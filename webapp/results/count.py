@@ -186,7 +186,7 @@ class CountBuilder:
         if not places:
             return
         fields = tuple(Field(*self._at(place), place.reach, place.count) for place in places)
-        inside = np.concatenate([place.inside for place in places])
+        inside = np.unique(np.concatenate([place.inside for place in places]))  # one may lie where two touch
         held = sum(place.evaluable_mm2 for place in places)
         yield self._hotspot(figures, self._at(places[0]), inside, held, fields[0].reach_mm, fields)
 

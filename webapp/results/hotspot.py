@@ -123,16 +123,16 @@ def hotspots(xy: Floats, reaches: Reaches, number: int = 3, *, touching: bool = 
     left = np.flatnonzero(count)
     at, reach, held = reaches.xy(left), reaches.reach.ravel()[left], reaches.held.ravel()[left]
     count = count[left]
-    open_ = np.ones(len(left), bool)
+    free = np.ones(len(left), bool)
     beside = np.ones(len(left), bool)
     places: list[Place] = []
-    while len(places) < number and (open_ & beside).any():
-        best = _best(sorted_xy, np.flatnonzero(open_ & beside), count, held, at, reach, reaches.shape)
+    while len(places) < number and (free & beside).any():
+        best = _best(sorted_xy, np.flatnonzero(free & beside), count, held, at, reach, reaches.shape)
         inside = np.flatnonzero(distance(sorted_xy - at[best], reaches.shape) <= reach[best] + _SLACK)
         x, y = at[best].tolist()
         places.append(Place(x, y, float(reach[best]), float(held[best]), np.sort(order[inside])))
         gap = distance(at - at[best], reaches.shape) - reach - reach[best]
-        open_ &= gap >= -_SLACK
+        free &= gap >= -_SLACK
         if touching:
             near = gap <= 2 * max(reaches.cell)
             beside = near if len(places) == 1 else beside | near
@@ -203,7 +203,7 @@ def _kernel(shape: Shape, growth: float, reach: tuple[float, float]) -> Floats:
     x, y = (axis / size for axis, size in zip(axes, far, strict=True))
     inside = distance(np.stack(np.meshgrid(x, y), axis=-1), shape) <= 1
     cells = inside.reshape(len(y) // _FINE, _FINE, len(x) // _FINE, _FINE).mean(axis=(1, 3))
-    return np.asarray(cells * (reach_area(shape, far) / cells.sum()))
+    return np.asarray(cells * (_area_of(shape, far) / cells.sum()))
 
 
 def _fine(size: float) -> Floats:
@@ -212,6 +212,6 @@ def _fine(size: float) -> Floats:
     return (np.arange(cells * _FINE) + 0.5) / _FINE - cells / 2
 
 
-def reach_area(shape: Shape, reach: Sequence[float]) -> float:
+def _area_of(shape: Shape, reach: Sequence[float]) -> float:
     """Area of an ellipse, or a rectangle, of these half axes, or half sides."""
     return (math.pi if shape == "circle" else 4.0) * reach[0] * reach[1]
