@@ -81,8 +81,24 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Review:
+    """How far the hotspot is reviewed. state: "not reviewed", "partly reviewed" or "reviewed".
+
+    judged, of: its candidates with a verdict, and all. left: those that can still change the score, None without one.
+    """
+
+    state: str
+    judged: int
+    of: int
+    left: int | None
+
+
+@dataclass(frozen=True)
 class Count:
-    """The reviewed value, and everything that the server said of it in `raw` (the AI value is `raw["ai"]`)."""
+    """The reviewed value, or that by AI until somebody has judged; `review` says which.
+
+    raw: everything that the server said of it; both values are `raw["ai"]` and `raw["reviewed"]`.
+    """
 
     count: int
     count_per_mm2: float | None
@@ -92,6 +108,7 @@ class Count:
     reason: str
     stale: tuple[str, ...]
     raw: Mapping[str, Any]
+    review: Review | None = None  # None from a server older than the client
 
 
 class Mitoscope:
@@ -250,6 +267,7 @@ class Slide:
             reason=raw["reason"],
             stale=tuple(raw["stale"]),
             raw=raw,
+            review=Review(**review) if (review := raw.get("review")) else None,
         )
 
     def export(self, form: str, **query: Any) -> bytes:

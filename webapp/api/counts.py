@@ -64,6 +64,7 @@ _EXAMPLE = {
     "reviewed": _VALUE, "judged": {"mitotic": 20, "non_mitotic": 6, "unsure": 1, "added": 2, "unseen": 76}, "stale": [],
     "model": {"name": "mitoscope", "sha256": "8c3f..."}, "parameters": {"floor": 0.2}, "mpp": [0.2519, 0.2519],
     "code_version": "0.2.0", "detected_at": "2026-11-25T10:12:00Z", "use": "research use only",
+    "review": {"state": "partly reviewed", "judged": 15, "of": 18, "left": 0},
 }  # fmt: skip
 
 

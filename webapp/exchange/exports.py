@@ -23,7 +23,7 @@ from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
 from webapp.core.typed_json import Encoder
 from webapp.results.findings import Findings, Mark
-from webapp.results.types import Hotspot
+from webapp.results.types import Hotspot, Review
 from webapp.slides.models import Slide
 from webapp.slides.storage import slide_opened
 
@@ -59,7 +59,7 @@ def geojson(found: Findings) -> bytes:
 
     features = [_mark_feature(mark, shift) for mark in found.marks]
     features += [_region_feature(region, shift) for region in found.regions]
-    for number, hotspot in enumerate(found.count.reviewed.hotspots, 1):
+    for number, hotspot in enumerate(found.count.standing.hotspots, 1):
         features += _hotspot_features(found, number, hotspot, shift)
     body = {
         "type": "FeatureCollection",
@@ -104,6 +104,7 @@ def summary(found: Findings) -> dict[str, object]:
         "min_score": count.min_score,
         "tissue_mm2": count.tissue_mm2,
         "ai_count": count.ai.count,
+        "reviewed_count": count.reviewed and count.reviewed.count,
         "count": count.count,
         "count_per_mm2": count.count_per_mm2,
         "hotspot_shape": count.shape,
@@ -122,6 +123,7 @@ def summary(found: Findings) -> dict[str, object]:
         "rule": score and score.rule.id,
         "rule_version": score and score.rule.version,
         **asdict(count.judged),
+        **(_review_columns(count.review) if count.review else {}),
         "reason": count.reason,
         "stale": " ".join(count.stale),
         "use": count.use,
@@ -154,7 +156,7 @@ def dicom(found: Findings) -> bytes:
     from webapp.exchange.dicom import annotation_object  # here, as highdicom takes a second and few ask for it
 
     areas = [(*REGION_CLASSES[Region.Kind(region.kind)], np.array(region.polygon, float)) for region in found.regions]
-    for number, hotspot in enumerate(found.count.reviewed.hotspots, 1):
+    for number, hotspot in enumerate(found.count.standing.hotspots, 1):
         for outline in _outlines(found.slide, hotspot):
             areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(outline)))
     return annotation_object(found, _properties(found.slide), CLASSES, areas)
@@ -312,8 +314,12 @@ def _classification(kind: tuple[str, list[int]]) -> dict[str, Any]:
     return {"name": kind[0], "color": kind[1]}
 
 
+def _review_columns(review: Review) -> dict[str, object]:
+    return {"review": review.state, "hotspot_judged": review.judged, "hotspot_of": review.of, "to_decide": review.left}
+
+
 def _stamp(found: Findings) -> dict[str, Any]:
-    names = ("slide", "run", "min_score", "count", "area_mm2", "shape", "model", "code_version", "mpp", "use")
+    names = ("slide", "run", "min_score", "count", "area_mm2", "shape", "review", "model", "code_version", "mpp", "use")
     return {"name": found.slide.name, **{name: getattr(found.count, name) for name in names}}
 
 

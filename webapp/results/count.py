@@ -1,7 +1,7 @@
 """Counting: the number of mitotic figures of a slide, its hotspot and score, and what they rest on.
 
 Two values stand side by side. AI: the candidates at or above the threshold, verdicts ignored. Reviewed: of those, the
-ones that nobody has judged, and every figure that a person has called mitotic. Where nobody has judged they are equal.
+ones that nobody has judged, and every figure that a person has called mitotic; there is none until somebody has judged.
 Both are counted on the same evaluable area: tissue, in the tumour regions where there are any, outside exclusions.
 """
 
@@ -19,12 +19,23 @@ from numpy.typing import NDArray
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.results.cache import CountAnswer, remembered, shared
 from webapp.results.evaluable import Evaluable, evaluable_of
-from webapp.results.hotspot import Place, hotspots
+from webapp.results.hotspot import Place, hotspots, undecided
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import FIELDS, Question
 from webapp.results.rules import score
-from webapp.results.types import Count, CountModel, Field, Hotspot, Judged, Score, Value, Values
+from webapp.results.types import (
+    Count,
+    CountModel,
+    Field,
+    Hotspot,
+    Judged,
+    Review,
+    ReviewState,
+    Score,
+    Value,
+    Values,
+)
 from webapp.slides.models import Slide, Viewer
 from webapp.slides.selectors import viewer_values
 
@@ -72,22 +83,23 @@ def _count(inputs: CountInputs, asked: Question) -> CountAnswer:
 def _answer(inputs: CountInputs, asked: Question, stale: list[str]) -> Count:
     run = Run.objects.select_related("slide", "model").get(pk=inputs.run)
     values = values_of(inputs, asked)
-    reviewed = values.reviewed
+    value = values.standing
     return Count(
         slide=run.slide_id,
         run=run.pk,
         min_score=asked.min_score,
         area_mm2=asked.area_mm2,
         shape=asked.shape,
-        count=reviewed.count,
-        count_per_mm2=reviewed.count_per_mm2,
-        hotspot=reviewed.hotspot,
-        score=reviewed.score,
+        count=value.count,
+        count_per_mm2=value.count_per_mm2,
+        hotspot=value.hotspot,
+        score=value.score,
         tissue_mm2=values.tissue_mm2,
         reason=values.reason,
         ai=values.ai,
-        reviewed=reviewed,
+        reviewed=values.reviewed,
         judged=values.judged,
+        review=values.review,
         stale=(*run.doubts, *stale),
         model=CountModel(run.model.name, run.model_sha256),
         parameters=run.parameters,
@@ -142,12 +154,16 @@ def _counted(run: Run, asked: Question) -> Values:
     ai = build.value(counted.ai)
     # Equal figures have the same hotspots; nobody waits for them twice.
     same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
+    value = ai if same else build.value(counted.reviewed)
+    said = counted.judged
+    begun = said.mitotic + said.non_mitotic + said.unsure > 0
     return Values(
         tissue_mm2=counted.evaluable.mm2,
         reason=build.reason,
         ai=ai,
-        reviewed=ai if same else build.value(counted.reviewed),
-        judged=counted.judged,
+        reviewed=value if begun else None,
+        judged=said,
+        review=build.review(counted, value, begun=begun),
     )
 
 
@@ -171,6 +187,39 @@ class CountBuilder:
             hotspots=hotspots,
             score=self._score(next(iter(hotspots), None)) if self.mm2 else None,
         )
+
+    def review(self, counted: Counted, value: Value, *, begun: bool) -> Review:
+        """How far the hotspot of the reviewed value is reviewed."""
+        is_open = counted.ai.open
+        if value.hotspot is not None:
+            is_open = is_open[value.hotspot.holds(counted.ai.xy, self.mm_per_px)]
+        state: ReviewState = "not reviewed" if not begun else "partly reviewed" if is_open.any() else "reviewed"
+        deciding = self.deciding(counted.reviewed, value.score)
+        left = None if deciding is None else int(deciding.sum())
+        return Review(state, int((~is_open).sum()), len(is_open), left)
+
+    def deciding(self, figures: Figures, scored: Score | None) -> NDArray[np.bool_] | None:
+        """Which open figures can still change the score; None without a score.
+
+        Each verdict leaves it between the score of the figures called mitotic alone and the score of all. Where these
+        differ, it is a place with enough figures for the next score that decides.
+        """
+        if scored is None or self.cut_offs is None:
+            return None
+        asked, said = self.asked, figures.xy[~figures.open]
+        if asked.shape == "fields":  # which ten fields are the best follows from all figures
+            return figures.open
+        least = len(said)
+        if not self.small:
+            reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
+            best = hotspots(said * self.mm_per_px, reaches, 1)
+            least = best[0].count if best else 0
+        value, to_next = score(least, self.cut_offs)
+        if value == scored.value or to_next is None:
+            return np.zeros(len(figures), bool)
+        if self.small:
+            return figures.open
+        return figures.open & undecided(figures.xy * self.mm_per_px, reaches, least + to_next)
 
     def _hotspots(self, figures: Figures) -> Iterable[Hotspot]:
         if self.small:  # all of it is counted

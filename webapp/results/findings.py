@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import numpy as np
-from numpy.typing import NDArray
 
 from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
 from webapp.results.count import mitosis_count
 from webapp.results.evaluable import evaluable_of
-from webapp.results.hotspot import Shape, distance
 from webapp.results.question import Question
-from webapp.results.types import Count, Hotspot
+from webapp.results.types import Count
 from webapp.slides.models import Slide
 
 
@@ -25,7 +22,7 @@ from webapp.slides.models import Slide
 class Mark:
     """A candidate with its verdict, or a figure that this run has not found. x, y: level-0 px.
 
-    score: None where the run has not found it. counted: in the reviewed value. hotspot: 1 to 3, of the reviewed value.
+    score: None where the run has not found it. counted: in the value that stands. hotspot: 1 to 3, of that value.
     """
 
     id: UUID
@@ -60,7 +57,9 @@ def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     xy = np.array([(mark.x, mark.y) for mark in marks], float).reshape(-1, 2)
     counts = np.array([_counts(mark, asked.min_score) for mark in marks], bool)
     counts &= evaluable_of(slide, regions).contains(xy)
-    in_hotspot = _hotspots(slide, count.reviewed.hotspots, xy)
+    in_hotspot = np.zeros(len(xy), int)
+    for number, hotspot in reversed(list(enumerate(count.standing.hotspots, 1))):
+        in_hotspot[hotspot.holds(xy, np.array(slide.mpp or (1, 1)) / 1000)] = number
     marks = [
         replace(mark, counted=bool(counted), hotspot=int(number) if counted and number else None)
         for mark, counted, number in zip(marks, counts, in_hotspot, strict=True)
@@ -92,16 +91,3 @@ def _judged(figure: Any, score: float | None) -> Mark:
     """figure: of `figures_of`."""
     x, y, label, added = figure.x, figure.y, figure.label, figure.added
     return Mark(id=figure.pk, x=x, y=y, score=score, label=label, added=added, by=figure.by or "", at=figure.at)
-
-
-def _hotspots(slide: Slide, places: Sequence[Hotspot], xy: NDArray[np.float64]) -> NDArray[np.int_]:
-    """Of each point [n, 2] the number of the first hotspot that holds it, 0 for none."""
-    numbers = np.zeros(len(xy), int)
-    mm_per_px = np.array(slide.mpp or (1, 1)) / 1000
-    for number, place in reversed(list(enumerate(places, 1))):
-        shape: Shape = "square" if place.shape == "square" else "circle"
-        for part in place.outlines:
-            numbers[distance((xy - [part.x, part.y]) * mm_per_px, shape) <= part.reach_mm + 1e-6] = number
-        if not place.outlines:
-            numbers[:] = number
-    return numbers

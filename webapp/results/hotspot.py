@@ -15,7 +15,7 @@ All coordinates in here are mm; arrays of positions are (n, 2), x and y.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -156,43 +156,59 @@ def distance(apart: Floats, shape: Shape) -> Floats:
     return np.asarray(np.sqrt(x * x + y * y) if shape == "circle" else np.maximum(np.abs(x), np.abs(y)))
 
 
+def undecided(xy: Floats, reaches: Reaches, least: int) -> NDArray[np.bool_]:
+    """Which figures lie in a place that holds at least so many of them."""
+    some = _held_figures(xy, reaches).reshape(reaches.reach.shape) >= least
+    lies: NDArray[np.bool_] = np.zeros(len(xy), bool)
+    for inside, _, figures in _pairs(xy, reaches, some):
+        lies[figures] |= inside.any(axis=0)
+    return lies
+
+
 def _held_figures(xy: Floats, reaches: Reaches) -> Indices:
     """How many figures each place holds."""
-    rows, columns = reaches.reach.shape
-    home = np.floor(xy / reaches.cell).astype(np.int64).clip(0, (columns - 1, rows - 1))
-    within = xy - (home + 0.5) * reaches.cell
-    count, smallest = np.zeros((rows, columns), np.int64), 0.0
-    for growth in _GROWN:  # most places reach little farther than where all is evaluable, and need not look farther
-        largest = growth * reaches.unlimited + _SLACK
-        group = (reaches.reach > smallest) & (reaches.reach <= largest)
-        smallest = largest
-        if group.any():
-            count += _held_by(group, home, within, largest, reaches)
-    return count.ravel()
+    count = np.zeros(reaches.size, np.int64)
+    for inside, places, _ in _pairs(xy, reaches, reaches.reach > 0):
+        count += np.bincount(places[inside], minlength=reaches.size)
+    return count
 
 
-def _held_by(group: NDArray[np.bool_], home: Indices, within: Floats, reach: float, reaches: Reaches) -> Indices:
-    """How many figures each place of a group holds, which reach no farther than `reach`.
+def _pairs(
+    xy: Floats, reaches: Reaches, some: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.bool_], Indices, Indices]]:
+    """Each figure beside all of some places [rows, columns] that may hold it, in batches.
 
-    home: (n, 2) the cell (column, row) of each figure; within: (n, 2) how far from that cell's middle it lies.
+    Yields whether it lies inside, and the number of the place where it does, both (places, figures); and the figures.
     """
-    wide, high = (int(reach / side) + 1 for side in reaches.cell)
-    near = cv2.dilate(group.astype(np.uint8), np.ones((2 * high + 1, 2 * wide + 1), np.uint8)) > 0
-    some = near[home[:, 1], home[:, 0]]
-    home, within = home[some], within[some]
-    reached = np.pad(np.where(group, reaches.reach + _SLACK, -1.0), ((high, high), (wide, wide)), constant_values=-1.0)
-    start = (home[:, 1] + high) * reached.shape[1] + home[:, 0] + wide
-    offsets = np.stack(np.meshgrid(np.arange(-wide, wide + 1), np.arange(-high, high + 1)), axis=-1).reshape(-1, 2)
-    nearest = np.maximum(np.abs(offsets) - 0.5, 0) * reaches.cell
-    offsets = offsets[distance(nearest, reaches.shape) <= reach]
-    count = np.zeros(reached.size, np.int64)
-    batch = max(1, _PAIRS // max(1, len(home)))
-    for first in range(0, len(offsets), batch):
-        steps = offsets[first : first + batch]
-        place = start + (steps[:, 1] * reached.shape[1] + steps[:, 0])[:, None]  # (offsets, figures)
-        apart = distance(np.moveaxis((steps * reaches.cell).T[:, :, None] - within.T[:, None], 0, -1), reaches.shape)
-        count += np.bincount(place[apart <= reached.ravel()[place]], minlength=reached.size)
-    return np.asarray(count.reshape(reached.shape)[high:-high, wide:-wide])
+    rows, columns = reaches.reach.shape
+    all_homes = np.floor(xy / reaches.cell).astype(np.int64).clip(0, (columns - 1, rows - 1))
+    smallest = 0.0
+    for growth in _GROWN:  # most places reach little farther than where all is evaluable, and need not look farther
+        reach = growth * reaches.unlimited + _SLACK
+        group = some & (reaches.reach > smallest) & (reaches.reach <= reach)
+        smallest = reach
+        if not group.any():
+            continue
+        wide, high = (int(reach / side) + 1 for side in reaches.cell)
+        near = cv2.dilate(group.astype(np.uint8), np.ones((2 * high + 1, 2 * wide + 1), np.uint8)) > 0
+        figures = np.flatnonzero(near[all_homes[:, 1], all_homes[:, 0]])
+        home = all_homes[figures]
+        within = xy[figures] - (home + 0.5) * reaches.cell
+        reached = np.pad(
+            np.where(group, reaches.reach + _SLACK, -1.0), ((high, high), (wide, wide)), constant_values=-1.0
+        )
+        padded = (home[:, 1] + high) * reached.shape[1] + home[:, 0] + wide
+        place = home[:, 1] * columns + home[:, 0]
+        offsets = np.stack(np.meshgrid(np.arange(-wide, wide + 1), np.arange(-high, high + 1)), axis=-1).reshape(-1, 2)
+        offsets = offsets[distance(np.maximum(np.abs(offsets) - 0.5, 0) * reaches.cell, reaches.shape) <= reach]
+        batch = max(1, _PAIRS // max(1, len(home)))
+        for first in range(0, len(offsets), batch):
+            steps = offsets[first : first + batch]
+            apart = distance(
+                np.moveaxis((steps * reaches.cell).T[:, :, None] - within.T[:, None], 0, -1), reaches.shape
+            )
+            at = padded + (steps[:, 1] * reached.shape[1] + steps[:, 0])[:, None]
+            yield apart <= reached.ravel()[at], place + (steps[:, 1] * columns + steps[:, 0])[:, None], figures
 
 
 @lru_cache(maxsize=256)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from webapp.results.hotspot import reach_of
+import numpy as np
+from numpy.typing import NDArray
+
+from webapp.results.hotspot import Shape, distance, reach_of
 from webapp.results.question import ShapeName
 
 
@@ -58,6 +61,13 @@ class Hotspot:
         if reach is None and self.evaluable_mm2 is None:
             reach = reach_of("square" if self.shape == "square" else "circle", self.area_mm2)
         return () if reach is None else (Field(self.x, self.y, reach, self.count),)
+
+    def holds(self, xy: NDArray[np.float64], mm_per_px: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points [n, 2], level-0 px, lie in it; all where all that is evaluable is counted."""
+        shape: Shape = "square" if self.shape == "square" else "circle"
+        apart = [(distance((xy - [one.x, one.y]) * mm_per_px, shape), one.reach_mm) for one in self.outlines]
+        inside = [far <= reach + 1e-6 for far, reach in apart]
+        return np.logical_or.reduce(inside) if inside else np.ones(len(xy), bool)
 
 
 @dataclass(frozen=True)
@@ -113,15 +123,48 @@ class Judged:
     unseen: int = field(metadata={"help_text": "Candidates from min_score on that nobody has judged."})
 
 
+ReviewState = Literal["not reviewed", "partly reviewed", "reviewed"]
+
+
+@dataclass(frozen=True)
+class Review:
+    """How far the hotspot is reviewed; all that is evaluable where there is none.
+
+    state: not reviewed until somebody has judged a figure where figures are counted; reviewed when every candidate in
+    the hotspot from min_score on has a verdict. judged, of: those that have one, and all of them. left: figures that
+    nobody has judged and that can still change the score; when they are judged it cannot change any more. Null where
+    there is no score.
+    """
+
+    state: ReviewState
+    judged: int
+    of: int
+    left: int | None
+
+    @property
+    def in_words(self) -> str:
+        """For reports and lists."""
+        return f"{self.state}: {self.judged} of {self.of}" if self.judged < self.of else self.state
+
+
 @dataclass(frozen=True)
 class Values:
-    """The two values of a run, and what both rest on: all of a count that takes long to make."""
+    """The two values of a run, and what both rest on: all of a count that takes long to make.
+
+    reviewed: None until somebody has judged.
+    """
 
     tissue_mm2: float | None
     reason: str
     ai: Value
-    reviewed: Value
+    reviewed: Value | None
     judged: Judged
+    review: Review
+
+    @property
+    def standing(self) -> Value:
+        """The reviewed value, or that by AI until somebody has judged."""
+        return self.reviewed or self.ai
 
 
 @dataclass(frozen=True)
@@ -134,7 +177,10 @@ class CountModel:
 
 @dataclass(frozen=True)
 class Count:
-    """The count and what it rests on. count, count_per_mm2, hotspot and score repeat the reviewed value."""
+    """The count and what it rests on.
+
+    count, count_per_mm2, hotspot and score repeat the reviewed value, or that by AI until somebody has judged.
+    """
 
     slide: UUID
     run: UUID
@@ -150,7 +196,7 @@ class Count:
     )
     reason: str = field(metadata={"help_text": "Why there is no density or score, where there is none."})
     ai: Value = field(metadata={"help_text": "The detector's value, verdicts ignored."})
-    reviewed: Value = field(metadata={"help_text": "The readers' value; equal to ai where nobody has judged."})
+    reviewed: Value | None = field(metadata={"help_text": "The readers' value; null until somebody has judged."})
     judged: Judged
     stale: tuple[str, ...] = field(metadata={"help_text": "Why this may not be the last word."})
     model: CountModel
@@ -159,3 +205,9 @@ class Count:
     code_version: str
     detected_at: datetime
     use: str = "research use only"
+    review: Review | None = None  # null in reports signed before it was told
+
+    @property
+    def standing(self) -> Value:
+        """The reviewed value, or that by AI until somebody has judged."""
+        return self.reviewed or self.ai

@@ -117,7 +117,7 @@ def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> lis
     return [
         WorklistRow(
             slide=slide,
-            value=values[slide.pk].reviewed if slide.pk in values else None,
+            value=values[slide.pk].standing if slide.pk in values else None,
             evaluable_mm2=values[slide.pk].tissue_mm2 if slide.pk in values else slide.tissue_mm2,
             job=jobs.get(slide.pk),
             failed=failed.get(slide.pk) if slide.pk not in values else None,

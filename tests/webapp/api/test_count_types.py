@@ -17,10 +17,10 @@ from django.conf import settings
 from webapp.core.typed_json import from_json, to_json
 from webapp.results.count import mitosis_count
 from webapp.results.question import question
-from webapp.results.types import Count, CountModel, Field, Hotspot, Judged, Score, Value, Values
+from webapp.results.types import Count, CountModel, Field, Hotspot, Judged, Review, Score, Value, Values
 
 NAMES = {int: "integer", float: "number", str: "string", UUID: "string", datetime: "string", bool: "boolean"}
-DESCRIBED = [Count, CountModel, Field, Hotspot, Judged, Score, Score.Rule, Value]
+DESCRIBED = [Count, CountModel, Field, Hotspot, Judged, Review, Score, Score.Rule, Value]
 
 
 def by_hint(hint):
@@ -71,6 +71,7 @@ def test_the_client_has_the_fields_of_the_types(monkeypatch):
     monkeypatch.syspath_prepend(settings.BASE_DIR / "static")
     client = importlib.import_module("mitoscope")
     assert told(client.Hotspot) == told(Hotspot) and told(client.Field) == told(Field)
+    assert told(client.Review) == told(Review)
     assert told(client.Score) == {**told(Score), "rule": "object"}  # as the server sends it
     count = told(client.Count)
     assert count.pop("raw") == "object"
@@ -92,7 +93,7 @@ def test_its_json_is_read_back_as_it_was(client_of, alice, make_slide, make_run,
     body = client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/", asked).content.decode()
     count = from_json(Count, json.loads(body))
     assert to_json(count) == body
-    assert bool(count.reviewed.hotspots) == bool(count.score) == both
+    assert bool(count.ai.hotspots) == bool(count.score) == both
     made = mitosis_count(run=run, asked=question(**asked))
     assert (count.ai, count.score, count.judged, count.mpp) == (made.ai, made.score, made.judged, made.mpp)
     assert list(json.loads(body)) == list(get_type_hints(Count))

@@ -63,7 +63,8 @@ def test_count_density_hotspot_and_score_by_hand(count):
     assert (rule["id"], rule["version"], rule["area_mm2"]) == ("per-mm2", 1, 0.5)
     assert rule["cut_offs"] == [2, 4]  # above 1.5, from 4
     assert (body["score"]["value"], body["score"]["to_next"]) == (2, 1)
-    assert body["reviewed"] == body["ai"]
+    assert body["reviewed"] is None  # nobody has judged
+    assert body["review"] == {"state": "not reviewed", "judged": 0, "of": 3, "left": 3}
     assert body["judged"] == {"mitotic": 0, "non_mitotic": 0, "unsure": 0, "added": 0, "unseen": 3}
     assert body["stale"] == [] and body["reason"] == ""
 
@@ -76,7 +77,7 @@ def test_rejecting_one_in_the_hotspot_changes_the_reviewed_value_at_once(count, 
     assert (body["hotspot"]["count"], body["score"]["value"], body["hotspot"]["unseen"]) == (2, 2, 2)
     assert body["ai"]["hotspots"][0]["count"] == 3
     judge(slide, alice, 800, 500, Label.OPEN, expected=1)
-    assert count()["reviewed"] == count()["ai"]
+    assert count()["reviewed"] is None
 
 
 def test_what_people_call_mitotic_counts_at_any_score_and_unsure_does_not(count, slide, alice):
@@ -91,7 +92,7 @@ def test_what_people_call_mitotic_counts_at_any_score_and_unsure_does_not(count,
 def test_regions_bound_count_tissue_and_hotspot_of_both_values(count, slide, alice):
     tumour = region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=box(0, 0, 1000, 1200))
     body = count()
-    assert (body["ai"]["count"], body["reviewed"]["count"]) == (2, 2)
+    assert (body["ai"]["count"], body["count"], body["reviewed"]) == (2, 2, None)
     assert body["tissue_mm2"] == pytest.approx(1.2, rel=0.01)
     hotspot = body["hotspot"]
     assert hotspot["x"] < 1000 and hotspot["evaluable_mm2"] == pytest.approx(0.5)

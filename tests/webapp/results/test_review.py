@@ -1,0 +1,121 @@
+"""How far the hotspot is reviewed, and whether the score can still change: against every verdict that could be given."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webapp.results.count import CountBuilder, Counted, Figures
+from webapp.results.evaluable import Evaluable
+from webapp.results.question import Question
+from webapp.results.rules import Rule
+from webapp.results.types import Judged
+
+AREA = 0.5
+RULE = Rule("by-hand", 1, "", "", area_mm2=AREA, counts=(2, 4))
+OPEN, MITOTIC, NOT = range(3)
+
+coordinate = st.integers(0, 12).map(lambda v: v * 250.0)  # um: a circle of 0.5 mm2 has a radius of 399
+some_figures = st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=5, unique=True)
+verdicts = st.lists(st.sampled_from([OPEN, OPEN, MITOTIC, NOT]), min_size=5, max_size=5)
+
+
+def evaluable(mm=3.2):
+    px = round(mm * 1000)
+    return Evaluable(shapely.box(0, 0, px, px), np.ones((128, 128), bool), (px, px), (1.0, 1.0))
+
+
+def builder(shape="circle", area=evaluable()):
+    return CountBuilder(area, Question(0.5, AREA, shape, RULE))
+
+
+def reviewed(xy, said, shape="circle", area=evaluable()):
+    """The reviewed value of candidates with verdicts, and its review."""
+    xy, said = np.array(xy, float).reshape(-1, 2), np.array(said[: len(xy)], int)
+    build = builder(shape, area)
+    counts = said != NOT
+    figures = Figures(xy[counts], said[counts] == OPEN)
+    judged = Judged(int((said == MITOTIC).sum()), int((said == NOT).sum()), 0, 0, int((said == OPEN).sum()))
+    counted = Counted(area, Figures(xy, said == OPEN), figures, judged)
+    value = build.value(figures)
+    return value, build.review(counted, value, begun=bool((said != OPEN).any()))
+
+
+def possible_scores(xy, said, shape="circle"):
+    """The scores after every verdict that could still be given."""
+    still = [i for i, label in enumerate(said[: len(xy)]) if label == OPEN]
+    for labels in itertools.product((MITOTIC, NOT), repeat=len(still)):
+        given = list(said[: len(xy)])
+        for i, label in zip(still, labels, strict=True):
+            given[i] = label
+        yield reviewed(xy, given, shape)[0].score.value
+
+
+@settings(max_examples=25, deadline=None)
+@given(some_figures, verdicts, st.sampled_from(["circle", "square"]))
+def test_none_is_left_just_where_no_verdict_changes_the_score(xy, said, shape):
+    _, review = reviewed(xy, said, shape)
+    assert (review.left == 0) == (len(set(possible_scores(xy, said, shape))) == 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_figures, verdicts, st.lists(st.sampled_from([MITOTIC, NOT]), min_size=5, max_size=5))
+def test_the_score_is_decided_when_those_that_are_left_have_a_verdict(xy, said, then):
+    xy, said = np.array(xy, float), np.array(said[: len(xy)])
+    counts = said != NOT
+    figures = Figures(xy[counts], said[counts] == OPEN)
+    build = builder()
+    deciding = np.flatnonzero(counts)[build.deciding(figures, build.value(figures).score)]
+    assert len(deciding) == reviewed(xy, said)[1].left
+    said[deciding] = then[: len(deciding)]
+    assert reviewed(xy, said)[1].left == 0
+
+
+def test_reviewed_says_how_many_of_the_hotspot_have_a_verdict():
+    xy = [(500.0, 500.0), (600.0, 500.0), (700.0, 500.0), (2500.0, 2500.0)]
+    for said, state, judged, of in [
+        ([OPEN] * 4, "not reviewed", 0, 3),
+        ([OPEN, OPEN, OPEN, NOT], "partly reviewed", 0, 3),
+        ([MITOTIC, OPEN, OPEN, OPEN], "partly reviewed", 1, 3),
+        ([MITOTIC, NOT, MITOTIC, OPEN], "reviewed", 3, 3),
+        ([NOT, NOT, NOT, OPEN], "partly reviewed", 0, 1),  # the hotspot has moved to the last
+        ([NOT, NOT, NOT, NOT], "reviewed", 4, 4),  # no figure, so no hotspot: of all
+    ]:
+        _, review = reviewed(xy, said)
+        assert (review.state, review.judged, review.of) == (state, judged, of)
+
+
+def test_of_a_small_sample_and_of_ten_fields_all_open_figures_are_left():
+    xy = [(100.0, 100.0), (200.0, 100.0), (300.0, 100.0)]
+    small = evaluable(mm=0.4)
+    assert reviewed(xy, [OPEN] * 3, area=small)[1].left == 3
+    assert reviewed(xy, [MITOTIC, MITOTIC, OPEN], area=small)[1].left == 0  # 2 is sure, 4 are not there
+    assert reviewed(xy, [MITOTIC, OPEN, NOT], "fields")[1].left == 1
+
+
+def test_without_a_score_nothing_is_said_of_it():
+    build = CountBuilder(evaluable(), Question(0.5, 1.0, "circle", RULE))  # the rule is for another area
+    figures = Figures(np.array([[100.0, 100.0]]), np.array([True]))
+    value = build.value(figures)
+    review = build.review(Counted(build.evaluable, figures, figures, Judged(0, 0, 0, 0, 1)), value, begun=False)
+    assert value.score is None and review.left is None and (review.judged, review.of) == (0, 1)
+
+
+def test_without_um_per_px_all_candidates_are_to_review():
+    slide = Evaluable(shapely.box(0, 0, 900, 900), np.ones((9, 9), bool), (900, 900), None)
+    build = builder(area=slide)
+    figures = Figures(np.array([[100.0, 100.0]]), np.array([True]))
+    review = build.review(Counted(slide, figures, figures, Judged(0, 0, 0, 0, 1)), build.value(figures), begun=False)
+    assert (review.state, review.judged, review.of, review.left) == ("not reviewed", 0, 1, None)
+
+
+@pytest.mark.parametrize("state", ["reviewed", "partly reviewed"])
+def test_in_words(state):
+    xy = [(500.0, 500.0), (600.0, 500.0)]
+    _, review = reviewed(xy, [MITOTIC, MITOTIC if state == "reviewed" else OPEN])
+    assert review.in_words == {"reviewed": "reviewed", "partly reviewed": "partly reviewed: 1 of 2"}[state]
