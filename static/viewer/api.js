@@ -15,7 +15,8 @@
 /**
  * @typedef {object} Count  the server's word on a slide
  * @property {Value} ai
- * @property {Value} [reviewed] where people have judged
+ * @property {Value | null} reviewed where people have judged
+ * @property {{state: string, judged: number, of: number, left: number | null}} review of the hotspot
  * @property {Omit<Tally, "ai" | "reviewed">} [judged]
  * @property {number | null} tissue_mm2
  * @property {number | null} area_mm2 of the hotspot
@@ -149,6 +150,12 @@ export const regions = (slide) => call(`slides/${slide}/regions/`);
  * @returns {Promise<Region>}
  */
 export const drawRegion = (slide, region) => call(`slides/${slide}/regions/`, { method: "POST", body: region });
+
+/** Where the slide has tissue, see tissue.js; null where that was not measured. @param {string} slide */
+export async function tissue(slide) {
+  const answer = await ask(`slides/${slide}/tissue.png`);
+  return answer.status === 200 ? answer.blob() : null;
+}
 
 /** @param {string} slide @param {string} region @returns {Promise<null>} */
 export const removeRegion = (slide, region) => call(`slides/${slide}/regions/${region}/`, { method: "DELETE" });

@@ -81,7 +81,8 @@ export class Card {
     this.#picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
     const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
     const found = score === null ? "Added" : `Confidence ${score.toFixed(2)}`;
-    this.#say.textContent = `${found} · ${labelled(label)} · ${where}`;
+    const outside = this.#store.evaluable(spot) ? "" : " · not where figures are counted";
+    this.#say.textContent = `${found} · ${labelled(label)} · ${where}${outside}`;
     for (const button of this.#verdicts) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === label));
     }

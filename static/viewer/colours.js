@@ -16,3 +16,9 @@ export function colourOf(mark) {
   read.set(mark, colour);
   return colour;
 }
+
+/** @param {Mark | RegionKind} mark @returns {[r: number, g: number, b: number]} */
+export function rgbOf(mark) {
+  const all = parseInt(colourOf(mark).slice(1), 16);
+  return [all >> 16, (all >> 8) & 255, all & 255];
+}

@@ -113,6 +113,7 @@ export class Gallery {
     const label = this.#store.label(spot);
     const words = find(item, ".score").textContent;
     item.dataset.label = label;
+    item.dataset.counts = String(this.#store.evaluable(spot));
     find(item, "button").setAttribute("aria-label", `${words}, ${labelled(label)}`);
     if (spot === this.#store.selected) item.setAttribute("aria-current", "true");
     else item.removeAttribute("aria-current");

@@ -4,7 +4,7 @@
 /** @typedef {[x: number, y: number]} Point */
 /** @typedef {[x0: number, y0: number, x1: number, y1: number]} Box */
 /** @typedef {"circle" | "square"} Shape */
-/** @typedef {"tumour" | "exclusion"} RegionKind */
+/** @typedef {"tumour" | "exclusion" | "tissue" | "glass"} RegionKind  the last two correct what was measured */
 /** @typedef {{x: number, y: number, shape: Shape, side: number, sideY: number}} Outline  centre, extent: level-0 px */
 
 const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
@@ -128,14 +128,25 @@ export function magnification(umPerPixel) {
  * @property {number} rotation degrees
  */
 
-/** A place as the end of an address. @param {Place} place */
-export const placeToHash = ({ x, y, scale, rotation }) =>
-  `#x=${x.toFixed(0)}&y=${y.toFixed(0)}&scale=${Number(scale.toPrecision(4))}&r=${Math.round(rotation)}`;
+/**
+ * A place as the end of an address: its scale in um, or in px where um/px is unknown, so that it holds when that is
+ * entered.
+ * @param {Place} place
+ * @param {boolean} inUm
+ */
+export const placeToHash = ({ x, y, scale, rotation }, inUm) =>
+  `#x=${x.toFixed(0)}&y=${y.toFixed(0)}&${inUm ? "scale" : "px"}=${Number(scale.toPrecision(4))}&r=${Math.round(rotation)}`;
 
-/** The place that an address names, or null. @param {string} hash @returns {Place | null} */
-export function placeFromHash(hash) {
+/**
+ * The place that an address names, or null.
+ * @param {string} hash
+ * @param {number | undefined} mpp um per level-0 px, where known
+ * @returns {Place | null}
+ */
+export function placeFromHash(hash, mpp) {
   const values = new URLSearchParams(hash.replace(/^#/, ""));
-  const [x, y, scale] = ["x", "y", "scale"].map((name) => Number(values.get(name) ?? NaN));
+  const [x, y, um, px] = ["x", "y", "scale", "px"].map((name) => Number(values.get(name) ?? NaN));
+  const scale = Number.isNaN(px) ? um : px * (mpp ?? 1);
   if (![x, y, scale].every(Number.isFinite) || scale <= 0) return null;
   return { x, y, scale, rotation: Number(values.get("r")) || 0 };
 }

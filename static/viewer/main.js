@@ -44,7 +44,7 @@ async function open() {
   const regions = new RegionPanel({ config, stage, store, scene, undo, say, changed, counted });
   const field = new FieldTool({ stage, store, scene, changed, say });
   const view = new View(stage, scene, changed, say);
-  const looking = { stage, view, field, region: regions.tool };
+  const looking = { stage, view, field, region: regions.tool, regions };
   stage.tools.push(regions.tool, field);
 
   const loading = hasRun(config) ? api.candidates(config.slide, config.run) : null;

@@ -25,6 +25,8 @@ export class Numbers {
   /** @type {Count | null} */
   #answer = null;
   #counted = -1;
+  /** Called when the hotspot has moved. @type {() => void} */
+  moved = () => {};
   /** The cells of the table. @type {Record<string, HTMLElement>} */
   #cells;
   #asked = {
@@ -84,38 +86,51 @@ export class Numbers {
   /** Show a count of the page or of the server. @param {Tally} tally */
   #count(tally) {
     const { ai, reviewed } = tally;
-    this.#put("reviewed-count", reviewed);
-    this.#put("ai-count", ai);
-    this.#cells["reviewed-count"].dataset.count = String(reviewed); // for who reads it by program: no thousands marked
-    this.#cells["reviewed-count"].classList.toggle("long", reviewed >= 1000);
-    at("judged").textContent = tallyInWords(tally);
+    const begun = judgedOf(tally) > 0;
     const tissue = this.#answer?.tissue_mm2;
-    this.#put("reviewed-density", tissue ? (reviewed / tissue).toFixed(1) : "–");
+    const cell = this.#cells["reviewed-count"];
+    this.#put("reviewed-count", begun ? reviewed : "–");
+    this.#put("ai-count", ai);
+    cell.dataset.count = String(reviewed); // the count that stands, for who reads it by program
+    cell.classList.toggle("long", reviewed >= 1000);
+    at("judged").textContent = tallyInWords(tally);
+    this.#put("reviewed-density", tissue && begun ? (reviewed / tissue).toFixed(1) : "–");
     this.#put("ai-density", tissue ? (ai / tissue).toFixed(1) : "–");
   }
 
   /** @param {Count} answer */
   #show(answer) {
-    const { ai } = answer;
-    const reviewed = answer.reviewed ?? ai;
-    this.#scene.hotspots = this.#outlines(reviewed.hotspots ?? []);
-    this.#store.changed();
-    if (answer.judged) this.#count({ ai: ai.count, reviewed: reviewed.count, ...answer.judged });
+    const { ai, reviewed, review } = answer;
+    const standing = reviewed ?? ai;
+    this.#outline(standing.hotspots ?? []);
+    if (answer.judged) this.#count({ ai: ai.count, reviewed: standing.count, ...answer.judged });
     else if (this.#store.loaded) this.#count(this.#store.numbers());
-    else this.#count({ ...NOBODY, ai: ai.count, reviewed: ai.count, unseen: ai.count });
+    else this.#count({ ...NOBODY, ai: ai.count, reviewed: standing.count, unseen: ai.count });
     this.#row("reviewed", reviewed);
     this.#row("ai", ai);
     const area = answer.area_mm2;
     at("hotspot-area").textContent = area ? `${Number(area.toPrecision(3))} mm²` : "";
-    at("density").textContent = provenance(answer, reviewed);
-    at("rule-said").textContent = reviewed.score ? ruleInWords(reviewed.score) : "";
+    at("reviewed-name").textContent = review.state === "partly reviewed" ? "Partly reviewed" : "Reviewed";
+    at("review-state").textContent = reviewInWords(review, Boolean(standing.hotspots?.length));
+    at("review-state").dataset.state = review.state;
+    at("density").textContent = provenance(answer, standing);
+    at("rule-said").textContent = standing.score ? ruleInWords(standing.score) : "";
   }
 
-  /** @param {"reviewed" | "ai"} name @param {Value} value */
-  #row(name, { count_per_mm2: density, hotspots, score }) {
+  /** @param {"reviewed" | "ai"} name @param {Value | null} value null: there is none */
+  #row(name, value) {
+    const { count_per_mm2: density = null, hotspots = [], score = null } = value ?? {};
     this.#put(`${name}-density`, density === null ? "–" : density.toFixed(1));
-    this.#put(`${name}-hotspot`, hotspots?.[0]?.count ?? "–");
+    this.#put(`${name}-hotspot`, hotspots[0]?.count ?? "–");
     this.#put(`${name}-score`, score?.value ?? "–");
+  }
+
+  /** @param {Hotspot[]} hotspots */
+  #outline(hotspots) {
+    const before = JSON.stringify(this.#scene.hotspots);
+    this.#scene.hotspots = this.#outlines(hotspots);
+    this.#store.changed();
+    if (JSON.stringify(this.#scene.hotspots) !== before) this.moved();
   }
 
   /** @param {Hotspot[]} hotspots */
@@ -129,7 +144,7 @@ export class Numbers {
         const name = fields?.length ? `field ${field + 1}` : `hotspot ${i + 1}`;
         /** @type {Shape} */
         const shape = hotspot.shape === "square" ? "square" : "circle";
-        return [{ x: one.x, y: one.y, shape, side, sideY, say: `${name}: ${one.count}` }];
+        return [{ x: one.x, y: one.y, shape, side, sideY, say: `${name}: ${one.count}`, first: i === 0 }];
       }),
     );
   }
@@ -140,9 +155,29 @@ export class Numbers {
   }
 }
 
+/** How many figures people have judged. @param {Tally} tally */
+const judgedOf = ({ mitotic, non_mitotic, unsure }) => mitotic + non_mitotic + unsure;
+
+/**
+ * How far the hotspot is reviewed, and whether more verdicts can change the score.
+ * @param {Count["review"]} review
+ * @param {boolean} hotspot whether there is one
+ */
+export function reviewInWords({ state, judged, of, left }, hotspot) {
+  const said = state[0].toUpperCase() + state.slice(1);
+  const where = hotspot ? " in the hotspot" : "";
+  const words =
+    judged === of ? `${said}: all ${whole(of)}${where}` : `${said}: ${whole(judged)} of ${whole(of)}${where}`;
+  if (left === null) return words;
+  return left
+    ? `${words} · ${whole(left)} left until the score cannot change`
+    : `${words} · the score cannot change any more`;
+}
+
 /** What people have judged. @param {Tally} tally */
-export function tallyInWords({ mitotic, non_mitotic, unsure, added, unseen }) {
-  const judged = mitotic + non_mitotic + unsure;
+export function tallyInWords(tally) {
+  const { mitotic, non_mitotic, unsure, added, unseen } = tally;
+  const judged = judgedOf(tally);
   if (!judged) return "By AI alone: nobody has judged a figure yet.";
   const parts = [`${whole(mitotic)} mitotic`, `${whole(non_mitotic)} not`, `${whole(unsure)} unsure`];
   if (added) parts.push(`${whole(added)} added`);

@@ -1,8 +1,11 @@
 // In which order the gallery shows spots, and which of them.
 
+import { inHotspot } from "./scene.js";
+
 /** @import { Store } from "./store.js" */
-/** @typedef {"threshold" | "score" | "place"} Order */
-/** @typedef {"all" | "open" | "mitotic" | "non_mitotic" | "unsure" | "added"} Filter */
+/** @import { Scene } from "./scene.js" */
+/** @typedef {"threshold" | "score" | "place" | "hotspot"} Order */
+/** @typedef {"all" | "counted" | "hotspot" | "tumour" | "open" | "mitotic" | "non_mitotic" | "unsure" | "added"} Filter */
 
 const BAND_UM = 500; // height of a band in which "by place" reads to and fro
 
@@ -11,16 +14,37 @@ const BAND_UM = 500; // height of a band in which "by place" reads to and fro
  * @param {Order} order
  * @param {Filter} filter
  * @param {number} mpp um per level-0 px
+ * @param {Scene} scene
  * @returns {Int32Array | number[]} spots
  */
-export function gallery(store, order, filter, mpp) {
+export function gallery(store, order, filter, mpp, scene) {
   const spots = order === "threshold" ? byCloseness(store) : shown(store);
-  const kept = filter === "all" ? spots : spots.filter((spot) => passes(store, spot, filter));
+  const kept = filter === "all" ? spots : spots.filter((spot) => passes(store, spot, filter, scene));
+  if (order === "hotspot") return hotspotFirst(store, kept, scene);
   return order === "place" ? byPlace(store, kept, mpp) : kept;
 }
 
-/** @param {Store} store @param {number} spot @param {Filter} filter */
-function passes(store, spot, filter) {
+/** Whether a spot counts and lies in the hotspot. @param {Store} store @param {number} spot @param {Scene} scene */
+function inTheHotspot(store, spot, scene) {
+  const { x, y } = store.place(spot);
+  return store.evaluable(spot) && inHotspot(scene, x, y);
+}
+
+/** @param {Store} store @param {ArrayLike<number>} spots @param {Scene} scene */
+function hotspotFirst(store, spots, scene) {
+  const all = Array.from(spots);
+  const inside = new Set(all.filter((spot) => inTheHotspot(store, spot, scene)));
+  return [...inside, ...all.filter((spot) => !inside.has(spot))];
+}
+
+/** @param {Store} store @param {number} spot @param {Filter} filter @param {Scene} scene */
+function passes(store, spot, filter, scene) {
+  if (filter === "counted") return store.counted(spot);
+  if (filter === "hotspot") return inTheHotspot(store, spot, scene);
+  if (filter === "tumour") {
+    const { x, y } = store.place(spot);
+    return store.inTumour(x, y);
+  }
   const label = store.label(spot);
   if (filter === "open") return label === "" && spot < store.columns.n;
   return filter === "added" ? spot >= store.columns.n : label === filter;

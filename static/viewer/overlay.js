@@ -1,6 +1,6 @@
 // One canvas over OpenSeadragon for everything that is drawn on the slide, in the same frame as the tiles.
 
-import { colourOf } from "./colours.js";
+import { colourOf, rgbOf } from "./colours.js";
 import { pixels } from "./config.js";
 import { Density } from "./density.js";
 import { make } from "./dom.js";
@@ -19,6 +19,8 @@ const SMALLEST = 3.5; // px on screen
 const MOST = 5000; // points in one picture; highest confidence first, and the page says how many there are
 const MARGIN = 128; // px around the view, drawn as well: moving the slide moves a picture instead of making one
 const HEAT_FROM = 600; // points in view, where rings can get no smaller, from which a heatmap says more
+
+const FADED = 0.4; // where figures are not counted
 
 const CORNERS = [
   [-1, -1],
@@ -112,6 +114,7 @@ export class Overlay {
     const view = this.#view();
     if (!view) return;
     if (this.#scene.hidden) return this.#say("Overlays are hidden (O shows them)");
+    if (this.#scene.glass) this.#glass(view);
     this.#regions(view);
     const said = [
       this.#store.loaded ? this.#candidates(view) : "",
@@ -198,12 +201,25 @@ export class Overlay {
     return { spots, total };
   }
 
+  /** @param {View} view */
+  #glass({ context, transform }) {
+    const picture = this.#store.tissue?.glass(rgbOf("glass"));
+    if (!picture) return;
+    context.save();
+    context.transform(...transform);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture, 0, 0, this.#stage.width, this.#stage.height);
+    context.restore();
+  }
+
   /** @param {View} view @param {number} spot */
   #spot({ context, ratio, transform, radius, width, height }, spot) {
     const place = this.#store.place(spot);
     const [x, y] = apply(transform, place.x, place.y);
     if (x < -radius || y < -radius || x > width + radius || y > height + radius) return;
+    context.globalAlpha = this.#store.evaluable(spot) ? 1 : FADED;
     stamp(context, this.#store.label(spot) || "unjudged", radius, ratio, x, y);
+    context.globalAlpha = 1;
   }
 
   /** @param {View} view @param {number} visible */

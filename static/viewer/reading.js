@@ -49,9 +49,11 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     choose: (spot) => review.select(spot),
     judge: (label) => review.judge(label),
     arrange: () => review.list(),
+    startHotspot: () => review.startHotspot(),
   });
   const judged = () => numbers.update();
-  const review = new Review({ config, store, panel, stage, undo, say, judged, storage: localStorage, server: api });
+  const parts = { config, store, panel, stage, scene, undo, say, judged };
+  const review = new Review({ ...parts, storage: localStorage, server: api });
   const runs = new Runs(config, store, scene, {
     changed: () => overlay.update(),
     go: (x, y) => stage.closeUp(x, y),
@@ -89,6 +91,7 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     review.update();
     numbers.recount();
   });
+  numbers.moved = () => review.hotspotMoved();
   addEventListener("online", () => review.queue.flush());
 
   const begin = async (/** @type {Columns} */ columns) => {

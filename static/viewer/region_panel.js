@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { around, at, make, onClick, sentenceOf } from "./dom.js";
 import { polygonArea } from "./geometry.js";
+import { Tissue } from "./tissue.js";
 import { RegionTool } from "./tools/region.js";
 
 /** @import { Config } from "./config.js" */
@@ -28,6 +29,7 @@ import { RegionTool } from "./tools/region.js";
 export class RegionPanel {
   #parts;
   #list = at("regions");
+  #glass = at("show-glass", HTMLInputElement);
 
   /** @param {Parts} parts */
   constructor(parts) {
@@ -36,6 +38,9 @@ export class RegionPanel {
     this.tool = new RegionTool(parts.stage, parts.store, parts.scene, this);
     onClick("draw-tumour", () => this.tool.activate("tumour"));
     onClick("draw-exclusion", () => this.tool.activate("exclusion"));
+    onClick("draw-tissue", () => this.tool.activate("tissue"));
+    onClick("draw-glass", () => this.tool.activate("glass"));
+    at("show-glass").addEventListener("change", () => this.showGlass(this.#glass.checked));
     this.#list.addEventListener("click", (event) => {
       const button = around(event, "button");
       const region = parts.store.regions.find(({ id }) => id === button?.closest("li")?.dataset.region);
@@ -47,8 +52,19 @@ export class RegionPanel {
   }
 
   async load() {
-    this.#parts.store.setRegions(await api.regions(this.#parts.config.slide));
+    const { config, store } = this.#parts;
+    const [regions, tissue] = await Promise.all([api.regions(config.slide), api.tissue(config.slide)]);
+    store.setTissue(tissue && (await Tissue.read(tissue, config)));
+    store.setRegions(regions);
+    this.#glass.disabled = tissue === null;
     this.#fill();
+  }
+
+  /** Draw what is measured as glass over the slide. */
+  showGlass(shown = !this.#glass.checked) {
+    if (this.#glass.disabled) return this.say("It was not measured where this slide has tissue.", "warn");
+    this.#glass.checked = this.#parts.scene.glass = shown;
+    this.#parts.changed();
   }
 
   changed() {

@@ -7,6 +7,7 @@ import { said } from "./words.js";
 
 /** @import { RunConfig } from "./config.js" */
 /** @import { Filter, Order } from "./order.js" */
+/** @import { Scene } from "./scene.js" */
 /** @import { Stage } from "./stage.js" */
 /** @import { Figure, Store } from "./store.js" */
 /** @import { Say } from "./toast.js" */
@@ -30,6 +31,7 @@ import { said } from "./words.js";
  * @property {Store} store
  * @property {Panel} panel
  * @property {Pick<Stage, "closeUp">} stage
+ * @property {Scene} scene
  * @property {Undo} undo
  * @property {Say} say
  * @property {() => void} judged called when the server has another verdict
@@ -97,10 +99,25 @@ export class Review {
     }
   }
 
+  /** The hotspot is elsewhere: so are the figures in it. */
+  hotspotMoved() {
+    const { order, filter } = this.#parts.panel;
+    if (order === "hotspot" || filter === "hotspot") this.list();
+  }
+
+  /** Begin with the first figure of the hotspot that nobody has judged. */
+  startHotspot() {
+    this.list();
+    const spots = Array.from(this.#spots);
+    const open = spots.find((spot) => !this.#store.label(spot));
+    if (open !== undefined) this.select(open);
+    else this.#parts.say("Every figure in the hotspot has a verdict.");
+  }
+
   /** Make the list anew: another order or filter, another threshold. */
   list() {
     const { panel } = this.#parts;
-    this.#spots = gallery(this.#store, panel.order, panel.filter, mppOf(this.#parts.config));
+    this.#spots = gallery(this.#store, panel.order, panel.filter, mppOf(this.#parts.config), this.#parts.scene);
     this.#position = new Int32Array(this.#store.spots).fill(-1);
     for (let i = 0; i < this.#spots.length; i++) this.#position[this.#spots[i]] = i;
     panel.list(this.#spots);
@@ -243,14 +260,15 @@ export class Review {
   }
 
   /**
-   * The spot that a place means: the nearest judged or stored one within the matching radius, -1 for none.
+   * The spot that a place means, as the server understands it: the nearest figure within the matching radius, judged or
+   * taken back, or else the nearest candidate; -1 for none.
    * @param {number} x level-0 px
    * @param {number} y
    */
   #at(x, y) {
     const reach = pixels(this.#parts.config, this.#parts.config.matchUm);
-    const shown = this.#store.nearest(x, y, reach);
-    return shown >= 0 ? shown : this.#store.nearestCandidate(x, y, reach);
+    const figure = this.#store.nearestFigure(x, y, reach);
+    return figure >= 0 ? figure : this.#store.nearestCandidate(x, y, reach);
   }
 }
 

@@ -1,7 +1,7 @@
 // The review tab: the figure that is judged, the list of crops, how it is sorted, and whether verdicts are saved.
 
 import { Card } from "./card.js";
-import { at, findAll } from "./dom.js";
+import { at, findAll, onClick } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { some, whole } from "./words.js";
 
@@ -16,6 +16,7 @@ import { some, whole } from "./words.js";
  * @property {(spot: number) => void} choose
  * @property {(label: Verdict) => void} judge
  * @property {() => void} arrange called when another order or filter is chosen
+ * @property {() => void} startHotspot called when the figures of the hotspot are to be judged
  */
 
 export class ReviewPanel {
@@ -43,12 +44,21 @@ export class ReviewPanel {
     }
     for (const link of findAll(document, "[data-go=all]")) {
       link.addEventListener("click", () => {
-        this.#order.value = "score";
-        this.#filter.value = "all";
+        this.#arrange("score", "counted");
         on.arrange();
         at("gallery").focus();
       });
     }
+    onClick("review-hotspot", () => {
+      this.#arrange("score", "hotspot");
+      on.startHotspot();
+    });
+  }
+
+  /** @param {Order} order @param {Filter} filter */
+  #arrange(order, filter) {
+    this.#order.value = order;
+    this.#filter.value = filter;
   }
 
   get order() {

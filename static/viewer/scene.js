@@ -1,5 +1,7 @@
 // What is drawn on the slide beside the candidates and figures of the store.
 
+import { inOutline } from "./geometry.js";
+
 /** @import { Found } from "./api.js" */
 /** @import { Columns } from "./columns.js" */
 /** @import { Outline, Point, RegionKind } from "./geometry.js" */
@@ -18,18 +20,30 @@
  * @typedef {object} Scene
  * @property {boolean} hidden
  * @property {boolean} points never a heatmap
- * @property {(Outline & {say: string})[]} hotspots the best first; of ten fields all
+ * @property {(Outline & {say: string, first: boolean})[]} hotspots the best first; of ten fields all; first: of the best
+ * @property {boolean} glass whether what is glass is drawn
  * @property {Field | null} field
  * @property {OtherRun | null} other
  * @property {Draft | null} draft
  * @property {string | null} region id of the chosen one
  */
 
+/**
+ * Whether a place lies in the best hotspot; where none is outlined all that is evaluable is counted.
+ * @param {Scene} scene
+ * @param {number} x level-0 px
+ * @param {number} y
+ */
+export function inHotspot({ hotspots }, x, y) {
+  return !hotspots.length || hotspots.some((one) => one.first && inOutline(one, x, y));
+}
+
 /** @returns {Scene} */
 export const emptyScene = () => ({
   hidden: false,
   points: false,
   hotspots: [],
+  glass: false,
   field: null,
   other: null,
   draft: null,

@@ -3,6 +3,7 @@
 import { said } from "./words.js";
 
 /** @import { Point } from "./geometry.js" */
+/** @import { RegionPanel } from "./region_panel.js" */
 /** @import { Review } from "./review.js" */
 /** @import { Stage } from "./stage.js" */
 /** @import { AddTool } from "./tools/add.js" */
@@ -19,7 +20,7 @@ import { said } from "./words.js";
  * @property {string} say
  * @property {(name: string) => unknown} run false where there was nothing to do, so that the browser may
  */
-/** @typedef {{stage: Stage, view: View, field: FieldTool, region: RegionTool}} Looking  what every slide page has */
+/** @typedef {{stage: Stage, view: View, field: FieldTool, region: RegionTool, regions: Pick<RegionPanel, "showGlass">}} Looking  what every slide page has */
 /**
  * @typedef {object} Reading  and one with a run
  * @property {Pick<Review, "step" | "judge">} review
@@ -59,7 +60,7 @@ function readingKeys({ review, add, hotspot, threshold, context, takeBack }) {
 }
 
 /** @param {Looking} page @param {Reading | null} reading @returns {Shortcut[]} */
-function lookingKeys({ stage, view, field, region }, reading) {
+function lookingKeys({ stage, view, field, region, regions }, reading) {
   const giveUp = () => [region.deactivate(), reading?.add.deactivate()].includes(true);
   return [
     ...group("Slide", [
@@ -75,6 +76,7 @@ function lookingKeys({ stage, view, field, region }, reading) {
     ...group("Overlays", [
       { keys: ["o"], say: "Hide or show all", run: () => view.hide() },
       { keys: ["d"], say: "Points always, or a heatmap where there are many", run: () => view.points() },
+      { keys: ["g"], say: "What is measured as glass", run: () => regions.showGlass() },
       { keys: ["h"], say: "Outline of a field (HPF)", run: () => field.toggle() },
       { keys: Object.keys(PAN).map(withShift), say: "Move the outline", run: (name) => field.key(name) },
     ]),

@@ -21,12 +21,18 @@ const OPTIONS = {
   imageSmoothingEnabled: true,
 };
 
+const PAUSES = [1000, 2000, 5000, 10_000]; // ms between tries to get tiles that did not come
 const CLOSE_UP = 0.25; // um per screen px when a figure is shown
 
 export class Stage {
   /** @type {Tool[]} asked in this order */
   tools = [];
   #held = false; // by a tool
+  /** Tiles that did not come. @type {Set<OpenSeadragon.Tile>} */
+  #missing = new Set();
+  #tries = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /**
    * @param {HTMLElement} element
@@ -49,9 +55,26 @@ export class Stage {
       complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."),
     );
     viewer.addHandler("open", () => this.#goToHash(true));
-    viewer.addHandler("animation-finish", () => history.replaceState(null, "", placeToHash(this.place())));
+    viewer.addHandler("animation-finish", () =>
+      history.replaceState(null, "", placeToHash(this.place(), Boolean(mpp))),
+    );
     addEventListener("hashchange", () => this.#goToHash(false));
+    viewer.addHandler("tile-load-failed", ({ tile }) => {
+      this.#missing.add(tile);
+      this.#timer ??= setTimeout(() => this.#getMissing(), PAUSES[Math.min(this.#tries++, PAUSES.length - 1)]);
+    });
+    viewer.addHandler("tile-loaded", () => (this.#tries = 0));
+    addEventListener("online", () => this.#getMissing());
     this.#listen();
+  }
+
+  /** OpenSeadragon never asks again for a tile that did not come, as while the network was away. */
+  #getMissing() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const tile of this.#missing) tile.exists = true;
+    this.#missing.clear();
+    this.image?.setClip(this.image.getClip()); // has it look for the tiles of the view anew
   }
 
   /** Give what the hand does to the tools; what none of them takes moves the slide. */
@@ -198,7 +221,7 @@ export class Stage {
 
   /** @param {boolean} immediately */
   #goToHash(immediately) {
-    const place = placeFromHash(location.hash);
+    const place = placeFromHash(location.hash, this.mpp?.[0]);
     if (!place) return;
     const { viewport } = this.viewer;
     viewport.setRotation(place.rotation, immediately);

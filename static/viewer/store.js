@@ -8,6 +8,7 @@ import { inOutline, inPolygon } from "./geometry.js";
 
 /** @import { Columns } from "./columns.js" */
 /** @import { Box, Outline, Point, RegionKind } from "./geometry.js" */
+/** @import { Tissue } from "./tissue.js" */
 /** @import { Label, Verdict } from "./words.js" */
 
 /**
@@ -44,6 +45,8 @@ export class Store {
   selected = -1;
   /** @type {Region[]} */
   regions = [];
+  /** Where there is tissue; null: not measured, or not here yet. @type {Tissue | null} */
+  tissue = null;
   /** Grows with every change of what is counted. */
   revision = 0;
   #Index;
@@ -62,7 +65,9 @@ export class Store {
   #loose = [];
   /** @type {Map<string, string>} id under which a figure was kept -> its id now */
   #alias = new Map();
-  /** @type {Uint32Array | null} how many of the first i candidates lie where figures are counted */
+  /** @type {Uint8Array | null} of each candidate, whether it lies where figures are counted; null: all do */
+  #evaluable = null;
+  /** @type {Uint32Array | null} how many of the first i candidates do */
   #counted = null;
   /** @type {Set<() => void>} */
   #observers = new Set();
@@ -142,6 +147,13 @@ export class Store {
     this.changed({ counts: true });
   }
 
+  /** @param {Tissue | null} tissue */
+  setTissue(tissue) {
+    this.tissue = tissue;
+    this.#count();
+    this.changed({ counts: true });
+  }
+
   /** @param {number} score */
   setMinScore(score) {
     this.minScore = score;
@@ -203,14 +215,32 @@ export class Store {
   }
 
   /**
-   * Whether a place is where figures are counted: in a tumour region where there is one, in no exclusion.
+   * Whether a place is where figures are counted: on tissue, in a tumour region where there is one, in no exclusion.
    * @param {number} x
    * @param {number} y
    */
   counts(x, y) {
-    const tumour = this.regions.filter((region) => region.kind === "tumour");
+    if (this.tissue && !this.tissue.near(x, y)) return false;
     if (this.regions.some(({ kind, polygon }) => kind === "exclusion" && inPolygon(polygon, x, y))) return false;
-    return tumour.length === 0 || tumour.some(({ polygon }) => inPolygon(polygon, x, y));
+    return this.regions.every(({ kind }) => kind !== "tumour") || this.inTumour(x, y);
+  }
+
+  /** Whether a place lies in a tumour region. @param {number} x level-0 px @param {number} y */
+  inTumour(x, y) {
+    return this.regions.some(({ kind, polygon }) => kind === "tumour" && inPolygon(polygon, x, y));
+  }
+
+  /** Whether a spot lies where figures are counted. @param {number} spot */
+  evaluable(spot) {
+    if (spot < this.columns.n) return !this.#evaluable || this.#evaluable[spot] === 1;
+    const { x, y } = this.place(spot);
+    return this.counts(x, y);
+  }
+
+  /** Whether a spot is counted: there, and called mitotic, or a candidate that nobody has judged. @param {number} spot */
+  counted(spot) {
+    const label = this.label(spot);
+    return (label === "mitotic" || (label === "" && spot < this.visible)) && this.evaluable(spot);
   }
 
   /**
@@ -223,11 +253,10 @@ export class Store {
     /** @param {number} spot */
     const inside = (spot) => {
       const place = this.place(spot);
-      return this.counts(place.x, place.y) && (!outline || inOutline(outline, place.x, place.y));
+      return this.evaluable(spot) && (!outline || inOutline(outline, place.x, place.y));
     };
     let ai = 0;
-    if (outline)
-      for (let i = 0; i < visible; i++) ai += Number(inOutline(outline, x[i], y[i]) && this.counts(x[i], y[i]));
+    if (outline) for (let i = 0; i < visible; i++) ai += Number(inOutline(outline, x[i], y[i]) && this.evaluable(i));
     else ai = this.#counted ? this.#counted[visible] : visible;
     /** @type {Tally} */
     const numbers = { ai, reviewed: ai, mitotic: 0, non_mitotic: 0, unsure: 0, added: 0, unseen: ai };
@@ -261,6 +290,21 @@ export class Store {
       const place = this.place(spot);
       const away = Math.hypot(place.x - x, place.y - y);
       if (away < least) [best, least] = [spot, away];
+    }
+    return best;
+  }
+
+  /**
+   * The figure nearest to a point, also one whose verdict was taken back, -1 for none.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} distance
+   */
+  nearestFigure(x, y, distance) {
+    let [best, least] = [-1, distance];
+    for (const figure of this.#figures.values()) {
+      const away = Math.hypot(figure.x - x, figure.y - y);
+      if (away <= least) [best, least] = [this.spotOf(figure.id), away];
     }
     return best;
   }
@@ -318,11 +362,12 @@ export class Store {
   }
 
   #count() {
-    this.#counted = null;
-    if (!this.regions.length) return;
+    this.#counted = this.#evaluable = null;
+    if (!this.regions.length && !this.tissue) return;
     const { n, x, y } = this.columns;
+    const evaluable = Uint8Array.from({ length: n }, (_, i) => Number(this.counts(x[i], y[i])));
     const counted = new Uint32Array(n + 1);
-    for (let i = 0; i < n; i++) counted[i + 1] = counted[i] + Number(this.counts(x[i], y[i]));
-    this.#counted = counted;
+    for (let i = 0; i < n; i++) counted[i + 1] = counted[i] + evaluable[i];
+    [this.#evaluable, this.#counted] = [evaluable, counted];
   }
 }

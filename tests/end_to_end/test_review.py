@@ -71,7 +71,8 @@ def test_z_takes_back_verdicts_one_after_the_other(open_slide, alice):
     page.keyboard.press("z")
     page.wait_for_selector("[data-number='reviewed-count']:has-text('24')")
     page.click("#undo")
-    page.wait_for_selector("[data-number='reviewed-count']:has-text('25')")
+    page.wait_for_selector("#judged:has-text('nobody has judged')")
+    assert number(page, "reviewed-count") == "–"
     saved(page)
     assert set(Figure.objects.values_list("label", flat=True)) == {""}
     assert Verdict.objects.count() == 4  # history is kept
@@ -259,20 +260,20 @@ def test_area_shape_and_rule_of_the_hotspot_are_chosen_on_the_page(slide, make_r
     near = [(900 + 60 * (i % 4), 900 + 60 * (i // 4), 0.9 - 0.01 * i) for i in range(12)]
     make_run(slide, [*near, (100.0, 1900.0, 0.6)])
     page = open_as(alice, f"/slides/{slide.pk}/")
-    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('12')")
+    page.wait_for_selector("[data-number='ai-hotspot']:has-text('12')")
     page.click(".counting summary")
     page.select_option("#count-area", "0.196")
     page.select_option("#count-shape", "square")
     page.wait_for_selector("#hotspot-area:has-text('0.196 mm²')")
     page.wait_for_selector("#density:has-text('cannot tell a score of 1, 2 and 3')")
     page.select_option("#count-shape", "fields")
-    page.wait_for_selector("[data-number='reviewed-hotspot']:has-text('13')")  # in ten fields, the far one as well
+    page.wait_for_selector("[data-number='ai-hotspot']:has-text('13')")  # in ten fields, the far one as well
     page.select_option("#count-shape", "square")
     page.select_option("#count-rule", "nottingham-0.50")
     page.wait_for_selector("#density:has-text('The rule nottingham-0.50 is for 1.963 mm2')")
     page.select_option("#count-area", "")
     page.wait_for_selector("#hotspot-area:has-text('1.96 mm²')")
-    page.wait_for_selector("[data-number='reviewed-score']:has-text('2')")
+    page.wait_for_selector("[data-number='ai-score']:has-text('2')")
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("n")

@@ -72,7 +72,10 @@ test("scale bars have round lengths, magnification is said as at a microscope", 
 
 test("a link to a place brings back the place", () => {
   const place = { x: 1234, y: 77, scale: 0.5, rotation: 90 };
-  assert.deepEqual(geometry.placeFromHash(geometry.placeToHash(place)), place);
+  assert.deepEqual(geometry.placeFromHash(geometry.placeToHash(place, true), 0.25), place);
+  assert.deepEqual(geometry.placeFromHash(geometry.placeToHash(place, false)), place);
+  // um/px was entered in between: as large on the screen as before
+  assert.equal(geometry.placeFromHash(geometry.placeToHash(place, false), 0.25).scale, 0.125);
   for (const hash of ["", "#x=1&y=2", "#x=a&y=2&scale=1", "#x=1&y=2&scale=0"])
     assert.equal(geometry.placeFromHash(hash), null);
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Review } from "../../static/viewer/review.js";
 import { inWords } from "../../static/viewer/review_panel.js";
+import { emptyScene } from "../../static/viewer/scene.js";
 import { Undo } from "../../static/viewer/undo.js";
 import { failure, figure, settled, Shelf, storeOf } from "./fakes.mjs";
 
@@ -43,6 +44,7 @@ function reviewOf({ answer, storage = new Shelf(), filter = "all", figures = [] 
     undo,
     storage,
     server,
+    scene: emptyScene(),
     stage: { closeUp: (x, y) => told.looked.push([x, y]) },
     say: (words, kind = "") => told.said.push([words, kind]),
     judged: () => told.judged++,
@@ -191,4 +193,40 @@ test("the page says whether verdicts are saved, and why not", () => {
   assert.match(line(1, 503), /^The server does not answer. 1 verdict waits in this browser and is sent as soon/);
   assert.match(line(2, 0, false), /2 verdicts wait in this tab, which must stay open, and are sent/);
   assert.match(line(1, 403), /^You are signed out. 1 verdict waits in this browser: sign in again/);
+});
+
+test("added, taken back and added again at one place: one figure, and no conflict with oneself", async () => {
+  const { review, store, undo, told } = reviewOf();
+  await review.start();
+  review.add(900, 900);
+  await settled();
+  await undo.back();
+  await settled();
+  assert.equal(store.numbers().added, 0);
+  review.add(903, 900);
+  await settled();
+  assert.deepEqual(
+    told.sent.map(({ label, expected, local }) => [label, expected, local.startsWith("new")]),
+    [
+      ["mitotic", 0, true],
+      ["", 1, false],
+      ["mitotic", 2, false],
+    ],
+  );
+  assert.deepEqual([store.numbers().added, store.spots], [1, PLACES.length + 1]);
+});
+
+test("the review of the hotspot begins with its first figure that nobody has judged", async () => {
+  const { review, store, told, panel } = reviewOf({ figures: [figure("a", "mitotic", { candidate: 1001 })] });
+  await review.start();
+  panel.filter = "hotspot";
+  review.startHotspot();
+  assert.deepEqual([store.selected, told.listed], [0, [0, 1, 2]]);
+  review.judge("mitotic");
+  review.select(-1);
+  review.startHotspot();
+  assert.equal(store.selected, 2);
+  review.judge("non_mitotic");
+  review.startHotspot();
+  assert.match(told.said.at(-1)[0], /Every figure in the hotspot has a verdict/);
 });

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { countFrom, unpack } from "../../static/viewer/columns.js";
 import { gallery } from "../../static/viewer/order.js";
+import { emptyScene, inHotspot } from "../../static/viewer/scene.js";
+import { Tissue } from "../../static/viewer/tissue.js";
 import { figure, storeOf } from "./fakes.mjs";
 
 const PLACES = [
@@ -102,12 +104,70 @@ test("an added figure keeps its spot when the server gives it an id", () => {
 
 test("orders: closeness to the threshold, score, place; filters by verdict", () => {
   const store = storeOf(PLACES, 0.6);
-  assert.deepEqual([...gallery(store, "score", "all", 1)], [0, 1]);
-  assert.deepEqual([...gallery(store, "threshold", "all", 1)], [1, 2, 3, 0]);
+  assert.deepEqual([...gallery(store, "score", "all", 1, emptyScene())], [0, 1]);
+  assert.deepEqual([...gallery(store, "threshold", "all", 1, emptyScene())], [1, 2, 3, 0]);
   store.setMinScore(0.4);
   // Bands of 500 um: at 2 um/px the first one ends at y = 250 and is read to the right, the second one to the left.
-  assert.deepEqual(gallery(store, "place", "all", 2), [0, 1, 2, 3]);
+  assert.deepEqual(gallery(store, "place", "all", 2, emptyScene()), [0, 1, 2, 3]);
   store.setFigures([figure("a", "non_mitotic", { candidate: 1001 })]);
-  assert.deepEqual([...gallery(store, "score", "open", 1)], [0, 2, 3]);
-  assert.deepEqual([...gallery(store, "score", "non_mitotic", 1)], [1]);
+  assert.deepEqual([...gallery(store, "score", "open", 1, emptyScene())], [0, 2, 3]);
+  assert.deepEqual([...gallery(store, "score", "non_mitotic", 1, emptyScene())], [1]);
+});
+
+test("hotspot first, and filters of what is counted, in the hotspot and in the tumour", () => {
+  const store = storeOf(PLACES, 0.4);
+  const around = (x, y, first) => ({ x, y, shape: "circle", side: 80, sideY: 80, say: "", first });
+  const scene = { ...emptyScene(), hotspots: [around(200, 300, true), around(10, 10, false)] };
+  assert.deepEqual([...gallery(store, "hotspot", "all", 1, scene)], [2, 0, 1, 3]);
+  assert.deepEqual([...gallery(store, "score", "hotspot", 1, scene)], [2]);
+  assert.ok(inHotspot(emptyScene(), 1, 1)); // where none is outlined, all of a small area is counted
+  const polygon = [
+    [0, 0],
+    [150, 0],
+    [150, 150],
+    [0, 150],
+  ];
+  store.setRegions([{ id: "t", kind: "tumour", polygon }]);
+  assert.deepEqual([...gallery(store, "score", "tumour", 1, scene)], [0, 1]);
+  assert.deepEqual([...gallery(store, "score", "hotspot", 1, scene)], []); // it is not evaluable
+  store.setFigures([figure("a", "unsure", { candidate: 1001 }), figure("b", "mitotic", { x: 90, y: 90, added: true })]);
+  assert.deepEqual([...gallery(store, "score", "counted", 1, scene)], [0, 4]);
+  assert.equal(store.numbers().reviewed, 2);
+});
+
+test("what lies on glass is not counted; what corrects the mask bounds nothing by itself", () => {
+  const store = storeOf(PLACES, 0.4);
+  // A slide of 400 x 800 px in 2 x 4 pixels: the left column is tissue, of the right one the first is near to it.
+  const grey = Uint8Array.from([255, 128, 255, 0, 255, 0, 0, 0]);
+  store.setTissue(new Tissue(grey, 2, 4, { width: 400, height: 800 }));
+  assert.deepEqual(
+    [0, 1, 2, 3].map((spot) => store.evaluable(spot)),
+    [true, true, false, true],
+  );
+  assert.deepEqual([store.numbers().ai, store.numbers().reviewed], [3, 3]);
+  const [x, y] = PLACES[2];
+  store.setFigures([figure("a", "mitotic", { x, y, candidate: 1002 })]);
+  assert.deepEqual([store.numbers().reviewed, store.numbers().mitotic], [3, 0]);
+  store.setRegions([
+    {
+      id: "g",
+      kind: "glass",
+      polygon: [
+        [0, 0],
+        [9, 0],
+        [9, 9],
+      ],
+    },
+  ]);
+  assert.equal(store.numbers().ai, 3);
+  store.setTissue(null);
+  assert.equal(store.numbers().ai, 4);
+});
+
+test("a figure whose verdict was taken back is still what its place means", () => {
+  const store = storeOf(PLACES);
+  store.setFigures([figure("a", "", { x: 300, y: 50, added: true, version: 2 })]);
+  assert.equal(store.figure(store.nearestFigure(303, 50, 30)).version, 2);
+  assert.equal(store.nearestFigure(340, 50, 30), -1);
+  assert.equal(store.nearest(303, 50, 30), -1); // but nothing shows there
 });

@@ -173,12 +173,15 @@ class Region(models.Model):
     """A polygon that a person drew. Never changed: an edit ends one row and adds another.
 
     polygon: [[x, y], ...] level-0 px, at least three corners, not closed. Figures are counted inside tumour regions
-    where there are any, and never inside exclusions.
+    where there are any, and never inside exclusions. Tissue and glass correct where tissue was measured: what was
+    missed, and what is none; glass holds where both are drawn.
     """
 
     class Kind(models.TextChoices):
         TUMOUR = "tumour", "tumour"
         EXCLUSION = "exclusion", "exclusion"
+        TISSUE = "tissue", "tissue"
+        GLASS = "glass", "glass"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="regions")

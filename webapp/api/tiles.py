@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -9,11 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from PIL import Image
 from rest_framework.response import Response
 
 from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
+from webapp.annotations.models import Region
 from webapp.api.fast_view import FastView
+from webapp.results.evaluable import evaluable_of
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
 from webapp.slides.services import slide_identity_seen
@@ -107,6 +111,26 @@ class ThumbnailView(_PictureView):
         except OSError as error:
             raise Http404 from error
         return _cached(HttpResponse(image, content_type="image/jpeg"))
+
+
+class TissueView(_PictureView):
+    """Where the slide has tissue."""
+
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY, 204: None})
+    def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
+        """A grey PNG over the whole slide: 255 tissue, 128 near enough for figures to count, 0 glass.
+
+        As it was measured and then corrected by regions of the kinds tissue and glass; 204 where it was not measured.
+        """
+        slide = _slide(user, pk)
+        evaluable = evaluable_of(slide, list(Region.objects.current().filter(slide=slide)))
+        if not evaluable.measured:
+            return HttpResponse(status=204)
+        file = BytesIO()
+        Image.fromarray(evaluable.picture()).save(file, "png")
+        response = HttpResponse(file.getvalue(), content_type="image/png")
+        patch_cache_control(response, private=True, no_store=True)
+        return response
 
 
 class IdentityImageView(_PictureView):

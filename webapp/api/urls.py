@@ -18,7 +18,7 @@ from webapp.api.reports import ReportPdfView, ReportsView
 from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
 from webapp.api.slides import SlideViewSet
 from webapp.api.studies import StudyViewSet
-from webapp.api.tiles import CropView, DziView, IdentityImageView, ThumbnailView, TileView
+from webapp.api.tiles import CropView, DziView, IdentityImageView, ThumbnailView, TileView, TissueView
 from webapp.api.trainings import TrainingViewSet
 from webapp.api.uploads import UploadsView, UploadView
 from webapp.api.versions import CardView, ModelVersionViewSet, VersionActionsViewSet
@@ -54,6 +54,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/label.jpeg", IdentityImageView.as_view(), {"kind": "label"}, name="label"),
     path("slides/<uuid:pk>/macro.jpeg", IdentityImageView.as_view(), {"kind": "macro"}, name="macro"),
     path("slides/<uuid:pk>/thumbnail.jpeg", ThumbnailView.as_view(), name="thumbnail"),
+    path("slides/<uuid:pk>/tissue.png", TissueView.as_view(), name="tissue"),
     path("slides/<uuid:pk>/candidates/", CandidatesView.as_view(), name="candidates"),
     path("slides/<uuid:pk>/figures/", FiguresView.as_view(), name="figures"),
     path("slides/<uuid:pk>/figures/<uuid:figure>/", FigureView.as_view(), name="figure"),

@@ -33,7 +33,12 @@ CLASSES = {
     Label.UNSURE: ("unsure", [240, 228, 66]),
     Label.OPEN: ("candidate", [120, 120, 120]),
 }
-REGION_CLASSES = {Region.Kind.TUMOUR: ("Tumor", [200, 0, 0]), Region.Kind.EXCLUSION: ("Exclusion", [60, 60, 60])}
+REGION_CLASSES = {
+    Region.Kind.TUMOUR: ("Tumor", [200, 0, 0]),
+    Region.Kind.EXCLUSION: ("Exclusion", [60, 60, 60]),
+    Region.Kind.TISSUE: ("Tissue", [0, 121, 90]),
+    Region.Kind.GLASS: ("Glass", [60, 110, 180]),
+}
 HOTSPOT_CLASS = ("Hotspot", [230, 159, 0])
 MARK_COLUMNS = ["slide", "x", "y", "score", "label", "counted", "hotspot", "added", "by", "at"]
 _CORNERS = 128  # of the polygon that stands for a circle

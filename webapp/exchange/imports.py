@@ -21,7 +21,7 @@ _LABELS = {
     "non-mitotic figure": Label.NON_MITOTIC, "non_mitotic": Label.NON_MITOTIC, "non-mitosis": Label.NON_MITOTIC,
     "hard negative": Label.NON_MITOTIC, "look-alike": Label.NON_MITOTIC, "unsure": Label.UNSURE,
 }  # fmt: skip
-_KINDS = {"tumor": Region.Kind.TUMOUR, "tumour": Region.Kind.TUMOUR, "exclusion": Region.Kind.EXCLUSION}
+_KINDS = {"tumor": Region.Kind.TUMOUR, **{kind.value: kind for kind in Region.Kind}}
 
 
 @dataclass

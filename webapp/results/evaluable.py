@@ -1,6 +1,7 @@
 """The evaluable area of a slide: its tissue, inside the tumour regions where there are any, outside exclusions.
 
-Counts, densities and hotspots are of this area and no other.
+Tissue is what was measured on the slide and people have corrected. Counts, densities and hotspots are of this area and
+no other.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from webapp.annotations.models import Region
 from webapp.results.hotspot import Reaches, Shape, grid_of
-from webapp.results.roi import region_of_interest, roi_contains
+from webapp.results.roi import polygon_of, region_of_interest, roi_contains
 from webapp.slides.models import Slide
 from webapp.slides.storage import tissue_read
 
@@ -33,6 +34,7 @@ class Evaluable:
 
     size: of the slide, level-0 px. mpp: (x, y) um per level-0 px, None where not known; there is no area then.
     spread: share of tissue where it was not measured where that lies, and is taken to be everywhere alike.
+    measured: whether it was.
     """
 
     roi: BaseGeometry
@@ -40,6 +42,7 @@ class Evaluable:
     size: tuple[int, int]
     mpp: tuple[float, float] | None
     spread: float = 1.0
+    measured: bool = True
 
     @cached_property
     def pixels(self) -> NDArray[np.bool_]:
@@ -48,13 +51,7 @@ class Evaluable:
 
     @cached_property
     def _in_roi(self) -> NDArray[np.bool_]:
-        inside = np.zeros(self.tissue.shape, np.uint8)
-        scale = np.array(self.tissue.shape[::-1]) / self.size
-        for polygon in shapely.get_parts(self.roi):
-            # Sixteenths of a pixel; the middle of a pixel is where it lies.
-            rings = [shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
-            cv2.fillPoly(inside, [np.round((ring * scale - 0.5) * 16).astype(np.int32) for ring in rings], 1, shift=4)
-        return inside > 0
+        return _pixels_in(self.roi, self.tissue.shape, self.size)
 
     @cached_property
     def mm2(self) -> float | None:
@@ -80,6 +77,10 @@ class Evaluable:
         um_per_px = (self.mpp[0] if self.mpp else 0.25) * self.size[0] / self.tissue.shape[1]
         away = cv2.distanceTransform((~self.tissue).astype(np.uint8), cv2.DIST_L2, 5)
         return np.asarray(away * um_per_px <= max(NEAR_TISSUE_UM, um_per_px))
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Where figures may lie, [h, w] over the slide: 255 tissue, 128 so near to it that they count, 0 glass."""
+        return np.where(self.tissue, 255, np.where(self._near_tissue, 128, 0)).astype(np.uint8)
 
     def contains(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which points [n, 2], level-0 px, lie in the ROI, and on tissue or within `NEAR_TISSUE_UM` of it."""
@@ -117,16 +118,40 @@ def evaluable_of(slide: Slide, regions: Sequence[Region]) -> Evaluable:
             return _kept[key]
     size = (slide.width or 1, slide.height or 1)
     tissue, spread = tissue_read(slide), 1.0
+    measured = tissue is not None
     if tissue is None:
         spread = 1.0 if slide.tissue_fraction is None else slide.tissue_fraction
         height, width = (max(1, round(512 * side / max(size))) for side in reversed(size))
         tissue = np.full((height, width), spread > 0)
-    made = Evaluable(region_of_interest(slide, regions), tissue, size, slide.mpp, spread)
+    tissue = _corrected(tissue, regions, size)
+    made = Evaluable(region_of_interest(slide, regions), tissue, size, slide.mpp, spread, measured)
     with _lock:
         _kept[key] = made
         while len(_kept) > _MOST:
             _kept.popitem(last=False)
     return made
+
+
+def _corrected(tissue: NDArray[np.bool_], regions: Sequence[Region], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask as people have corrected it."""
+    for kind in (Region.Kind.TISSUE, Region.Kind.GLASS):
+        drawn = [polygon_of(region) for region in regions if region.kind == kind]
+        if drawn:
+            inside = _pixels_in(shapely.union_all(drawn), tissue.shape, size)
+            tissue = tissue | inside if kind == Region.Kind.TISSUE else tissue & ~inside
+    return tissue
+
+
+def _pixels_in(geometry: BaseGeometry, shape: tuple[int, ...], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels of a picture [h, w] of the whole slide have their middle in polygons, level-0 px."""
+    inside = np.zeros(shape, np.uint8)
+    scale = np.array(shape[::-1]) / size
+    for polygon in shapely.get_parts(geometry):
+        if polygon.geom_type == "Polygon":
+            # Sixteenths of a pixel; the middle of a pixel is where it lies.
+            rings = [shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
+            cv2.fillPoly(inside, [np.round((ring * scale - 0.5) * 16).astype(np.int32) for ring in rings], 1, shift=4)
+    return inside > 0
 
 
 _kept: OrderedDict[Hashable, Evaluable] = OrderedDict()

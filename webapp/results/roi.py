@@ -14,15 +14,20 @@ from webapp.slides.models import Slide
 
 
 def region_of_interest(slide: Slide, regions: Iterable[Region]) -> BaseGeometry:
-    """Polygons in level-0 px; the whole slide where no region is drawn. Where one crosses itself, all loops count."""
+    """Polygons in level-0 px; the whole slide where no region is drawn."""
     kinds: dict[str, list[BaseGeometry]] = {kind: [] for kind in Region.Kind.values}
     for region in regions:
-        kinds[region.kind].append(shapely.make_valid(shapely.Polygon(region.polygon), method="structure"))
+        kinds[region.kind].append(polygon_of(region))
     roi: BaseGeometry = shapely.box(0, 0, slide.width or 0, slide.height or 0)
     if kinds[Region.Kind.TUMOUR]:
         roi = roi.intersection(shapely.union_all(kinds[Region.Kind.TUMOUR]))
     roi = roi.difference(shapely.union_all(kinds[Region.Kind.EXCLUSION]))
     return shapely.MultiPolygon([part for part in shapely.get_parts(roi) if part.geom_type == "Polygon"])
+
+
+def polygon_of(region: Region) -> BaseGeometry:
+    """Its polygon in level-0 px; where it crosses itself, all loops count."""
+    return shapely.make_valid(shapely.Polygon(region.polygon), method="structure")
 
 
 def roi_contains(roi: BaseGeometry, xy: NDArray[np.float64]) -> NDArray[np.bool_]:

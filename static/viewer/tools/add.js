@@ -2,6 +2,7 @@
 
 import { at, onClick } from "../dom.js";
 
+/** @import { Point } from "../geometry.js" */
 /** @import { Stage } from "../stage.js" */
 /** @import { Say } from "../toast.js" */
 /** @import { Position, Tool } from "./tool.js" */
@@ -42,15 +43,22 @@ export class AddTool {
   /** Add what is under the pointer, or in the middle of the view. */
   key() {
     const position = this.#pointer();
-    this.#add(...(position ? this.#stage.toSlide(position) : this.#stage.centre));
+    this.#addAt(position ? this.#stage.toSlide(position) : this.#stage.centre);
     return true;
   }
 
   /** @param {Position} position */
   click(position) {
     if (!this.deactivate()) return false;
-    this.#add(...this.#stage.toSlide(position));
+    this.#addAt(this.#stage.toSlide(position));
     return true;
+  }
+
+  /** @param {Point} place level-0 px */
+  #addAt([x, y]) {
+    const [nearX, nearY] = this.#stage.inside(x, y);
+    if (x !== nearX || y !== nearY) this.#say("That is outside of the slide: nothing was added.", "warn");
+    else this.#add(x, y);
   }
 
   /** @param {boolean} active */

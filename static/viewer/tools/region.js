@@ -28,6 +28,14 @@ const HOW =
   "click sets a corner (Space one in the middle), Shift and drag draw freehand; " +
   "Enter closes, Backspace takes a corner back, Esc gives up.";
 
+/** @type {Record<RegionKind, string>} */
+const WHAT = {
+  tumour: "a tumour region",
+  exclusion: "an exclusion",
+  tissue: "tissue that was taken for glass",
+  glass: "glass that was taken for tissue",
+};
+
 /** @implements {Tool} */
 export class RegionTool {
   #stage;
@@ -53,7 +61,7 @@ export class RegionTool {
   activate(kind) {
     this.#scene.region = null;
     this.#scene.draft = { kind, polygon: [], closed: false };
-    this.#on.say(`Drawing ${kind === "tumour" ? "a tumour region" : "an exclusion"}: ${HOW}`);
+    this.#on.say(`Drawing ${WHAT[kind]}: ${HOW}`);
     this.#on.changed();
   }
 

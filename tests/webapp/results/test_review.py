@@ -1,4 +1,4 @@
-"""How far the hotspot is reviewed, and whether the score can still change: against every verdict that could be given."""
+"""How far the hotspot is reviewed, and whether the score can still change: against all verdicts that may be given."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ def evaluable(mm=3.2):
     return Evaluable(shapely.box(0, 0, px, px), np.ones((128, 128), bool), (px, px), (1.0, 1.0))
 
 
-def builder(shape="circle", area=evaluable()):
+SLIDE = evaluable()
+
+
+def builder(shape="circle", area=SLIDE):
     return CountBuilder(area, Question(0.5, AREA, shape, RULE))
 
 
-def reviewed(xy, said, shape="circle", area=evaluable()):
+def reviewed(xy, said, shape="circle", area=SLIDE):
     """The reviewed value of candidates with verdicts, and its review."""
     xy, said = np.array(xy, float).reshape(-1, 2), np.array(said[: len(xy)], int)
     build = builder(shape, area)
