@@ -28,6 +28,7 @@ from detector.frames import Case, LabelledFrame, Rgb, cut_plain
 from detector.mine import around
 from detector.model.card import Metrics
 from detector.slide import WorkingFrame
+from detector.slide.hatching import hatched
 
 RULE = (
     "Better where the 95 % interval of the difference in max F1, of the locked cases drawn with replacement 1,000 "
@@ -240,7 +241,7 @@ def more_false_alarms(alone: tuple[int, int] | None) -> tuple[bool, str]:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where two sides are compared. radius: of a match. crop: 128 px of 0.25 um around (x, y)."""
+    """Where two sides are compared. radius: of a match. crop: 128 px of 0.25 um around (x, y), hatched outside."""
 
     case: str
     name: str
@@ -252,14 +253,25 @@ _BOTH_WAYS = (("candidate", "active"), ("active", "candidate"))
 
 
 def _place_of(frame: LabelledFrame) -> _Place:
-    return _Place(frame.case, frame.name, frame.match_radius, lambda x, y: cut_plain(frame.image, x, y))
+    size = frame.image.shape[1], frame.image.shape[0]
+
+    def crop(x: float, y: float) -> Rgb:
+        left, top = (round(at) - paper.PATCH_SIZE // 2 for at in (x, y))
+        return hatched(cut_plain(frame.image, x, y), left, top, size)
+
+    return _Place(frame.case, frame.name, frame.match_radius, crop)
 
 
 def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: Progress) -> list[Difference]:
     with slide.opened() as frame:
         found = {name: side.look_at_free(frame, slide.source, slide.mm2, progress) for name, side in sides.items()}
         radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))
-        place = _Place(slide.case, slide.name, radius, lambda x, y: around(frame, (x, y), paper.PATCH_SIZE))
+
+        def crop(x: float, y: float) -> Rgb:
+            left, top = (round(at) - paper.PATCH_SIZE // 2 for at in np.array((x, y)) / frame.scale)
+            return hatched(around(frame, (x, y), paper.PATCH_SIZE), left, top, frame.size)
+
+        place = _Place(slide.case, slide.name, radius, crop)
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)
         differences = []
         for name, other in _BOTH_WAYS:

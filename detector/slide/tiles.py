@@ -16,6 +16,7 @@ import openslide
 
 from detector import paper
 from detector.errors import SlideError
+from detector.slide.hatching import hatched
 from detector.slide.reader import OpenSlideFile, Rgb, open_slide
 from detector.slide.scaled import read_scaled
 from detector.slide.working import WorkingFrame
@@ -66,10 +67,14 @@ class TileSource:
         return self._passed_through(scale, column, row) or self._made(scale, column, row)
 
     def crop(self, l0_x: float, l0_y: float, size: int, mpp: tuple[float, float] | None) -> bytes:
-        """JPEG of size x size px around a level-0 position, at 0.25 um/px (at level 0 where mpp is None)."""
+        """JPEG of size x size px around a level-0 position, at 0.25 um/px (at level 0 where mpp is None).
+
+        Hatched where there is no slide.
+        """
         frame = WorkingFrame(self._slide, mpp or (paper.WORKING_MPP, paper.WORKING_MPP))
         w_x, w_y = round(l0_x / frame.scale[0]), round(l0_y / frame.scale[1])
-        return jpeg(frame.read(w_x - size // 2, w_y - size // 2, size, size))
+        left, top = w_x - size // 2, w_y - size // 2
+        return jpeg(hatched(frame.read(left, top, size, size), left, top, frame.size))
 
     def associated(self, kind: str) -> bytes | None:
         """The label or macro image as JPEG; None where the slide has none that can be shown."""

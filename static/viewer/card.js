@@ -1,19 +1,25 @@
 // The figure that is being judged: its crop, its context, its verdicts.
 
 import * as api from "./api.js";
+import { MPP, pixels } from "./config.js";
 import { find, findAll } from "./dom.js";
+import { magnification, mirrorShare } from "./geometry.js";
 import { labelled, whole } from "./words.js";
 
+/** @import { Config } from "./config.js" */
 /** @import { Figure, Store } from "./store.js" */
 /** @import { Label } from "./words.js" */
 
 const SIZE = 128; // px of 0.25 um
 const CONTEXT = 512;
+const PATCH_UM = 32; // side of what the detector sees of a figure
+const MOSTLY = 1 / 3; // of it, from which it is said that it is a mirror image
 
 /** @param {Label} label @param {string | null} by */
 const byline = (label, by) => `${labelled(label)}, by ${by ?? "somebody"}`;
 
 export class Card {
+  #config;
   #slide;
   #store;
   #element;
@@ -28,9 +34,10 @@ export class Card {
   #position = -1;
   #length = 0;
 
-  /** @param {string} slide @param {Store} store @param {HTMLElement} element */
-  constructor(slide, store, element) {
-    this.#slide = slide;
+  /** @param {Config} config @param {Store} store @param {HTMLElement} element */
+  constructor(config, store, element) {
+    this.#config = config;
+    this.#slide = config.slide;
     this.#store = store;
     this.#element = element;
     this.#picture = find(element, "img", HTMLImageElement);
@@ -81,14 +88,25 @@ export class Card {
     this.#picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
     const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
     const found = score === null ? "Added" : `Confidence ${score.toFixed(2)}`;
-    const outside = this.#store.evaluable(spot) ? "" : " · not where figures are counted";
-    this.#say.textContent = `${found} · ${labelled(label)} · ${where}${outside}`;
+    this.#say.textContent = [found, labelled(label), where, ...this.#doubts(spot)].join(" · ");
     for (const button of this.#verdicts) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === label));
     }
     const figure = this.#store.figure(spot);
     const key = `${figure?.id} ${figure?.version} ${figure?.pending}`;
     if (key !== this.#shown) this.#tell(figure, (this.#shown = key));
+  }
+
+  /** What is to be known of a figure before it is judged. @param {number} spot */
+  #doubts(spot) {
+    const { x, y } = this.#store.place(spot);
+    const mirrored = mirrorShare(x, y, this.#config, pixels(this.#config, PATCH_UM));
+    const scanned = this.#config.mpp?.[0] ?? 0;
+    return [
+      this.#store.evaluable(spot) ? "" : "not where figures are counted",
+      mirrored > MOSTLY ? `at the rim: ${Math.round(100 * mirrored)} % of what the detector saw is a mirror image` : "",
+      scanned > 0.3 ? magnification(MPP, scanned) : "",
+    ].filter(Boolean);
   }
 
   /** @param {number} spot */

@@ -17,7 +17,7 @@ import { at } from "./dom.js";
  */
 /** @typedef {Config & {run: string}} RunConfig */
 
-const MPP = 0.25; // um per px where the slide does not say, as at 40x
+export const MPP = 0.25; // um per px where the slide does not say, as at 40x
 
 /** @returns {Config} */
 export const readConfig = () => JSON.parse(at("config").textContent);

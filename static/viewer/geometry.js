@@ -114,10 +114,28 @@ export function inOutline({ x, y, shape, side, sideY }, px, py) {
  */
 export const roundLength = (perUnit, widest) => LENGTHS.findLast((length) => length * perUnit <= widest) ?? LENGTHS[0];
 
-/** Magnification as it is said at a microscope: 40x is 0.25 um/px. @param {number} umPerPixel */
-export function magnification(umPerPixel) {
+/**
+ * Magnification as it is said at a microscope: 40x is 0.25 um/px; and that of the scan, where the screen shows more.
+ * @param {number} umPerPixel of the screen
+ * @param {number} [mpp] um per level-0 px
+ */
+export function magnification(umPerPixel, mpp = 0) {
   const times = 10 / umPerPixel;
-  return `${times >= 10 ? Math.round(times) : times >= 1 ? times.toFixed(1).replace(/\.0$/, "") : times.toFixed(2)}×`;
+  const words = `${times >= 10 ? Math.round(times) : times >= 1 ? times.toFixed(1).replace(/\.0$/, "") : times.toFixed(2)}×`;
+  return umPerPixel < 0.8 * mpp ? `${words}, enlarged from ${magnification(mpp)}` : words;
+}
+
+/**
+ * Share of a patch around a place that lies outside of the slide, where the detector sees a mirror image.
+ * @param {number} x level-0 px
+ * @param {number} y
+ * @param {{width: number, height: number}} slide level-0 px
+ * @param {number} side of the patch, level-0 px
+ */
+export function mirrorShare(x, y, { width, height }, side) {
+  /** @param {number} at @param {number} whole */
+  const inside = (at, whole) => Math.max(0, Math.min(at + side / 2, whole) - Math.max(at - side / 2, 0)) / side;
+  return 1 - inside(x, width) * inside(y, height);
 }
 
 /**

@@ -181,18 +181,18 @@ export function tallyInWords(tally) {
   if (!judged) return "By AI alone: nobody has judged a figure yet.";
   const parts = [`${whole(mitotic)} mitotic`, `${whole(non_mitotic)} not`, `${whole(unsure)} unsure`];
   if (added) parts.push(`${whole(added)} added`);
-  return `${whole(judged)} judged: ${parts.join(", ")} · ${whole(unseen)} not looked at`;
+  return `${whole(judged)} judged: ${parts.join(", ")} · ${whole(unseen)} open`;
 }
 
 /** What a count rests on. @param {Count} answer @param {Value} value */
 function provenance({ tissue_mm2: tissue, model, reason, stale }, { hotspots, score }) {
   const sure = hotspots?.[0] ?? score;
   return [
-    tissue && `per mm² of ${tissue.toFixed(2)} mm² evaluable`,
-    hotspots?.[0] && heldInWords(hotspots[0]),
-    model.name,
-    reason,
+    tissue && `${tissue.toFixed(2)} mm² evaluable`,
+    reason || (hotspots?.[0] && heldInWords(hotspots[0])),
+    score?.small_sample && "small sample",
     sure && intervalInWords(sure),
+    model.name,
     ...(stale ?? []),
   ]
     .filter(Boolean)
@@ -206,10 +206,7 @@ function heldInWords({ evaluable_mm2: held, area_mm2: asked }) {
 }
 
 /** @param {Sure} of */
-function intervalInWords({ interval: [low, high], unseen }) {
-  const left = unseen === undefined ? "" : `, ${unseen} in it not looked at`;
-  return `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}${left}`;
-}
+const intervalInWords = ({ interval: [low, high] }) => `hotspot 95 % interval ${low.toFixed(0)}–${high.toFixed(0)}`;
 
 /** @param {Score} score */
 function ruleInWords({ value, to_next: more, rule, small_sample: small }) {

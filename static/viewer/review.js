@@ -183,7 +183,8 @@ export class Review {
     const place = this.#store.place(given);
     undo.push({ id, say: "the added figure", back: () => this.#giveAt(place.x, place.y, before) });
     const there = "There was a candidate here already: it is a mitotic figure now. Z takes it back.";
-    say(spot >= 0 ? there : "Missed figure added. Z takes it back.");
+    const candidate = spot >= 0 && spot < this.#store.columns.n;
+    say(candidate ? there : "Missed figure added. Z takes it back.");
     this.list();
     this.select(given, false);
   }

@@ -28,10 +28,11 @@ export class ReviewPanel {
   #gallery;
 
   /** @param {Config} config @param {Store} store @param {Listener} on */
-  constructor({ slide, floor }, store, on) {
+  constructor(config, store, on) {
+    const { slide, floor } = config;
     this.#floor = floor;
     this.#store = store;
-    this.#card = new Card(slide, store, at("card"));
+    this.#card = new Card(config, store, at("card"));
     this.#gallery = new Gallery(slide, store, at("gallery"), on.choose);
     for (const choice of [this.#order, this.#filter]) {
       choice.addEventListener("change", () => {

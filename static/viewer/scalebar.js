@@ -23,7 +23,7 @@ export function showScaleBar(stage, element) {
     bar.style.width = `${length * perUnit}px`;
     bar.textContent = !mpp ? `${length} px` : length >= 1000 ? `${length / 1000} mm` : `${length} µm`;
     words.textContent = mpp
-      ? `${Number((1 / perUnit).toPrecision(3))} µm/px · ${magnification(1 / perUnit)}`
+      ? `${Number((1 / perUnit).toPrecision(3))} µm/px · ${magnification(1 / perUnit, mpp[0])}`
       : "µm/px unknown";
     element.setAttribute("aria-label", `Scale bar ${bar.textContent}; ${words.textContent}`);
   };

@@ -61,7 +61,7 @@ test("verdicts and counts are said in one way", () => {
   assert.deepEqual([said("non_mitotic"), said("")], ["Not a mitotic figure", "Taken back"]);
   assert.deepEqual([some(1, "verdict"), some(2000, "verdict")], ["1 verdict", "2,000 verdicts"]);
   const tally = { ai: 5, reviewed: 4, mitotic: 1, non_mitotic: 1, unsure: 0, added: 0, unseen: 3 };
-  assert.equal(tallyInWords(tally), "2 judged: 1 mitotic, 1 not, 0 unsure · 3 not looked at");
+  assert.equal(tallyInWords(tally), "2 judged: 1 mitotic, 1 not, 0 unsure · 3 open");
   assert.match(tallyInWords({ ...tally, added: 1 }), /0 unsure, 1 added · 3/);
   assert.match(tallyInWords({ ...tally, mitotic: 0, non_mitotic: 0 }), /^By AI alone/);
 });

@@ -67,7 +67,12 @@ test("scale bars have round lengths, magnification is said as at a microscope", 
     [0.02, 1, 4].map((perUnit) => geometry.roundLength(perUnit, 140)),
     [5000, 100, 20],
   );
-  assert.deepEqual([0.25, 0.5, 4, 64].map(geometry.magnification), ["40×", "20×", "2.5×", "0.16×"]);
+  assert.deepEqual(
+    [0.25, 0.5, 4, 64].map((um) => geometry.magnification(um)),
+    ["40×", "20×", "2.5×", "0.16×"],
+  );
+  assert.equal(geometry.magnification(0.25, 0.5), "40×, enlarged from 20×");
+  assert.equal(geometry.magnification(0.25, 0.2305), "40×");
 });
 
 test("a link to a place brings back the place", () => {
@@ -133,4 +138,17 @@ test("a time that is left is said in what one waits in, rounded up", () => {
     "2 h 0 min",
     "2 h 5 min",
   ]);
+});
+
+test("how much of a patch at the rim is a mirror image", () => {
+  const slide = { width: 1000, height: 800 };
+  assert.deepEqual(
+    [
+      [500, 400],
+      [0, 400],
+      [1000, 800],
+      [32, 400],
+    ].map(([x, y]) => geometry.mirrorShare(x, y, slide, 128)),
+    [0, 0.5, 0.75, 0.25],
+  );
 });

@@ -34,6 +34,15 @@ def test_the_highest_level_is_the_slide_uncropped(slide, client_of, alice, pictu
     assert abs(tile - picture[:420, :edge]).mean() < 6
 
 
+def test_a_crop_at_the_rim_is_hatched_where_there_is_no_slide(make_slide, client_of, alice):
+    slide = make_slide(mpp=0.25, image=np.full((300, 400, 3), (200, 60, 120), np.uint8))
+    crop = picture_of(client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=400&y=10&size=64")).astype(int)
+    colourless = np.ptp(crop, axis=2) < 40
+    assert colourless[:, 36:].mean() > 0.97 and colourless[:18].mean() > 0.97  # right of the slide, and above it
+    assert colourless[26:, :28].mean() < 0.01
+    assert np.ptp(crop[:18].mean(axis=2)) > 40  # lines, not a plain ground
+
+
 @pytest.mark.parametrize(
     "address", ["10/5_0", "10/0_5", "11/0_0", "99/0_0", "10/-1_0", "x/0_0", "10/0_0_0", "10/99999999999_0"]
 )
