@@ -50,11 +50,11 @@ if SCORE_RULE not in SCORE_RULES:
     raise SystemExit(f"SCORE_RULE={SCORE_RULE} is not known; there are {', '.join(SCORE_RULES)}")
 
 
-def _secret_key() -> str:
-    """SECRET_KEY, else one made at first run and kept beside the data."""
-    if given := environment.text("SECRET_KEY", ""):
+def _key(given: str, name: str) -> str:
+    """The key that was given, else one made at first run and kept beside the data under this name."""
+    if given:
         return given
-    path = DATA_DIR / "secret_key"
+    path = DATA_DIR / name
     try:
         DATA_DIR.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -67,7 +67,8 @@ def _secret_key() -> str:
         ) from error
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = _key(environment.text("SECRET_KEY", ""), "secret_key")
+SIGNING_KEY = _key(environment.text("SIGNING_KEY", ""), "signing_key")  # of the seals of reports; never in the database
 DEBUG = environment.boolean("DEBUG", False)
 HTTPS = environment.boolean("HTTPS", False)
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")

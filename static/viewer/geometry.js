@@ -118,6 +118,7 @@ export const roundLength = (perUnit, widest) => LENGTHS.findLast((length) => len
  * Magnification as it is said at a microscope: 40x is 0.25 um/px; and that of the scan, where the screen shows more.
  * @param {number} umPerPixel of the screen
  * @param {number} [mpp] um per level-0 px
+ * @returns {string}
  */
 export function magnification(umPerPixel, mpp = 0) {
   const times = 10 / umPerPixel;

@@ -161,12 +161,11 @@ def show_plans(slide: str) -> None:
     from django.test.utils import CaptureQueriesContext
 
     from webapp.results.count import mitosis_count_seen
-    from webapp.results.question import question
 
     reader = User.objects.get()
     # With the values in the SQL, so that each can be explained by itself.
     with mock.patch("webapp.core.cached_sql._cursor", connection.cursor), CaptureQueriesContext(connection) as queries:
-        mitosis_count_seen(user=reader, slide=UUID(slide), run=None, asked=question())
+        mitosis_count_seen(user=reader, slide=UUID(slide), run=None)
     for query in queries:
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF, TIMING OFF) " + query["sql"])

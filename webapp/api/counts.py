@@ -16,25 +16,25 @@ from webapp.api.described import serializer_of
 from webapp.api.fast_view import FastView
 from webapp.api.lookup import run_or_newest, validated
 from webapp.results.count import mitosis_count_seen
-from webapp.results.question import SHAPES, question
+from webapp.results.question import SHAPES
 from webapp.results.types import Count
 from webapp.slides.models import Slide
 
 
 class CountQuerySerializer(serializers.Serializer[Any]):
-    """How to count, and by which run (the newest by default)."""
+    """How to count, by default as the slide's study does, and by which run (the newest by default)."""
 
     min_score = serializers.FloatField(min_value=0, max_value=1, default=settings.DEFAULT_MIN_SCORE)
     area_mm2 = serializers.FloatField(
         min_value=0.0001,
         max_value=100,
         required=False,
-        help_text="Evaluable in the hotspot; by default the rule's, or 2.",
+        help_text="Evaluable in the hotspot; the study's, the rule's, or 2.",
     )
     shape = serializers.ChoiceField(
-        choices=SHAPES, default="circle", help_text="Of the hotspot; fields: ten circles of a tenth of the area each."
+        choices=SHAPES, required=False, help_text="Of the hotspot; fields: ten circles of a tenth of the area each."
     )
-    rule = serializers.CharField(required=False, help_text="Id of the rule of the score; the laboratory's by default.")
+    rule = serializers.CharField(required=False, help_text="Id of the rule of the score.")
     run = serializers.UUIDField(required=False)
 
 
@@ -83,7 +83,7 @@ class CountView(FastView):
         """
         query = validated(CountQuerySerializer, request.GET) if request.GET else {}
         run = query.pop("run", None)
-        answer = mitosis_count_seen(user=user, slide=pk, run=run, asked=question(**query))
+        answer = mitosis_count_seen(user=user, slide=pk, run=run, **query)
         if answer is None:  # say which of the reasons it is
             slide: Slide = get_object_or_404(Slide.objects.visible_to(user), pk=pk)
             run_or_newest(slide, run)

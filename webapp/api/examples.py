@@ -32,7 +32,8 @@ _PRECISION = {
 }  # fmt: skip
 _REPORT_EXAMPLE = {
     "id": _REPORT, "slide": _SLIDE, "version": 2, "signed_by": "alice", "signed_at": _LATER, "sha256": _SHA,
-    "pdf_sha256": _SHA[::-1], "pdf": f"/api/v1/reports/{_REPORT}/report.pdf", "changes": ["count 96, was 97"],
+    "pdf_sha256": _SHA[::-1], "number": 41, "previous": _SHA[1:] + "0", "seal": _SHA[2:] + "00",
+    "pdf": f"/api/v1/reports/{_REPORT}/report.pdf", "changes": ["count 96, was 97"],
     "facts": {"count": 96, "count_per_mm2": 1.02, "min_score": 0.5},
 }  # fmt: skip
 _REGION_EXAMPLE = {

@@ -24,7 +24,7 @@ from webapp.exchange.exports import FORMATS, bounds_offset, file_name, study_zip
 from webapp.exchange.imports import read_csv, read_geojson
 from webapp.exchange.services import review_import
 from webapp.results.findings import Findings, findings
-from webapp.results.question import Question, question
+from webapp.results.question import Counting, Question, question
 from webapp.slides.models import Slide, Study
 
 MAX_IMPORT_BYTES = 50 << 20
@@ -79,7 +79,8 @@ class SlideExportView(APIView):
         query = validated(ExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
         run = run_or_newest(slide, query.pop("run", None))
-        body = form.write(findings(slide=slide, run=run, asked=question(**query)))
+        asked = question(**query, study=Counting.of(slide.case.study))
+        body = form.write(findings(slide=slide, run=run, asked=asked))
         response = HttpResponse(body, content_type=form.content_type)
         response["Content-Disposition"] = f'attachment; filename="{file_name(slide, form)}"'
         return response
@@ -95,7 +96,8 @@ class StudyExportView(APIView):
         query = validated(StudyExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
-        found = (one for slide in slides.iterator() if (one := _findings(slide, question(**query))))
+        asked = question(**query, study=Counting.of(study))
+        found = (one for slide in slides.iterator() if (one := _findings(slide, asked)))
         response = StreamingHttpResponse(study_zip(found, form), content_type="application/zip")
         response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.zip"'
         return response

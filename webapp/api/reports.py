@@ -23,12 +23,16 @@ from webapp.api.lookup import run_or_newest, validated
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_changes
 from webapp.reports.services import report_sign
-from webapp.results.question import question
+from webapp.results.question import Counting, question
 from webapp.slides.models import Slide
 
 
 class ReportSerializer(serializers.ModelSerializer[Report]):
-    """A signed report. sha256: the printed hash, of `facts`; changes: what differs on the slide now."""
+    """A signed report. sha256: the printed hash, of `facts`; changes: what differs on the slide now.
+
+    number, previous, seal: its place among all reports signed here; the seal is keyed and covers facts, PDF and the
+    seal of the report before it.
+    """
 
     signed_by = serializers.CharField(source="signed_by.username")
     pdf = serializers.SerializerMethodField()
@@ -36,13 +40,25 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
 
     class Meta:
         model = Report
-        fields = ["id", "slide", "version", "signed_by", "signed_at", "sha256", "pdf_sha256", "pdf", "changes", "facts"]
+        fields = [
+            "id", "slide", "version", "signed_by", "signed_at", "sha256", "pdf_sha256", "number", "previous", "seal",
+            "pdf", "changes", "facts",
+        ]  # fmt: skip
 
     def get_pdf(self, report: Report) -> str:
         return reverse("api:report-pdf", args=[report.pk])
 
     def get_changes(self, report: Report) -> list[str]:
         return report_changes(report=report, slide=self.context["slide"])
+
+
+class SignSerializer(CountQuerySerializer):
+    """How to count, and what to sign besides."""
+
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=4000, default="")
+    whole_case = serializers.BooleanField(
+        default=False, help_text="With the other slides of the case that are detected and have um/px."
+    )
 
 
 class ReportsView(Idempotent):
@@ -55,13 +71,18 @@ class ReportsView(Idempotent):
         reports = _reports(request).filter(slide=slide).defer("pdf").order_by("-version")
         return Response(ReportSerializer(reports, many=True, context={"slide": SlideNow(slide)}).data)
 
-    @extend_schema(request=CountQuerySerializer, responses={201: ReportSerializer}, operation_id="slides_reports_sign")
+    @extend_schema(request=SignSerializer, responses={201: ReportSerializer}, operation_id="slides_reports_sign")
     def post(self, request: Request, pk: UUID) -> Response:
-        """Sign the current count as the next version; earlier versions stay."""
+        """Sign the current count as the next version; earlier versions stay.
+
+        Where candidates of the hotspot have no verdict the report says how many, as large as the number.
+        """
         slide = self._slide(request, pk)
-        query = validated(CountQuerySerializer, request.data)
+        query = validated(SignSerializer, request.data)
         run = run_or_newest(slide, query.pop("run", None))
-        report = report_sign(slide=slide, run=run, asked=question(**query), by=cast(User, request.user))
+        more = {name: query.pop(name) for name in ("comment", "whole_case")}
+        asked = question(**query, study=Counting.of(slide.case.study))
+        report = report_sign(slide=slide, run=run, asked=asked, by=cast(User, request.user), **more)
         return Response(
             ReportSerializer(report, context={"slide": SlideNow(slide)}).data, status=status.HTTP_201_CREATED
         )

@@ -9,11 +9,11 @@ from webapp.slides.models import Study
 
 
 class StudySerializer(serializers.ModelSerializer[Study]):
-    """A study."""
+    """A study. rule, area_mm2, shape: how it counts where nothing else is asked for; empty: as the laboratory does."""
 
     class Meta:
         model = Study
-        fields = ["id", "name", "created_at"]
+        fields = ["id", "name", "created_at", "rule", "area_mm2", "shape"]
 
 
 class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Study]):

@@ -40,7 +40,7 @@ REGION_CLASSES = {
     Region.Kind.GLASS: ("Glass", [60, 110, 180]),
 }
 HOTSPOT_CLASS = ("Hotspot", [230, 159, 0])
-MARK_COLUMNS = ["slide", "x", "y", "score", "label", "counted", "hotspot", "added", "by", "at"]
+MARK_COLUMNS = ["slide", "x", "y", "score", "label", "counted", "hotspot", "added", "by", "at", "mirrored"]
 _CORNERS = 128  # of the polygon that stands for a circle
 
 
@@ -80,6 +80,7 @@ def figures_csv(found: Findings) -> bytes:
         [
             found.slide.pk, mark.x, mark.y, "" if mark.score is None else mark.score, mark.label,
             _yes(mark.counted), mark.hotspot or "", _yes(mark.added), mark.by, mark.at.isoformat() if mark.at else "",
+            round(mark.mirrored, 2),
         ]
         for mark in found.marks
     ]  # fmt: skip
@@ -251,6 +252,7 @@ def _is_mitotic(mark: Mark, min_score: float) -> bool:
 def _mark_feature(mark: Mark, shift: Callable[[float, float], list[float]]) -> dict[str, Any]:
     metadata = {"label": mark.label, "counted": _yes(mark.counted), "added": _yes(mark.added)}
     metadata |= {"by": mark.by, "at": mark.at.isoformat()} if mark.at else {}
+    metadata |= {"mirrored": f"{mark.mirrored:.2f}"} if mark.mirrored else {}
     metadata |= {"hotspot": str(mark.hotspot)} if mark.hotspot else {}
     return {
         "type": "Feature",

@@ -24,7 +24,7 @@ from django.utils import timezone
 from detector.slide.folder import files_below
 from webapp.core.errors import DomainError
 
-_KEYS = ("secret_key", "credentials.txt")
+_KEYS = ("secret_key", "signing_key", "credentials.txt")
 
 
 def backup_make(*, folder: Path) -> Path:

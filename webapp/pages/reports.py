@@ -14,25 +14,35 @@ from django.shortcuts import get_object_or_404, redirect, render
 from webapp.annotations.selectors import run_current
 from webapp.core.errors import DomainError
 from webapp.reports.models import Report
-from webapp.reports.selectors import SlideNow, report_by_file, report_by_hash, report_changes, report_is_intact
+from webapp.reports.selectors import SlideNow, report_by_file, report_by_hash, report_changes, report_faults
 from webapp.reports.services import report_sign
 from webapp.results.count import mitosis_count
-from webapp.results.question import question
+from webapp.results.question import Counting, question
+from webapp.results.worklist import next_to_read
 from webapp.slides.models import Slide
 
-_MAX_PDF_BYTES = 10 << 20
+_MAX_PDF_BYTES = 100 << 20
 
 
 @login_required
 def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The report as it would be signed now, and the signed versions."""
+    """The report as it would be signed now, and the signed versions.
+
+    A hotspot that is not reviewed is asked about once before it is signed. After signing, the next slide to read.
+    """
     slides = Slide.objects.visible_to(request.user).select_related("case__study")
     slide: Slide = get_object_or_404(slides, pk=pk)
     run = run_current(slide=slide)
-    asked = question()
-    if request.method == "POST" and run is not None:
+    asked = question(study=Counting.of(slide.case.study))
+    count = mitosis_count(run=run, asked=asked) if run else None
+    unreviewed = bool(count and count.review and count.review.judged < count.review.of)
+    comment, whole_case = request.POST.get("comment", "")[:4000], "whole_case" in request.POST
+    asks = request.method == "POST" and unreviewed and "unreviewed" not in request.POST
+    if request.method == "POST" and run is not None and not asks:
         try:
-            report = report_sign(slide=slide, run=run, asked=asked, by=cast(User, request.user))
+            report = report_sign(
+                slide=slide, run=run, asked=asked, by=cast(User, request.user), comment=comment, whole_case=whole_case
+            )
             messages.success(request, f"Version {report.version} is signed.")
         except DomainError as error:
             messages.error(request, str(error))
@@ -41,8 +51,14 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
     now = SlideNow(slide)
     context = {
         "slide": slide,
-        "count": mitosis_count(run=run, asked=asked) if run else None,
+        "count": count,
+        "unreviewed": unreviewed,
+        "asks": asks,
+        "comment": comment,
+        "whole_case": whole_case,
+        "others": Slide.objects.filter(case=slide.case_id).exclude(pk=pk).count(),
         "reports": [{"report": report, "changes": report_changes(report=report, slide=now)} for report in reports],
+        "next": next_to_read(user=request.user, after=slide) if reports else None,
     }
     return render(request, "report.html", context)
 
@@ -59,5 +75,5 @@ def check_report(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" or context["hash"]:
         context |= {"asked": True, "report": report}
     if report is not None:
-        context |= {"intact": report_is_intact(report), "changes": report_changes(report=report)}
+        context |= {"faults": report_faults(report), "changes": report_changes(report=report)}
     return render(request, "report_check.html", context)

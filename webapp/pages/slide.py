@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, render
 
 from webapp.annotations.models import Run
 from webapp.exchange.exports import FORMATS
+from webapp.results.question import Counting, question
 from webapp.slides.models import Slide
 from webapp.slides.selectors import readers_by_study
 from webapp.slides.services import may_set_mpp
@@ -52,7 +53,12 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "config": config,
         "modules": _MODULES,
         "exports": FORMATS.items(),
-        "counting": {"rules": settings.SCORE_RULES.values(), "rule": settings.SCORE_RULE, "areas": _AREAS_MM2},
+        "counting": {
+            "rules": settings.SCORE_RULES.values(),
+            "asked": question(study=Counting.of(found.case.study)),
+            "areas": _AREAS_MM2,
+            "shapes": {"circle": "circle", "square": "square", "fields": "ten fields"}.items(),
+        },
         "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
         "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
     }

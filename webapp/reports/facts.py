@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
 
+from webapp.annotations.models import Region
 from webapp.core.typed_json import to_json
 from webapp.results.findings import Findings
+from webapp.results.roi import polygon_of
 from webapp.results.types import Count
+from webapp.slides.models import Slide
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,38 @@ class ReportFigure:
 
 
 @dataclass(frozen=True)
-class ReportFacts:
-    """All that is signed. figures: of the hotspot, highest score first. signed_at: ISO 8601, to the second."""
+class ReportRegion:
+    """A region that bounds what is counted, or corrects where tissue was measured. by: who drew it."""
 
-    version: int
-    reader: ReportReader
-    signed_at: str
+    kind: str
+    mm2: float | None
+    by: str
+
+
+@dataclass(frozen=True)
+class ReportPart:
+    """What is reported of one slide. figures: of the hotspot, elsewhere: the others that count, highest score first."""
+
     slide: ReportSlide
     count: Count
     figures: tuple[ReportFigure, ...]
+    elsewhere: tuple[ReportFigure, ...] = ()
+    regions: tuple[ReportRegion, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportFacts(ReportPart):
+    """All that is signed. signed_at: ISO 8601, to the second. comment: of the reader.
+
+    replaces: the printed hash of the version before it. others: the other slides of the case, where asked for.
+    """
+
+    version: int = 1
+    reader: ReportReader = ReportReader("", "")
+    signed_at: str = ""
+    comment: str = ""
+    replaces: str = ""
+    others: tuple[ReportPart, ...] = ()
     use: str = "research use only"
 
     def stored(self) -> dict[str, Any]:
@@ -63,13 +90,11 @@ class ReportFacts:
         return plain
 
 
-def report_facts(*, found: Findings, version: int, reader: User, signed_at: datetime) -> ReportFacts:
-    """The count as the API gives it, the figures of the hotspot, the slide, the reader, the time."""
+def report_part(found: Findings) -> ReportPart:
+    """The count as the API gives it, the figures that count, the regions, the slide."""
     slide = found.slide
-    return ReportFacts(
-        version=version,
-        reader=ReportReader(username=reader.get_username(), name=reader.get_full_name()),
-        signed_at=signed_at.isoformat(timespec="seconds"),
+    counted = [mark for mark in found.marks if mark.counted]
+    return ReportPart(
         slide=ReportSlide(
             name=slide.name,
             case=slide.case.identifier,
@@ -79,7 +104,36 @@ def report_facts(*, found: Findings, version: int, reader: User, signed_at: date
             mpp_source=slide.mpp_source,
         ),
         count=found.count,
-        figures=tuple(ReportFigure(m.x, m.y, m.score, m.label) for m in found.marks if m.hotspot == 1),
+        figures=tuple(ReportFigure(m.x, m.y, m.score, m.label) for m in counted if m.hotspot == 1),
+        elsewhere=tuple(ReportFigure(m.x, m.y, m.score, m.label) for m in counted if m.hotspot != 1),
+        regions=tuple(_region(region, slide) for region in found.regions),
+    )
+
+
+def _region(region: Region, slide: Slide) -> ReportRegion:
+    mm2 = polygon_of(region).area * slide.mpp[0] * slide.mpp[1] / 1e6 if slide.mpp else None
+    return ReportRegion(region.kind, mm2, region.by.get_username() if region.by else "")
+
+
+def report_facts(
+    part: ReportPart,
+    *,
+    version: int,
+    reader: User,
+    signed_at: datetime,
+    comment: str = "",
+    replaces: str = "",
+    others: Sequence[ReportPart] = (),
+) -> ReportFacts:
+    """A slide as it is signed, by whom and when."""
+    return ReportFacts(
+        **{field.name: getattr(part, field.name) for field in fields(ReportPart)},
+        version=version,
+        reader=ReportReader(username=reader.get_username(), name=reader.get_full_name()),
+        signed_at=signed_at.isoformat(timespec="seconds"),
+        comment=comment,
+        replaces=replaces,
+        others=tuple(others),
     )
 
 
@@ -90,5 +144,5 @@ def facts_sha256(stored: dict[str, Any]) -> str:
 
 def same_but_for_the_signature(stored: dict[str, Any], others: dict[str, Any]) -> bool:
     """Whether two reports say the same of the slide."""
-    names = ("slide", "count", "figures")
-    return all(stored[name] == others[name] for name in names)
+    names = ("slide", "count", "figures", "elsewhere", "regions", "comment", "others")
+    return all(stored.get(name) == others.get(name) for name in names)

@@ -20,7 +20,11 @@ class ReportQuerySet(models.QuerySet["Report"]):
 
 
 class Report(models.Model):
-    """A signed report of a slide. facts: every number with its provenance; sha256: of the facts, printed."""
+    """A signed report of a slide. facts: every number with its provenance; sha256: of the facts, printed.
+
+    number: counts all reports signed here. seal, previous: of this report and of the one before it, see
+    `webapp.reports.seal`; empty in reports from before there were seals.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slide = models.ForeignKey(Slide, on_delete=models.PROTECT, related_name="reports")
@@ -31,6 +35,9 @@ class Report(models.Model):
     sha256 = models.CharField(max_length=64, unique=True)
     pdf = models.BinaryField()
     pdf_sha256 = models.CharField(max_length=64, db_index=True)
+    number = models.PositiveIntegerField(null=True, unique=True, editable=False)
+    previous = models.CharField(max_length=64, blank=True, editable=False)
+    seal = models.CharField(max_length=64, blank=True, editable=False)
 
     objects = ReportQuerySet.as_manager()
 

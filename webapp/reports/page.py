@@ -1,224 +1,219 @@
-"""The report as a one-page PDF. The same facts and pictures give the same bytes."""
+"""The report as a tagged PDF, set by Typst. The same facts and pictures give the same bytes.
+
+Every number and sentence is made here as it is printed; `report.typ` lays them out.
+"""
 
 from __future__ import annotations
 
-import io
-import textwrap
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from django.conf import settings
-from reportlab.lib.colors import HexColor
-from reportlab.lib.pagesizes import A4
-from reportlab.lib.utils import ImageReader
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.pdfgen.canvas import Canvas
+import typst
 
-from webapp.reports.facts import ReportFacts
-from webapp.reports.pictures import MAX_CROPS, Pictures
+from webapp.annotations.models import Label, Region
+from webapp.reports.facts import ReportFacts, ReportFigure, ReportPart
+from webapp.reports.fonts import families, fonts, printable
+from webapp.reports.pictures import CROP_UM, Pictures
+from webapp.results.types import Count, Value
 
-# Reportlab's own fonts lack the letters of most of Europe.
-_FONTS = settings.BASE_DIR / "node_modules" / "dejavu-fonts-ttf" / "ttf"
-for _name in ("DejaVuSans", "DejaVuSans-Bold"):
-    pdfmetrics.registerFont(TTFont(_name, _FONTS / f"{_name}.ttf"))
-
-_WIDTH, _HEIGHT = A4  # points, origin bottom left
-_MARGIN = 42
-_INK, _MUTED, _LINE = HexColor("#1b1b24"), HexColor("#5c5c6b"), HexColor("#d5d5de")
-_WARN, _WARN_GROUND = HexColor("#7a4b00"), HexColor("#fbeccc")
-_FOOT = 132  # where it begins
-_CROPS_A_ROW = 12
+_SAID = {Label.OPEN: "not reviewed", Label.MITOTIC: "mitotic"}  # of the figures that count
+_TEMPLATE = Path(__file__).with_name("report.typ")
 
 
-def draw_page(facts: ReportFacts, sha256: str, pictures: Pictures) -> bytes:
-    """A4, portrait."""
-    out = io.BytesIO()
-    canvas = Canvas(out, pagesize=A4, invariant=True)
-    canvas.setTitle(f"Mitotic count, {facts.slide.case}, version {facts.version}")
-    canvas.setSubject("Research use only")
-    page = _Page(canvas, facts, sha256)
-    page.head()
-    page.numbers()
-    page.pictures(pictures)
-    page.crops(pictures.crops)
-    page.foot()
-    canvas.showPage()
-    canvas.save()
-    return out.getvalue()
-
-
-class _Page:
-    """Draws from the top down; `y` is where the next line goes."""
-
-    def __init__(self, canvas: Canvas, facts: ReportFacts, sha256: str) -> None:
-        self.canvas, self.facts, self.sha256 = canvas, facts, sha256
-        self.count = facts.count
-        self.y = _HEIGHT - _MARGIN
-
-    def head(self) -> None:
-        slide = self.facts.slide
-        self._text(_MARGIN, self.y - 14, "Mitotic count", 18, bold=True)
-        self.canvas.setFillColor(_WARN_GROUND)
-        self.canvas.roundRect(_WIDTH - _MARGIN - 170, self.y - 18, 170, 20, 4, stroke=0, fill=1)
-        self._text(_WIDTH - _MARGIN - 162, self.y - 12, "Research use only. Not for diagnosis.", 8, colour=_WARN)
-        self.y -= 36
-        mpp = " x ".join(f"{value:.4g}" for value in self.count.mpp)
-        entered = " (entered)" if slide.mpp_source == "entered" else ""
-        self._line(f"Case {slide.case}   Slide {slide.name}   Study {slide.study}", 9)
-        self._line(f"{slide.size[0]} x {slide.size[1]} px, {mpp} µm/px{entered}, SHA-256 {slide.sha256}", 6.5)
-        self._rule()
-
-    def numbers(self) -> None:
-        place, score = self.count.hotspot, self.count.score
-        top = self.y - 8
-        if place or score:
-            words = f"mitotic figures in the hotspot, {self._shape()}"
-            self._figure(_MARGIN, top, str(place.count if place else 0), words)
-            self._figure(_MARGIN + 190, top, f"{place.count_per_mm2:.1f}" if place else "0", "per mm² there")
-        else:
-            density = self.count.count_per_mm2
-            self._figure(_MARGIN, top, str(self.count.count), "mitotic figures on the slide")
-            self._figure(_MARGIN + 190, top, "-" if density is None else f"{density:.1f}", "per mm² evaluable")
-        self._figure(_MARGIN + 340, top, str(score.value) if score else "-", "mitotic score (1 to 3)")
-        self.y = top - 58
-        for line in self._sentences():
-            self._line(line, 8)
-        self.y -= 4
-        self._values()
-        self._rule()
-
-    def pictures(self, pictures: Pictures) -> None:
-        room, top = _WIDTH - 2 * _MARGIN, self.y - 8
-        height = min(290.0, top - _FOOT - 140)  # below it a caption and two rows of crops
-        if pictures.hotspot is None:
-            self.y = self._picture(pictures.overview, _MARGIN, top, room, height, "The slide")
-            return
-        half = (room - 12) / 2
-        words = "The hotspot and what counts in it"
-        self.y = min(
-            self._picture(pictures.overview, _MARGIN, top, half, height, "The slide, the hotspot outlined"),
-            self._picture(pictures.hotspot, _MARGIN + half + 12, top, half, height, words),
+def draw_page(facts: ReportFacts, sha256: str, pictures: Sequence[Pictures]) -> bytes:
+    """A4, portrait, as many pages as it takes; PDF/UA-1. pictures: of the slide, then of the others of its case."""
+    parts: list[ReportPart] = [facts, *facts.others]
+    words = {
+        "title": printable(
+            f"Mitotic count, case {facts.slide.case}, slide {facts.slide.name}, version {facts.version}"
+        ),
+        "author": _reader(facts),
+        "fonts": families(),
+        "signed": f"Version {facts.version}, signed by {_reader(facts)} at {moment(facts.signed_at)}",
+        "hash": sha256,
+        "chain": [f"Replaces version {facts.version - 1}, report hash {facts.replaces}."] if facts.replaces else [],
+        "comment": [printable(line) for line in facts.comment.splitlines() if line.strip()],
+        "parts": [_part(part, shots) for part, shots in zip(parts, pictures, strict=True)],
+    }
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "report.typ").write_bytes(_TEMPLATE.read_bytes())
+        (place / "report.json").write_text(json.dumps(words), "utf-8")
+        for name, data in _files(pictures):
+            (place / f"{name}.jpeg").write_bytes(data)
+        made = typst.compile(
+            place / "report.typ",
+            root=place,
+            font_paths=fonts(),
+            ignore_system_fonts=True,
+            format="pdf",
+            pdf_standards=["ua-1"],
+            timestamp=datetime.fromisoformat(facts.signed_at),
         )
+    assert isinstance(made, bytes)
+    return made
 
-    def crops(self, crops: list[bytes]) -> None:
-        if not crops:
-            return
-        total = len(self.facts.figures)
-        more = f"; showing {len(crops)} of {total}" if total > MAX_CROPS else ""
-        self._line(f"The figures that count in the hotspot, 16 x 16 µm each, highest confidence first{more}", 7.5)
-        side = (_WIDTH - 2 * _MARGIN) / _CROPS_A_ROW
-        for index, crop in enumerate(crops):
-            row, column = divmod(index, _CROPS_A_ROW)
-            x, y = _MARGIN + column * side, self.y - (row + 1) * side
-            self.canvas.drawImage(ImageReader(io.BytesIO(crop)), x + 1, y - 3, side - 2, side - 2)
-        self.y -= side * (1 + (len(crops) - 1) // _CROPS_A_ROW) + 4
 
-    def foot(self) -> None:
-        count, reader = self.count, self.facts.reader
-        parameters = ", ".join(f"{name} {value}" for name, value in sorted(count.parameters.items()))
-        name = f"{reader.name} ({reader.username})" if reader.name else reader.username
-        self.y = _FOOT
-        self._rule()
-        self._line(f"Model {count.model.name}, SHA-256 {count.model.sha256}", 6.5)
-        stamp = f"Run {count.run} of {count.detected_at:%Y-%m-%d %H:%M} UTC, code {count.code_version}"
-        self._line(f"{stamp}, counted from confidence {count.min_score:g}", 6.5)
-        for line in textwrap.wrap(f"Parameters: {parameters}", 150)[:2]:
-            self._line(line, 6.5)
-        self.y -= 6
-        signed = self.facts.signed_at.replace("T", " ")
-        self._line(f"Version {self.facts.version}, signed by {name} at {signed}", 9, bold=True)
-        self._line(f"Report hash {self.sha256}", 7.5)
-        self._line(
-            "Research use only. The hash can be checked at /reports/check/ of the server that made this page.", 6.5
+def moment(at: str | datetime) -> str:
+    """A time with its zone, such as 2026-11-29 10:05:00 UTC+01:00."""
+    when = datetime.fromisoformat(at) if isinstance(at, str) else at
+    zone = f"{when:%z}"
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC" + (f"{zone[:3]}:{zone[3:5]}" if zone.strip("+0") else "")
+
+
+def _reader(facts: ReportFacts) -> str:
+    name, username = printable(facts.reader.name), printable(facts.reader.username)
+    return f"{name} ({username})" if name else username
+
+
+def _files(pictures: Sequence[Pictures]) -> list[tuple[str, bytes]]:
+    """The names by which the template finds the pictures."""
+    files = []
+    for i, shots in enumerate(pictures):
+        files += [(f"overview-{i}", shots.overview)]
+        files += [(f"hotspot-{i}", shots.hotspot)] if shots.hotspot else []
+        files += [(f"crop-{i}-{n}", data) for n, data in enumerate(shots.crops)]
+        files += [(f"elsewhere-{i}-{n}", data) for n, data in enumerate(shots.elsewhere)]
+    return files
+
+
+def _part(part: ReportPart, shots: Pictures) -> dict[str, Any]:
+    slide, count = part.slide, part.count
+    entered = " (entered)" if slide.mpp_source == "entered" else ""
+    mpp = " x ".join(f"{value:.4g}" for value in count.mpp)
+    columns = ["", "on the slide", "per mm² evaluable", "in the hotspot", "mitotic score"]
+    return {
+        "heading": printable(f"Case {slide.case}   Slide {slide.name}   Study {slide.study}"),
+        "file": f"{slide.size[0]} x {slide.size[1]} px, {mpp} µm/px{entered}, SHA-256 {slide.sha256}",
+        "numbers": _numbers(count),
+        "review": _unreviewed(count),
+        "sentences": _sentences(count),
+        "columns": columns,
+        "values": [_row(_reviewed_as(count), count.reviewed), _row("AI alone", count.ai)],
+        "area": _area(part),
+        "regions": [
+            [Region.Kind(one.kind).label, "-" if one.mm2 is None else f"{one.mm2:.3g} mm²", printable(one.by)]
+            for one in part.regions
+        ],
+        "hotspot": shots.hotspot is not None,
+        "captions": ["The slide, with regions and hotspot", "The hotspot and what counts in it"]
+        if shots.hotspot
+        else ["The slide, with regions"],
+        "crops": _crops("in the hotspot", len(shots.crops), part.figures),
+        "elsewhere": _crops("elsewhere on the slide", len(shots.elsewhere), part.elsewhere),
+        "provenance": _provenance(count),
+    }
+
+
+def _crops(where: str, shown: int, figures: Sequence[ReportFigure]) -> tuple[str, list[str]]:
+    """A title, and what is said under each crop that is shown."""
+    side = f"{CROP_UM:g} x {CROP_UM:g} µm each"
+    more = f"; showing {shown} of {len(figures)}" if shown < len(figures) else ""
+    words = [
+        " ".join(filter(None, ["" if one.score is None else f"{one.score:.2f}", _SAID[Label(one.label)]]))
+        for one in figures[:shown]
+    ]
+    return f"Figures that count {where}: {len(figures)}, {side}, highest confidence first{more}", words
+
+
+def _numbers(count: Count) -> list[tuple[str, str]]:
+    place, score = count.hotspot, count.score
+    scored = (str(score.value) if score else "-", "mitotic score (1 to 3)")
+    if place or score:
+        return [
+            (str(place.count if place else 0), f"mitotic figures in the hotspot, {_shape(count)}"),
+            (f"{place.count_per_mm2:.1f}" if place else "0", "per mm² there"),
+            scored,
+        ]
+    density = count.count_per_mm2
+    return [
+        (str(count.count), "mitotic figures on the slide"),
+        ("-" if density is None else f"{density:.1f}", "per mm² evaluable"),
+        scored,
+    ]
+
+
+def _unreviewed(count: Count) -> str:
+    """What is printed as large as the number, where not every candidate of the hotspot has a verdict."""
+    review = count.review
+    return f"not reviewed: {review.of - review.judged} of {review.of}" if review and review.judged < review.of else ""
+
+
+def _reviewed_as(count: Count) -> str:
+    partly = count.review is not None and count.review.state == "partly reviewed"
+    return "Partly reviewed" if partly else "Reviewed"
+
+
+def _row(name: str, value: Value | None) -> list[str]:
+    if value is None:
+        return [name, "-", "-", "-", "-"]
+    density = "-" if value.count_per_mm2 is None else f"{value.count_per_mm2:.2f}"
+    hotspot = str(value.hotspot.count) if value.hotspot else "-"
+    return [name, str(value.count), density, hotspot, str(value.score.value) if value.score else "-"]
+
+
+def _shape(count: Count) -> str:
+    """The shape of the hotspot and what it holds."""
+    place, area = count.hotspot, f"{count.area_mm2:.4g} mm²"
+    shape = "ten fields" if count.shape == "fields" else f"a {count.shape}"
+    if place is None or place.evaluable_mm2 is None:
+        return f"{shape} of {area}"
+    held = f"{place.evaluable_mm2:.3g} of {area}" if place.evaluable_mm2 < 0.98 * place.area_mm2 else area
+    return f"{shape if place.outlines else 'all there is'}, {held} evaluable"
+
+
+def _sentences(count: Count) -> list[str]:
+    place, score = count.hotspot, count.score
+    lines = []
+    if counted := place or score:
+        low, high = counted.interval
+        unseen = ""
+        if place and place.unseen:
+            unseen = f"; {place.unseen} of {place.count} were not looked at by a person"
+        lines.append(f"95 % Poisson interval of the count: {low:.1f} to {high:.1f}{unseen}.")
+    if score:
+        rule = score.rule
+        second, third = rule.cut_offs
+        to_next = f"; {score.to_next} more would be the next mitotic score" if score.to_next is not None else ""
+        lines.append(
+            f"Rule {rule.id} version {rule.version}: 2 from {second}, 3 from {third} figures in "
+            f"{rule.area_mm2:.4g} mm²{to_next}. Source: {printable(rule.source)}"
         )
+    if score and score.small_sample:
+        lines.append("Small sample: less was evaluable than the rule asks for.")
+    return [*lines, *filter(None, [count.reason]), *count.stale]
 
-    def _shape(self) -> str:
-        """The shape of the hotspot and what it holds."""
-        place, area = self.count.hotspot, f"{self.count.area_mm2:.4g} mm²"
-        shape = "ten fields" if self.count.shape == "fields" else f"a {self.count.shape}"
-        if place is None or place.evaluable_mm2 is None:
-            return f"{shape} of {area}"
-        held = f"{place.evaluable_mm2:.3g} of {area}" if place.evaluable_mm2 < 0.98 * place.area_mm2 else area
-        return f"{shape if place.outlines else 'all there is'}, {held} evaluable"
 
-    def _sentences(self) -> list[str]:
-        place, score = self.count.hotspot, self.count.score
-        lines = []
-        if counted := place or score:
-            low, high = counted.interval
-            unseen = ""
-            if place and place.unseen:
-                unseen = f"; {place.unseen} of {place.count} were not looked at by a person"
-            lines.append(f"95 % Poisson interval of the count: {low:.1f} to {high:.1f}{unseen}.")
-        if score:
-            rule = score.rule
-            second, third = rule.cut_offs
-            to_next = f"; {score.to_next} more would be the next mitotic score" if score.to_next is not None else ""
-            lines.append(
-                f"Rule {rule.id} version {rule.version}: 2 from {second}, 3 from {third} figures in "
-                f"{rule.area_mm2:.4g} mm²{to_next}."
-            )
-            lines += textwrap.wrap(f"Source: {rule.source}", 118)
-        if score and score.small_sample:
-            lines.append("Small sample: less was evaluable than the rule asks for.")
-        if self.count.reason:
-            lines += textwrap.wrap(self.count.reason, 118)
-        return lines + [part for sentence in self.count.stale for part in textwrap.wrap(sentence, 118)]
-
-    def _values(self) -> None:
-        judged = self.count.judged
-        columns = [_MARGIN, _MARGIN + 120, _MARGIN + 200, _MARGIN + 290, _MARGIN + 380]
-        header = ["", "on the slide", "per mm² evaluable", "in the hotspot", "mitotic score"]
-        rows = [header]
-        for name, value in (("Reviewed", self.count.reviewed), ("AI alone", self.count.ai)):
-            rows.append([
-                name, str(value.count), "-" if value.count_per_mm2 is None else f"{value.count_per_mm2:.2f}",
-                str(value.hotspot.count) if value.hotspot else "-", str(value.score.value) if value.score else "-",
-            ])  # fmt: skip
-        for row in rows:
-            self.y -= 11
-            for x, text in zip(columns, row, strict=True):
-                self._text(x, self.y, text, 8, colour=_MUTED if row is header else _INK)
-        evaluable = "-" if self.count.tissue_mm2 is None else f"{self.count.tissue_mm2:.2f} mm²"
-        self.y -= 4
-        self._line(
-            f"Evaluable area {evaluable}. Verdicts: {judged.mitotic} mitotic ({judged.added} added), "
-            f"{judged.non_mitotic} not, {judged.unsure} unsure; {judged.unseen} candidates not looked at.",
-            8,
+def _area(part: ReportPart) -> str:
+    count, judged = part.count, part.count.judged
+    evaluable = "-" if count.tissue_mm2 is None else f"{count.tissue_mm2:.2f} mm²"
+    share = ""
+    place = count.hotspot
+    if place and place.evaluable_mm2 is not None and count.tissue_mm2:
+        share = (
+            f", of which the hotspot holds {place.evaluable_mm2:.3g} mm² ({place.evaluable_mm2 / count.tissue_mm2:.0%})"
         )
+    return (
+        f"Evaluable area (tissue, in tumour regions if any, outside exclusions) {evaluable}{share}. "
+        f"Verdicts there: {judged.mitotic} mitotic ({judged.added} added), {judged.non_mitotic} not, {judged.unsure} "
+        f"unsure; {judged.unseen} candidates not looked at."
+    )
 
-    def _figure(self, x: float, y: float, number: str, words: str) -> None:
-        self._text(x, y - 26, number, 30, bold=True)
-        for index, line in enumerate(textwrap.wrap(words, 32)):
-            self._text(x, y - 38 - 9 * index, line, 7.5, colour=_MUTED)
 
-    def _picture(
-        self, picture: tuple[bytes, tuple[int, int]], x: float, top: float, width: float, height: float, words: str
-    ) -> float:
-        """Draw it as large as fits, with words below; returns where the next line may go."""
-        data, (pixels_x, pixels_y) = picture
-        scale = min(width / pixels_x, height / pixels_y)
-        drawn = (pixels_x * scale, pixels_y * scale)
-        self.canvas.drawImage(ImageReader(io.BytesIO(data)), x, top - drawn[1], *drawn)
-        self.canvas.setStrokeColor(_LINE)
-        self.canvas.rect(x, top - drawn[1], *drawn, stroke=1, fill=0)
-        self._text(x, top - drawn[1] - 10, words, 7.5, colour=_MUTED)
-        return top - drawn[1] - 16
+def _provenance(count: Count) -> list[str]:
+    parameters = ", ".join(f"{name} {_plain(value)}" for name, value in sorted(count.parameters.items()))
+    stamp = f"Run {count.run} of {moment(count.detected_at)}, code {count.code_version}"
+    return [
+        printable(f"Model {count.model.name}, SHA-256 {count.model.sha256}"),
+        f"{stamp}, counted from confidence {count.min_score:g}",
+        printable(f"Parameters: {parameters}"),
+    ]
 
-    def _line(self, text: str, size: float, bold: bool = False) -> None:
-        self.y -= size + 3
-        self._text(_MARGIN, self.y, text, size, bold=bold)
 
-    def _rule(self) -> None:
-        self.y -= 8
-        self.canvas.setStrokeColor(_LINE)
-        self.canvas.line(_MARGIN, self.y, _WIDTH - _MARGIN, self.y)
-
-    def _text(self, x: float, y: float, text: str, size: float, bold: bool = False, colour: Any = _INK) -> None:
-        """One line, made smaller where it would leave the page."""
-        font = "DejaVuSans-Bold" if bold else "DejaVuSans"
-        room = _WIDTH - _MARGIN - x
-        size = min(size, size * room / max(pdfmetrics.stringWidth(text, font, size), 1))
-        self.canvas.setFillColor(colour)
-        self.canvas.setFont(font, size)
-        self.canvas.drawString(x, y, text)
+def _plain(value: object) -> object:
+    """A number to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else value

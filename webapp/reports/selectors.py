@@ -13,6 +13,7 @@ from webapp.annotations.selectors import run_current
 from webapp.core.typed_json import from_json
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
+from webapp.reports.seal import seal_faults
 from webapp.results.count import mitosis_count
 from webapp.results.question import Question, question
 from webapp.results.rules import Rule
@@ -33,10 +34,14 @@ def report_by_file(*, user: Viewer, data: bytes) -> Report | None:
     return report_by_hash(user=user, sha256=hashlib.sha256(data).hexdigest())
 
 
-def report_is_intact(report: Report) -> bool:
-    """Whether what is stored still has the hashes that it was signed with."""
-    pdf = hashlib.sha256(bytes(report.pdf)).hexdigest()
-    return facts_sha256(report.facts) == report.sha256 and pdf == report.pdf_sha256
+def report_faults(report: Report) -> list[str]:
+    """Why what is stored is not what was signed, one sentence each; empty where it is."""
+    faults = []
+    if facts_sha256(report.facts) != report.sha256:
+        faults.append("Its numbers are not the signed ones: their hash differs.")
+    if hashlib.sha256(bytes(report.pdf)).hexdigest() != report.pdf_sha256:
+        faults.append("Its PDF is not the signed one: its hash differs.")
+    return faults + seal_faults(report)
 
 
 class SlideNow:

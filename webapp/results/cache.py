@@ -16,7 +16,7 @@ from webapp.results.types import Count, Values
 
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
-_CALCULATION = 4  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
+_CALCULATION = 5  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
 
 
 @dataclass(frozen=True)

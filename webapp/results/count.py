@@ -22,7 +22,7 @@ from webapp.results.evaluable import Evaluable, evaluable_of
 from webapp.results.hotspot import Place, hotspots, undecided
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
-from webapp.results.question import FIELDS, Question
+from webapp.results.question import FIELDS, Question, question
 from webapp.results.rules import score
 from webapp.results.types import (
     Count,
@@ -68,11 +68,17 @@ def mitosis_count(*, run: Run, asked: Question) -> Count:
     return _count(CountInputs.of(count_inputs(Run.objects.filter(pk=run.pk)).get()), asked).count
 
 
-def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, asked: Question) -> CountAnswer | None:
-    """The same of a slide's newest run, or of the one that is asked for; None where the person sees no such run."""
+def mitosis_count_seen(*, user: Viewer, slide: UUID, run: UUID | None, **asked: Any) -> CountAnswer | None:
+    """The same of a slide's newest run, or of the one that is asked for; None where the person sees no such run.
+
+    asked: of `question`; what is not asked for is as the study counts.
+    """
     sees_all, values = viewer_values(user)
     rows = newest_or_asked(sees_all, **values, slide=slide, **({"pk": run} if run else {}))
-    return _count(CountInputs.of(rows[0]), asked) if rows else None
+    if not rows:
+        return None
+    inputs = CountInputs.of(rows[0])
+    return _count(inputs, question(**asked, study=inputs.counting))
 
 
 def _count(inputs: CountInputs, asked: Question) -> CountAnswer:

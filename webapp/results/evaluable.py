@@ -6,6 +6,8 @@ no other.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -144,14 +146,19 @@ def _corrected(tissue: NDArray[np.bool_], regions: Sequence[Region], size: tuple
 
 def _pixels_in(geometry: BaseGeometry, shape: tuple[int, ...], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Which pixels of a picture [h, w] of the whole slide have their middle in polygons, level-0 px."""
-    inside = np.zeros(shape, np.uint8)
-    scale = np.array(shape[::-1]) / size
+    height, width = shape
+    crossed = np.zeros((height, width + 1), bool)  # where, from the left, the inside begins or ends
     for polygon in shapely.get_parts(geometry):
-        if polygon.geom_type == "Polygon":
-            # Sixteenths of a pixel; the middle of a pixel is where it lies.
-            rings = [shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
-            cv2.fillPoly(inside, [np.round((ring * scale - 0.5) * 16).astype(np.int32) for ring in rings], 1, shift=4)
-    return inside > 0
+        if polygon.geom_type != "Polygon":
+            continue
+        for ring in (polygon.exterior, *polygon.interiors):
+            corners = shapely.get_coordinates(ring) * [width / size[0], height / size[1]] - 0.5
+            for (x0, y0), (x1, y1) in itertools.pairwise(corners):
+                low, high = sorted(min(max(math.ceil(y), 0), height) for y in (y0, y1))
+                rows = np.arange(low, high)
+                columns = np.ceil(x0 + (rows - y0) * ((x1 - x0) / ((y1 - y0) or 1.0)))
+                crossed[rows, columns.clip(0, width).astype(int)] ^= True
+    return np.logical_xor.accumulate(crossed, axis=1)[:, :-1]
 
 
 _kept: OrderedDict[Hashable, Evaluable] = OrderedDict()

@@ -9,6 +9,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import numpy as np
 
+from detector import paper
+from detector.slide.hatching import mirror_share
 from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
 from webapp.results.count import mitosis_count
@@ -23,6 +25,7 @@ class Mark:
     """A candidate with its verdict, or a figure that this run has not found. x, y: level-0 px.
 
     score: None where the run has not found it. counted: in the value that stands. hotspot: 1 to 3, of that value.
+    mirrored: share of the patch that the detector saw which lies outside of the slide, as a mirror image of it.
     """
 
     id: UUID
@@ -35,6 +38,7 @@ class Mark:
     added: bool = False
     by: str = ""
     at: datetime | None = None
+    mirrored: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,15 @@ def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     in_hotspot = np.zeros(len(xy), int)
     for number, hotspot in reversed(list(enumerate(count.standing.hotspots, 1))):
         in_hotspot[hotspot.holds(xy, np.array(slide.mpp or (1, 1)) / 1000)] = number
+    size = (slide.width or 0, slide.height or 0)
+    patch = [paper.um(paper.PATCH_SIZE) / mpp for mpp in slide.mpp or (paper.WORKING_MPP, paper.WORKING_MPP)]
     marks = [
-        replace(mark, counted=bool(counted), hotspot=int(number) if counted and number else None)
+        replace(
+            mark,
+            counted=bool(counted),
+            hotspot=int(number) if counted and number else None,
+            mirrored=mirror_share((mark.x, mark.y), size, patch),
+        )
         for mark, counted, number in zip(marks, counts, in_hotspot, strict=True)
     ]
     return Findings(slide, run, asked, count, marks, regions)

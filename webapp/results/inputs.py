@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 from webapp.annotations.models import Figure, Region, Run
 from webapp.core.cached_sql import CachedSql
 from webapp.registry.models import ModelVersion
-from webapp.results.question import Question
+from webapp.results.question import Counting, Question
 from webapp.slides.selectors import viewer_of
 
 
@@ -26,7 +26,8 @@ class CountInputs:
     """A run and all that its count follows from besides.
 
     verdicts, region_events: how many there were on the slide, None where there were none; both are histories that only
-    grow, so that each number stands for one state. newer: whether there is a newer run over the slide.
+    grow, so that each number stands for one state. newer: whether there is a newer run over the slide. counting: of the
+    study.
     """
 
     run: UUID
@@ -39,22 +40,24 @@ class CountInputs:
     verdicts: int | None
     region_events: int | None
     newer: bool
+    counting: Counting
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> CountInputs:
         """A row of `count_inputs`."""
-        run, slide, *scales, tissue_fraction, model, model_state, verdicts, region_events, newer = row
+        tissue_fraction, model, model_state, verdicts, region_events, newer = row[6:12]
         return cls(
-            run=UUID(str(run)),
-            slide=UUID(str(slide)),
-            run_mpp=(scales[0], scales[1]),
-            mpp=(scales[2], scales[3]),
+            run=UUID(str(row[0])),
+            slide=UUID(str(row[1])),
+            run_mpp=(row[2], row[3]),
+            mpp=(row[4], row[5]),
             tissue_fraction=tissue_fraction,
             model=model,
             model_state=model_state,
             verdicts=verdicts,
             region_events=region_events,
             newer=bool(newer),
+            counting=Counting(*row[12:]),
         )
 
 
@@ -66,6 +69,7 @@ def count_inputs(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
         _of_the_slide(Figure, Sum("version")),
         _of_the_slide(Region, Count("pk") + Count("ended_at")),
         Exists(Run.objects.filter(slide=OuterRef("slide"), created_at__gt=OuterRef("created_at"))),
+        *(f"slide__case__study__{name}" for name in ("rule", "area_mm2", "shape")),
     )
 
 
@@ -88,6 +92,8 @@ def stale_because(inputs: CountInputs, asked: Question) -> list[str]:
     if inputs.mpp[0] is not None and inputs.mpp != inputs.run_mpp:
         made_at = " x ".join(f"{value:.4g}" for value in inputs.run_mpp)
         sentences.append(f"The um/px of this slide was changed after this run, which was made at {made_at}.")
+    if inputs.counting.rule != inputs.counting.known_rule:
+        sentences.append(f"The rule of this study, {inputs.counting.rule}, is not in use here any more.")
     if asked.min_score != settings.DEFAULT_MIN_SCORE:
         threshold = f"the threshold in use is {settings.DEFAULT_MIN_SCORE:g}"
         sentences.append(f"Counted from score {asked.min_score:g}; {threshold}.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+OWN = "The laboratory's"  # family of rules that do not come with the product
 BUILT_IN = Path(__file__).with_name("rules.toml")
 
 
@@ -15,7 +16,8 @@ BUILT_IN = Path(__file__).with_name("rules.toml")
 class Rule:
     """How a count becomes a score of 1, 2 or 3. Either per_mm2 or counts is given; counts hold in area_mm2 alone.
 
-    withhold_small: gives no score where less is evaluable than its area. contiguous: of ten fields, all touch.
+    withhold_small: gives no score where less is evaluable than its area. contiguous: of ten fields, all touch. family:
+    under which it is listed.
     """
 
     id: str
@@ -27,6 +29,7 @@ class Rule:
     counts: tuple[int, int] | None = None
     withhold_small: bool = False
     contiguous: bool = False
+    family: str = OWN
 
     def cut_offs(self, area_mm2: float) -> tuple[int, int] | None:
         """The counts in this area from which the score is 2, and 3.
@@ -72,6 +75,7 @@ def _rules(entry: Any, path: Path) -> list[Rule]:
             source=str(entry["source"]),
             withhold_small=bool(entry.get("withhold_small", False)),
             contiguous=bool(entry.get("contiguous", False)),
+            family=str(entry["family"]) if path == BUILT_IN else OWN,
         )
         if "per_mm2" in entry:
             low, high = map(float, entry["per_mm2"])

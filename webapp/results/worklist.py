@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices, When
 from django.db.models import Value as Constant
 
-from webapp.annotations.models import Candidate, Figure, Label, Run
+from webapp.annotations.models import Candidate, Figure, Label, Region, Run, Verdict
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
 from webapp.results.count import values_of
 from webapp.results.inputs import CountInputs, count_inputs
 from webapp.results.question import question
-from webapp.results.types import Value
+from webapp.results.types import Review, Value
 from webapp.slides.models import Slide, Viewer
 from webapp.slides.selectors import readers_by_study
 
@@ -53,9 +53,10 @@ def groups(slides: QuerySet[Slide], *, user: Viewer, min_score: float) -> dict[G
 def _group(min_score: float) -> Case:
     """Which of the last four groups a slide is in.
 
-    To read: detected, and nobody has judged some candidate at or above the threshold, or anything at all. Read:
-    detected, and all are judged. Waiting: being prepared, or with a job that has not ended. Asking: nothing will happen
-    without a person, as um/px is missing, the file was refused, detection failed or nobody asked for it.
+    To read: detected, not signed, and nobody has judged some candidate at or above the threshold, or anything at all.
+    Read: detected, and signed since, or all are judged. Waiting: being prepared, or with a job that has not ended.
+    Asking: nothing will happen without a person, as um/px is missing, the file was refused, detection failed or nobody
+    asked for it.
     """
     slide = OuterRef("pk")
     undetected = ~Exists(Run.objects.filter(slide=slide))
@@ -66,28 +67,41 @@ def _group(min_score: float) -> Case:
     return Case(
         When(Q(state=Slide.State.PREPARING) | Q(undetected & at_work), then=Constant(Group.WAITING)),
         When(Q(state__in=_UNREADABLE) | Q(undetected), then=Constant(Group.ASKING)),
+        When(is_signed(), then=Constant(Group.READ)),
         When(~judged | Exists(unjudged.filter(run=Subquery(newest))), then=Constant(Group.TO_READ)),
         default=Constant(Group.READ),
         output_field=CharField(),
     )
 
 
-def reading_progress(slides: list[Slide], *, min_score: float) -> dict[UUID, tuple[int, int]]:
-    """Of each slide with a run: how many candidates at or above the threshold somebody has judged, and of how many."""
-    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    shown = Q(candidates__score__gte=min_score)
-    judged = shown & Q(candidates__figure__isnull=False) & ~Q(candidates__figure__label=Label.OPEN)
-    runs = Run.objects.filter(slide__in=slides, pk=Subquery(newest))
-    counted = runs.annotate(judged=Count("candidates", filter=judged), of=Count("candidates", filter=shown))
-    return {slide: (judged, of) for slide, judged, of in counted.values_list("slide_id", "judged", "of")}
+def next_to_read(*, user: Viewer, after: Slide) -> Slide | None:
+    """The slide that a reader opens next: one of their own first, in the order of the worklist."""
+    slides = Slide.objects.visible_to(user).exclude(pk=after.pk).order_by("-uploaded_at")
+    for group in (Group.MINE, Group.TO_READ):
+        found: Slide | None = in_group(slides, group, user=user, min_score=settings.DEFAULT_MIN_SCORE).first()
+        if found is not None:
+            return found
+    return None
+
+
+def is_signed() -> Exists:
+    """Whether a slide has a report that is younger than its newest run and all verdicts and regions."""
+    newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("created_at")[:1]
+    later = Verdict.objects.filter(figure__slide=OuterRef("pk"), at__gt=OuterRef("signed"))
+    regions = Region.objects.filter(slide=OuterRef("pk"))
+    redrawn = regions.filter(Q(at__gt=OuterRef("signed")) | Q(ended_at__gt=OuterRef("signed")))
+    reports = Slide.objects.filter(pk=OuterRef("pk")).order_by("-reports__signed_at").values("reports__signed_at")
+    signed = Slide.objects.filter(pk=OuterRef("pk")).alias(signed=Subquery(reports[:1]))
+    return Exists(signed.filter(~Exists(later), ~Exists(redrawn), signed__gte=Subquery(newest)))
 
 
 @dataclass(frozen=True)
 class WorklistRow:
-    """A slide in a list. value: reviewed, by the newest run, of evaluable_mm2; None before it. job: under way on it.
+    """A slide in a list. value: that stands, of the newest run, of evaluable_mm2, and its review; None before it.
 
-    failed: its newest failed detection, where nothing is found yet. judged, of: see `reading_progress`. readers: names
-    of whom it may be given to.
+    job: under way on it. failed: its newest failed detection, where nothing is found yet. judged, of: candidates on the
+    evaluable area at or above the threshold with a verdict, and all. signed: since its newest run. readers: names of
+    whom it may be given to.
     """
 
     slide: Slide
@@ -97,6 +111,8 @@ class WorklistRow:
     failed: Job | None
     judged: int
     of: int
+    review: Review | None
+    signed: bool
     readers: list[str]
 
 
@@ -104,27 +120,31 @@ def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> lis
     """A row for each slide."""
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
     runs = count_inputs(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
-    asked = question(min_score=min_score)
-    values = {inputs.slide: values_of(inputs, asked) for inputs in map(CountInputs.of, runs)}
+    values = {
+        inputs.slide: values_of(inputs, question(min_score=min_score, study=inputs.counting))
+        for inputs in map(CountInputs.of, runs)
+    }
     at_work = Job.objects.filter(slide__in=slides, state__in=OPEN).with_progress().order_by("-created_at")
     jobs = {job.slide_id: job for job in at_work}
     failed = {
         job.slide_id: job
         for job in Job.objects.filter(slide__in=slides, state=State.FAILED, run=None).order_by("created_at")
     }
-    progress = reading_progress(slides, min_score=min_score)
+    signed = set(Slide.objects.filter(is_signed(), pk__in=[slide.pk for slide in slides]).values_list("pk", flat=True))
     readers = readers_by_study(slides=slides, user=user)
     return [
         WorklistRow(
             slide=slide,
-            value=values[slide.pk].standing if slide.pk in values else None,
-            evaluable_mm2=values[slide.pk].tissue_mm2 if slide.pk in values else slide.tissue_mm2,
+            value=value.standing if value else None,
+            evaluable_mm2=value.tissue_mm2 if value else slide.tissue_mm2,
             job=jobs.get(slide.pk),
-            failed=failed.get(slide.pk) if slide.pk not in values else None,
-            judged=judged,
-            of=of,
+            failed=None if value else failed.get(slide.pk),
+            judged=value.ai.count - value.judged.unseen if value else 0,
+            of=value.ai.count if value else 0,
+            review=value.review if value else None,
+            signed=slide.pk in signed,
             readers=readers[slide.case.study_id],
         )
         for slide in slides
-        for judged, of in [progress.get(slide.pk, (0, 0))]
+        for value in [values.get(slide.pk)]
     ]

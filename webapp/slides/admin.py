@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -14,10 +18,32 @@ class MembershipInline(admin.TabularInline[Membership, Study]):
     autocomplete_fields = ["user"]
 
 
+class StudyForm(forms.ModelForm[Study]):
+    """How the study counts, of what there is."""
+
+    shape = forms.ChoiceField(choices=[("", "circle"), ("square", "square"), ("fields", "ten fields")], required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        families: dict[str, list[tuple[str, str]]] = {}
+        for rule in settings.SCORE_RULES.values():
+            families.setdefault(rule.family, []).append((rule.id, rule.name))
+        self.fields["rule"] = forms.ChoiceField(choices=[("", "the laboratory's"), *families.items()], required=False)
+        self.fields["area_mm2"].help_text = "Evaluable area of the hotspot; empty: the rule's, or 2."
+
+    def clean_area_mm2(self) -> float | None:
+        """Refuse what is no area."""
+        area: float | None = self.cleaned_data["area_mm2"]
+        if area is not None and not 0.0001 <= area <= 100:
+            raise forms.ValidationError("An area is between 0.0001 and 100 mm².")
+        return area
+
+
 @admin.register(Study)
 class StudyAdmin(admin.ModelAdmin[Study]):
     list_display = ["name", "created_at"]
     search_fields = ["name"]
+    form = StudyForm
     inlines = [MembershipInline]
 
 

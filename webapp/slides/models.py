@@ -69,10 +69,16 @@ class SlideQuerySet(models.QuerySet["Slide"]):
 
 
 class Study(models.Model):
-    """A group of cases that the same people may see."""
+    """A group of cases that the same people may see.
+
+    rule, area_mm2, shape: of the mitotic score and the hotspot; "" and null: as the laboratory counts.
+    """
 
     name = models.CharField(max_length=200, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    rule = models.CharField(max_length=60, blank=True)
+    area_mm2 = models.FloatField("area in mm²", null=True, blank=True)
+    shape = models.CharField(max_length=10, blank=True)
     members = models.ManyToManyField(User, through="Membership", related_name="studies")
 
     objects = StudyQuerySet.as_manager()

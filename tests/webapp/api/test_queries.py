@@ -46,8 +46,8 @@ from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upl
 MANY = 50
 # No lists: pictures and files, what is only sent to, and the export of a study, which reads each slide.
 NO_LISTS = {
-    "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:candidates", "api:export",
-    "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload", "difference", "login",
+    "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:tissue", "api:candidates",
+    "api:export", "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload", "difference", "login",
     "logout", "token-revoke",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
@@ -107,7 +107,7 @@ class Rows:
         Verdict.objects.create(figure=self.figure, version=i, label=Label.MITOTIC, by=self.person)
         if i > 1:
             of_report = {field.attname: getattr(self.report, field.attname) for field in Report._meta.concrete_fields}
-            Report.objects.create(**{**of_report, "id": uuid4(), "version": i, "sha256": f"{i:064}"})
+            Report.objects.create(**{**of_report, "id": uuid4(), "version": i, "number": 9 + i, "sha256": f"{i:064}"})
         corners = [[0, 0], [i, 0], [0, i]]
         Region.objects.create(slide=self.slide, kind=Region.Kind.TUMOUR, polygon=corners, by=self.person)
 

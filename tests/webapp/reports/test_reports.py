@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from pypdf import PdfReader
-from reportlab.pdfbase import pdfmetrics
 
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw
+from webapp.reports.facts import facts_sha256
+from webapp.reports.fonts import printable
 from webapp.reports.models import Report
-from webapp.reports.selectors import report_changes
+from webapp.reports.selectors import report_changes, report_faults
 from webapp.results.rules import Rule
 from webapp.slides.services import slide_set_mpp
 
@@ -36,8 +41,7 @@ def sign(client, slide):
 
 def text_of(pdf):
     pages = PdfReader(io.BytesIO(pdf)).pages
-    assert len(pages) == 1
-    return pages[0].extract_text()
+    return "\n".join(" ".join(line.split()) for page in pages for line in page.extract_text().splitlines())
 
 
 def test_the_number_is_the_same_everywhere_and_one_rejection_changes_it_everywhere(client_of, alice, slide):
@@ -61,9 +65,8 @@ def test_the_number_is_the_same_everywhere_and_one_rejection_changes_it_everywhe
             assert f'<a href="/slides/{slide.pk}/">{count}</a>' in worklist
             lines = pdf.splitlines()
             assert lines[lines.index("mitotic score (1 to 3)") - 1] == str(score)
-            assert "Reviewed" in lines
-            reviewed = lines[lines.index("Reviewed") :][1:5]
-            assert reviewed == [str(count), f"{density:.2f}", str(hotspot), str(score)]
+            name = {"not reviewed": "AI alone", "partly reviewed": "Partly reviewed"}[rest["review"]["state"]]
+            assert f"{name} {count} {density:.2f} {hotspot} {score}" in lines
         return count, hotspot, score, density
 
     area = 1500 * 1200 * 4 / 1e6
@@ -97,7 +100,7 @@ def test_the_page_says_what_it_rests_on(client_of, alice, slide):
     alice.first_name, alice.last_name = "Alice", "Łukasiewicz"
     alice.save()
     report = sign(client_of(alice), slide).json()
-    text = text_of(client_of(alice).get(report["pdf"]).content)
+    text = " ".join(text_of(client_of(alice).get(report["pdf"]).content).split())
     for words in [
         "Research use only", report["sha256"], "0" * 64, "floor 0.2", "Alice Łukasiewicz", "Version 1",
         "Rule per-mm2 version 1", "Bonert and Tate", slide.case.identifier, "8 of 8 were not looked at", "2 x 2 µm/px",
@@ -105,10 +108,101 @@ def test_the_page_says_what_it_rests_on(client_of, alice, slide):
         assert words in text, words
 
 
-def test_names_of_all_europe_can_be_printed():
-    for font in ("DejaVuSans", "DejaVuSans-Bold"):
-        glyphs = pdfmetrics.getFont(font).face.charToGlyph
-        assert {c for c in "Łódź Ελένη Иван Ђорђе Çağrá Ștefan Őry Þórður" if ord(c) not in glyphs} == set()
+NAMES = [
+    "Łódź Ștefan Őry Þórður Çağrá", "Ελένη", "Иван Ђорђе", "Նարե", "ნინო", "עדי", "أليس فارسی", "अमिता", "অমিতা",
+    "அமிதா", "అమిత", "અમિતા", "ಅಮಿತಾ", "അമിത", "ਅਮਿਤਾ", "අමිතා", "ชื่อ", "ລາວ", "ខ្មែរ", "မြန်မာ", "አሊስ",
+    "病理", "病理ひらがなカタカナ", "한국",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_any_script_is_printed(name):
+    assert printable(name) == name
+
+
+def test_a_sign_that_no_font_has_is_told_by_its_number_and_no_page_shows_a_box(client_of, alice, slide):
+    assert printable("a 🔬\x00b") == "a [U+1F52C][U+0000]b"
+    alice.first_name = " ".join(NAMES)[:150]
+    alice.save()
+    reader = PdfReader(io.BytesIO(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content))
+    text = "".join(page.extract_text() for page in reader.pages)
+    assert "Łódź" in text and "\ufffd" not in text
+
+
+def test_the_pdf_is_tagged_and_says_title_author_and_language(client_of, alice, slide):
+    alice.first_name, alice.last_name = "Alice", "Łukasiewicz"
+    alice.save()
+    reader = PdfReader(io.BytesIO(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content))
+    root = reader.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"] and "/StructTreeRoot" in root and root["/Lang"] == "en"
+    assert slide.case.identifier in reader.metadata.title and reader.metadata.author == "Alice Łukasiewicz (alice)"
+
+
+def test_regions_comment_and_every_figure_that_counts_are_on_the_page(client_of, alice, slide):
+    region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=[[0, 0], [200, 0], [200, 200], [0, 200]])
+    figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=400, y=500)
+    answer = client_of(alice).post(
+        f"/api/v1/slides/{slide.pk}/reports/", {"comment": "At the invasive front."}, format="json"
+    )
+    facts = answer.json()["facts"]
+    text = text_of(client_of(alice).get(answer.json()["pdf"]).content)
+    for words in ["exclusion", "0.16 mm²", "At the invasive front.", "in the hotspot: 8", "elsewhere on the slide: 1"]:
+        assert words in text, words
+    assert text.count("not reviewed\n") >= 8 and "0.95 mitotic" in text
+    assert "not reviewed: 7 of 8" in text and "Partly reviewed" in text
+    assert (len(facts["figures"]), len(facts["elsewhere"]), len(facts["regions"])) == (8, 1, 1)
+    assert "UTC" in text and "0.30000000000000004" not in text
+
+
+def test_a_reviewed_hotspot_is_signed_without_a_word_of_doubt(client_of, alice, slide):
+    for x, y, _ in CANDIDATES[:8]:
+        figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=x, y=y)
+    text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
+    assert "not reviewed:" not in text and "\nReviewed 9 " in text
+
+
+def test_the_whole_case_is_reported_where_asked_for(client_of, alice, slide, make_slide, make_run):
+    other = make_slide("other.tif", mpp=2.0, case=slide.case, tissue_fraction=1.0)
+    make_run(other, [(100, 100, 0.9)])
+    make_slide("undetected.tif", mpp=2.0, case=slide.case)
+    answer = client_of(alice).post(f"/api/v1/slides/{slide.pk}/reports/", {"whole_case": True}, format="json").json()
+    assert [part["slide"]["name"] for part in answer["facts"]["others"]] == ["other.tif"]
+    assert "other.tif" in text_of(client_of(alice).get(answer["pdf"]).content)
+
+
+def test_neither_a_changed_nor_a_removed_report_passes(client_of, alice, slide):
+    signed = [sign(client_of(alice), slide)]
+    for x in (400, 480):
+        figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=x, y=500)
+        signed.append(sign(client_of(alice), slide))
+    first, second, third = (Report.objects.get(pk=answer.json()["id"]) for answer in signed)
+    assert [one.number for one in (first, second, third)] == [1, 2, 3] and second.previous == first.seal
+    assert third.facts["replaces"] == second.sha256
+    assert [report_faults(one) for one in (first, second, third)] == [[], [], []]
+    # Somebody with the database, not the key, changes numbers or page and makes every hash anew.
+    second.facts["count"]["count"] = 99
+    second.sha256 = facts_sha256(second.facts)
+    second.save()
+    assert report_faults(second) == ["Its seal is not the one that it was signed with."]
+    third.pdf = b"%PDF another"
+    third.pdf_sha256 = hashlib.sha256(third.pdf).hexdigest()
+    third.save()
+    assert report_faults(third) == ["Its seal is not the one that it was signed with."]
+    third.signed_at += timedelta(days=1)
+    third.save()
+    second.delete()
+    assert report_faults(first) == ["The report signed after it, number 2, is missing or was changed."]
+    page = client_of(alice).get("/reports/check/", {"hash": first.sha256}).content.decode()
+    assert "changed after signing" in page and "number 2, is missing" in page
+
+
+def test_a_seal_needs_the_key_and_old_reports_have_none(client_of, alice, slide, settings):
+    report = Report.objects.get(pk=sign(client_of(alice), slide).json()["id"])
+    assert report_faults(report) == []
+    settings.SIGNING_KEY = "another"
+    assert report_faults(report) == ["Its seal is not the one that it was signed with."]
+    report.number, report.seal = None, ""
+    assert report_faults(report) == []
 
 
 def test_the_hash_is_checked_on_a_page(client_of, alice, bob, slide):
@@ -130,10 +224,32 @@ def test_the_hash_is_checked_on_a_page(client_of, alice, bob, slide):
 
 
 def test_reports_are_signed_on_the_page(client_of, alice, slide):
-    page = client_of(alice).post(f"/slides/{slide.pk}/report/", follow=True).content.decode()
+    def post(**fields):
+        return client_of(alice).post(f"/slides/{slide.pk}/report/", fields, follow=True).content.decode()
+
+    page = post(comment="Clear.")
+    assert not Report.objects.exists()  # it is not reviewed: asked once
+    assert "Sign all the same" in page and "Clear." in page and "0 of 8 in the hotspot have a verdict" in page
+    page = post(comment="Clear.", unreviewed="yes")
     assert "Version 1 is signed." in page and "holds" in page
-    again = client_of(alice).post(f"/slides/{slide.pk}/report/", follow=True).content.decode()
-    assert "nothing has changed since" in again
+    assert Report.objects.get().facts["comment"] == "Clear."
+    assert "nothing has changed since" in post(comment="Clear.", unreviewed="yes")
+    for x, y, _ in CANDIDATES[:8]:
+        figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=x, y=y)
+    assert "Version 2 is signed." in post()  # every candidate of the hotspot has a verdict
+
+
+def test_signing_finishes_the_slide_and_the_next_one_is_offered(client_of, alice, slide, make_slide, make_run):
+    other = make_slide("next.tif", mpp=2.0)
+    make_run(other, [(100, 100, 0.9)])
+    assert "signed</span>" not in client_of(alice).get("/?show=read").content.decode()
+    sign(client_of(alice), slide)
+    read = client_of(alice).get("/?show=read").content.decode()
+    assert "signed</span>" in read and f"/slides/{slide.pk}/" in read
+    page = client_of(alice).get(f"/slides/{slide.pk}/report/").content.decode()
+    assert f'id="next" class="button primary" href="/slides/{other.pk}/" autofocus' in page
+    make_run(slide, CANDIDATES)  # a newer run asks for another look
+    assert f"/slides/{slide.pk}/" in client_of(alice).get("/?show=to-read").content.decode()
 
 
 def test_a_report_by_a_rule_that_is_gone_or_changed_is_read_all_the_same(client_of, alice, slide, settings):
@@ -188,12 +304,26 @@ def test_without_mpp_nothing_is_signed(client_of, alice, make_slide, make_run):
     assert sign(client_of(alice), slide).status_code == 409
 
 
-def test_many_figures_and_long_names_stay_on_one_page(client_of, alice, make_slide, make_run, study):
+def test_many_figures_and_long_names_take_more_pages(client_of, alice, make_slide, make_run, study):
     from webapp.slides.models import Case
 
     picture = np.full((1200, 1500, 3), (225, 160, 190), np.uint8)
     case = Case.objects.create(study=study, identifier="case-" + "w" * 90)
     slide = make_slide("n" * 240 + ".svs", mpp=2.0, image=picture, case=case)
     make_run(slide, [(600 + 20 * (i % 10), 500 + 20 * (i // 10), 0.9) for i in range(100)])
-    text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
-    assert "showing 24 of 100" in text
+    pdf = client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content
+    pages = PdfReader(io.BytesIO(pdf)).pages
+    assert len(pages) > 1
+    assert "in the hotspot: 100" in text_of(pdf) and text_of(pdf).count("0.90 not reviewed") == 100
+
+
+def test_all_reports_are_checked_by_a_command(client_of, alice, slide, capsys):
+    sign(client_of(alice), slide)
+    call_command("check_reports")
+    assert "All 1 reports are as they were signed." in capsys.readouterr().out
+    report = Report.objects.get()
+    report.facts["count"]["count"] = 1
+    report.save()
+    with pytest.raises(CommandError, match="1 of 1 reports"):
+        call_command("check_reports")
+    assert "Its numbers are not the signed ones" in capsys.readouterr().out

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import chi2
 
 from detector.slide.masks import TISSUE_FILE, mask_png
@@ -238,3 +240,56 @@ def test_rules_that_are_none_are_refused_with_a_sentence(tmp_path: Path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match="own.toml"):
         read_rules(BUILT_IN, path)
+
+
+def test_the_study_chooses_rule_area_and_shape_and_a_question_may_vary_them(count, slide):
+    study = slide.case.study
+    study.rule, study.shape = "nottingham-0.50", "square"
+    study.save()
+    body = count("min_score=0.5")
+    assert (body["shape"], body["area_mm2"]) == ("square", pytest.approx(10 * math.pi * 0.25**2))
+    assert body["score"]["rule"]["id"] == "nottingham-0.50"
+    assert count("min_score=0.5&rule=per-mm2&shape=circle")["area_mm2"] == 2.0
+    study.rule, study.area_mm2 = "per-mm2", 0.5
+    study.save()
+    body = count("min_score=0.5")
+    assert (body["area_mm2"], body["score"]["rule"]["area_mm2"], body["stale"]) == (0.5, 0.5, [])
+    study.rule = "gone"
+    study.save()
+    assert count("min_score=0.5")["stale"] == ["The rule of this study, gone, is not in use here any more."]
+
+
+def test_rules_are_listed_by_family(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('[[rule]]\nid = "ours"\nversion = 1\nname = "Ours"\nsource = "SOP"\ncounts = [3, 6]\narea_mm2 = 2\n')
+    families = [rule.family for rule in read_rules(BUILT_IN, own).values()]
+    assert families == ["Per mm²", *["Nottingham, by the diameter of a field"] * 30, "The laboratory's"]
+
+
+def test_people_correct_where_tissue_was_measured(count, slide, alice, client_of):
+    address = f"/api/v1/slides/{slide.pk}/tissue.png"
+    assert client_of(alice).get(address).status_code == 204  # it was not measured
+    tissue = np.zeros((120, 160), bool)
+    tissue[:, :80] = True
+    slide.folder.mkdir(parents=True, exist_ok=True)
+    (slide.folder / TISSUE_FILE).write_bytes(mask_png(tissue))
+    slide.tissue_fraction = 0.5
+    slide.save()
+    assert (count()["tissue_mm2"], count()["count"]) == (pytest.approx(0.96), 2)  # 800 px lies at its rim
+    glass = region_draw(slide=slide, by=alice, kind=Region.Kind.GLASS, polygon=box(0, 0, 600, 600))
+    assert (count()["tissue_mm2"], count()["count"]) == (pytest.approx(0.6), 1)
+    region_draw(slide=slide, by=alice, kind=Region.Kind.TISSUE, polygon=box(1000, 0, 1600, 1200))
+    assert (count()["tissue_mm2"], count()["count"]) == (pytest.approx(1.32), 2)
+    region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=box(1000, 0, 1600, 600))
+    assert (count()["tissue_mm2"], count()["count"]) == (pytest.approx(0.96), 1)
+    picture = np.asarray(Image.open(BytesIO(client_of(alice).get(address).content)))
+    assert picture.shape == (120, 160)
+    assert (picture[30, 30], picture[100, 30], picture[30, 130], picture[30, 90]) == (0, 255, 255, 0)
+    assert picture[100, 81] == 128  # within 25 um of tissue
+    region_remove(region=glass, by=alice)
+    assert count()["count"] == 2
+    assert set(Region.objects.values_list("kind", "by__username")) == {
+        ("glass", "alice"),
+        ("tissue", "alice"),
+        ("exclusion", "alice"),
+    }
