@@ -186,7 +186,7 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     page.fill("#score", "0.25")
     wait_for(lambda: inked(page) > 20, seconds=15, what="the marks on the slide")
     assert page.locator("#scalebar span").inner_text().endswith(("µm", "mm"))
-    assert f"{by_rest['tissue_mm2']:.2f} mm²" in page.inner_text("#density")
+    page.wait_for_selector(f"#density:has-text('{by_rest['tissue_mm2']:.2f} mm² evaluable')")
 
     from detector.__main__ import main
 

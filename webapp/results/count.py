@@ -293,7 +293,8 @@ class CountBuilder:
                 return f"In {area} the rule {rule.id} cannot tell a score of 1, 2 and 3, so there is no score."
             return f"The rule {rule.id} is for {rule.area_mm2:.4g} mm2, so there is no score in {area}."
         if self.small:
-            less = f"Only {self.mm2:.2g} of {area} are evaluable; everything there is counted."
+            held = f"{self.mm2:.2g}" if self.mm2 < 1 else f"{self.mm2:.2f}"
+            less = f"Only {held} of {area} are evaluable; everything there is counted."
             return f"{less} The rule {rule.id} gives no score on so little." if rule.withhold_small else less
         return ""
 
