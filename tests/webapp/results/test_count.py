@@ -112,7 +112,7 @@ def test_where_less_is_evaluable_all_of_it_is_counted_and_the_sample_is_called_s
     assert hotspot["evaluable_mm2"] == pytest.approx(1.92) == body["tissue_mm2"]
     assert hotspot["count_per_mm2"] == pytest.approx(3 / 1.92)
     assert (score["value"], score["small_sample"]) == (1, True)
-    assert body["reason"] == "Only 1.9 of 2 mm2 are evaluable; everything there is counted."
+    assert body["reason"] == "Only 1.92 of 2 mm2 are evaluable; everything there is counted."
     assert count("min_score=0.99")["score"]["small_sample"]
     assert not count()["score"]["small_sample"]
     region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=box(0, 0, 1600, 1200))
