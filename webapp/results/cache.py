@@ -62,9 +62,13 @@ def shared(key: Hashable, make: Callable[[], Values]) -> Values:
     name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
     if kept := ask_redis(lambda redis: redis.get(name)):
         return from_json(Values, json.loads(kept))
-    result = make()
+    with _calculating:
+        if kept := ask_redis(lambda redis: redis.get(name)):  # another thread was first
+            return from_json(Values, json.loads(kept))
+        result = make()
     ask_redis(lambda redis: redis.set(name, to_json(result), ex=_KEPT_SECONDS))
     return result
 
 
+_calculating = Lock()  # of a process: threads that calculate at once only wait for each other, between every two steps
 remembered = Remembered()

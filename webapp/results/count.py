@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.results.cache import CountAnswer, remembered, shared
 from webapp.results.evaluable import Evaluable, evaluable_of
-from webapp.results.hotspot import Place, hotspots, undecided
+from webapp.results.hotspot import Place, hotspots, in_places_of
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import FIELDS, Question, question
@@ -212,20 +212,17 @@ class CountBuilder:
         """
         if scored is None or self.cut_offs is None:
             return None
-        asked, said = self.asked, figures.xy[~figures.open]
+        asked, said = self.asked, figures.xy[~figures.open] * self.mm_per_px
         if asked.shape == "fields":  # which ten fields are the best follows from all figures
             return figures.open
-        least = len(said)
-        if not self.small:
-            reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
-            best = hotspots(said * self.mm_per_px, reaches, 1)
-            least = best[0].count if best else 0
-        value, to_next = score(least, self.cut_offs)
-        if value == scored.value or to_next is None:
-            return np.zeros(len(figures), bool)
         if self.small:
-            return figures.open
-        return figures.open & undecided(figures.xy * self.mm_per_px, reaches, least + to_next)
+            sure = score(len(said), self.cut_offs)[0]
+            return figures.open & (sure < scored.value)
+        reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
+        higher = [cut for cut in self.cut_offs[: scored.value - 1] if not in_places_of(said, reaches, cut).any()]
+        if not higher:
+            return np.zeros(len(figures), bool)
+        return figures.open & in_places_of(figures.xy * self.mm_per_px, reaches, higher[0])
 
     def _hotspots(self, figures: Figures) -> Iterable[Hotspot]:
         if self.small:  # all of it is counted

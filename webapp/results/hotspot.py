@@ -15,9 +15,9 @@ All coordinates in here are mm; arrays of positions are (n, 2), x and y.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import cv2
@@ -33,9 +33,11 @@ PLACES_PER_REACH = 10  # places in a radius, or half a side, of that
 _MOST_PLACES = 1_000_000  # of a grid; for a small shape on a large slide the places lie further apart
 _GROWTH = 1.1  # of the area, between the sizes at which the evaluable area is summed; between them it is interpolated
 _SLACK = 1e-9  # mm; figures so near to the rim are inside
-_GROWN = (1.05, 1.25, 1.6, 2.2, LIMIT)  # times the reach: places are looked at in groups that reach about as far
 _FINE = 4  # positions along the side of a cell by which it is told how much of it a shape covers
-_PAIRS = 400_000  # of figures and places that are looked at together
+_PART, _MOST_IN_PART = 64, 512  # places that are looked at together
+_BOUNDED = 4096  # places that are bounded more closely, the most promising ones
+_STRIDE = PLACES_PER_REACH // 2  # between places that are looked at first for all that lies in one
+_BANDS = 4  # of rows, by which a circle is bounded
 _TIED = 200  # places with as many figures, of which the best in the middle is chosen
 
 
@@ -70,29 +72,41 @@ class Reaches:
         self.unlimited = reach_of(shape, area_mm2)
         self.reach = np.where(shares > 0, LIMIT * self.unlimited, 0.0)
         self.held = np.zeros(shares.shape)
-        done = shares <= 0
-        before: Floats = np.zeros(shares.shape)
-        size, before_size = area_mm2, 0.0
-        while not done.all():
-            kernel = _kernel(shape, size / area_mm2, (self.unlimited / cell[0], self.unlimited / cell[1]))
-            summed = cv2.filter2D(shares, cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
-            held = np.asarray(summed, np.float64) * cell[0] * cell[1]
-            enough = ~done & (held >= area_mm2 * (1 - 1e-6))
-            share = np.clip((area_mm2 - before) / np.maximum(held - before, 1e-12), 0, 1)
-            grown = before_size + share * (size - before_size) if before_size else np.full(shares.shape, size)
-            self.reach[enough] = reach_of(shape, 1.0) * np.sqrt(grown[enough])
-            self.held[enough] = area_mm2
-            done |= enough
+        held_by = _sums(shares, shape, (self.unlimited / cell[0], self.unlimited / cell[1]))
+        left = np.flatnonzero(shares > 0)
+        before: Floats = np.zeros(len(left))
+        size, before_size = area_mm2 / max(float(shares.max(initial=0.0)), LIMIT**-2), 0.0  # it cannot be less
+        while len(left):
+            held = held_by(size / area_mm2).ravel()[left] * (cell[0] * cell[1])
+            enough = held >= area_mm2 * (1 - 1e-6)
+            if before_size:
+                share = (area_mm2 - before[enough]) / np.maximum(held[enough] - before[enough], 1e-12)
+                grown = before_size + share.clip(0, 1) * (size - before_size)
+                self.reach.flat[left[enough]] = reach_of(shape, 1.0) * np.sqrt(grown)
+            else:
+                self.reach.flat[left[enough]] = reach_of(shape, size)
+            self.held.flat[left[enough]] = area_mm2
+            left, before = left[~enough], held[~enough]
             if size >= LIMIT**2 * area_mm2:
-                self.held[~done] = held[~done]
+                self.held.flat[left] = before.clip(0)
                 return
-            before, before_size = held, size
-            size = min(size * _GROWTH, LIMIT**2 * area_mm2)
+            before_size, size = size, min(size * _GROWTH, LIMIT**2 * area_mm2)
 
     @property
     def size(self) -> int:
         """Number of places."""
         return self.reach.size
+
+    @cached_property
+    def boxes(self) -> tuple[Indices, Indices, Indices, Indices]:
+        """Of each place the cells that it may touch: rows from and to, columns from and to."""
+        rows, columns = self.reach.shape
+        row, column = np.divmod(np.arange(self.size), columns)
+        wide, high = (((self.reach.ravel() + _SLACK) / side + 0.5).astype(np.int64) for side in self.cell)
+        return (
+            np.maximum(row - high, 0), np.minimum(row + high + 1, rows),
+            np.maximum(column - wide, 0), np.minimum(column + wide + 1, columns),
+        )  # fmt: skip
 
     def xy(self, places: Indices) -> Floats:
         """The middles (n, 2) of these places, numbered row by row."""
@@ -119,35 +133,55 @@ def hotspots(xy: Floats, reaches: Reaches, number: int = 3, *, touching: bool = 
     """
     order = np.lexsort(np.asarray(xy, float).reshape(-1, 2).T)  # the order in which figures come changes nothing
     sorted_xy = np.asarray(xy, float).reshape(-1, 2)[order]
-    count = _held_figures(sorted_xy, reaches)
-    left = np.flatnonzero(count)
-    at, reach, held = reaches.xy(left), reaches.reach.ravel()[left], reaches.held.ravel()[left]
-    count = count[left]
-    free = np.ones(len(left), bool)
-    beside = np.ones(len(left), bool)
+    held = _Held(sorted_xy, reaches)
     places: list[Place] = []
-    while len(places) < number and (free & beside).any():
-        best = _best(sorted_xy, np.flatnonzero(free & beside), count, held, at, reach, reaches.shape)
-        inside = np.flatnonzero(distance(sorted_xy - at[best], reaches.shape) <= reach[best] + _SLACK)
-        x, y = at[best].tolist()
-        places.append(Place(x, y, float(reach[best]), float(held[best]), np.sort(order[inside])))
-        gap = distance(at - at[best], reaches.shape) - reach - reach[best]
-        free &= gap >= -_SLACK
-        if touching:
-            near = gap <= 2 * max(reaches.cell)
-            beside = near if len(places) == 1 else beside | near
+
+    def fits(some: Indices) -> NDArray[np.bool_]:
+        if not places:
+            return np.ones(len(some), bool)
+        at, reach = reaches.xy(some), reaches.reach.ravel()[some]
+        gaps = [distance(at - (one.x, one.y), reaches.shape) - reach - one.reach for one in places]
+        free = np.min(gaps, axis=0) >= -_SLACK
+        beside = np.min(gaps, axis=0) <= 2 * max(reaches.cell)
+        return np.asarray(free & beside if touching else free)
+
+    while len(places) < number and (tied := held.best_of(fits)).size:
+        best = _best(held, tied)
+        reach = float(reaches.reach.flat[best])
+        (middle,) = reaches.xy(np.array([best]))
+        inside = np.flatnonzero(distance(sorted_xy - middle, reaches.shape) <= reach + _SLACK)
+        x, y = middle.tolist()
+        places.append(Place(x, y, reach, float(reaches.held.flat[best]), np.sort(order[inside])))
     return places
 
 
-def _best(xy: Floats, some: Indices, count: Indices, held: Floats, at: Floats, reach: Floats, shape: Shape) -> int:
-    """Of some places, the one with the most figures, the most evaluable area, and its figures nearest to the middle."""
-    some = some[count[some] == count[some].max()]
-    some = some[held[some] >= held[some].max() - 1e-6]
-    spread = []
-    for place in some[:_TIED].tolist():
-        apart = distance(xy - at[place], shape)
-        spread.append(float((apart[apart <= reach[place] + _SLACK] ** 2).sum().round(9)))
-    return int(some[int(np.argmin(spread))])
+def in_places_of(xy: Floats, reaches: Reaches, least: int) -> NDArray[np.bool_]:
+    """Which figures lie in a place that holds at least so many of them."""
+    lies: NDArray[np.bool_] = np.zeros(len(xy), bool)
+    if len(xy) < least or not ((held := _Held(xy, reaches)).at_most >= least).any():
+        return lies
+    row, column = np.divmod(np.arange(reaches.size), held.columns)
+    # A part of the places leaves few figures, and of the others only those matter that may hold one of these.
+    places = (row % _STRIDE == 0) & (column % _STRIDE == 0)
+    for _ in range(2):
+        for part in _parts(np.flatnonzero(places & (held.at_most >= least))):
+            place, figure = held.pairs(part, least)
+            lies[figure[held.exact[place] >= least]] = True
+        if lies.all():
+            break
+        places = _Held(xy[~lies], reaches).at_most > 0
+    return lies
+
+
+def _best(held: _Held, tied: Indices) -> int:
+    """Of places with as many figures, the one with the most evaluable area, and its figures nearest to the middle."""
+    reaches = held.reaches
+    mm2 = reaches.held.ravel()[tied]
+    some = np.sort(tied[mm2 >= mm2.max() - 1e-6][:_TIED])
+    place, figure = held.pairs(some, 0)
+    apart = distance(held.xy[figure] - reaches.xy(place), reaches.shape)
+    spread = np.bincount(np.searchsorted(some, place), apart**2, len(some))
+    return int(some[int(np.argmin(spread.round(9)))])
 
 
 def distance(apart: Floats, shape: Shape) -> Floats:
@@ -156,59 +190,145 @@ def distance(apart: Floats, shape: Shape) -> Floats:
     return np.asarray(np.sqrt(x * x + y * y) if shape == "circle" else np.maximum(np.abs(x), np.abs(y)))
 
 
-def undecided(xy: Floats, reaches: Reaches, least: int) -> NDArray[np.bool_]:
-    """Which figures lie in a place that holds at least so many of them."""
-    some = _held_figures(xy, reaches).reshape(reaches.reach.shape) >= least
-    lies: NDArray[np.bool_] = np.zeros(len(xy), bool)
-    for inside, _, figures in _pairs(xy, reaches, some):
-        lies[figures] |= inside.any(axis=0)
-    return lies
+class _Held:
+    """How many figures places hold: at most, by the cells that they touch, and exactly for those that may matter.
 
-
-def _held_figures(xy: Floats, reaches: Reaches) -> Indices:
-    """How many figures each place holds."""
-    count = np.zeros(reaches.size, np.int64)
-    for inside, places, _ in _pairs(xy, reaches, reaches.reach > 0):
-        count += np.bincount(places[inside], minlength=reaches.size)
-    return count
-
-
-def _pairs(
-    xy: Floats, reaches: Reaches, some: NDArray[np.bool_]
-) -> Iterator[tuple[NDArray[np.bool_], Indices, Indices]]:
-    """Each figure beside all of some places [rows, columns] that may hold it, in batches.
-
-    Yields whether it lies inside, and the number of the place where it does, both (places, figures); and the figures.
+    xy: (n, 2) of figures. at_most: for each place, figures in the box of cells around it.
     """
-    rows, columns = reaches.reach.shape
-    all_homes = np.floor(xy / reaches.cell).astype(np.int64).clip(0, (columns - 1, rows - 1))
-    smallest = 0.0
-    for growth in _GROWN:  # most places reach little farther than where all is evaluable, and need not look farther
-        reach = growth * reaches.unlimited + _SLACK
-        group = some & (reaches.reach > smallest) & (reaches.reach <= reach)
-        smallest = reach
-        if not group.any():
-            continue
-        wide, high = (int(reach / side) + 1 for side in reaches.cell)
-        near = cv2.dilate(group.astype(np.uint8), np.ones((2 * high + 1, 2 * wide + 1), np.uint8)) > 0
-        figures = np.flatnonzero(near[all_homes[:, 1], all_homes[:, 0]])
-        home = all_homes[figures]
-        within = xy[figures] - (home + 0.5) * reaches.cell
-        reached = np.pad(
-            np.where(group, reaches.reach + _SLACK, -1.0), ((high, high), (wide, wide)), constant_values=-1.0
-        )
-        padded = (home[:, 1] + high) * reached.shape[1] + home[:, 0] + wide
-        place = home[:, 1] * columns + home[:, 0]
-        offsets = np.stack(np.meshgrid(np.arange(-wide, wide + 1), np.arange(-high, high + 1)), axis=-1).reshape(-1, 2)
-        offsets = offsets[distance(np.maximum(np.abs(offsets) - 0.5, 0) * reaches.cell, reaches.shape) <= reach]
-        batch = max(1, _PAIRS // max(1, len(home)))
-        for first in range(0, len(offsets), batch):
-            steps = offsets[first : first + batch]
-            apart = distance(
-                np.moveaxis((steps * reaches.cell).T[:, :, None] - within.T[:, None], 0, -1), reaches.shape
-            )
-            at = padded + (steps[:, 1] * reached.shape[1] + steps[:, 0])[:, None]
-            yield apart <= reached.ravel()[at], place + (steps[:, 1] * columns + steps[:, 0])[:, None], figures
+
+    def __init__(self, xy: Floats, reaches: Reaches) -> None:
+        self.xy, self.reaches = np.asarray(xy, float).reshape(-1, 2), reaches
+        self.rows, self.columns = reaches.reach.shape
+        cell = np.floor(self.xy / reaches.cell).astype(np.int64).clip(0, (self.columns - 1, self.rows - 1))
+        number = cell[:, 1] * self.columns + cell[:, 0]
+        self.by_cell = np.argsort(number, kind="stable")  # figures, cell by cell
+        inside = np.bincount(number, minlength=self.rows * self.columns)
+        self.first = np.concatenate([[0], np.cumsum(inside)])  # of each cell, into by_cell
+        sums = self.sums = np.zeros((self.rows + 1, self.columns + 1), np.int64)
+        sums[1:, 1:] = inside.reshape(self.rows, self.columns).cumsum(axis=0).cumsum(axis=1)
+        self.top, self.bottom, left, right = reaches.boxes
+        counted = sums[self.bottom, right] - sums[self.top, right] + sums[self.top, left] - sums[self.bottom, left]
+        self.at_most = np.where(reaches.reach.ravel() > 0, counted, 0)
+        self.exact = np.full(reaches.size, -1)
+
+    @cached_property
+    def _promising(self) -> tuple[Indices, Indices]:
+        """The places that may hold a figure, and how many at most, the most first."""
+        some = np.flatnonzero(self.at_most)
+        if len(some) > _BOUNDED:
+            most = np.partition(self.at_most[some], -_BOUNDED)[-_BOUNDED]
+            self._bound(some[self.at_most[some] >= most])
+        else:
+            self._bound(some)
+        some = some[np.argsort(-self.at_most[some], kind="stable")]
+        return some, self.at_most[some]
+
+    def best_of(self, fits: Callable[[Indices], NDArray[np.bool_]]) -> Indices:
+        """Of the places that fit all that hold the most figures; none where none holds one."""
+        places, at_most = self._promising
+        best = 1
+        tied: list[Indices] = [places[:0]]
+        for part, bounds in zip(_parts(places), _parts(at_most), strict=True):
+            if bounds[0] < best:
+                break
+            some = part[self.at_most[part] >= best]
+            some = some[fits(some)]
+            self.pairs(some[self.exact[some] < 0], best)
+            most = int(self.exact[some].max(initial=0))
+            if most > best:
+                best, tied = most, []
+            tied.append(some[self.exact[some] == best])
+        return np.sort(np.concatenate(tied))
+
+    def _bound(self, places: Indices) -> None:
+        """Closer bounds of how many these places hold: of a circle, by bands of rows, each as wide as it is there."""
+        if self.reaches.shape == "square":
+            return
+        width, height = self.reaches.cell
+        row, column = np.divmod(places, self.columns)
+        reach = self.reaches.reach.ravel()[places] + _SLACK
+        high = (reach / height + 0.5).astype(np.int64)
+        inner = np.full(len(places), -1)  # rows from the middle that are counted already
+        counted = np.zeros(len(places), np.int64)
+        for band in range(1, _BANDS + 1):
+            outer = high * band // _BANDS
+            away = np.maximum(inner + 0.5, 0) * height
+            wide = (np.sqrt(np.maximum(reach**2 - away**2, 0)) / width + 0.5).astype(np.int64)
+            left, right = np.maximum(column - wide, 0), np.minimum(column + wide + 1, self.columns)
+            for rows, sign in ((outer, 1), (inner, -1)):
+                top, bottom = np.maximum(row - rows, 0), np.minimum(row + rows + 1, self.rows)
+                box = self.sums[bottom, right] - self.sums[top, right] + self.sums[top, left] - self.sums[bottom, left]
+                counted += np.where(rows >= 0, sign * box, 0)
+            inner = outer
+        self.at_most[places] = np.minimum(self.at_most[places], counted)
+
+    def pairs(self, places: Indices, least: int) -> tuple[Indices, Indices]:
+        """Every figure in every one of these places that may hold so many: the place, and the figure.
+
+        What is learnt on the way is kept: exact numbers of those, closer bounds of the others.
+        """
+        one, start, many = self._ranges(places)
+        self.at_most[places] = np.bincount(one, many, len(places)).astype(np.int64)
+        rows = (self.at_most[places] >= least)[one]
+        one, start, many = one[rows], start[rows], many[rows]
+        place = places[np.repeat(one, many)]
+        figure = self.by_cell[np.repeat(start, many) + _counting(many)]
+        apart = distance(self.xy[figure] - self.reaches.xy(place), self.reaches.shape)
+        inside = apart <= self.reaches.reach.ravel()[place] + _SLACK
+        place, figure = place[inside], figure[inside]
+        counted = places[self.at_most[places] >= least]
+        self.exact[counted] = np.bincount(place, minlength=self.reaches.size)[counted]
+        return place, figure
+
+    def _ranges(self, places: Indices) -> tuple[Indices, Indices, Indices]:
+        """Of each place the figures in the cells that it touches, row by row: index of the place, first, how many."""
+        high = self.bottom[places] - self.top[places]
+        one = np.repeat(np.arange(len(places)), high)
+        row = self.top[places][one] + _counting(high)
+        middle, column = np.divmod(places, self.columns)
+        width, height = self.reaches.cell
+        reach = self.reaches.reach.ravel()[places] + _SLACK
+        if self.reaches.shape == "circle":
+            away = np.maximum(np.abs(row - middle[one]) - 0.5, 0) * height
+            wide = (np.sqrt(np.maximum(reach[one] ** 2 - away**2, 0)) / width + 0.5).astype(np.int64)
+        else:
+            wide = (reach / width + 0.5).astype(np.int64)[one]
+        start = self.first[row * self.columns + np.maximum(column[one] - wide, 0)]
+        end = self.first[row * self.columns + np.minimum(column[one] + wide, self.columns - 1) + 1]
+        return one, start, end - start
+
+
+def _parts(places: Indices) -> Iterator[Indices]:
+    """Places in parts, few at first: the best are among them."""
+    first, size = 0, _PART
+    while first < len(places):
+        yield places[first : first + size]
+        first, size = first + size, min(2 * size, _MOST_IN_PART)
+
+
+def _counting(many: Indices) -> Indices:
+    """0, 1, .. up to each number, one after the other: [2, 3] gives [0, 1, 0, 1, 2]."""
+    ends = np.cumsum(many)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - many, many)
+
+
+def _sums(
+    shares: NDArray[np.float32], shape: Shape, reach: tuple[float, float]
+) -> Callable[[float], NDArray[np.float64]]:
+    """How many cells are held around each cell, by how many times its area the shape has grown. reach: in cells."""
+    far = [int(LIMIT * side) + 2 for side in reversed(reach)]
+    sides = (max(side + away, 2 * away + 1) for side, away in zip(shares.shape, far, strict=True))
+    rows, columns = (cv2.getOptimalDFTSize(side) for side in sides)
+    room = np.zeros((rows, columns), np.float32)
+    room[: shares.shape[0], : shares.shape[1]] = shares
+    spectrum = cv2.dft(room)
+
+    def held_by(growth: float) -> NDArray[np.float64]:
+        kernel = _kernel_spectrum(shape, growth, reach, (rows, columns))
+        summed = cv2.idft(cv2.mulSpectrums(spectrum, kernel, 0), flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
+        return np.asarray(summed[: shares.shape[0], : shares.shape[1]], np.float64)
+
+    return held_by
 
 
 @lru_cache(maxsize=256)
@@ -220,6 +340,18 @@ def _kernel(shape: Shape, growth: float, reach: tuple[float, float]) -> Floats:
     inside = distance(np.stack(np.meshgrid(x, y), axis=-1), shape) <= 1
     cells = inside.reshape(len(y) // _FINE, _FINE, len(x) // _FINE, _FINE).mean(axis=(1, 3))
     return np.asarray(cells * (_area_of(shape, far) / cells.sum()))
+
+
+@lru_cache(maxsize=48)
+def _kernel_spectrum(
+    shape: Shape, growth: float, reach: tuple[float, float], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The same, around the corner of a picture [rows, columns], as its discrete Fourier transform."""
+    kernel = _kernel(shape, growth, reach)
+    room = np.zeros(size, np.float32)
+    rows, columns = ((np.arange(side) - side // 2) % whole for side, whole in zip(kernel.shape, size, strict=True))
+    room[np.ix_(rows, columns)] = kernel
+    return np.asarray(cv2.dft(room), np.float32)
 
 
 def _fine(size: float) -> Floats:
