@@ -10,6 +10,7 @@ import { AddTool } from "./tools/add.js";
 import { HotspotTool } from "./tools/hotspot.js";
 import { SelectTool } from "./tools/select.js";
 import { ThresholdTool } from "./tools/threshold.js";
+import { some } from "./words.js";
 
 /** @import { Columns } from "./columns.js" */
 /** @import { RunConfig } from "./config.js" */
@@ -69,6 +70,15 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
   stage.tools.push(add, new SelectTool(stage, store, (spot) => review.select(spot, false)));
 
   const context = () => panel.toggleContext();
+  const hotspotFirst = () => panel.startHotspot();
+  const link = at("report-link");
+  const report = () => link.click();
+  link.addEventListener("click", (event) => {
+    const waiting = review.queue.waiting.length;
+    if (!waiting) return;
+    event.preventDefault(); // it would be signed without them
+    say(`${some(waiting, "verdict")} on the way to the server: wait until all are saved.`, "warn");
+  });
   const takeBack = async () => {
     try {
       const what = await undo.back();
@@ -104,5 +114,5 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     threshold.activate();
     document.body.dataset.candidates = String(columns.n);
   };
-  return { review, add, hotspot, threshold, context, takeBack, begin };
+  return { review, add, hotspot, threshold, context, takeBack, hotspotFirst, report, begin };
 }

@@ -108,10 +108,16 @@ export class Review {
   /** Begin with the first figure of the hotspot that nobody has judged. */
   startHotspot() {
     this.list();
+    this.#nextInHotspot(-1);
+  }
+
+  /** The next open figure of the hotspot, which may be another one after each verdict. @param {number} position */
+  #nextInHotspot(position) {
     const spots = Array.from(this.#spots);
-    const open = spots.find((spot) => !this.#store.label(spot));
-    if (open !== undefined) this.select(open);
-    else this.#parts.say("Every figure in the hotspot has a verdict.");
+    const next = [...spots.slice(position + 1), ...spots].find((spot) => !this.#store.label(spot));
+    if (next !== undefined) return this.select(next);
+    this.update();
+    this.#parts.say("Every figure in the hotspot has a verdict.");
   }
 
   /** Make the list anew: another order or filter, another threshold. */
@@ -163,6 +169,7 @@ export class Review {
     say(`${said(label)}. Z takes it back.`);
     // With a filter the judged one may leave the list; what comes next then stands where it stood.
     if (panel.filter !== "all") this.list();
+    if (panel.filter === "hotspot") return this.#nextInHotspot(position);
     const stays = this.#spots[position] === spot;
     const next = this.#spots[stays ? position + 1 : position];
     if (position >= 0 && next !== undefined) this.select(next);

@@ -26,6 +26,7 @@ export class ReviewPanel {
   #store;
   #card;
   #gallery;
+  #startHotspot;
 
   /** @param {Config} config @param {Store} store @param {Listener} on */
   constructor(config, store, on) {
@@ -50,10 +51,14 @@ export class ReviewPanel {
         at("gallery").focus();
       });
     }
-    onClick("review-hotspot", () => {
-      this.#arrange("score", "hotspot");
-      on.startHotspot();
-    });
+    onClick("review-hotspot", () => this.startHotspot());
+    this.#startHotspot = on.startHotspot;
+  }
+
+  /** List the figures of the hotspot, and begin with the first that nobody has judged. */
+  startHotspot() {
+    this.#arrange("score", "hotspot");
+    this.#startHotspot();
   }
 
   /** @param {Order} order @param {Filter} filter */

@@ -29,6 +29,8 @@ import { said } from "./words.js";
  * @property {ThresholdTool} threshold
  * @property {() => void} context
  * @property {() => void} takeBack
+ * @property {() => void} hotspotFirst
+ * @property {() => void} report
  */
 
 /** @type {Record<string, number>} key -> um per screen px */
@@ -42,7 +44,7 @@ export function shortcuts(looking, reading) {
 }
 
 /** @param {Reading} page @returns {Shortcut[]} */
-function readingKeys({ review, add, hotspot, threshold, context, takeBack }) {
+function readingKeys({ review, add, hotspot, threshold, context, takeBack, hotspotFirst, report }) {
   return [
     ...group("Review", [
       { keys: ["j"], say: "Next figure", run: () => review.step(1) },
@@ -50,6 +52,8 @@ function readingKeys({ review, add, hotspot, threshold, context, takeBack }) {
       { keys: ["m"], say: said("mitotic"), run: () => review.judge("mitotic") },
       { keys: ["n"], say: said("non_mitotic"), run: () => review.judge("non_mitotic") },
       { keys: ["u"], say: said("unsure"), run: () => review.judge("unsure") },
+      { keys: ["v"], say: "Review the hotspot", run: hotspotFirst },
+      { keys: ["s"], say: "Report and sign", run: report },
       { keys: ["z"], say: "Take back, as often as you like", run: takeBack },
       { keys: ["c"], say: "Context of the figure, or the figure alone", run: context },
       { keys: ["a"], say: "Add a missed figure under the pointer (or in the middle)", run: () => add.key() },
