@@ -38,7 +38,7 @@ def test_from_opening_a_slide_to_a_signed_report_with_the_hotspot_reviewed(slide
     judged = 0
     while page.get_attribute("#review-state", "data-state") != "reviewed":
         if "not judged" in page.inner_text("#card [data-say]"):
-            press("m" if judged % 4 else "n")
+            press("m" if judged % 8 else "n")
             judged += 1
         else:  # what was rejected may have moved the hotspot: the server is asked
             page.wait_for_timeout(500)

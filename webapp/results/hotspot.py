@@ -32,6 +32,7 @@ LIMIT = 3.0  # of the radius, or side, that the shape has where all is evaluable
 PLACES_PER_REACH = 10  # places in a radius, or half a side, of that
 _MOST_PLACES = 1_000_000  # of a grid; for a small shape on a large slide the places lie further apart
 _GROWTH = 1.1  # of the area, between the sizes at which the evaluable area is summed; between them it is interpolated
+_NOISE = 1e-4  # of an area: more than transforms in single precision are off by
 _SLACK = 1e-9  # mm; figures so near to the rim are inside
 _FINE = 4  # positions along the side of a cell by which it is told how much of it a shape covers
 _PART, _MOST_IN_PART = 64, 512  # places that are looked at together
@@ -78,7 +79,7 @@ class Reaches:
         size, before_size = area_mm2 / max(float(shares.max(initial=0.0)), LIMIT**-2), 0.0  # it cannot be less
         while len(left):
             held = held_by(size / area_mm2).ravel()[left] * (cell[0] * cell[1])
-            enough = held >= area_mm2 * (1 - 1e-6)
+            enough = held >= area_mm2 * (1 - _NOISE)
             if before_size:
                 share = (area_mm2 - before[enough]) / np.maximum(held[enough] - before[enough], 1e-12)
                 grown = before_size + share.clip(0, 1) * (size - before_size)
