@@ -22,7 +22,7 @@ from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_changes
-from webapp.reports.services import report_sign
+from webapp.reports.services import MAX_COMMENT, report_sign
 from webapp.results.question import Counting, question
 from webapp.slides.models import Slide
 
@@ -55,7 +55,7 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
 class SignSerializer(CountQuerySerializer):
     """How to count, and what to sign besides."""
 
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=4000, default="")
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=MAX_COMMENT, default="")
     whole_case = serializers.BooleanField(
         default=False, help_text="With the other slides of the case that are detected and have um/px."
     )

@@ -36,7 +36,8 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
     asked = question(study=Counting.of(slide.case.study))
     count = mitosis_count(run=run, asked=asked) if run else None
     unreviewed = bool(count and count.review and count.review.judged < count.review.of)
-    comment, whole_case = request.POST.get("comment", "")[:4000], "whole_case" in request.POST
+    comment = request.POST.get("comment", "").replace("\r\n", "\n")
+    whole_case = "whole_case" in request.POST
     asks = request.method == "POST" and unreviewed and "unreviewed" not in request.POST
     if request.method == "POST" and run is not None and not asks:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import UTC
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -23,7 +24,7 @@ def seal_of(report: Report) -> str:
     """The seal that a report has to have. SHA-256 in hex, as all that goes into it."""
     parts = (
         str(report.number), report.previous, str(report.pk), str(report.slide_id), str(report.version),
-        str(report.signed_by_id), report.signed_at.isoformat(), report.sha256, report.pdf_sha256,
+        str(report.signed_by_id), report.signed_at.astimezone(UTC).isoformat(), report.sha256, report.pdf_sha256,
     )  # fmt: skip
     return hmac.new(settings.SIGNING_KEY.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
 

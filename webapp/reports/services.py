@@ -20,6 +20,8 @@ from webapp.results.findings import Findings, findings
 from webapp.results.question import Question
 from webapp.slides.models import Slide
 
+MAX_COMMENT = 4000  # characters
+
 
 def report_sign(
     *, slide: Slide, run: Run, asked: Question, by: User, comment: str = "", whole_case: bool = False
@@ -28,6 +30,8 @@ def report_sign(
 
     whole_case: with the other slides of the case that are detected and have um/px.
     """
+    if len(comment) > MAX_COMMENT:
+        raise DomainError(f"A comment has at most {MAX_COMMENT:,} characters, this one {len(comment):,}; shorten it.")
     if slide.mpp is None:
         raise DomainError(
             "The um/px of this slide is not known; enter it first, then the report has areas and a score."

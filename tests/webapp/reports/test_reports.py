@@ -12,6 +12,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 from pypdf import PdfReader
 
 from webapp.annotations.models import Label, Region
@@ -327,3 +328,21 @@ def test_all_reports_are_checked_by_a_command(client_of, alice, slide, capsys):
     with pytest.raises(CommandError, match="1 of 1 reports"):
         call_command("check_reports")
     assert "Its numbers are not the signed ones" in capsys.readouterr().out
+
+
+def test_a_seal_holds_in_any_time_zone(client_of, alice, slide):
+    with timezone.override("Europe/Berlin"):
+        signed = sign(client_of(alice), slide).json()
+    report = Report.objects.get(pk=signed["id"])
+    assert report.facts["signed_at"].endswith(("+01:00", "+02:00"))
+    assert report_faults(report) == []
+
+
+def test_a_comment_that_is_too_long_is_refused_and_none_of_it_is_dropped(client_of, alice, slide):
+    def post(comment):
+        sent = {"comment": comment, "unreviewed": "yes"}
+        return client_of(alice).post(f"/slides/{slide.pk}/report/", sent, follow=True).content.decode()
+
+    assert "at most 4,000 characters, this one 4,001" in post("a" * 4001) and not Report.objects.exists()
+    post("a\r\n" * 1999 + "b")  # 3,999 as they were typed
+    assert Report.objects.get().facts["comment"] == "a\n" * 1999 + "b"
