@@ -36,8 +36,8 @@ CLASSES = {
 REGION_CLASSES = {
     Region.Kind.TUMOUR: ("Tumor", [200, 0, 0]),
     Region.Kind.EXCLUSION: ("Exclusion", [60, 60, 60]),
-    Region.Kind.TISSUE: ("Tissue", [0, 121, 90]),
-    Region.Kind.GLASS: ("Glass", [60, 110, 180]),
+    Region.Kind.TISSUE: ("Tissue correction", [0, 121, 90]),
+    Region.Kind.GLASS: ("Glass correction", [60, 110, 180]),
 }
 HOTSPOT_CLASS = ("Hotspot", [230, 159, 0])
 MARK_COLUMNS = ["slide", "x", "y", "score", "label", "counted", "hotspot", "added", "by", "at", "mirrored"]

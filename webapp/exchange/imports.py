@@ -21,7 +21,11 @@ _LABELS = {
     "non-mitotic figure": Label.NON_MITOTIC, "non_mitotic": Label.NON_MITOTIC, "non-mitosis": Label.NON_MITOTIC,
     "hard negative": Label.NON_MITOTIC, "look-alike": Label.NON_MITOTIC, "unsure": Label.UNSURE,
 }  # fmt: skip
-_KINDS = {"tumor": Region.Kind.TUMOUR, **{kind.value: kind for kind in Region.Kind}}
+_KINDS = {
+    "tumor": Region.Kind.TUMOUR, "tumour": Region.Kind.TUMOUR, "exclusion": Region.Kind.EXCLUSION,
+    # Not "tissue": in QuPath that is all of it, with holes, which corrects nothing.
+    "tissue correction": Region.Kind.TISSUE, "glass correction": Region.Kind.GLASS,
+}  # fmt: skip
 
 
 @dataclass

@@ -291,3 +291,17 @@ def test_nothing_found_is_no_annotation_object_and_says_so(client_of, alice, mak
     make_run(slide, [])
     answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/export/?format=dicom")
     assert answer.status_code == 409 and "needs a figure or a region" in answer.json()["detail"]
+
+
+def test_corrections_of_tissue_come_back_and_the_tissue_of_qupath_is_none(client_of, alice, slide, make, get):
+    triangle = [[0, 0], [100, 0], [50, 80]]
+    for kind in (Region.Kind.TISSUE, Region.Kind.GLASS):
+        region_draw(slide=slide, by=alice, kind=kind, polygon=triangle)
+    copy, kind = make("copy.tif"), "application/geo+json"
+    address = f"/api/v1/slides/{copy.pk}/import/"
+    client_of(alice).post(address, get(slide, "geojson").content, content_type=kind)
+    assert reviewed(copy)[1] == reviewed(slide)[1]
+    assert {"tissue", "glass"} <= set(copy.regions.values_list("kind", flat=True))
+    rings = [[[0, 0], [90, 0], [90, 90], [0, 0]], [[30, 10], [60, 10], [60, 30], [30, 10]]]  # with a hole
+    answer = client_of(alice).post(address, feature("Tissue", "Polygon", rings), content_type=kind)
+    assert (answer.status_code, answer.json()["regions"]) == (200, 0)
