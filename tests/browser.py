@@ -67,6 +67,11 @@ def at_rest(page: Any) -> None:
     )
 
 
+def saved(page: Any) -> None:
+    """Wait until every verdict of a slide page is on the server."""
+    page.wait_for_selector("#saved[data-state='saved']", timeout=20_000)
+
+
 def shoot(page: Any, name: str) -> None:
     """A picture of the page, kept in var/screenshots."""
     SHOTS.mkdir(parents=True, exist_ok=True)

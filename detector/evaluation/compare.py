@@ -25,7 +25,6 @@ from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import by_source, curve, summary
 from detector.evaluation.metrics import Evaluation, MatchedFrame, match, paired_intervals
 from detector.frames import Case, LabelledFrame, Rgb, cut_plain
-from detector.mine import around
 from detector.model.card import Metrics
 from detector.slide import WorkingFrame
 from detector.slide.hatching import hatched
@@ -268,8 +267,7 @@ def _on_free_slide(sides: dict[str, _Side], slide: MitosisFreeSlide, progress: P
         radius = paper.um(paper.MATCH_RADIUS) * float(np.mean(frame.scale)) / float(np.mean(frame.mpp))
 
         def crop(x: float, y: float) -> Rgb:
-            left, top = (round(at) - paper.PATCH_SIZE // 2 for at in np.array((x, y)) / frame.scale)
-            return hatched(around(frame, (x, y), paper.PATCH_SIZE), left, top, frame.size)
+            return frame.crop(round(x / frame.scale[0]), round(y / frame.scale[1]), paper.PATCH_SIZE)
 
         place = _Place(slide.case, slide.name, radius, crop)
         nothing = np.zeros(max(len(one.scores) for one in found.values()), dtype=bool)

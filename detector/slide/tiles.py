@@ -16,7 +16,6 @@ import openslide
 
 from detector import paper
 from detector.errors import SlideError
-from detector.slide.hatching import hatched
 from detector.slide.reader import OpenSlideFile, Rgb, open_slide
 from detector.slide.scaled import read_scaled
 from detector.slide.working import WorkingFrame
@@ -73,8 +72,7 @@ class TileSource:
         """
         frame = WorkingFrame(self._slide, mpp or (paper.WORKING_MPP, paper.WORKING_MPP))
         w_x, w_y = round(l0_x / frame.scale[0]), round(l0_y / frame.scale[1])
-        left, top = w_x - size // 2, w_y - size // 2
-        return jpeg(hatched(frame.read(left, top, size, size), left, top, frame.size))
+        return jpeg(frame.crop(w_x, w_y, size))
 
     def associated(self, kind: str) -> bytes | None:
         """The label or macro image as JPEG; None where the slide has none that can be shown."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import paper
+from detector.slide.hatching import hatched
 from detector.slide.reader import FlatImage, Rgb, Slide
 
 _STEPS = 32  # OpenCV interpolates at 1/32 px; rounding positions to it first makes them the same in every region
@@ -44,6 +45,11 @@ class Frame:
         left, top = int(columns.min()), int(rows.min())
         inside = self._read_inside(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
         return np.ascontiguousarray(inside[rows - top][:, columns - left])
+
+    def crop(self, w_x: int, w_y: int, size: int) -> Rgb:
+        """RGB uint8 [size, size, 3] around a pixel, for people: hatched outside of the image."""
+        left, top = w_x - size // 2, w_y - size // 2
+        return hatched(self.read(left, top, size, size), left, top, self.size)
 
     def block_means(self, block: int) -> NDArray[np.float64]:
         """Mean RGB [rows, columns, 3] of each block of `block` x `block` px, from the coarsest picture that will do."""

@@ -84,3 +84,18 @@ def open_as(browser: Any, live_server: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture
+def open_slide(run: Run, open_as: Callable[..., Any]) -> Callable[..., Any]:
+    """Open the page of `run` as somebody, with its list. counted: by AI, once the server has said so; None: any."""
+
+    def open_slide(user: User, *, counted: int | None = 25, **options: Any) -> Any:
+        page = open_as(user, f"/slides/{run.slide_id}/", **options)
+        page.wait_for_selector("body[data-candidates='40']")
+        page.wait_for_selector("#gallery li")
+        if counted is not None:
+            page.wait_for_selector(f"[data-number='ai-count']:has-text('{counted}')")
+        return page
+
+    return open_slide

@@ -6,25 +6,10 @@ import numpy as np
 import pytest
 
 from detector.slide.masks import TISSUE_FILE, mask_png
-from tests.browser import at_rest, shoot
+from tests.browser import at_rest, saved, shoot
 from webapp.annotations.models import Figure, Region
 
 pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
-
-
-@pytest.fixture
-def open_slide(run, open_as):
-    def open_slide(user, **options):
-        page = open_as(user, f"/slides/{run.slide_id}/", **options)
-        page.wait_for_selector("body[data-candidates='40']")
-        page.wait_for_selector("#gallery li")
-        return page
-
-    return open_slide
-
-
-def saved(page):
-    page.wait_for_selector("#saved[data-state='saved']", timeout=20_000)
 
 
 def over_the_slide(page, dx=0, dy=0):
@@ -85,7 +70,7 @@ def test_what_is_glass_is_shown_and_corrected_and_the_numbers_follow(run, open_s
     tissue[:20] = False  # the first rows of candidates
     slide.folder.mkdir(parents=True, exist_ok=True)
     (slide.folder / TISSUE_FILE).write_bytes(mask_png(tissue))
-    page = open_slide(alice)
+    page = open_slide(alice, counted=None)
     on_tissue = int(page.evaluate("() => document.querySelector('[data-number=ai-count]').textContent"))
     assert on_tissue < 25
     page.keyboard.press("g")

@@ -8,7 +8,7 @@ import time
 import pytest
 from django.core.management import call_command
 
-from tests.browser import SHOTS, shoot
+from tests.browser import SHOTS, saved, shoot
 from tests.known_slides import MPP, known_slide
 from webapp.reports.models import Report
 
@@ -45,7 +45,7 @@ def test_from_opening_a_slide_to_a_signed_report_with_the_hotspot_reviewed(slide
             if page.get_attribute("#review-state", "data-state") == "partly reviewed":
                 press("v")
         assert judged <= 120 and keys < 300
-    page.wait_for_selector("#saved[data-state='saved']", timeout=20_000)
+    saved(page)
     shoot(page, "reading-reviewed")
     press("s")
     page.wait_for_selector("button:has-text('Sign as alice')")

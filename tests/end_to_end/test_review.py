@@ -7,26 +7,10 @@ import time
 
 import pytest
 
-from tests.browser import at_rest, offences, shoot
+from tests.browser import at_rest, offences, saved, shoot
 from webapp.annotations.models import Figure, Region, Verdict
 
 pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
-
-
-@pytest.fixture
-def open_slide(run, open_as):
-    def open_slide(user, **options):
-        page = open_as(user, f"/slides/{run.slide_id}/", **options)
-        page.wait_for_selector("body[data-candidates='40']")
-        page.wait_for_selector("#gallery li")
-        page.wait_for_selector("[data-number='ai-count']:has-text('25')")
-        return page
-
-    return open_slide
-
-
-def saved(page):
-    page.wait_for_selector("#saved[data-state='saved']", timeout=20_000)
 
 
 def number(page, name):

@@ -56,7 +56,7 @@ class Findings:
 def findings(*, slide: Slide, run: Run, asked: Question) -> Findings:
     """All that is to be told of a slide."""
     count = mitosis_count(run=run, asked=asked)
-    regions = list(Region.objects.current().filter(slide=slide))
+    regions = list(Region.objects.current().filter(slide=slide).select_related("by"))
     marks = _marks(slide, run)
     xy = np.array([(mark.x, mark.y) for mark in marks], float).reshape(-1, 2)
     counts = np.array([_counts(mark, asked.min_score) for mark in marks], bool)

@@ -141,11 +141,6 @@ class Review:
     of: int
     left: int | None
 
-    @property
-    def in_words(self) -> str:
-        """For reports and lists."""
-        return f"{self.state}: {self.judged} of {self.of}" if self.judged < self.of else self.state
-
 
 @dataclass(frozen=True)
 class Values:

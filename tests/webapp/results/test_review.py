@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,10 +114,3 @@ def test_without_um_per_px_all_candidates_are_to_review():
     figures = Figures(np.array([[100.0, 100.0]]), np.array([True]))
     review = build.review(Counted(slide, figures, figures, Judged(0, 0, 0, 0, 1)), build.value(figures), begun=False)
     assert (review.state, review.judged, review.of, review.left) == ("not reviewed", 0, 1, None)
-
-
-@pytest.mark.parametrize("state", ["reviewed", "partly reviewed"])
-def test_in_words(state):
-    xy = [(500.0, 500.0), (600.0, 500.0)]
-    _, review = reviewed(xy, [MITOTIC, MITOTIC if state == "reviewed" else OPEN])
-    assert review.in_words == {"reviewed": "reviewed", "partly reviewed": "partly reviewed: 1 of 2"}[state]
