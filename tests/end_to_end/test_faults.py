@@ -109,6 +109,7 @@ def test_the_review_stays_where_it_is(open_slide, alice, asked):
             page.keyboard.press(key)
         saved(page)
         page.wait_for_selector("#card [data-history]:has-text('by alice')")
+        page.wait_for_selector("#reviewed-name:has-text('Partly reviewed')")
     after = page.locator("#gallery").bounding_box()
     assert (after["y"], after["height"]) == (before["y"], before["height"])
     assert before["y"] + 100 < 800
