@@ -60,7 +60,7 @@ CMU_1 = $(MITOSCOPE_DATA)/slides/CMU-1-Small-Region.svs
 # Held out of the shipped weights: a slide of MITOS 2012, two of scanner H, every third region of MiDeSeC.
 HELD_OUT = A04,07,18,P0_02,P0_05,P0_08,P0_11,P0_14,P0_17,P0_20,P0_23,P0_26,P0_29,P0_32
 
-reproduce: install  ## the paper's Table 1 (about 9 hours on two cores; goes on where it stopped); needs MITOSCOPE_DATA
+reproduce: install  ## the paper's Table 1 (about 8 hours on two cores; goes on where it stopped); needs MITOSCOPE_DATA
 	$(call link_sets,runs/table-1-parent-data,ami_br atnorm)
 	test -e runs/table-1-parent/weights.json || $(BIN)/python -m detector train runs/table-1-parent-data \
 		--plan reproduce-parent --out runs/table-1-parent --resume --mitosis-free "$(CANINE)"
