@@ -64,36 +64,20 @@ def main() -> None:
     print(f"{given.slides} slides with {given.each} candidates each, filled in {time.monotonic() - began:.0f} s")
     show_plans(slides[0])
     show_hotspots()
-    postgres = int((tests.services.folder / "postgres" / "postmaster.pid").read_text().split()[0])
     server = start(given.port)
     client = Client(given.port, token)
     gets = [client.question(f"/api/v1/slides/{pk}/mitosis-count/") for pk in slides]
     try:
-        began = time.monotonic()
+        began, before = time.monotonic(), used_so_far(server)
         client.drive(gets, rate=1e6, connections=4)
         print(f"every slide for the first time: {len(gets) / (time.monotonic() - began):.1f} a second", flush=True)
+        tell_used(server, before, len(gets))
 
         def measure(name: str, writes: float = 0, fresh: float = 0) -> None:
-            """A round. writes: verdicts a second besides; fresh: share that asks for a threshold of its own."""
-            questions: list[bytes] = []
-            while len(questions) < given.rate * given.seconds:
-                if random.random() < writes / given.rate:
-                    place = {"label": "mitotic", "x": random.uniform(0, 80_000), "y": random.uniform(0, 60_000)}
-                    questions.append(client.question(f"/api/v1/slides/{random.choice(slides)}/figures/", place))
-                elif random.random() < fresh:
-                    threshold = f"?min_score={random.uniform(0.4, 0.9):.6f}"
-                    questions.append(
-                        client.question(f"/api/v1/slides/{random.choice(slides)}/mitosis-count/{threshold}")
-                    )
-                else:
-                    questions.append(random.choice(gets))
-            before = cpu_seconds(server.pid), time.process_time(), cpu_seconds(postgres)
-            took = client.drive(questions, given.rate)
-            after = cpu_seconds(server.pid), time.process_time(), cpu_seconds(postgres)
-            report(f"{given.rate:g} a second, {name}", took)
-            parts = zip(("web server", "client", "PostgreSQL"), before, after, strict=True)
-            used = ", ".join(f"{part} {1000 * (end - begin) / len(took):.2f}" for part, begin, end in parts)
-            print(f"    CPU for each, in ms: {used}", flush=True)
+            questions = mixed(client, slides, gets, int(given.rate * given.seconds), writes / given.rate, fresh)
+            before = used_so_far(server)
+            report(f"{given.rate:g} a second, {name}", client.drive(questions, given.rate))
+            tell_used(server, before, len(questions))
 
         for number in range(given.rounds):
             measure("any slide, " + ("in Redis, half in each process" if number == 0 else "in memory"))
@@ -102,6 +86,36 @@ def main() -> None:
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
+
+
+def mixed(
+    client: Client, slides: list[str], gets: list[bytes], number: int, writes: float, fresh: float
+) -> list[bytes]:
+    """Questions of a round. writes: the share that are verdicts; fresh: the share with a threshold of their own."""
+    questions = []
+    for _ in range(number):
+        slide = f"/api/v1/slides/{random.choice(slides)}"
+        if random.random() < writes:
+            place = {"label": "mitotic", "x": random.uniform(0, 80_000), "y": random.uniform(0, 60_000)}
+            questions.append(client.question(f"{slide}/figures/", place))
+        elif random.random() < fresh:
+            questions.append(client.question(f"{slide}/mitosis-count/?min_score={random.uniform(0.4, 0.9):.6f}"))
+        else:
+            questions.append(random.choice(gets))
+    return questions
+
+
+def used_so_far(server: subprocess.Popen[bytes]) -> tuple[float, float, float]:
+    """CPU seconds of web server, client and PostgreSQL."""
+    postgres = int((tests.services.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+    return cpu_seconds(server.pid), time.process_time(), cpu_seconds(postgres)
+
+
+def tell_used(server: subprocess.Popen[bytes], before: tuple[float, float, float], questions: int) -> None:
+    """Print the CPU that each question took since."""
+    parts = zip(("web server", "client", "PostgreSQL"), before, used_so_far(server), strict=True)
+    used = ", ".join(f"{part} {1000 * (end - begin) / questions:.2f}" for part, begin, end in parts)
+    print(f"    CPU for each, in ms: {used}", flush=True)
 
 
 def fill(slides: int, each: int) -> tuple[str, list[str]]:
@@ -177,7 +191,8 @@ def show_hotspots() -> None:
     """Processor time of the three best places of 20,000 figures on a slide of 20 x 15 mm."""
     import numpy as np
 
-    from webapp.results.hotspot import Reaches, grid_of, hotspots
+    from webapp.results.hotspot import Held, hotspots
+    from webapp.results.reaches import Reaches, grid_of
 
     rng = np.random.default_rng(0)
     even = rng.uniform(0, (20, 15), (20_000, 2))
@@ -188,18 +203,24 @@ def show_hotspots() -> None:
             columns, rows = grid_of(20, 15, shape, 2.0)
             began = time.process_time()
             reaches = Reaches(np.ones((rows, columns), np.float32), (20 / columns, 15 / rows), shape, 2.0)
-            counts = [place.count for place in hotspots(xy, reaches)]
+            counts = [place.count for place in hotspots(Held(xy, reaches))]
             took = time.process_time() - began
             print(f"three hotspots of 20,000 figures, {name}, {shape}: {took:.2f} s {counts}")
 
 
 def start(port: int) -> subprocess.Popen[bytes]:
-    """The web server as the launcher starts it."""
-    command = f"-m gunicorn webapp.wsgi --bind 127.0.0.1:{port} --workers 2 --threads 4 --worker-class gthread"
-    server = subprocess.Popen(
-        [sys.executable, *command.split(), "--no-control-socket"], cwd=ROOT, stderr=subprocess.DEVNULL
-    )
+    """The web server as the launcher starts it, all its processes ready."""
+    command = f"-m gunicorn webapp.wsgi --bind 127.0.0.1:{port} --workers 2 --threads 4"
+    kind = ["--worker-class", "webapp.ops.web_worker.EvenWorker", "--no-control-socket"]
+    server = subprocess.Popen([sys.executable, *command.split(), *kind], cwd=ROOT, stderr=subprocess.DEVNULL)
     wait_for(lambda: listening(port), seconds=30, what=f"the web server on port {port}")
+
+    def idle() -> bool:
+        before = cpu_seconds(server.pid)
+        time.sleep(1)
+        return cpu_seconds(server.pid) - before < 0.05
+
+    wait_for(idle, seconds=60, what="the processes of the web server")
     return server
 
 

@@ -181,8 +181,9 @@ def _redis_server() -> str:
 def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: str | None) -> str:
     python = sys.executable
     programs = {
-        "web": f"{python} -m gunicorn webapp.wsgi --bind {host}:{port} --worker-class gthread --workers 2 --threads 4 "
-        "--timeout 120 --graceful-timeout 5 --no-control-socket --max-requests 20000 --max-requests-jitter 1000",
+        "web": f"{python} -m gunicorn webapp.wsgi --bind {host}:{port} --workers 2 --threads 4 "
+        "--worker-class webapp.ops.web_worker.EvenWorker --timeout 120 --graceful-timeout 5 --no-control-socket "
+        "--max-requests 20000 --max-requests-jitter 1000",
         "ingest": _worker(python, "ingest", 2),
         "detect": _worker(python, "detect", 1),
         # At a low priority and in a process of its own, so that nobody who waits for a detection waits for a training.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.results.cache import CountAnswer, remembered, shared
 from webapp.results.evaluable import Evaluable, evaluable_of
-from webapp.results.hotspot import Place, hotspots, in_places_of
+from webapp.results.hotspot import Held, Place, hotspots, in_places_of
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import FIELDS, Question, question
@@ -42,7 +42,7 @@ from webapp.slides.selectors import viewer_values
 _ENOUGH = 0.98  # of the area asked for; with less a sample is small
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Figures:
     """Figures that count. xy: [n, 2] level-0 px. open: those that nobody has judged."""
 
@@ -88,7 +88,7 @@ def _count(inputs: CountInputs, asked: Question) -> CountAnswer:
 
 def _answer(inputs: CountInputs, asked: Question, stale: list[str]) -> Count:
     run = Run.objects.select_related("slide", "model").get(pk=inputs.run)
-    values = values_of(inputs, asked)
+    values = values_of(inputs, asked, run)
     value = values.standing
     return Count(
         slide=run.slide_id,
@@ -147,11 +147,11 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
     )
 
 
-def values_of(inputs: CountInputs, asked: Question) -> Values:
-    """The two values and what they rest on."""
+def values_of(inputs: CountInputs, asked: Question, run: Run | None = None) -> Values:
+    """The two values and what they rest on. run: with its slide, where it is at hand."""
     # The same key can only have the same values.
     key = (inputs.run, asked, inputs.mpp, inputs.tissue_fraction, inputs.verdicts, inputs.region_events)
-    return shared(key, lambda: _counted(Run.objects.select_related("slide").get(pk=inputs.run), asked))
+    return shared(key, lambda: _counted(run or Run.objects.select_related("slide").get(pk=inputs.run), asked))
 
 
 def _counted(run: Run, asked: Question) -> Values:
@@ -183,6 +183,7 @@ class CountBuilder:
         self.mm2 = evaluable.mm2 or 0.0
         self.small = self.mm2 < _ENOUGH * asked.area_mm2
         self.reason = self._reason()
+        self._held: dict[Figures, Held] = {}
 
     def value(self, figures: Figures) -> Value:
         """Without an evaluable area there are no hotspots and no score."""
@@ -212,29 +213,38 @@ class CountBuilder:
         """
         if scored is None or self.cut_offs is None:
             return None
-        asked, said = self.asked, figures.xy[~figures.open] * self.mm_per_px
-        if asked.shape == "fields":  # which ten fields are the best follows from all figures
+        if self.asked.shape == "fields":  # which ten fields are the best follows from all figures
             return figures.open
+        said = Figures(figures.xy[~figures.open], figures.open[~figures.open])
         if self.small:
             sure = score(len(said), self.cut_offs)[0]
             return figures.open & (sure < scored.value)
-        reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
-        higher = [cut for cut in self.cut_offs[: scored.value - 1] if not in_places_of(said, reaches, cut).any()]
+        cuts = self.cut_offs[: scored.value - 1]
+        higher = [cut for cut in cuts if len(said) < cut or not in_places_of(self.held(said), cut).any()]
         if not higher:
             return np.zeros(len(figures), bool)
-        return figures.open & in_places_of(figures.xy * self.mm_per_px, reaches, higher[0])
+        return figures.open & in_places_of(self.held(figures), higher[0])
+
+    def held(self, figures: Figures) -> Held:
+        """These figures in the places where the hotspot, or a field of it, may lie."""
+        if figures not in self._held:
+            asked = self.asked
+            if asked.shape == "fields":
+                reaches = self.evaluable.reaches("circle", asked.area_mm2 / FIELDS)
+            else:
+                reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
+            self._held[figures] = Held(figures.xy * self.mm_per_px, reaches)
+        return self._held[figures]
 
     def _hotspots(self, figures: Figures) -> Iterable[Hotspot]:
         if self.small:  # all of it is counted
             yield self._hotspot(figures, self.evaluable.middle, np.arange(len(figures)), self.mm2)
             return
-        mm, asked = figures.xy * self.mm_per_px, self.asked
-        if asked.shape != "fields":
-            for place in hotspots(mm, self.evaluable.reaches(asked.shape, asked.area_mm2)):
+        if self.asked.shape != "fields":
+            for place in hotspots(self.held(figures)):
                 yield self._hotspot(figures, self._at(place), place.inside, place.evaluable_mm2, place.reach)
             return
-        reaches = self.evaluable.reaches("circle", asked.area_mm2 / FIELDS)
-        places = hotspots(mm, reaches, FIELDS, touching=asked.rule.contiguous)
+        places = hotspots(self.held(figures), FIELDS, touching=self.asked.rule.contiguous)
         if not places:
             return
         fields = tuple(Field(*self._at(place), place.reach, place.count) for place in places)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from webapp.annotations.models import Region
-from webapp.results.hotspot import Reaches, Shape, grid_of
+from webapp.results.reaches import Reaches, Shape, grid_of
 from webapp.results.roi import polygon_of, region_of_interest, roi_contains
 from webapp.slides.models import Slide
 from webapp.slides.storage import tissue_read

@@ -15,8 +15,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from webapp.results.hotspot import Shape, distance, reach_of
 from webapp.results.question import ShapeName
+from webapp.results.reaches import Shape, distance, reach_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.results.hotspot import LIMIT, Reaches, distance, grid_of, hotspots, reach_of
+from webapp.results.hotspot import Held, hotspots
+from webapp.results.reaches import LIMIT, Reaches, distance, grid_of, reach_of
 
 WIDTH, HEIGHT = 6.0, 5.0
 SHAPES = ["circle", "square"]
@@ -64,7 +65,7 @@ def test_it_never_grows_beyond_the_limit_and_says_what_it_holds(shape):
     tissue[100:130, 100:130] = True  # 0.09 mm2
     tissue[400:480, 400:480] = True  # 0.64 mm2, out of reach of the other
     reaches = ground(shape, 0.2, tissue)
-    small, large = hotspots([(1.15, 1.15)], reaches)[0], hotspots([(4.4, 4.4)], reaches)[0]
+    small, large = hotspots(Held([(1.15, 1.15)], reaches))[0], hotspots(Held([(4.4, 4.4)], reaches))[0]
     assert small.evaluable_mm2 == pytest.approx(0.09, rel=0.03) and small.reach == LIMIT * reach_of(shape, 0.2)
     assert large.evaluable_mm2 == 0.2 and large.reach < 2 * reach_of(shape, 0.2)
 
@@ -88,7 +89,7 @@ def brute_force(xy, reaches, taken=()):
 @settings(max_examples=8, deadline=None)
 def test_no_place_of_the_grid_holds_more(shape, xy, seed, share):
     reaches = ground(shape, 3.0, blobs(seed, share))
-    found = hotspots(xy, reaches)
+    found = hotspots(Held(xy, reaches))
     left = np.array(xy)
     for number, place in enumerate(found):
         inside = distance(left - [place.x, place.y], shape) <= place.reach + 1e-9
@@ -105,7 +106,7 @@ def test_no_place_of_the_grid_holds_more(shape, xy, seed, share):
 @settings(max_examples=40, deadline=None)
 def test_a_figure_more_never_lowers_it(xy, more, seed):
     reaches = ground("circle", 1.0, blobs(seed, 0.7))
-    before, after = hotspots(xy, reaches), hotspots([*xy, more], reaches)
+    before, after = hotspots(Held(xy, reaches)), hotspots(Held([*xy, more], reaches))
     assert sum(place.count for place in before[:1]) <= sum(place.count for place in after[:1])
 
 
@@ -114,28 +115,28 @@ def test_the_order_of_the_figures_changes_nothing():
     xy = np.round(rng.uniform(0, (WIDTH, HEIGHT), (40, 2)) * 2) / 2  # many ties
     for shape in SHAPES:
         reaches = ground(shape, 2.0)
-        expected = [(p.x, p.y, p.count) for p in hotspots(xy, reaches)]
+        expected = [(p.x, p.y, p.count) for p in hotspots(Held(xy, reaches))]
         for _ in range(5):
             rng.shuffle(xy)
-            assert [(p.x, p.y, p.count) for p in hotspots(xy, reaches)] == expected
+            assert [(p.x, p.y, p.count) for p in hotspots(Held(xy, reaches))] == expected
 
 
 def test_by_hand():
     # Three figures in a row, 0.9 mm apart: circles of 1 mm2 (radius 0.564) hold two of them, then one.
     xy = [(2.0, 2.0), (2.9, 2.0), (3.8, 2.0), (2.0, 4.0)]
-    places = hotspots(xy, ground("circle", 1.0))
+    places = hotspots(Held(xy, ground("circle", 1.0)))
     assert [place.count for place in places] == [2, 1, 1]
     assert (places[0].x, places[0].y) == pytest.approx((2.45, 2.0), abs=0.06)
     assert places[0].reach == pytest.approx(math.sqrt(1 / math.pi))
     assert sorted(place.inside.tolist() for place in places) == [[0, 1], [2], [3]]
-    assert hotspots([], ground("circle", 1.0)) == []
+    assert hotspots(Held([], ground("circle", 1.0))) == []
 
 
 def test_fields_that_touch_lie_side_by_side_and_others_anywhere():
     xy = [(1.0, 1.0), (1.1, 1.0), (5.0, 4.0), (1.9, 1.0)]
-    apart, together = (hotspots(xy, ground("circle", 0.2), 10, touching=touching) for touching in (False, True))
+    apart, together = (hotspots(Held(xy, ground("circle", 0.2)), 10, touching=touching) for touching in (False, True))
     assert [place.count for place in apart] == [2, 1, 1] and [place.count for place in together] == [2]
-    near = hotspots([*xy, (1.5, 1.0)], ground("circle", 0.2), 10, touching=True)
+    near = hotspots(Held([*xy, (1.5, 1.0)], ground("circle", 0.2)), 10, touching=True)
     assert [place.count for place in near] == [3, 1]
 
 
