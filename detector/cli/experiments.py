@@ -12,6 +12,7 @@ from detector.cli.arguments import (
     mitosis_free_cases,
     mitosis_free_option,
     parse_count,
+    parse_names,
     training_arguments,
     training_bar,
     training_options,
@@ -89,6 +90,12 @@ def cross_validate_options(parser: argparse.ArgumentParser) -> None:
         default="case",
         help="what is left out in turn: a case (default) or a source",
     )
+    parser.add_argument(
+        "--calibrate-on",
+        default="",
+        metavar="CASES",
+        help="cases that no network learns from, by which its scores are calibrated before it is evaluated on others",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and the table")
     mitosis_free_option(parser)
     training_options(parser, parent="initial weights, trained on none of the cases that are evaluated on")
@@ -101,5 +108,8 @@ def run_cross_validate(options: argparse.Namespace) -> None:
     cases = [*read_dataset(options.dataset), *mitosis_free_cases(options)]
     with training_bar(max(one.iterations for one in plans)) as report:
         course = training_arguments(options, report)
-        cross_validate(cases, plans, options.out, say=tqdm.write, by=options.by, resume=True, **course)
+        cross_validate(
+            cases, plans, options.out, say=tqdm.write, by=options.by,
+            calibrate_on=parse_names(options.calibrate_on), resume=True, **course,
+        )  # fmt: skip
     tqdm.write(f"the table: {options.out / 'table.md'}")

@@ -11,6 +11,7 @@ from detector.cli.arguments import parse_names, parse_new_weights, training_bar
 from detector.cli.evaluate import require_exhaustive_frames
 from detector.datasets import read_dataset
 from detector.datasets.frames import read_mitosis_free
+from detector.experiments.cross_validation import read_left_out
 from detector.frames import cases_of
 from detector.model.card import read_card
 from detector.model.checkpoint import SHIPPED_WEIGHTS
@@ -83,6 +84,12 @@ def calibrate_options(parser: argparse.ArgumentParser) -> None:
         help="weights of the same training without the held-out cases, to set the scale and to measure with",
     )
     parser.add_argument(
+        "--left-out",
+        type=Path,
+        metavar="TABLE",
+        help="table.json of `cross-validate --by source`, whose first row goes onto the card",
+    )
+    parser.add_argument(
         "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), with their card"
     )
 
@@ -94,7 +101,8 @@ def run_calibrate(options: argparse.Namespace) -> None:
     if options.cases:
         _, cases = split_by_case(cases, parse_names(options.cases))
     require_exhaustive_frames(cases)
-    path = calibrate_weights(options.weights, cases, held_out, options.out, course=options.course)
+    left_out = read_left_out(options.left_out) if options.left_out else None
+    path = calibrate_weights(options.weights, cases, held_out, options.out, course=options.course, left_out=left_out)
     card = read_card(path)
     print(json.dumps(card["calibration"]))
     print(f"weights: {path}, card: {path.with_suffix('.json')}")

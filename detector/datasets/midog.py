@@ -2,7 +2,8 @@
 
 Layout: `MIDOG*.json` (or any json with images, annotations and categories) with the images beside it or in `images/`.
 `bbox` is [xmin, ymin, xmax, ymax], not COCO's width and height. An image without a single annotation of either kind is
-unlabelled (151 to 200 of MIDOG 2021) and is left out. Each image is a case of its own.
+unlabelled (151 to 200 of MIDOG 2021) and is left out. Each image is a case of its own. A json of another name names the
+set: the source of `midesec.json` is midesec.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ def read(folder: Path) -> list[LabelledFrame]:
     for table in _tables(folder):
         labels = read_labels(table)
         known += len(labels)
+        set_name = "MIDOG" if table.stem.upper().startswith("MIDOG") else table.stem
         for name, of_image in labels.items():
             image = next((p for p in (folder / name, folder / "images" / name) if p.is_file()), None)
             if image is not None:
                 frame = read_labelled_image(
                     image,
                     case=Path(name).stem,
-                    source=f"MIDOG {of_image.tumour}".strip(),
+                    source=f"{set_name} {of_image.tumour}".strip(),
                     mitoses=of_image.mitoses,
                     non_mitoses=of_image.non_mitoses,
                 )

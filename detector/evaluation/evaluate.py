@@ -69,12 +69,13 @@ def measure_held_out(card: HeldOut, scorer: Scorer, held_out: Sequence[Case]) ->
 
 def by_source(evaluation: Evaluation) -> dict[str, Metrics]:
     """The main metrics of each source of data by itself, ready for JSON."""
-    keys = ("cases", "mitoses", "max_f1", "max_f1_threshold", "f1_at_0.5", "precision", "recall")
-    parts = {source: summary(one) for source, one in evaluation.by_source().items()}
-    return {
-        source: cast(Metrics, {key: value for key, value in metrics.items() if key in keys})
-        for source, metrics in parts.items()
-    }
+    return {source: main_metrics(one) for source, one in evaluation.by_source().items()}
+
+
+def main_metrics(evaluation: Evaluation) -> Metrics:
+    """The metrics that a table shows, ready for JSON."""
+    keys = ("cases", "mitoses", "max_f1", "max_f1_threshold", "f1_at_0.5", "f1_at_0.5_interval", "precision", "recall")
+    return cast(Metrics, {key: value for key, value in summary(evaluation).items() if key in keys})
 
 
 def reliability(evaluation: Evaluation) -> Reliability:

@@ -2,7 +2,7 @@
 
 Each plan trains one network for each part, on all others, and is evaluated on that part; the detections of all its
 networks are pooled. So a choice between plans rests on every labelled case. By source it says what a laboratory gets
-that the detector has not learnt from.
+that the detector has neither learnt from nor been calibrated on.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detector.detection.scorer import load_scorer
+from detector.detection.scorer import Scorer, load_scorer
 from detector.errors import PlanError
 from detector.evaluation.compare import decide
-from detector.evaluation.evaluate import evaluate, summary
+from detector.evaluation.evaluate import evaluate, main_metrics, summary
 from detector.evaluation.metrics import Evaluation, paired_intervals
 from detector.experiments.table1 import STAMP
 from detector.frames import Case
-from detector.model.card import refuse_training_cases
+from detector.model.card import LeftOut, read_card, refuse_training_cases
+from detector.model.checkpoint import load_weights
 from detector.split import evaluable_cases, split_by_case
+from detector.training.calibrate import calibrate
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_initial_model
 
@@ -29,14 +31,22 @@ Say = Callable[[str], None]
 
 
 def cross_validate(
-    cases: Sequence[Case], plans: Sequence[Plan], out: Path, *, say: Say, by: str = "case", **course: Any
+    cases: Sequence[Case],
+    plans: Sequence[Plan],
+    out: Path,
+    *,
+    say: Say,
+    by: str = "case",
+    calibrate_on: Sequence[str] = (),
+    **course: Any,
 ) -> list[dict[str, Any]]:
     """One row for each plan, compared with the first plan; `out/table.json` and `out/table.md` grow by them.
 
-    The weights are in a folder for each plan and part. by: "case" or "source", what is left out in turn. course:
-    options of `train_initial_model`. Finished trainings in `out` are reused. Raises ValueError where two plans have one
-    name, where fewer than two cases or sources can be evaluated on, or where the parent was trained on a case of these,
-    and PlanError where `out` holds other trainings.
+    The weights are in a folder for each plan and part. by: "case" or "source", what is left out in turn. calibrate_on:
+    names of cases that no network learns from; those of other parts set the scale of its scores before it is evaluated.
+    course: options of `train_initial_model`. Finished trainings in `out` are reused. Raises ValueError where two plans
+    have one name, where fewer than two cases or sources can be evaluated on, where the parent was trained on a case of
+    these, or where a part leaves no case to calibrate on, and PlanError where `out` holds other trainings.
     """
     names, parts = evaluable_cases(cases), _parts(cases, by)
     if len(parts) < 2:
@@ -46,7 +56,8 @@ def cross_validate(
     folders = [out / re.sub(r"[^\w.]+", "-", plan.name).strip("-") for plan in plans]
     if len(set(folders)) < len(folders):
         raise ValueError("two of the plans have one name; each needs its own")
-    if course.get("parent") is not None:
+    parent = read_card(course["parent"])["sha256"] if course.get("parent") else None
+    if parent:
         refuse_training_cases(course["parent"], {name for part in parts.values() for name in part})
     course["parent_peaks"] = {}
     rows: list[dict[str, Any]] = []
@@ -55,14 +66,23 @@ def cross_validate(
         found: dict[str, Evaluation] = {}
         for name, part in parts.items():
             train, test = split_by_case(cases, part)
+            if calibrate_on:
+                train, scale_on = split_by_case(train, [name for name in calibrate_on if name not in part])
+                if not scale_on:
+                    raise ValueError(f"no case is left to calibrate on without {name}; name some of other {by}s")
             weights = folder / name.replace("/", "-") / WEIGHTS
             if not is_trained(weights.parent, train, plan, course.get("parent")):
                 say(f"{plan.name}: learns from all but {name}")
                 train_initial_model(train, (), plan, weights.parent, **course)
             test = [case for case in test if case.name in names]
-            found[name] = evaluate(load_scorer(weights, cascade=False)[0], test)
+            if calibrate_on:
+                network, _ = load_weights(weights)
+                scorer = Scorer(network, figures=calibrate(network, scale_on)[0])
+            else:
+                scorer = load_scorer(weights, cascade=False)[0]
+            found[name] = evaluate(scorer, test)
         evaluations.append(Evaluation([frame for one in found.values() for frame in one.frames]))
-        rows.append(_row(plan, found, len(names), evaluations[0], evaluations[-1]))
+        rows.append(_row(plan, found, len(names), evaluations[0], evaluations[-1]) | {"by": by, "parent": parent})
         (out / "table.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
         (out / "table.md").write_text(table(rows), "utf-8")
         say(table(rows[-1:]).splitlines()[-1])
@@ -80,11 +100,9 @@ def _parts(cases: Sequence[Case], by: str) -> dict[str, list[str]]:
 
 
 def _row(plan: Plan, found: Mapping[str, Evaluation], cases: int, first: Evaluation, own: Evaluation) -> dict[str, Any]:
-    best = {name: one.max_f1() for name, one in found.items()}
     row: dict[str, Any] = {
         "plan": plan.as_dict(),
-        "max_f1": {name: f1 for name, (f1, _) in best.items()},
-        "max_f1_at": {name: threshold for name, (_, threshold) in best.items()},
+        "parts": {name: main_metrics(one) for name, one in found.items()},
         "all": summary(own),
     }
     if own is not first:
@@ -94,16 +112,31 @@ def _row(plan: Plan, found: Mapping[str, Evaluation], cases: int, first: Evaluat
     return row
 
 
+def read_left_out(path: Path) -> LeftOut:
+    """What the first row of a `table.json` by source says, for a card. Raises ValueError where it is none."""
+    try:
+        first = json.loads(path.read_text("utf-8"))[0]
+        if first["by"] != "source":
+            raise ValueError(f"{path} leaves out one {first['by']} after the other; a card takes a table by source")
+        return {"plan": first["plan"]["name"], "parent": first["parent"], "metrics_by_source": first["parts"]}
+    except (OSError, KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no table.json of `cross-validate`: {error}") from error
+
+
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown: max F1 on each part and its threshold, and on all together at one threshold; F1, precision,
-    recall at 0.5."""
-    names = list(rows[0]["max_f1"])
+    """The rows as Markdown: F1 at 0.5 on each part, max F1 and its threshold; on all together max F1 at one threshold,
+    and F1, precision and recall at 0.5."""
+    names = list(rows[0]["parts"])
     lines = [
-        f"| plan | max F1 (at): {' | '.join(names)} | all | F1 at 0.5 | precision | recall | against the first |",
+        f"| plan | F1 at 0.5, max F1 (at): {' | '.join(names)} | all: max F1 "
+        "| F1 at 0.5 | precision | recall | against the first |",
         "|---" * (len(names) + 6) + "|",
     ]
     for row in rows:
-        parts = [f"{row['max_f1'][name]:.3f} ({row['max_f1_at'][name]:.2f})" for name in names]
+        parts = [
+            f"{one['f1_at_0.5']:.3f}, {one['max_f1']:.3f} ({one['max_f1_threshold']:.2f})"
+            for one in (row["parts"][name] for name in names)
+        ]
         of_all = [f"{row['all'][key]:.3f}" for key in ("max_f1", "f1_at_0.5", "precision", "recall")]
         said = ""
         if "verdict" in row:

@@ -142,6 +142,17 @@ class CourseCard(TypedDict, total=False):
     data: list[SourceSummary] | None
 
 
+class LeftOut(TypedDict):
+    """What the same recipe finds in a laboratory that it has not seen: for each source, of a network that has neither
+    learnt from it nor been calibrated on it. plan: of these networks. parent: SHA-256 of the weights that they began
+    with, null where there were none.
+    """
+
+    plan: str
+    parent: str | None
+    metrics_by_source: dict[str, Metrics]
+
+
 class AveragedCard(TypedDict, total=False):
     """One of the weights that were averaged. plan: its name. share: of the mean."""
 
@@ -180,6 +191,7 @@ class Card(HeldOut, total=False):
     bg_hard: int
     fg_wsi: int
     calibration: Calibration | None
+    left_out: LeftOut  # of `cross-validate --by source`
     scanner_shifts: dict[str, ScannerShift]  # by the name of the scanner; the shifts themselves are in the weights
     scanners: list[str]  # those that the weights are known to fit: at least those with a shift
     stains: StainRange | None  # of the frames trained on, the parents' included

@@ -21,7 +21,7 @@ from detector.detection.scorer import Scorer
 from detector.evaluation.evaluate import evaluate, measure_held_out, reliability
 from detector.evaluation.metrics import Evaluation
 from detector.frames import Case
-from detector.model.card import Calibration, refuse_training_cases
+from detector.model.card import Calibration, LeftOut, refuse_training_cases
 from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
@@ -78,14 +78,20 @@ def calibrate(
 
 
 def calibrate_weights(
-    weights: Path, cases: Sequence[Case], held_out: Sequence[Case], out: Path, *, course: Path | None = None
+    weights: Path,
+    cases: Sequence[Case],
+    held_out: Sequence[Case],
+    out: Path,
+    *,
+    course: Path | None = None,
+    left_out: LeftOut | None = None,
 ) -> Path:
     """Write `weights` calibrated on some cases to `out`, with its card; what the card measures is on `held_out`.
 
     course: weights of the same training with the held-out cases left out, where `weights` have learnt from them: the
     scale is set, and everything measured, with these. The threshold of a coarse network is lowered where what is
-    detected now needs it. Shifts of single scanners are kept: they come on top. Raises ValueError where what is
-    measured was trained on a held-out case.
+    detected now needs it. Shifts of single scanners are kept: they come on top. left_out: for the card, as it is.
+    Raises ValueError where what is measured was trained on a held-out case.
     """
     refuse_training_cases(course or weights, {case.name for case in held_out})
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
@@ -93,6 +99,8 @@ def calibrate_weights(
     measured, measured_card = load_weights(course) if course else (network, card)
     figures, said = calibrate(measured, cases, load_figure_scale(weights))
     card |= {"name": out.stem, "calibration": said}
+    if left_out:
+        card["left_out"] = left_out
     measure_held_out(card, Scorer(measured, figures=figures, precision="fp32"), held_out)
     if course:
         card["measured_by"] = {

@@ -294,12 +294,15 @@ def test_ctrl_c_ends_every_process_and_a_second_start_loses_nothing(running):
     before = running.get("slides/")["results"]
     interrupt(running.process)
     wait_for(lambda: not processes_of(running.data), seconds=30, what="every process to end", every=0.3)
+    masks = sorted(running.data.rglob("tissue.png"))
+    masks[0].unlink()  # as if an earlier version had prepared the slide
     began = time.monotonic()
     again = start(running.data)
     assert time.monotonic() - began < 60
     try:
         assert (again.name, again.password, again.token) == (running.name, running.password, running.token)
         assert again.get("slides/")["results"] == before
+        wait_for(masks[0].exists, seconds=60, what="the tissue to be measured again")
     finally:
         interrupt(again.process)
 

@@ -189,6 +189,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         # At a low priority and in a process of its own, so that nobody who waits for a detection waits for a training.
         "train": "nice -n 15 " + _worker(python, "train,mine,judge,calibrate", 1),
         "reap_jobs": f"{python} manage.py reap_jobs",
+        "measure_tissue": f"nice -n 15 {python} manage.py measure_tissue",
     }
     if redis is not None:
         (data / "redis").mkdir(exist_ok=True)
@@ -203,8 +204,9 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
     for name, command in programs.items():
         # A worker ends at once (QUIT): what it was at is taken up again at the next start.
         stop = "QUIT" if name in {"ingest", "detect", "train"} else "TERM"
+        runs = "autorestart=false\nstartsecs=0" if name == "measure_tissue" else "autorestart=true\nstartsecs=2"
         sections.append(
-            f"[program:{name}]\ncommand={command}\ndirectory={ROOT}\nautorestart=true\nstartsecs=2\nstartretries=1000\n"
+            f"[program:{name}]\ncommand={command}\ndirectory={ROOT}\n{runs}\nstartretries=1000\n"
             f"stopsignal={stop}\nstopwaitsecs=10\nstopasgroup=true\nkillasgroup=true\n"
             f"priority={1 if name == 'redis' else 10}\nredirect_stderr=true\n"
             f"stdout_logfile={data}/logs/{name}.log\nstdout_logfile_maxbytes=10MB\nstdout_logfile_backups=3\n"

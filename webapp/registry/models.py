@@ -17,7 +17,7 @@ TRAINED_HERE = "trainings/"  # begins the path of weights that were trained here
 
 @dataclass(frozen=True)
 class MeasuredSource:
-    """What a card says of one source of data. new: the version has learnt from no slide of it."""
+    """What a card says of one source of data. new: what was measured has learnt from no slide of it."""
 
     name: str
     metrics: Metrics
@@ -31,7 +31,8 @@ class Measured:
     """Metrics of a card on held-out cases, over all and by source.
 
     before: F1 at 0.5 before calibration on labelled cases. by_course: measured with the same training without these
-    cases, which the version itself has learnt from.
+    cases, which the version itself has learnt from. left_out: plan of the networks of the same recipe, each without
+    one laboratory, by which the new ones among the sources were measured; "" without such.
     """
 
     metrics: Metrics
@@ -40,6 +41,7 @@ class Measured:
     before: float | None
     by_course: bool
     by_source: list[MeasuredSource]
+    left_out: str = ""
 
 
 class ModelVersion(models.Model):
@@ -87,9 +89,13 @@ class ModelVersion(models.Model):
             MeasuredSource(name, one, one.get("f1_at_0.5"), name not in known, reliability.get(name) or [])
             for name, one in (self.card.get("metrics_by_source") or {}).items()
         ]
+        left_out = self.card.get("left_out") or {}
+        for name, one in (left_out.get("metrics_by_source") or {}).items():
+            sources.append(MeasuredSource(name, one, one.get("f1_at_0.5"), True, []))
         held_out = self.card.get("held_out") or []
         before = calibration.get("f1_at_0.5_before")
-        return Measured(metrics, metrics.get("f1_at_0.5"), held_out, before, bool(course), sources)
+        plan = left_out.get("plan") or ""
+        return Measured(metrics, metrics.get("f1_at_0.5"), held_out, before, bool(course), sources, plan)
 
     @property
     def file(self) -> Path:

@@ -10,13 +10,14 @@ import pytest
 from detector.__main__ import main
 from detector.detection.scorer import Scorer
 from detector.errors import PlanError
-from detector.evaluation.evaluate import evaluate, summary
+from detector.evaluation.evaluate import evaluate, main_metrics, summary
 from detector.evaluation.metrics import Evaluation
-from detector.experiments.cross_validation import cross_validate
+from detector.experiments.cross_validation import cross_validate, read_left_out
 from detector.frames import cases_of
 from detector.model.card import read_card
 from detector.model.checkpoint import load_weights, save_weights
 from detector.model.network import ResNet12
+from detector.training.calibrate import calibrate
 from detector.training.plan import override_toml
 from detector.training.train import train_initial_model
 from tests.detector.training.test_train import PLAN
@@ -40,7 +41,7 @@ def test_each_network_is_judged_on_the_case_that_it_has_not_seen(tmp_path):
             assert learnt == {c.name for c in [*CASES, *GLASS]} - {case.name}
             frames += evaluate(Scorer(network), [case]).frames
         assert row["all"] == summary(Evaluation(frames))
-        assert row["max_f1"] == {c.name: Evaluation([f]).max_f1()[0] for c, f in zip(CASES, frames, strict=True)}
+        assert row["parts"] == {c.name: main_metrics(Evaluation([f])) for c, f in zip(CASES, frames, strict=True)}
     assert "verdict" not in rows[0]
     assert rows[1]["verdict"] == "cannot tell"  # there are three cases
     assert rows[1]["difference"]["max_f1"][0] == pytest.approx(
@@ -55,14 +56,47 @@ def test_each_network_is_judged_on_the_source_that_it_has_not_seen(tmp_path):
     sources = {"A00": "Aperio", "A01": "Aperio", "A02": "Hamamatsu"}
     cases = cases_of([replace(frame, source=sources[case.name]) for case in CASES for frame in case.frames])
     (row,) = cross_validate([*cases, *GLASS], [SHORT], tmp_path, by="source", say=lambda _: None, **COURSE)
-    assert list(row["max_f1"]) == ["Aperio", "Hamamatsu"]
+    assert list(row["parts"]) == ["Aperio", "Hamamatsu"]
     for source, learnt in (("Aperio", {"A02"}), ("Hamamatsu", {"A00", "A01"})):
         network, card = load_weights(tmp_path / SHORT.name / source / "weights.safetensors")
         assert set(card["cases_learnt"]) == {*learnt, GLASS[0].name}
         measured = evaluate(Scorer(network), [case for case in cases if case.name not in learnt])
-        assert (row["max_f1"][source], row["max_f1_at"][source]) == measured.max_f1()
+        assert row["parts"][source] == main_metrics(measured)
     with pytest.raises(ValueError, match="two sources"):
         cross_validate(CASES, [SHORT], tmp_path / "one", by="source", say=print)
+
+
+def test_each_network_is_calibrated_on_cases_that_none_has_learnt_from(tmp_path):
+    sources = {"A00": "Aperio", "A01": "Aperio", "A02": "Hamamatsu", "A03": "Hamamatsu"}
+    more = cases_of([draw_hpf("A03_0", seed=3)])
+    cases = cases_of([replace(frame, source=sources[case.name]) for case in [*CASES, *more] for frame in case.frames])
+    by_name = {case.name: case for case in cases}
+    (row,) = cross_validate(
+        cases, [SHORT], tmp_path, by="source", calibrate_on=["A01", "A03"], say=lambda _: None, **COURSE
+    )
+    for source, learnt, scale_on, part in (
+        ("Aperio", "A02", "A03", ["A00", "A01"]), ("Hamamatsu", "A00", "A01", ["A02", "A03"]),
+    ):  # fmt: skip
+        network, card = load_weights(tmp_path / SHORT.name / source / "weights.safetensors")
+        assert card["cases_learnt"] == [learnt]
+        figures, _ = calibrate(network, [by_name[scale_on]])
+        measured = evaluate(Scorer(network, figures=figures), [by_name[name] for name in part])
+        assert row["parts"][source] == main_metrics(measured)
+    left_out = read_left_out(tmp_path / "table.json")
+    assert left_out == {"plan": SHORT.name, "parent": None, "metrics_by_source": row["parts"]}
+    with pytest.raises(ValueError, match="no case is left to calibrate on without Aperio"):
+        cross_validate(cases, [SHORT], tmp_path / "b", by="source", calibrate_on=["A00"], say=print, **COURSE)
+    with pytest.raises(ValueError, match="no case is called B7"):
+        cross_validate(cases, [SHORT], tmp_path / "c", by="source", calibrate_on=["B7"], say=print, **COURSE)
+
+
+def test_only_a_table_by_source_goes_onto_a_card(tmp_path):
+    (tmp_path / "table.json").write_text(json.dumps([{"by": "case", "plan": {"name": "p"}, "parts": {}}]))
+    with pytest.raises(ValueError, match="takes a table by source"):
+        read_left_out(tmp_path / "table.json")
+    (tmp_path / "table.json").write_text("[]")
+    with pytest.raises(ValueError, match="is no table.json of `cross-validate`"):
+        read_left_out(tmp_path / "table.json")
 
 
 def test_networks_of_one_parent_are_shown_what_each_alone_would_mine(tmp_path):

@@ -72,6 +72,10 @@ _PARENT = {
         ({"metrics": _OWN, "metrics_by_source": {"H": _OWN}, "data": [{"source": "H", "mitoses": 5, "cases": 1}],
           "measured_by": {"name": "course", "data": [{"source": "MITOS12", "mitoses": 5, "cases": 1}]}},
          ["H <span class=\"muted small\">a laboratory it has not seen", "left these cases out"], ["Not measured"]),
+        ({"metrics": _OWN, "metrics_by_source": {"H": _OWN}, "data": [{"source": "H", "mitoses": 5, "cases": 1}],
+          "left_out": {"plan": "sources-9", "parent": None, "metrics_by_source": {"H": _OWN | {"f1_at_0.5": 0.587}}}},
+         ["H <span class=\"muted small\">a laboratory it knows", "H <span class=\"muted small\">a laboratory it has",
+          "0.587", "(plan sources-9)"], ["left these cases out"]),
     ],
 )  # fmt: skip
 def test_a_version_shows_its_own_figures_and_never_its_parents(client, db, card, shown, hidden):
