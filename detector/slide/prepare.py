@@ -17,6 +17,7 @@ import numpy as np
 import openslide
 import tifffile
 
+from detector import paper
 from detector.errors import SlideError
 from detector.slide.archive import unpack
 from detector.slide.folder import files_below
@@ -25,6 +26,7 @@ from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.scanner import scanner_of
+from detector.slide.tiff import copy_levels, sub_level_sizes
 from detector.slide.tiles import jpeg
 from detector.slide.tissue import tissue_mask
 
@@ -32,6 +34,8 @@ MAX_SIDE = 2_000_000  # px: half a metre at 0.25 um/px
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
 THUMBNAIL_SIZE = 512
 TISSUE_SIZE = 2048  # px, the longer side of the picture in which tissue is found
+_PATCHES, _PATCH, _UNLIKE = 8, 32, 40  # a row and column of patches, px, grey values: to tell whether a level fits
+_GREY, _DARK, _GLASS = 6, 40, 200  # grey values: between channels without colour; brightest of black; mean of glass
 COARSEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
 
 _COMPANIONS = {
@@ -87,23 +91,38 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
     """
     size, sha256 = file.stat().st_size, _sha256(file)
     remarks = []
-    if zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None:
+    zipped = zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None
+    if zipped:
         unpack(file, folder / "unpacked")
         file = _slide_in(folder / "unpacked")
     try:
         slide = open_slide(file)
     except SlideError as error:
-        hint = _COMPANIONS.get(file.suffix.lower())
+        hint = None if zipped else _COMPANIONS.get(file.suffix.lower())
         raise SlideError(f"{error.reason} {hint}" if hint else error.reason) from error
     with slide:
         kind = slide.format
         if max(slide.size) > MAX_SIDE:
             raise SlideError(f"It says that it is {slide.size[0]} x {slide.size[1]} px; no slide is that large.")
+        if min(slide.size) < paper.PATCH_SIZE:
+            raise SlideError(f"It is {slide.size[0]} x {slide.size[1]} px: too small for a picture of tissue.")
+    if isinstance(slide, OpenSlideFile) and (plain := _plain_pyramid(file, folder)) is not None:
+        file = plain
+    with open_slide(file) as slide:
         if isinstance(slide, OpenSlideFile):
             _check_complete(slide)
+            if slide.tiff is not None and slide.tiff.images > 1:
+                remarks.append(f"Shown is image 1 of the {slide.tiff.images} in this file.")
         picture, mask = tissue_of(slide)
         tissue = float(mask.mean())
+        colourless = _is_colourless(picture)
+        if colourless:
+            remarks.append("It has no colours: this is no H&E, which the detector has learnt, so a count says nothing.")
         if isinstance(slide, FlatImage):
+            if picture.max() < _DARK:
+                raise SlideError("It is nearly black: no picture of stained tissue in transmitted light.")
+            if tissue < MIN_FRAME_TISSUE and colourless and picture.mean() < _GLASS:
+                raise SlideError("It has no colours: this is no H&E, and where tissue lies cannot be told.")
             if tissue < MIN_FRAME_TISSUE:
                 raise SlideError(
                     f"This flat image is {min(1 - tissue, 0.99):.0%} glass: an overview of a slide, too coarse to see "
@@ -134,6 +153,53 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
     thumbnail = cv2.resize(picture, _within(THUMBNAIL_SIZE, facts.width, facts.height), interpolation=cv2.INTER_AREA)
     (folder / "thumbnail.jpeg").write_bytes(jpeg(np.ascontiguousarray(thumbnail)))
     return facts
+
+
+def _plain_pyramid(file: Path, folder: Path) -> Path | None:
+    """A copy of a generic TIFF, tile by tile, with all levels of this slide and no others; None where it is one.
+
+    Levels in SubIFDs (OME-TIFF) are not seen by OpenSlide; others are seen that show something else.
+    """
+    out = folder / "pyramid.tif"
+    with open_slide(file) as slide:
+        if not isinstance(slide, OpenSlideFile) or slide.tiff is None:
+            return None
+        keep = sub_level_sizes(file) if slide.tiff.sub_levels else list(slide.level_sizes)
+        mpp = slide.mpp
+    if slide.tiff.sub_levels:
+        copy_levels(file, out, keep, mpp)
+        file = out
+    with open_slide(file) as slide:
+        keep = [size for level, size in enumerate(slide.level_sizes) if level == 0 or _fits(slide, level)]
+        fits = len(keep) == len(slide.level_sizes)
+    if not fits:
+        copy_levels(file, folder / "levels.tif", keep, mpp)
+        (folder / "levels.tif").replace(out)
+    return None if fits and file != out else out
+
+
+def _fits(slide: Slide, level: int) -> bool:
+    """Whether a level shows what the one before it shows: patches all over it, 8 x 8 cells each."""
+    (width, height), (finer_width, finer_height) = slide.level_sizes[level], slide.level_sizes[level - 1]
+    side = max(1, min(_PATCH, width, height))
+    x_scale, y_scale = finer_width / width, finer_height / height
+    unlike = patches = 0
+    for y in np.linspace(0, height - side, _PATCHES).astype(int).tolist():
+        for x in np.linspace(0, width - side, _PATCHES).astype(int).tolist():
+            here = slide.read(level, x, y, side, side)
+            finer = slide.read(
+                level - 1, round(x * x_scale), round(y * y_scale), round(side * x_scale), round(side * y_scale)
+            )
+            cells = [cv2.resize(one, (8, 8), interpolation=cv2.INTER_AREA).astype(int) for one in (here, finer)]
+            stored = (cells[0] < 255) & (cells[1] < 255)  # tiles that a file leaves out are white
+            unlike, patches = unlike + int((np.abs(cells[0] - cells[1])[stored] > _UNLIKE).any()), patches + 1
+    return unlike <= patches // 50
+
+
+def _is_colourless(picture: Rgb) -> bool:
+    """Whether a picture is grey all over, but for what JPEG makes of grey."""
+    channels = picture.astype(np.int16)
+    return bool(np.quantile(channels.max(axis=-1) - channels.min(axis=-1), 0.999) <= _GREY)
 
 
 def tissue_of(slide: Slide) -> tuple[Rgb, Mask]:
@@ -191,7 +257,14 @@ def _slide_in(folder: Path) -> Path:
     if found:
         raise SlideError(f"This zip holds {len(found)} slides; upload each in a zip of its own.")
     hints = [hint for suffix, hint in _COMPANIONS.items() if any(p.suffix.lower() == suffix for p in files)]
+    if any(_is_dicom(path) for path in files):
+        hints = ["The DICOM files in it are not of a whole slide."]
     raise SlideError(" ".join(["This zip holds no slide that OpenSlide can open.", *hints]))
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def _series(path: Path) -> str:

@@ -7,6 +7,7 @@ Coordinates: `l0_` are level-0 pixels, `l_` pixels of the level named beside the
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from detector.errors import SlideError
-from detector.slide.jpeg_tiles import JpegLevel, jpeg_levels
+from detector.slide.jpeg_tiles import VENDORS, JpegLevel, jpeg_levels
+from detector.slide.tiff import TiffFacts, composed_pixels, other_picture, tiff_facts
 
 Rgb = NDArray[np.uint8]
 
@@ -27,6 +29,25 @@ MAX_FLAT_PIXELS = 400_000_000  # a flat image is decoded whole: 1.2 GB of RGB
 FLAT_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = MAX_FLAT_PIXELS  # Pillow's own limit would refuse images from 179 million pixels up
 _MAX_ASSOCIATED_PIXELS = 50_000_000
+_BEGIN = 256  # bytes of a file that say what it is
+_KNOWN = {  # what people take for slides, and how it begins
+    "a PDF": (b"%PDF",),
+    "a GIF": (b"GIF8",),
+    "a WebP image or an AVI film": (b"RIFF",),
+    "a JPEG 2000 image": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "a Zeiss CZI file": (b"ZISRAWFILE",),
+    "an HDF5 file (such as .ims or .h5)": (b"\x89HDF\r\n\x1a\n",),
+    "a zip": (b"PK\3\4", b"PK\5\6"),
+    "a gzip": (b"\x1f\x8b",),
+    "a RAR archive": (b"Rar!",),
+    "a 7-Zip archive": (b"7z\xbc\xaf\x27\x1c",),
+    "a web page or XML": (b"<!DOCTYPE", b"<html", b"<?xml"),
+    "a program": (b"MZ", b"\x7fELF"),
+}
+_OPENSLIDE_SAYS = {  # in words for people
+    r".*TotalPixelMatrixFocalPlanes value (\d+).*": r"it has \1 focal planes, and a slide is read in one",
+    r".*NumberOfOpticalPaths value (\d+).*": r"it has \1 optical paths, and a slide is read in one",
+}
 _PLAUSIBLE_MPP = (0.05, 5.0)  # below: beyond the optics; above: screen or print resolution (72 dpi = 353 um/px)
 
 
@@ -68,27 +89,34 @@ def plausible_mpp(x: float | None, y: float | None) -> tuple[float, float] | Non
 class OpenSlideFile(Slide):
     """A slide opened by OpenSlide; levels that are JPEG tiles are read directly, with the same pixels. Thread-safe.
 
-    jpeg: of each level its JPEG tiles, or None where OpenSlide reads it.
+    jpeg: of each level its JPEG tiles, or None where OpenSlide reads it. Levels of another shape than level 0 are left
+    out: a label that is marked as a smaller picture of the slide. tiff: what `tiff_facts` says of a generic TIFF.
     """
 
     jpeg: tuple[JpegLevel | None, ...]
 
-    def __init__(self, path: Path, cache: openslide.OpenSlideCache | None = None) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, cache: openslide.OpenSlideCache | None = None, tiff: TiffFacts | None = None
+    ) -> None:
+        self.path, self.tiff = path, tiff
         try:
             self.openslide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
-            raise SlideError(f"OpenSlide cannot open it: {_reason(error)}.", path) from error
+            raise SlideError(f"OpenSlide cannot open it: {_reason(error, path)}.", path) from error
         if cache is not None:
             self.openslide.set_cache(cache)
         self.properties = dict(self.openslide.properties)
         self.format = self.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
-        self.level_sizes = tuple(self.openslide.level_dimensions)
-        self.size = self.level_sizes[0]
-        self.mpp = plausible_mpp(
+        sizes = self.openslide.level_dimensions
+        self.size = sizes[0]
+        grids = self.format in VENDORS  # others may pad their levels
+        self._levels = [level for level, size in enumerate(sizes) if not grids or _same_shape(size, self.size)]
+        self.level_sizes = tuple(sizes[level] for level in self._levels)
+        said = (
             _number(self.properties.get(openslide.PROPERTY_NAME_MPP_X)),
             _number(self.properties.get(openslide.PROPERTY_NAME_MPP_Y)),
         )
+        self.mpp = (tiff and tiff.mpp and plausible_mpp(*tiff.mpp)) or plausible_mpp(*said)
         background = self.properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "FFFFFF")
         self._background = tuple(bytes.fromhex(background))
         self.jpeg = jpeg_levels(path, self.format, self.level_sizes)
@@ -101,15 +129,17 @@ class OpenSlideFile(Slide):
         downsample_y = self.size[1] / self.level_sizes[level][1]
         location = (round(l_x * downsample_x), round(l_y * downsample_y))
         try:
-            rgba = self.openslide.read_region(location, level, (width, height))
+            rgba = self.openslide.read_region(location, self._levels[level], (width, height))
         except openslide.OpenSlideError as error:
-            raise SlideError(f"It is damaged: {_reason(error)}.", self.path) from error
+            raise SlideError(f"It is damaged: {_reason(error, self.path)}.", self.path) from error
         rgb = Image.new("RGB", rgba.size, self._background)
         rgb.paste(rgba, mask=rgba.getchannel("A"))
         return np.array(rgb)  # a copy, as torch warns of arrays that cannot be written
 
     def associated(self, kind: str) -> Rgb | None:
         """The picture that comes with the slide, such as "label" or "macro"; None where there is none, or too large."""
+        if kind == "label" and self.format == "generic-tiff":
+            return other_picture(self.path, self.level_sizes)
         sides = [self.properties.get(f"openslide.associated.{kind}.{side}", "0") for side in ("width", "height")]
         if not 0 < math.prod(int(side) for side in sides) <= _MAX_ASSOCIATED_PIXELS:
             return None
@@ -161,8 +191,9 @@ def open_slide(path: Path, cache: openslide.OpenSlideCache | None = None) -> Sli
         vendor = openslide.OpenSlide.detect_format(path)
     except OSError as error:
         raise SlideError(f"It cannot be read ({error.strerror}).", path) from error
-    if vendor is not None:
-        return OpenSlideFile(path, cache)
+    facts = tiff_facts(path) if vendor == "generic-tiff" else None
+    if vendor is not None and not (facts and facts.composed):
+        return OpenSlideFile(path, cache, facts)
     return FlatImage(path)
 
 
@@ -170,14 +201,23 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
     """Pixels of a flat image with its orientation applied, its format and its um/px."""
     if path.stat().st_size == 0:
         raise SlideError("It is empty (0 bytes); the copy may have broken off.", path)
+    facts, doubt = None, None
+    try:
+        facts = tiff_facts(path)
+    except SlideError as error:
+        doubt = error  # told unless it is cut off
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of large images and odd tags; what matters is raised
             image = Image.open(path, formats=FLAT_FORMATS)
-            _check_flat(image, path)
             kind = str(image.format)
             getattr(image, "n_frames", 1)  # goes to the last page of a TIFF, which is missing where it was cut off
-            mpp = _tiff_mpp(image) if kind == "TIFF" else None
+            if doubt is not None:
+                raise doubt
+            _check_flat(image, path)
+            mpp = _tiff_mpp(image, facts) if kind == "TIFF" else None
+            if facts is not None and facts.composed:
+                return composed_pixels(path), kind, mpp
             rgb = ImageOps.exif_transpose(image)
             if rgb.mode in {"RGBA", "LA", "P"}:
                 rgba = rgb.convert("RGBA")
@@ -185,7 +225,7 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
                 rgb.paste(rgba, mask=rgba.getchannel("A"))
             return np.asarray(rgb.convert("RGB")), kind, mpp
     except UnidentifiedImageError:
-        raise SlideError(_unknown(path), path) from None
+        raise doubt or SlideError(_unknown(path), path) from None
     except Image.DecompressionBombError:
         raise SlideError("It says that it has more pixels than any image that can be read.", path) from None
     except (OSError, SyntaxError, TypeError, ValueError, MemoryError) as error:
@@ -204,19 +244,30 @@ def _check_flat(image: Image.Image, path: Path) -> None:
 
 
 def _unknown(path: Path) -> str:
+    """What a file that cannot be read is, where its first bytes say it."""
     with path.open("rb") as file:
-        is_tiff = file.read(4) in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
-    if is_tiff:
+        begin = file.read(_BEGIN)
+    if begin[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
         return "It begins like a TIFF, but is cut off, damaged or compressed in a way that is not known here."
+    if begin[128:132] == b"DICM":
+        return "It is a DICOM file, but not of a whole slide: a CT, an X-ray or some other picture."
+    for what, magic in _KNOWN.items():
+        if begin.startswith(magic):
+            return f"It is {what}: neither a slide that OpenSlide can open nor a PNG, JPEG, BMP or TIFF image."
     return "It is neither a slide that OpenSlide can open nor a PNG, JPEG, BMP or TIFF image."
 
 
-def _tiff_mpp(image: Image.Image) -> tuple[float, float] | None:
-    """um/px from the resolution tags (282, 283; unit 296: 2 inch, 3 cm), where they can be a microscope's."""
+def _tiff_mpp(image: Image.Image, facts: TiffFacts | None) -> tuple[float, float] | None:
+    """um/px of OME-XML, else of the resolution tags (282, 283; unit 296: 2 inch, 3 cm), which are of the image as it is
+    stored; None where they cannot be a microscope's."""
+    if facts is not None and facts.mpp is not None and (mpp := plausible_mpp(*facts.mpp)):
+        return mpp
     tags = image.getexif()
     um = {2: 25_400.0, 3: 10_000.0}.get(tags.get(296, 2))
     x, y = _number(str(tags.get(282))), _number(str(tags.get(283)))
-    return plausible_mpp(um / x, um / y) if um and x and y else None
+    if not (um and x and y):
+        return None
+    return plausible_mpp(um / y, um / x) if facts is not None and facts.on_side else plausible_mpp(um / x, um / y)
 
 
 def _number(text: str | None) -> float | None:
@@ -227,6 +278,14 @@ def _number(text: str | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _reason(error: Exception) -> str:
-    text = str(error).strip().rstrip(".")
-    return text[:300] or type(error).__name__
+def _same_shape(size: tuple[int, int], of: tuple[int, int]) -> bool:
+    """Whether a level is as wide, for its height, as level 0, but for rounding to whole pixels."""
+    return abs(size[0] * of[1] - size[1] * of[0]) <= 2 * (of[0] + of[1])
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What OpenSlide says, without the server's folders."""
+    text = str(error).replace(f"{path.parent}/", "").strip().rstrip(".")
+    for said, means in _OPENSLIDE_SAYS.items():
+        text = re.sub(said, means, text)
+    return re.sub(r"/\S*/", "", text)[:300] or type(error).__name__

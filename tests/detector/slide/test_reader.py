@@ -211,4 +211,4 @@ def test_an_image_is_not_refused_for_its_size_up_to_the_limit(tmp_path):
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
 def test_pixels_of_more_than_8_bits_are_refused(tmp_path, kind):
     tifffile.imwrite(tmp_path / "deep.tif", IMAGE[..., 0].astype(kind))
-    assert "8 bits per channel" in refusal(tmp_path / "deep.tif")
+    assert "8 are needed. Save it with 8 bits" in refusal(tmp_path / "deep.tif")

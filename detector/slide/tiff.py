@@ -1,0 +1,264 @@
+"""What a TIFF holds beside the picture that OpenSlide and Pillow show: other images, how it lies, its bits, OME-XML.
+
+Both read the first image they find, as it is stored: they take no notice of a second one beside it, turn tiles one by
+one, and cut 16 bits to 8. Which file is read, which is put together and which is refused: docs/formats.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from detector.errors import SlideError
+
+Rgb = NDArray[np.uint8]
+
+_ORIENTATION = 274  # tag; 1 is upright
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a smaller picture of the same, a mask of it
+_UNSIGNED = 1  # SampleFormat
+_PHOTOMETRIC = {0: "grey", 1: "grey", 2: "colour", 3: "palette", 5: "colour", 6: "colour"}
+_UM = {"pm": 1e-6, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}  # OME's units of length
+_COLOURS = (("red", "green", "blue"), ("r", "g", "b"))  # names of three channels that are one picture
+_LARGEST_XML = 10_000_000
+
+
+@dataclass(frozen=True)
+class TiffFacts:
+    """size: (width, height), upright. mpp: (x, y) um/px of OME-XML, upright; None where it says none.
+
+    composed: its pixels are put together by `composed_pixels`, as it is turned, mirrored or of three planes; on_side:
+    turned by a quarter. sub_levels: whether it has levels that OpenSlide does not look for. images: how many pictures
+    it holds.
+    """
+
+    size: tuple[int, int]
+    mpp: tuple[float, float] | None
+    composed: bool
+    on_side: bool
+    sub_levels: bool
+    images: int = 1
+
+
+def tiff_facts(path: Path) -> TiffFacts | None:
+    """What a TIFF holds; None for another file, or one that is damaged in a way that others find.
+
+    Raises SlideError where it cannot be shown as it is meant.
+    """
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return _facts(tiff, path)
+    except SlideError:
+        raise
+    except Exception:  # tifffile meets damage with errors of every kind
+        return None
+
+
+def composed_pixels(path: Path) -> Rgb:
+    """RGB uint8 [height, width, 3], upright, of a file whose facts say that it is composed."""
+    with tifffile.TiffFile(path) as tiff:
+        pages = _same(_pages(tiff))
+        planes = [np.asarray(page.asarray()) for page in (pages if len(pages) == 3 else pages[:1])]
+        pixels = (
+            np.stack([plane.reshape(plane.shape[:2]) for plane in planes], axis=-1) if len(planes) == 3 else planes[0]
+        )
+        if pixels.ndim == 3 and int(pages[0].planarconfig) == 2 and pixels.shape[0] in (3, 4):
+            pixels = np.moveaxis(pixels, 0, -1)
+        if pixels.ndim == 2:
+            pixels = np.stack([255 - pixels if int(pages[0].photometric) == 0 else pixels] * 3, axis=-1)
+        return np.ascontiguousarray(_upright(pixels[..., :3], _orientation(pages[0])))
+
+
+def copy_levels(path: Path, out: Path, keep: list[tuple[int, int]], mpp: tuple[float, float] | None) -> None:
+    """Write the levels of these sizes (width, height), tile by tile as they are, into a plain pyramid.
+
+    Pages and SubIFDs alike; the largest comes first.
+    """
+    partial = out.with_name(f"{out.name}.partial")
+    with tifffile.TiffFile(path) as tiff, tifffile.TiffWriter(partial, bigtiff=True) as written:
+        first, *_ = pages = _pages(tiff)
+        levels = {(int(page.imagewidth), int(page.imagelength)): page for page in [*pages[::-1], *_sub_pages(first)]}
+        for number, size in enumerate(sorted(keep, reverse=True)):
+            page = levels[size]
+            scale = first.imagewidth / size[0]
+            resolution: dict[str, Any] = {"resolutionunit": "NONE"}
+            if mpp is not None:
+                resolution = {
+                    "resolutionunit": "CENTIMETER",
+                    "resolution": (1e4 / mpp[0] / scale, 1e4 / mpp[1] / scale),
+                }
+            written.write(
+                _segments(tiff, page),
+                shape=page.shape,
+                dtype=page.dtype,
+                tile=(int(page.tilelength), int(page.tilewidth)),
+                photometric=page.photometric,
+                planarconfig=page.planarconfig,
+                compression=page.compression,
+                predictor=page.predictor,
+                subsampling=page.subsampling,
+                jpegtables=page.jpegtables,
+                subfiletype=_REDUCED if number else 0,
+                metadata=None,
+                software="Mitoscope",
+                **resolution,
+            )
+    partial.replace(out)
+
+
+def sub_level_sizes(path: Path) -> list[tuple[int, int]]:
+    """(width, height) of the first image and of its tiled SubIFDs, the largest first."""
+    with tifffile.TiffFile(path) as tiff:
+        first = _pages(tiff)[0]
+        pages = [first, *(page for page in _sub_pages(first) if page.is_tiled)]
+        return sorted({(int(page.imagewidth), int(page.imagelength)) for page in pages}, reverse=True)
+
+
+def other_picture(path: Path, levels: tuple[tuple[int, int], ...]) -> Rgb | None:
+    """The first picture that is marked as a smaller one but is no level of the slide: most likely its label."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            for page in _pages(tiff)[1:]:
+                size = (int(page.imagewidth), int(page.imagelength))
+                if int(page.subfiletype) & _REDUCED and size not in levels and page.shape[-1] == 3:
+                    return np.asarray(page.asarray(), np.uint8)
+    except Exception:  # as above
+        return None
+    return None
+
+
+def _facts(tiff: tifffile.TiffFile, path: Path) -> TiffFacts:
+    pages = _pages(tiff)
+    first = pages[0]
+    _check_pixels(first, path)
+    orientation = _orientation(first)
+    same = _same(pages)
+    xml = _ome(tiff)
+    channels = tuple(name.lower() for name in _channels(xml))
+    of_planes = len(same) == 3 and int(first.samplesperpixel) == 1 and channels in _COLOURS
+    depth = int(getattr(first, "imagedepth", 1) or 1)
+    if depth > 1 or (len(same) > 1 and not of_planes):
+        raise SlideError(
+            f"It holds {max(depth, len(same))} images of one size: focal planes, channels or time points. Which of them"
+            " is meant is not known; save the one that is to be read as a file of its own.",
+            path,
+        )
+    size, mpp = (int(first.imagewidth), int(first.imagelength)), _ome_mpp(xml)
+    if orientation >= 5:
+        size, mpp = size[::-1], mpp and mpp[::-1]
+    large = [page for page in pages if not int(page.subfiletype) and page.imagewidth * 2 > first.imagewidth]
+    return TiffFacts(
+        size=(size[0], size[1]),
+        mpp=mpp,
+        composed=of_planes or orientation != 1,
+        on_side=orientation >= 5,
+        sub_levels=any(page.is_tiled for page in _sub_pages(first)),
+        images=1 if of_planes else len(large),
+    )
+
+
+def _check_pixels(page: Any, path: Path) -> None:
+    """Raises SlideError unless its pixels can be shown as they are: 8 bits of grey, of colours or of a palette."""
+    bits, kind = int(page.bitspersample), int(page.sampleformat)
+    if bits > 8 or kind != _UNSIGNED:
+        what = {2: " with a sign", 3: " of floating point"}.get(kind, "")
+        raise SlideError(f"Its pixels have {bits} bits{what} per channel; 8 are needed. Save it with 8 bits.", path)
+    photometric, samples = int(page.photometric), int(page.samplesperpixel)
+    colours = _PHOTOMETRIC.get(photometric)
+    if (colours == "colour" and samples < 3) or (colours == "grey" and samples > 2):
+        raise SlideError(
+            f"Its pixels have {samples} channels that are not said to be red, green and blue; save it as RGB.", path
+        )
+
+
+def _pages(tiff: tifffile.TiffFile) -> list[Any]:
+    """All pages but masks, with all their tags. Raises ValueError where there is none, or where they go in a ring."""
+    tiff.pages.useframes = False
+    pages: list[Any] = []
+    seen: set[int] = set()
+    for page in tiff.pages:
+        if page.offset in seen:
+            raise ValueError("its pages go in a ring")
+        seen.add(page.offset)
+        if not int(getattr(page, "subfiletype", 0)) & _MASK:
+            pages.append(page)
+    if not pages:
+        raise ValueError("there is no page")
+    return pages
+
+
+def _same(pages: list[Any]) -> list[Any]:
+    """The first page and the others that are as large, and not marked as smaller ones of it."""
+    first = pages[0]
+    size = first.imagewidth, first.imagelength
+    others = [p for p in pages[1:] if (p.imagewidth, p.imagelength) == size and not int(p.subfiletype) & _REDUCED]
+    return [first, *others]
+
+
+def _sub_pages(page: Any) -> list[Any]:
+    return [sub for sub in (page.pages or ()) if isinstance(sub, tifffile.TiffPage)] if page.subifds else []
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get(_ORIENTATION)
+    value = int(tag.value) if tag is not None else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _upright(pixels: Rgb, orientation: int) -> Rgb:
+    """An image [height, width, ...] as it is meant to be seen (TIFF 6.0, Orientation)."""
+    if orientation >= 5:
+        pixels = np.swapaxes(pixels, 0, 1)
+    rows = orientation in (3, 4, 7, 8)  # the first row, or what has become it, is at the bottom
+    columns = orientation in (2, 3, 6, 7)  # the first column is at the right
+    return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _segments(tiff: tifffile.TiffFile, page: Any) -> Iterator[bytes]:
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        tiff.filehandle.seek(offset)
+        yield tiff.filehandle.read(count)
+
+
+def _ome(tiff: tifffile.TiffFile) -> ElementTree.Element | None:
+    """OME-XML of the first page; None where there is none, or where it is none."""
+    text = str(getattr(tiff.pages[0], "description", ""))
+    if "<OME" not in text[:2000] or len(text) > _LARGEST_XML or "<!ENTITY" in text:
+        return None
+    try:
+        return ElementTree.fromstring(text.strip("\0 \n"))
+    except ElementTree.ParseError:
+        return None
+
+
+def _channels(xml: ElementTree.Element | None) -> list[str]:
+    """Names of the channels of the first image."""
+    pixels = _first_pixels(xml)
+    return [] if pixels is None else [one.get("Name", "") for one in pixels if one.tag.endswith("}Channel")]
+
+
+def _ome_mpp(xml: ElementTree.Element | None) -> tuple[float, float] | None:
+    """(x, y) um/px of the first image, in whatever unit it is given."""
+    pixels = _first_pixels(xml)
+    if pixels is None:
+        return None
+    sides = []
+    for axis in "XY":
+        value, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
+        try:
+            sides.append(float(value or "nan") * _UM[unit])
+        except (ValueError, KeyError):
+            return None
+    return (sides[0], sides[1]) if all(side > 0 for side in sides) else None
+
+
+def _first_pixels(xml: ElementTree.Element | None) -> ElementTree.Element | None:
+    if xml is None:
+        return None
+    return next((one for one in xml.iter() if one.tag.endswith("}Pixels")), None)
