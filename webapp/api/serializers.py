@@ -74,7 +74,7 @@ class DetectionQuerySerializer(serializers.Serializer[Any]):
     bbox = serializers.CharField(required=False, help_text="x0,y0,x1,y1 in level-0 pixels")
     run = serializers.UUIDField(required=False)
     limit = serializers.IntegerField(min_value=1, max_value=100_000, default=1000)
-    offset = serializers.IntegerField(min_value=0, default=0)
+    offset = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
 
     def validate_bbox(self, value: str) -> tuple[float, ...]:
         try:

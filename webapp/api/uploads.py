@@ -1,4 +1,5 @@
-"""Resumable upload: tus 1.0 (tus.io), core protocol with creation, expiration, checksum and termination."""
+"""Resumable upload: tus 1.0 (tus.io), core protocol with creation (with the first bytes, too), expiration, checksum and
+termination."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import base64
 import binascii
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -21,13 +23,14 @@ from rest_framework.response import Response
 
 from webapp.api.idempotency import Idempotent
 from webapp.api.serializers import UploadSerializer
-from webapp.core.errors import DomainError, Gone, InvalidInput
+from webapp.core.errors import DomainError, Gone, InvalidInput, TooLarge
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study, Upload
 from webapp.slides.services import Checksum, upload_append, upload_cancel, upload_create, upload_finish
 
 _VERSION = "1.0.0"
+_BYTES = "application/offset+octet-stream"
 _ALGORITHMS = ("sha1", "sha256", "md5")
 
 
@@ -55,6 +58,17 @@ class _Bytes(parsers.BaseParser):
 class _TusView(Idempotent):
     parser_classes = [_Bytes]
 
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """A POST may stand for PATCH or DELETE, where a proxy lets no others through (core protocol)."""
+        instead = request.headers.get("X-HTTP-Method-Override", "").upper()
+        if request.method == "POST" and instead in {"PATCH", "DELETE", "HEAD"}:
+            request.method = instead
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_permissions(self) -> Sequence[Any]:
+        """What this server can do is told to everybody."""
+        return [] if self.request.method == "OPTIONS" else super().get_permissions()
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if request.method in {"POST", "PATCH"} and request.headers.get("Tus-Resumable") != _VERSION:
@@ -64,7 +78,7 @@ class _TusView(Idempotent):
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Tus-Resumable"] = _VERSION
         response["Tus-Version"] = _VERSION
-        response["Tus-Extension"] = "creation,expiration,checksum,termination"
+        response["Tus-Extension"] = "creation,creation-with-upload,expiration,checksum,termination"
         response["Tus-Max-Size"] = str(settings.MAX_UPLOAD_BYTES)
         response["Tus-Checksum-Algorithm"] = ",".join(_ALGORITHMS)
         response["Cache-Control"] = "no-store"
@@ -101,7 +115,7 @@ class UploadsView(_TusView):
         ],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Begin an upload; `Location` is where its bytes go (PATCH)."""
+        """Begin an upload; `Location` is where its bytes go (PATCH). The first may come with this call."""
         metadata = _metadata(request.headers.get("Upload-Metadata", ""))
         upload = upload_create(
             user=request.user,  # type: ignore[arg-type]
@@ -114,9 +128,8 @@ class UploadsView(_TusView):
         )
         response = HttpResponse(status=201)
         response["Location"] = reverse("api:upload", args=[upload.pk])
-        response["Upload-Offset"] = "0"
-        response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
-        return response
+        with_bytes = request.content_type == _BYTES
+        return _append(request, upload, response, offset=0) if with_bytes else _tell(response, upload)
 
 
 class UploadView(_TusView):
@@ -129,10 +142,9 @@ class UploadView(_TusView):
         if upload.offset == upload.size and upload.slide is None:
             upload.slide = _finish(upload)  # whoever received the last byte died before this
         response = Response(UploadSerializer(upload).data)
-        response["Upload-Offset"] = str(upload.offset)
         response["Upload-Length"] = str(upload.size)
-        response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
-        return response
+        response["Upload-Metadata"] = _metadata_of(upload)
+        return _tell(response, upload)
 
     @extend_schema(
         request={"application/offset+octet-stream": bytes},
@@ -150,24 +162,10 @@ class UploadView(_TusView):
     )
     def patch(self, request: Request, pk: str) -> HttpResponse:
         """Send bytes from `Upload-Offset` on. After the last one the slide is prepared; `Mitoscope-Slide` is its id."""
-        if request.content_type != "application/offset+octet-stream":
-            raise WrongContentType("Send the bytes as application/offset+octet-stream.")
-        upload = self._upload(request, pk)
-        try:
-            offset = upload_append(
-                upload=upload,
-                offset=_whole(request, "Upload-Offset"),
-                stream=request._request,
-                checksum=_checksum(request.headers.get("Upload-Checksum", "")),
-            )
-        except UnreadablePostError:  # the connection broke; what arrived is kept, and nobody is there to be told
-            return HttpResponse(status=400)
-        response = HttpResponse(status=204)
-        response["Upload-Offset"] = str(offset)
-        response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
-        if offset == upload.size:
-            response["Mitoscope-Slide"] = str(_finish(upload).pk)
-        return response
+        if request.content_type != _BYTES:
+            raise WrongContentType(f"Send the bytes as {_BYTES}.")
+        upload, offset = self._upload(request, pk), _whole(request, "Upload-Offset")
+        return _append(request, upload, HttpResponse(status=204), offset=offset)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: str) -> HttpResponse:
@@ -180,6 +178,43 @@ class UploadView(_TusView):
         if upload.expired:
             raise Gone("This upload has expired; send the file again.")
         return upload
+
+
+def _append(request: Request, upload: Upload, response: HttpResponse, *, offset: int) -> HttpResponse:
+    """Add the body of a request to an upload, and tell how far it is."""
+    more = int(request.headers.get("Content-Length") or 0)
+    if offset + more > upload.size:
+        raise TooLarge(
+            f"This upload has {upload.size} bytes, and {more} more after {offset} are too many; nothing was taken. "
+            "Begin anew with the right Upload-Length."
+        )
+    if not (upload.slide_id and offset == upload.size):  # the answer to the last bytes may have got lost
+        try:
+            upload_append(
+                upload=upload,
+                offset=offset,
+                stream=request._request,
+                checksum=_checksum(request.headers.get("Upload-Checksum", "")),
+            )
+        except UnreadablePostError:  # the connection broke; what arrived is kept, and nobody is there to be told
+            return HttpResponse(status=400)
+    if upload.offset == upload.size:
+        response["Mitoscope-Slide"] = str(_finish(upload).pk)
+    return _tell(response, upload)
+
+
+def _tell(response: HttpResponse, upload: Upload) -> HttpResponse:
+    """How far an upload is, and how long it is kept."""
+    response["Upload-Offset"] = str(upload.offset)
+    response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
+    return response
+
+
+def _metadata_of(upload: Upload) -> str:
+    """Upload-Metadata as it was understood."""
+    said = {"filename": upload.name, "study": upload.study.name, "case": upload.case_identifier}
+    said |= {"mpp": f"{upload.mpp:g}" if upload.mpp else "", "detect": "true" if upload.detect else "false"}
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items() if value)
 
 
 def _finish(upload: Upload) -> Slide:

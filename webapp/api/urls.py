@@ -66,5 +66,7 @@ urlpatterns = [
     path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),
     path("health/", HealthView.as_view(), name="health"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
+    path(
+        "docs/", SpectacularSwaggerView.as_view(url_name="api:schema", http_method_names=["get", "head"]), name="docs"
+    ),
 ]

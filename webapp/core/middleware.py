@@ -1,4 +1,4 @@
-"""Request id with the request log, and the Content-Security-Policy header."""
+"""Request id with the request log, addresses that hold a NUL, and the Content-Security-Policy header."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import uuid4
 from django.http import HttpRequest, HttpResponse
 
 from webapp.core.logs import log_about
+from webapp.core.names import refuse_nul
 
 # Our own pages run only our own scripts; the API's documentation page starts Swagger with an inline script.
 _POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
@@ -47,6 +48,16 @@ def request_log(get_response: _View) -> _View:
                 )
         response["X-Request-ID"] = request_id
         return response
+
+    return middleware
+
+
+def plain_address(get_response: _View) -> _View:
+    """An address that holds a NUL is answered with 400."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        refuse_nul(request)
+        return get_response(request)
 
     return middleware
 

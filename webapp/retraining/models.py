@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import Q
 
 from webapp.annotations.models import Label
+from webapp.core.names import NameField
 from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Slide
@@ -54,7 +55,7 @@ class LabelledFrame(models.Model):
 
     labelled_set = models.ForeignKey(LabelledSet, on_delete=models.CASCADE, related_name="frames")
     name = models.CharField(max_length=255)
-    case = models.CharField(max_length=200, db_index=True)
+    case = NameField(max_length=200, db_index=True)
     source = models.CharField(max_length=100)
     mpp = models.FloatField()
     width = models.PositiveIntegerField()
@@ -73,7 +74,7 @@ class LabelledFrame(models.Model):
 class LockedCase(models.Model):
     """A locked test case, by name: never trained on, whether from a labelled set or from slides of a study."""
 
-    name = models.CharField(max_length=200, unique=True)
+    name = NameField(max_length=200, unique=True)
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
     used_at = models.DateTimeField(null=True, help_text="First judgement on it; from then on it stays locked.")

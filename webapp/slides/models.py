@@ -16,6 +16,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from webapp.core.names import NameField
+
 Viewer = AbstractBaseUser | AnonymousUser
 Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 
@@ -74,7 +76,7 @@ class Study(models.Model):
     rule, area_mm2, shape: of the mitotic score and the hotspot; "" and null: as the laboratory counts.
     """
 
-    name = models.CharField(max_length=200, unique=True)
+    name = NameField(max_length=200, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
     rule = models.CharField(max_length=60, blank=True)
     area_mm2 = models.FloatField("area in mm²", null=True, blank=True)
@@ -110,10 +112,14 @@ class Membership(models.Model):
 
 
 class Case(models.Model):
-    """One patient, by a pseudonym; the unit by which data are split for training."""
+    """One patient, by a pseudonym; the unit by which data are split for training.
+
+    slides_numbered: how many slides have had a number here; none is given twice.
+    """
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="cases")
-    identifier = models.CharField(max_length=100)
+    identifier = NameField(max_length=100)
+    slides_numbered = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = CaseQuerySet.as_manager()
@@ -137,8 +143,9 @@ class Slide(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="slides")
-    name = models.CharField(max_length=255, help_text="What everybody may read: the case's pseudonym and a number.")
-    file_name = models.CharField(max_length=255, blank=True, help_text="May name a patient: see `name_for`.")
+    name = NameField(max_length=255, help_text="What everybody may read: the case's pseudonym and a number.")
+    number = models.PositiveIntegerField(null=True, blank=True, editable=False, help_text="In the case, from 1 up.")
+    file_name = NameField(max_length=255, blank=True, help_text="May name a patient: see `name_for`.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PREPARING, db_index=True)
     remark = models.TextField(blank=True, help_text="Why it was refused, or what a reader should know about it.")
     path = models.CharField(max_length=500, blank=True, help_text="The file to open, relative to its own folder.")
@@ -165,6 +172,7 @@ class Slide(models.Model):
     class Meta:
         ordering = ["-uploaded_at"]
         permissions = [("view_identity", "Can see label and macro images and file names, which may name a patient")]
+        constraints = [models.UniqueConstraint(fields=["case", "number"], name="one_slide_per_number")]
 
     def __str__(self) -> str:
         return self.name
@@ -235,8 +243,8 @@ class Upload(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="+")
-    case_identifier = models.CharField(max_length=100, blank=True)
-    name = models.CharField(max_length=255)
+    case_identifier = NameField(max_length=100, blank=True)
+    name = NameField(max_length=255)
     size = models.BigIntegerField()
     offset = models.BigIntegerField(default=0)
     mpp = models.FloatField(null=True, blank=True)

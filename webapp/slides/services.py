@@ -21,6 +21,7 @@ from django.utils import timezone
 from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
+from webapp.core.names import named, plain_name
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
@@ -52,7 +53,7 @@ class Readable(Protocol):
 def study_create(*, name: str, manager: User) -> Study:
     """A study with its first member."""
     with transaction.atomic():
-        study: Study = Study.objects.create(name=name)
+        study: Study = Study.objects.create(name=named(name, what="study", longest=200))
         Membership.objects.create(study=study, user=manager, role=Membership.Role.MANAGER)
     return study
 
@@ -89,7 +90,7 @@ def upload_create(
         study=study,
         name=clean_name(name),
         size=size,
-        case_identifier=case_identifier.strip()[:100],
+        case_identifier=named(case_identifier, what="case", longest=100),
         mpp=mpp,
         detect=detect,
     )
@@ -195,10 +196,13 @@ def slide_create(
     pseudonym. The name of the file is kept apart: others read the case's pseudonym and the number of the slide in it.
     """
     with transaction.atomic():
-        case, _ = Case.objects.get_or_create(study=study, identifier=case_identifier or f"case-{secrets.token_hex(3)}")
+        identifier = named(case_identifier, what="case", longest=100) or f"case-{secrets.token_hex(3)}"
+        case, _ = Case.objects.get_or_create(study=study, identifier=identifier)
+        number = _next_number(case) if file else None
         slide: Slide = Slide.objects.create(
             case=case,
-            name=f"{case.identifier} slide {case.slides.count() + 1}" if file else clean_name(name),
+            number=number,
+            name=f"{case.identifier} slide {number}" if file else clean_name(name),
             file_name=clean_name(name) if file else "",
             path=f"original/slide{_suffix(name)}",
             bytes=file.stat().st_size if file else 0,
@@ -324,9 +328,14 @@ def may_set_mpp(*, slide: Slide, user: User) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """The last part of a path, without control characters, for display only."""
-    last = re.split(r"[/\\]", name)[-1]
-    return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
+    """The last part of a path as a plain name, for display only; a long one is cut."""
+    return plain_name(re.split(r"[/\\]", name)[-1])[:255].strip() or "unnamed"
+
+
+def _next_number(case: Case) -> int:
+    """The number of the next slide of a case; whoever asks at the same time waits, and gets the one after it."""
+    Case.objects.filter(pk=case.pk).update(slides_numbered=F("slides_numbered") + 1)
+    return Case.objects.values_list("slides_numbered", flat=True).get(pk=case.pk)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from webapp.jobs.models import Job
@@ -65,9 +66,9 @@ def test_an_upload_that_broke_off_goes_on_where_it_was(client_of, alice):
 
 
 def test_the_server_says_what_it_speaks(client_of, alice):
-    said = client_of(alice).options("/api/v1/uploads/")
-    assert said.status_code == 204
-    assert said["Tus-Extension"] == "creation,expiration,checksum,termination"
+    said = Client().options("/api/v1/uploads/")  # a client asks before it signs in
+    assert said.status_code == client_of(alice).options("/api/v1/uploads/").status_code == 204
+    assert said["Tus-Extension"] == "creation,creation-with-upload,expiration,checksum,termination"
     assert "sha1" in said["Tus-Checksum-Algorithm"]
     assert int(said["Tus-Max-Size"]) > 10**10
 
@@ -121,11 +122,45 @@ def test_room_that_is_promised_to_others_is_not_given_twice(client_of, alice, mo
     assert begin(client, 3 << 29).status_code == 413
 
 
-def test_bytes_beyond_the_announced_length_are_not_taken(client_of, alice):
+def test_bytes_beyond_the_announced_length_are_refused_and_none_of_them_taken(client_of, alice):
     client = client_of(alice)
     address = begin(client, 4)["Location"]
-    assert send(client, address, 0, b"123456")["Upload-Offset"] == "4"
-    assert local_path(Slide.objects.get()).read_bytes() == b"1234"
+    answer = send(client, address, 0, b"123456")
+    assert answer.status_code == 413 and "4 bytes, and 6 more after 0 are too many" in answer.json()["detail"]
+    assert client.head(address, headers=TUS)["Upload-Offset"] == "0" and not Slide.objects.exists()
+
+
+def test_what_was_said_of_a_file_is_told_again(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 4, "a.svs", case="P-1", mpp="0.25", detect="false")["Location"]
+    said = dict(pair.split(" ") for pair in client.head(address, headers=TUS)["Upload-Metadata"].split(","))
+    told = {key: base64.b64decode(value).decode() for key, value in said.items()}
+    assert told == {"filename": "a.svs", "study": "Breast", "case": "P-1", "mpp": "0.25", "detect": "false"}
+
+
+def test_the_last_bytes_sent_again_after_their_answer_got_lost(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 3)["Location"]
+    first = send(client, address, 0, b"abc")
+    again = send(client, address, 3, b"")
+    assert (again.status_code, again["Upload-Offset"]) == (204, "3")
+    assert again["Mitoscope-Slide"] == first["Mitoscope-Slide"] and Slide.objects.count() == 1
+    assert send(client, address, 1, b"bc").status_code == 409
+
+
+def test_a_post_may_stand_for_a_patch_and_the_first_bytes_come_with_the_beginning(client_of, alice):
+    client = client_of(alice)
+    header = f"filename {base64.b64encode(b'a.svs').decode()}"
+    kind = "application/offset+octet-stream"
+    begun = client.post(
+        "/api/v1/uploads/", b"012", content_type=kind,
+        headers={**TUS, "Upload-Length": "5", "Upload-Metadata": header},
+    )  # fmt: skip
+    assert (begun.status_code, begun["Upload-Offset"]) == (201, "3")
+    override = {"X-HTTP-Method-Override": "PATCH", "Upload-Offset": "3"}
+    last = client.post(begun["Location"], b"45", content_type=kind, headers={**TUS, **override})
+    assert (last.status_code, last["Upload-Offset"]) == (204, "5")
+    assert local_path(Slide.objects.get(pk=last["Mitoscope-Slide"])).read_bytes() == b"01245"
 
 
 def test_the_last_part_sent_twice_makes_one_slide(client_of, alice):
