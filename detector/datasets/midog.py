@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from detector.class_names import is_mitotic_class
 from detector.datasets.frames import Label
-from detector.datasets.rows import is_mitotic_class, read_labelled_image
+from detector.datasets.rows import read_labelled_image
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame
 

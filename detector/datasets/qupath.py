@@ -1,25 +1,33 @@
 """QuPath: one GeoJSON file of annotations per image, as "Export objects as GeoJSON" writes it.
 
 Layout: `<image>.geojson` (or `<image>.tif.geojson`) beside the image or in `labels/`. A feature counts by its
-classification ("Mitosis", "Mitotic figure"; "Non-mitosis", "Look-alike", "Hard negative"); other classes, such as
-regions, are left out. Coordinates are px of the image; of a shape, the middle of its box is taken. Each image is a
-case.
+classification ("Mitosis", "Mitotic figure"; "Non-mitosis", "Look-alike", "Hard negative"), in `name` or, from QuPath
+0.4 on, `names`; regions are left out, and so are other classes, with a warning that names them. An object without a
+place (null geometry) is left out, too. Coordinates are px of the image; of a shape, the middle of its box is taken.
+Each image is a case.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from detector.class_names import class_name, is_mitotic_class
 from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
-from detector.datasets.rows import IMAGES, find_image, is_mitotic_class, read_labelled_image
+from detector.datasets.rows import IMAGES, find_image, read_labelled_image
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame
 
+_REGIONS = {
+    "tumor", "tumour", "stroma", "necrosis", "region*", "ignore*", "exclusion", "tissue", "hotspot", "candidate",
+    "tissue correction", "glass correction", "unsure", "mitotic figure (ai)", "candidate below threshold",
+}  # fmt: skip
 LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
 
 
@@ -52,24 +60,30 @@ def read(folder: Path) -> list[LabelledFrame]:
 def read_labels(path: Path) -> Labels:
     """Labels of one GeoJSON file. Raises DataSetError naming the feature."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataSetError(f"{path} is no json: {error}") from error
     features = content.get("features") if isinstance(content, dict) else content
     if not isinstance(features, list):
         raise DataSetError(f"{path}: a FeatureCollection or a list of features is needed")
     labels = Labels()
+    others: Counter[str] = Counter()
     for number, feature in enumerate(features):
         try:
-            kind = is_mitotic_class(
-                str(((feature.get("properties") or {}).get("classification") or {}).get("name") or "")
-            )
+            name = class_name((feature.get("properties") or {}).get("classification"))
+            kind = is_mitotic_class(name)
             if kind is None:
+                others[name] += name not in _REGIONS
+                continue
+            if feature.get("geometry") is None:
+                others["without a place"] += 1
                 continue
             for x, y in _centres(feature["geometry"]):
                 (labels.mitoses if kind else labels.non_mitoses).append(Label(x, y, f"{path}, features[{number}]"))
         except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
             raise DataSetError(f"{path}, features[{number}]: no GeoJSON geometry with finite coordinates") from None
+    if left_out := [f"{many} {name or 'without a class'}" for name, many in sorted(others.items()) if many]:
+        warnings.warn(f"{path}: left out are {', '.join(left_out)}", stacklevel=2)
     return labels
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -93,14 +92,6 @@ def read_patch(path: Path) -> Rgb:
             return patch.read(0, 0, 0, *patch.size)
     except SlideError as error:
         raise DataSetError(f"{path}: {error.reason}") from error
-
-
-def is_mitotic_class(label: str) -> bool | None:
-    """Whether the name of a class means a mitotic figure (True), a look-alike (False) or something else (None)."""
-    text = label.lower()
-    if re.search(r"\bnon|\bnot\b|look.?alike|hard.?negative|imposter", text):
-        return False
-    return True if re.search(r"mitos|mitot", text) else None
 
 
 def read_labelled_image(

@@ -11,9 +11,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from detector.class_names import is_mitotic_class
 from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
-from detector.datasets.rows import is_mitotic_class, read_labelled_image
+from detector.datasets.rows import read_labelled_image
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame
 

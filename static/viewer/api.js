@@ -41,7 +41,11 @@
  */
 /** @typedef {{x: number, y: number, score: number}} Found */
 /** @typedef {{both: number, only_run: Found[], only_other: Found[]}} Comparison */
-/** @typedef {{verdicts: number, regions: number, unchanged: number, left: unknown[]}} Imported */
+/**
+ * What an import has done.
+ * @typedef {{verdicts: number, regions: number, unchanged: number, left: unknown[], cut: number,
+ *   unknown: Record<string, number>, without_place: number}} Imported
+ */
 /**
  * @typedef {object} Options
  * @property {string} [method]
@@ -114,10 +118,15 @@ export const count = (slide, asked) => call(`slides/${slide}/mitosis-count/?${as
 export const exportUrl = (slide, format, asked) =>
   new URL(`slides/${slide}/export/?format=${format}&${asked}`, root()).href;
 
-/** @param {string} slide @param {File} file @returns {Promise<Imported>} */
-export function importFile(slide, file) {
+/**
+ * @param {string} slide
+ * @param {File} file
+ * @param {boolean} [samePicture] it names another slide, and a person says that the picture is the same
+ * @returns {Promise<Imported>}
+ */
+export function importFile(slide, file, samePicture = false) {
   const type = /\.csv$/i.test(file.name) ? "text/csv" : "application/geo+json";
-  return call(`slides/${slide}/import/`, { method: "POST", body: file, type });
+  return call(`slides/${slide}/import/?same_picture=${samePicture}`, { method: "POST", body: file, type });
 }
 
 /**

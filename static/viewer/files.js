@@ -22,9 +22,9 @@ export function startFiles(panel, slide, { asked, taken }) {
     if (!file) return;
     said.textContent = "Importing …";
     try {
-      const imported = await api.importFile(slide, file);
+      const imported = await imports(slide, file);
       await taken();
-      said.textContent = inWords(imported);
+      said.textContent = imported ? inWords(imported) : "Nothing was imported.";
     } catch (error) {
       said.textContent = sentenceOf(error);
     }
@@ -32,10 +32,28 @@ export function startFiles(panel, slide, { asked, taken }) {
   });
 }
 
+/**
+ * A file that names another slide is imported where the person says that the picture is the same; null where not.
+ * @param {string} slide @param {File} file @returns {Promise<Imported | null>}
+ */
+async function imports(slide, file) {
+  try {
+    return await api.importFile(slide, file);
+  } catch (error) {
+    if (!(error instanceof api.ApiError) || error.status !== 409) throw error;
+    if (!confirm(`${error.message}\n\nImport it all the same?`)) return null;
+    return await api.importFile(slide, file, true);
+  }
+}
+
 /** What an import has done. @param {Imported} imported */
-function inWords({ verdicts, regions, unchanged, left }) {
+function inWords({ verdicts, regions, unchanged, left, cut, unknown, without_place }) {
   const parts = [`${some(verdicts, "verdict")} and ${some(regions, "region")} imported`];
   if (unchanged) parts.push(`${whole(unchanged)} already there`);
   if (left.length) parts.push(`${whole(left.length)} not imported, because a person's verdict differs there`);
+  if (cut) parts.push(`${some(cut, "region")} cut at the edge of the slide`);
+  const others = Object.entries(unknown).map(([name, many]) => `${whole(many)} ${name || "without a class"}`);
+  if (others.length) parts.push(`left out, as their class means nothing here: ${others.join(", ")}`);
+  if (without_place) parts.push(`${whole(without_place)} left out, as the file does not say where they are`);
   return `${parts.join("; ")}.`;
 }

@@ -46,7 +46,8 @@ class StudyExportQuerySerializer(ExportQuerySerializer):
 
 
 class ImportedSerializer(serializers.Serializer[Any]):
-    """What was imported. left: verdicts that were not, as a person's verdict there differs."""
+    """What was imported. left: verdicts that were not, as a person's verdict there differs; cut: regions that were cut
+    at the slide's edge; unknown: how many objects of which class were left out; without_place: how many had none."""
 
     class Left(serializers.Serializer[Any]):
         x = serializers.FloatField()
@@ -58,6 +59,15 @@ class ImportedSerializer(serializers.Serializer[Any]):
     regions = serializers.IntegerField()
     unchanged = serializers.IntegerField()
     left = Left(many=True)
+    cut = serializers.IntegerField()
+    unknown = serializers.DictField(child=serializers.IntegerField())
+    without_place = serializers.IntegerField()
+
+
+class _ImportQuerySerializer(serializers.Serializer[Any]):
+    same_picture = serializers.BooleanField(
+        default=False, help_text="The file is of the same picture, though it names another slide."
+    )
 
 
 class SlideExportView(APIView):
@@ -121,6 +131,7 @@ class SlideImportView(Idempotent):
     parser_classes = [RawBodyParser]
 
     @extend_schema(
+        parameters=[_ImportQuerySerializer],
         request={"text/csv": OpenApiTypes.STR, "application/geo+json": OpenApiTypes.OBJECT},
         responses=ImportedSerializer,
         examples=[
@@ -134,6 +145,9 @@ class SlideImportView(Idempotent):
                     "regions": 1,
                     "unchanged": 3,
                     "left": [{"x": 1204.5, "y": 880.25, "label": "mitotic", "holds": "non_mitotic"}],
+                    "cut": 0,
+                    "unknown": {"stroma": 2},
+                    "without_place": 0,
                 },
                 response_only=True,
             ),
@@ -142,8 +156,11 @@ class SlideImportView(Idempotent):
     def post(self, request: Request, pk: UUID) -> Response:
         """Import the verdicts and regions of an exported CSV (text/csv) or GeoJSON (application/geo+json).
 
-        Existing verdicts and regions are kept; no verdict is overwritten.
+        Existing verdicts and regions are kept; no verdict is overwritten. A file that names another slide is refused
+        (409), unless that slide is of the same file or `same_picture=true` says so.
         """
+        query = _ImportQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
         slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
         kind = (request.content_type or "").split(";")[0].strip()
         body = cast(bytes, request.data or b"")  # of nothing no parser is asked
@@ -153,7 +170,8 @@ class SlideImportView(Idempotent):
             review = read_geojson(body, bounds_offset(slide))
         else:
             raise exceptions.UnsupportedMediaType(kind, "Send text/csv or application/geo+json.")
-        done = review_import(slide=slide, by=cast(User, request.user), review=review)
+        same = bool(query.validated_data["same_picture"])
+        done = review_import(slide=slide, by=cast(User, request.user), review=review, same_picture=same)
         return Response(ImportedSerializer(done).data)
 
 

@@ -106,7 +106,8 @@ def test_what_was_exported_comes_back_the_same(client_of, alice, slide, make, ge
 
     def send(to):
         body = get(slide, form).content
-        return client_of(alice).post(f"/api/v1/slides/{to.pk}/import/", body, content_type=kind).json()
+        address = f"/api/v1/slides/{to.pk}/import/?same_picture=true"
+        return client_of(alice).post(address, body, content_type=kind).json()
 
     done = send(copy)
     assert (done["verdicts"], done["regions"], done["left"]) == (3, 2 if form == "geojson" else 0, [])
@@ -136,7 +137,7 @@ def test_figures_closer_than_the_matching_radius_and_lines_twice_come_back_too(c
     assert Figure.objects.get(slide=slide, x=800).added is False  # what lies on the candidate has it
     copy = make("copy.tif")
     body = get(slide, "csv").content
-    client_of(alice).post(f"/api/v1/slides/{copy.pk}/import/", body, content_type="text/csv")
+    client_of(alice).post(f"/api/v1/slides/{copy.pk}/import/?same_picture=true", body, content_type="text/csv")
     assert reviewed(copy) == reviewed(slide)
     body = "x,y,label\n900,900,mitotic\n5,5,mitotic\n5,5,unsure\n"
     answer = client_of(alice).post(f"/api/v1/slides/{slide.pk}/import/", body, content_type="text/csv")
@@ -298,7 +299,7 @@ def test_corrections_of_tissue_come_back_and_the_tissue_of_qupath_is_none(client
     for kind in (Region.Kind.TISSUE, Region.Kind.GLASS):
         region_draw(slide=slide, by=alice, kind=kind, polygon=triangle)
     copy, kind = make("copy.tif"), "application/geo+json"
-    address = f"/api/v1/slides/{copy.pk}/import/"
+    address = f"/api/v1/slides/{copy.pk}/import/?same_picture=true"
     client_of(alice).post(address, get(slide, "geojson").content, content_type=kind)
     assert reviewed(copy)[1] == reviewed(slide)[1]
     assert {"tissue", "glass"} <= set(copy.regions.values_list("kind", flat=True))

@@ -90,7 +90,7 @@ WRITES = {
     "figure_judge, a missed one": lambda slide, by: figure_judge(slide=slide, by=by, x=20, y=400, label=Label.MITOTIC),
     "region_draw, region_remove": _drawn_changed_removed,
     "review_import, figures_judge": lambda slide, by: review_import(
-        slide=slide, by=by, review=Review([(300.0, 200.0, Label.NON_MITOTIC)], [])
+        slide=slide, by=by, review=Review([(300.0, 200.0, Label.NON_MITOTIC, "line 2")], [])
     ),
     "run_save": _another_run,
     "slide_set_mpp": _mpp,
