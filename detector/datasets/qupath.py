@@ -73,7 +73,7 @@ def read_labels(path: Path) -> Labels:
             name = class_name((feature.get("properties") or {}).get("classification"))
             kind = is_mitotic_class(name)
             if kind is None:
-                others[name] += name not in _REGIONS
+                others[name] += bool(name) and name not in _REGIONS
                 continue
             if feature.get("geometry") is None:
                 others["without a place"] += 1
@@ -82,7 +82,7 @@ def read_labels(path: Path) -> Labels:
                 (labels.mitoses if kind else labels.non_mitoses).append(Label(x, y, f"{path}, features[{number}]"))
         except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
             raise DataSetError(f"{path}, features[{number}]: no GeoJSON geometry with finite coordinates") from None
-    if left_out := [f"{many} {name or 'without a class'}" for name, many in sorted(others.items()) if many]:
+    if left_out := [f"{many} {name}" for name, many in sorted(others.items()) if many]:
         warnings.warn(f"{path}: left out are {', '.join(left_out)}", stacklevel=2)
     return labels
 

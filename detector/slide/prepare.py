@@ -32,6 +32,7 @@ from detector.slide.tissue import tissue_mask
 
 MAX_SIDE = 2_000_000  # px: half a metre at 0.25 um/px
 MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an overview of a slide, too coarse for mitoses
+PYRAMID = "pyramid.tif"  # what is made of a file that cannot be shown as it is
 THUMBNAIL_SIZE = 512
 TISSUE_SIZE = 2048  # px, the longer side of the picture in which tissue is found
 _PATCHES, _PATCH, _UNLIKE = 8, 32, 40  # a row and column of patches, px, grey values: to tell whether a level fits
@@ -90,53 +91,20 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
     Raises SlideError with the reason for which the file is refused.
     """
     size, sha256 = file.stat().st_size, _sha256(file)
-    remarks = []
-    zipped = zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None
-    if zipped:
-        unpack(file, folder / "unpacked")
-        file = _slide_in(folder / "unpacked")
-    try:
-        slide = open_slide(file)
-    except SlideError as error:
-        hint = None if zipped else _COMPANIONS.get(file.suffix.lower())
-        raise SlideError(f"{error.reason} {hint}" if hint else error.reason) from error
-    with slide:
-        kind = slide.format
-        if max(slide.size) > MAX_SIDE:
-            raise SlideError(f"It says that it is {slide.size[0]} x {slide.size[1]} px; no slide is that large.")
-        if min(slide.size) < paper.PATCH_SIZE:
-            raise SlideError(f"It is {slide.size[0]} x {slide.size[1]} px: too small for a picture of tissue.")
-    if isinstance(slide, OpenSlideFile) and (plain := _plain_pyramid(file, folder)) is not None:
-        file = plain
+    file = _openable(file, folder)
     with open_slide(file) as slide:
+        kind = slide.format
         if isinstance(slide, OpenSlideFile):
             _check_complete(slide)
-            if slide.tiff is not None and slide.tiff.images > 1:
-                remarks.append(f"Shown is image 1 of the {slide.tiff.images} in this file.")
         picture, mask = tissue_of(slide)
         tissue = float(mask.mean())
-        colourless = _is_colourless(picture)
-        if colourless:
-            remarks.append("It has no colours: this is no H&E, which the detector has learnt, so a count says nothing.")
+        remarks = _remarks(slide, picture)
         if isinstance(slide, FlatImage):
-            if picture.max() < _DARK:
-                raise SlideError("It is nearly black: no picture of stained tissue in transmitted light.")
-            if tissue < MIN_FRAME_TISSUE and colourless and picture.mean() < _GLASS:
-                raise SlideError("It has no colours: this is no H&E, and where tissue lies cannot be told.")
-            if tissue < MIN_FRAME_TISSUE:
-                raise SlideError(
-                    f"This flat image is {min(1 - tissue, 0.99):.0%} glass: an overview of a slide, too coarse to see "
-                    "mitoses. Upload the slide itself, or a frame filled with tissue at about 0.25 um/px."
-                )
-            file = folder / "pyramid.tif"
+            _check_frame(picture, tissue)
+            file = folder / PYRAMID
             pixels = slide.pixels
             write_pyramid(file, lambda top, bottom: pixels[top:bottom], slide.size, slide.mpp, compression="deflate")
             remarks.append("A flat image, turned into a pyramid without loss.")
-        if slide.mpp and max(slide.mpp) > COARSEST_USEFUL_MPP:
-            remarks.append(
-                f"Scanned at {max(slide.mpp):.3g} um/px: coarser than the 0.25 um/px that the detector has learnt, "
-                "so its counts are not to be relied on."
-            )
         facts = SlideFacts(
             path=file.relative_to(folder).as_posix(),
             bytes=size,
@@ -155,12 +123,61 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
     return facts
 
 
+def _openable(file: Path, folder: Path) -> Path:
+    """The file to open: the one slide of a zip, or a plain pyramid of a TIFF; raises SlideError where there is none."""
+    zipped = zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None
+    if zipped:
+        unpack(file, folder / "unpacked")
+        file = _slide_in(folder / "unpacked")
+    try:
+        slide = open_slide(file)
+    except SlideError as error:
+        hint = None if zipped else _COMPANIONS.get(file.suffix.lower())
+        raise SlideError(f"{error.reason} {hint}" if hint else error.reason) from error
+    with slide:
+        width, height = slide.size
+        if max(width, height) > MAX_SIDE:
+            raise SlideError(f"It says that it is {width} x {height} px; no slide is that large.")
+        if min(width, height) < paper.PATCH_SIZE:
+            raise SlideError(f"It is {width} x {height} px: too small for a picture of tissue.")
+    return _plain_pyramid(file, folder) or file
+
+
+def _remarks(slide: Slide, picture: Rgb) -> list[str]:
+    """What a reader should know about a slide, from what it says and how it looks."""
+    remarks = []
+    if isinstance(slide, OpenSlideFile) and slide.tiff is not None and slide.tiff.images > 1:
+        remarks.append(f"Shown is image 1 of the {slide.tiff.images} in this file.")
+    if _is_colourless(picture):
+        remarks.append("It has no colours: this is no H&E, which the detector has learnt, so a count says nothing.")
+    if slide.mpp and max(slide.mpp) > COARSEST_USEFUL_MPP:
+        remarks.append(
+            f"Scanned at {max(slide.mpp):.3g} um/px: coarser than the 0.25 um/px that the detector has learnt, "
+            "so its counts are not to be relied on."
+        )
+    return remarks
+
+
+def _check_frame(picture: Rgb, tissue: float) -> None:
+    """Refuse a flat image that shows no tissue, for the true reason. tissue: share of it."""
+    if picture.max() < _DARK:
+        raise SlideError("It is nearly black: no picture of stained tissue in transmitted light.")
+    if tissue >= MIN_FRAME_TISSUE:
+        return
+    if _is_colourless(picture) and picture.mean() < _GLASS:
+        raise SlideError("It has no colours: this is no H&E, and where tissue lies cannot be told.")
+    raise SlideError(
+        f"This flat image is {min(1 - tissue, 0.99):.0%} glass: an overview of a slide, too coarse to see "
+        "mitoses. Upload the slide itself, or a frame filled with tissue at about 0.25 um/px."
+    )
+
+
 def _plain_pyramid(file: Path, folder: Path) -> Path | None:
     """A copy of a generic TIFF, tile by tile, with all levels of this slide and no others; None where it is one.
 
     Levels in SubIFDs (OME-TIFF) are not seen by OpenSlide; others are seen that show something else.
     """
-    out = folder / "pyramid.tif"
+    out = folder / PYRAMID
     with open_slide(file) as slide:
         if not isinstance(slide, OpenSlideFile) or slide.tiff is None:
             return None

@@ -1,4 +1,4 @@
-"""Verdicts and regions from files that others wrote: nothing is dropped, moved or put on another slide without a word."""
+"""Verdicts and regions of files from elsewhere: nothing is dropped, moved or put on another slide without a word."""
 
 from __future__ import annotations
 
