@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -283,12 +284,20 @@ def test_findings_are_taken_away_as_the_page_counts_them_and_come_back(run, open
     download.value.save_as(findings)
 
     Figure.objects.all().delete()
-    page = open_slide(root, allow=("400",))
+    page = open_slide(root, allow=("400", "409"))
     page.click("#tab-files")
     page.set_input_files("#files [type=file]", findings)
     page.wait_for_selector("#files [role=status]:has-text('1 verdict and 0 regions imported.')")
     page.wait_for_selector("#judged:has-text('1 judged: 0 mitotic, 1 not')")
     shoot(page, "review-files")
+    other = tmp_path / "other.csv"
+    other.write_text(f"slide,x,y,label\n{uuid4()},40,40,mitotic\n", "utf-8")
+    asked = []
+    for answer, said in (("dismiss", "Nothing was imported."), ("accept", "1 verdict and 0 regions imported.")):
+        page.once("dialog", lambda dialog, answer=answer: asked.append(dialog.message) or getattr(dialog, answer)())
+        page.set_input_files("#files [type=file]", other)
+        page.wait_for_selector(f"#files [role=status]:has-text('{said}')")
+    assert len(asked) == 2 and "of another slide" in asked[0]
     damaged = tmp_path / "damaged.csv"
     damaged.write_text("a,b\\n", "utf-8")
     page.set_input_files("#files [type=file]", damaged)
