@@ -45,6 +45,7 @@ except ValueError as error:
     raise SystemExit(str(error)) from error
 CALLS_PER_MINUTE = environment.integer("CALLS_PER_MINUTE", 30_000, low=0, high=10_000_000)  # of one person; 0: any
 CALLS_PER_MINUTE_UNKNOWN = environment.integer("CALLS_PER_MINUTE_UNKNOWN", 600, low=0, high=10_000_000)
+DICOM_PATIENT_ID = environment.choice("DICOM_PATIENT_ID", "pseudonym", of=("pseudonym", "file"))  # in DICOM exports
 SCORE_RULE = environment.text("SCORE_RULE", "per-mm2")  # which of them holds where nobody names another
 if SCORE_RULE not in SCORE_RULES:
     raise SystemExit(f"SCORE_RULE={SCORE_RULE} is not known; there are {', '.join(SCORE_RULES)}")

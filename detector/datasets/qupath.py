@@ -26,7 +26,8 @@ from detector.frames import LabelledFrame
 
 _REGIONS = {
     "tumor", "tumour", "stroma", "necrosis", "region*", "ignore*", "exclusion", "tissue", "hotspot", "candidate",
-    "tissue correction", "glass correction", "unsure", "mitotic figure (ai)", "candidate below threshold",
+    "tissue correction", "glass correction", "unsure",
+    "mitotic figure (ai)", "candidate below threshold", "candidate not counted",
 }  # fmt: skip
 LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
 

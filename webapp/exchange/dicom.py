@@ -2,12 +2,14 @@
 
 Coordinates are those of the total pixel matrix, in which (0, 0) is the outer corner of the first pixel, as in ours. An
 image that came as DICOM is referenced by its own UIDs. One that did not has none: UIDs are made from the slide's id,
-the same in every export, so that exports of one slide belong together and whoever converts it may use them. The patient
-is the case's pseudonym; of names in the file nothing is taken over.
+the same in every export, so that exports of one slide belong together and whoever converts it may use them. An export
+in which nothing has changed keeps its SOP Instance UID; a changed one has another, in the same series. The patient's id
+is the case's pseudonym, or the file's own (DICOM_PATIENT_ID=file); of names in the file nothing is taken over.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from uuid import UUID, uuid5
 
 import highdicom
 import numpy as np
+from django.conf import settings
 from highdicom.ann import AnnotationGroup, Measurements, MicroscopyBulkSimpleAnnotations
 from highdicom.color import CIELabColor
 from highdicom.sr import CodedConcept
@@ -34,15 +37,18 @@ _SCORE = CodedConcept("score", _SCHEME, "Detector score, 0 to 1")
 def annotation_object(
     found: Findings,
     properties: Mapping[str, str],
-    classes: Mapping[Label, tuple[str, list[int]]],
+    points: Sequence[tuple[str, str, list[int], list[Mark]]],
     areas: Sequence[tuple[str, list[int], NDArray[np.float64]]],
 ) -> bytes:
-    """The file. properties: of the slide, as OpenSlide names them. classes: name and colour of each label.
+    """The file. properties: of the slide, as OpenSlide names them. points: figures by class: code, name, colour, marks.
 
     areas: regions and hotspots, each with name, colour and corners [n, 2] in level-0 px.
     """
+    content = repr((points, [(name, colour, corners.tolist()) for name, colour, corners in areas], found.asked))
+    name = f"annotations {hashlib.sha256(content.encode()).hexdigest()}"
+    uids = (_uid(found.run.pk, f"{name} {number}") for number in itertools.count(1))
     numbers = itertools.count(1)
-    groups = [*_points(found, classes, numbers), *_polygons(areas, numbers)]
+    groups = [*_points(found, points, numbers, uids), *_polygons(areas, numbers, uids)]
     if not groups:
         raise DomainError("A DICOM annotation object needs a figure or a region, and this slide has none.")
     stored = MicroscopyBulkSimpleAnnotations(
@@ -51,7 +57,7 @@ def annotation_object(
         annotation_groups=groups,
         series_instance_uid=_uid(found.run.pk, "annotations"),
         series_number=1,
-        sop_instance_uid=highdicom.UID(),
+        sop_instance_uid=_uid(found.run.pk, name),
         instance_number=1,
         manufacturer="Mitoscope",
         manufacturer_model_name=_text(found.count.model.name),
@@ -60,6 +66,7 @@ def annotation_object(
         content_label="MITOSES",
         content_description=f"Counted from score {found.asked.min_score:g}; {found.count.use}",
     )
+    stored.SeriesDescription = "Mitotic figures, found by Mitoscope and judged by people"
     file = io.BytesIO()
     stored.save_as(file)
     return file.getvalue()
@@ -75,7 +82,8 @@ def _image(found: Findings, properties: Mapping[str, str]) -> Dataset:
         setattr(image, name, properties.get(f"dicom.{name}") or _uid(found.slide.pk, name))
     image.FrameOfReferenceUID = properties.get("dicom.FrameOfReferenceUID") or _uid(found.slide.pk, "FrameOfReference")
     image.SpecificCharacterSet = "ISO_IR 192"
-    image.PatientID, image.PatientName = _text(found.slide.case.identifier), ""
+    own = properties.get("dicom.PatientID") if settings.DICOM_PATIENT_ID == "file" else None
+    image.PatientID, image.PatientName = _text(own or found.slide.case.identifier), ""
     image.ContainerIdentifier = str(found.slide.pk)
     for name in ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
         setattr(image, name, "")
@@ -83,37 +91,40 @@ def _image(found: Findings, properties: Mapping[str, str]) -> Dataset:
 
 
 def _points(
-    found: Findings, classes: Mapping[Label, tuple[str, list[int]]], numbers: Iterator[int]
+    found: Findings,
+    points: Sequence[tuple[str, str, list[int], list[Mark]]],
+    numbers: Iterator[int],
+    uids: Iterator[str],
 ) -> Iterator[AnnotationGroup]:
-    """Figures of one label and origin at a time."""
-    by_kind: dict[tuple[Label, str], list[Mark]] = {}
-    for mark in found.marks:
-        by_kind.setdefault((Label(mark.label), _origin(mark)), []).append(mark)
-    for (label, origin), marks in sorted(by_kind.items()):
+    """Figures of one class and origin at a time."""
+    by_kind: dict[tuple[str, str, tuple[int, ...], str], list[Mark]] = {}
+    for code, name, colour, marks in points:
+        for mark in marks:
+            by_kind.setdefault((code, name, tuple(colour), _origin(mark)), []).append(mark)
+    for (code, name, rgb, origin), marks in by_kind.items():
         scores = np.array([mark.score for mark in marks], np.float32)  # nothing but None where a person made them
-        name, colour = classes[label]
         yield AnnotationGroup(
             number=next(numbers),
-            uid=highdicom.UID(),
+            uid=next(uids),
             label=f"{name}, {origin.lower()}",
             annotated_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-            annotated_property_type=CodedConcept(label or "open", _SCHEME, name),
+            annotated_property_type=CodedConcept(code, _SCHEME, name),
             graphic_type="POINT",
             graphic_data=[np.array([[mark.x, mark.y]]) for mark in marks],
             algorithm_type=origin,
             algorithm_identification=None if origin == "MANUAL" else _algorithm(found),
             measurements=None if origin == "MANUAL" else [Measurements(_SCORE, scores, codes.UCUM.NoUnits)],
-            display_color=CIELabColor.from_rgb(*colour),
+            display_color=CIELabColor.from_rgb(*rgb),
         )
 
 
 def _polygons(
-    areas: Sequence[tuple[str, list[int], NDArray[np.float64]]], numbers: Iterator[int]
+    areas: Sequence[tuple[str, list[int], NDArray[np.float64]]], numbers: Iterator[int], uids: Iterator[str]
 ) -> Iterator[AnnotationGroup]:
     for name, colour, corners in areas:
         yield AnnotationGroup(
             number=next(numbers),
-            uid=highdicom.UID(),
+            uid=next(uids),
             label=name,
             annotated_property_category=codes.SCT.SpatialAndRelationalConcept,
             annotated_property_type=CodedConcept(name.split()[0].lower(), _SCHEME, name.split()[0]),

@@ -28,10 +28,12 @@ from webapp.slides.models import Slide
 from webapp.slides.storage import slide_opened
 
 CLASSES = {
-    Label.MITOTIC: ("mitotic figure", [0, 114, 178]),
-    Label.NON_MITOTIC: ("non-mitotic figure", [213, 94, 0]),
-    Label.UNSURE: ("unsure", [240, 228, 66]),
-    Label.OPEN: ("candidate", [120, 120, 120]),
+    "mitotic": ("Mitotic figure", [0, 114, 178]),
+    "non_mitotic": ("Non-mitotic", [213, 94, 0]),
+    "unsure": ("Unsure", [240, 228, 66]),
+    "counted": ("Mitotic figure (AI)", [86, 180, 233]),
+    "below": ("Candidate below threshold", [120, 120, 120]),
+    "outside": ("Candidate not counted", [160, 160, 160]),
 }
 REGION_CLASSES = {
     Region.Kind.TUMOUR: ("Tumor", [200, 0, 0]),
@@ -62,7 +64,7 @@ def geojson(found: Findings) -> bytes:
     def shift(x: float, y: float) -> list[float]:
         return [x - left, y - top]
 
-    features = [_mark_feature(mark, shift) for mark in found.marks]
+    features = [_mark_feature(mark, shift, found.asked.min_score) for mark in found.marks]
     features += [_region_feature(region, shift) for region in found.regions]
     for number, hotspot in enumerate(found.count.standing.hotspots, 1):
         features += _hotspot_features(found, number, hotspot, shift)
@@ -146,7 +148,7 @@ def midog(found: Findings) -> bytes:
     scale_x, scale_y = (value / 1000 for value in found.slide.mpp)
     points = [
         {
-            "name": CLASSES[Label.MITOTIC if _is_mitotic(mark, found.asked.min_score) else Label.NON_MITOTIC][0],
+            "name": "mitotic figure" if _is_mitotic(mark, found.asked.min_score) else "non-mitotic figure",
             "point": [mark.x * scale_x, mark.y * scale_y, 0],
             "probability": 1.0 if mark.score is None else mark.score,
         }
@@ -165,7 +167,11 @@ def dicom(found: Findings) -> bytes:
     for number, hotspot in enumerate(found.count.standing.hotspots, 1):
         for outline in _outlines(found.slide, hotspot):
             areas.append((f"{HOTSPOT_CLASS[0]} {number}", HOTSPOT_CLASS[1], np.array(outline)))
-    return annotation_object(found, _properties(found.slide), CLASSES, areas)
+    by_class: dict[str, list[Mark]] = {}
+    for mark in found.marks:
+        by_class.setdefault(class_of(mark, found.asked.min_score), []).append(mark)
+    points = [(key, *CLASSES[key], by_class[key]) for key in CLASSES if key in by_class]
+    return annotation_object(found, _properties(found.slide), points, areas)
 
 
 FORMATS = {
@@ -249,7 +255,16 @@ def _is_mitotic(mark: Mark, min_score: float) -> bool:
     return mark.label == Label.MITOTIC
 
 
-def _mark_feature(mark: Mark, shift: Callable[[float, float], list[float]]) -> dict[str, Any]:
+def class_of(mark: Mark, min_score: float) -> str:
+    """The key in CLASSES: what a person has called it, else whether it counts, and if not, why."""
+    if mark.label != Label.OPEN:
+        return mark.label
+    if mark.counted:
+        return "counted"
+    return "below" if mark.score is not None and mark.score < min_score else "outside"
+
+
+def _mark_feature(mark: Mark, shift: Callable[[float, float], list[float]], min_score: float) -> dict[str, Any]:
     metadata = {"label": mark.label, "counted": _yes(mark.counted), "added": _yes(mark.added)}
     metadata |= {"by": mark.by, "at": mark.at.isoformat()} if mark.at else {}
     metadata |= {"mirrored": f"{mark.mirrored:.2f}"} if mark.mirrored else {}
@@ -260,7 +275,7 @@ def _mark_feature(mark: Mark, shift: Callable[[float, float], list[float]]) -> d
         "geometry": {"type": "Point", "coordinates": shift(mark.x, mark.y)},
         "properties": {
             "objectType": "detection",
-            "classification": _classification(CLASSES[Label(mark.label)]),
+            "classification": _classification(CLASSES[class_of(mark, min_score)]),
             "measurements": {} if mark.score is None else {"score": mark.score},
             "metadata": metadata,
         },

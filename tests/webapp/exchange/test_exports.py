@@ -173,7 +173,7 @@ def test_qupath_opens_it_at_the_right_place(slide, get, monkeypatch):
     assert body["mitoscope"]["bounds_offset"] == [100, 50]
     first = body["features"][0]
     assert first["geometry"] == {"type": "Point", "coordinates": [400.25, 450.0]}
-    assert first["properties"]["classification"]["name"] == "candidate"
+    assert first["properties"]["classification"]["name"] == "Mitotic figure (AI)"
     assert first["properties"]["measurements"] == {"score": 0.95}
     classes = [f["properties"]["classification"]["name"] for f in body["features"]]
     assert classes.count("Tumor") == classes.count("Exclusion") == 1
@@ -257,10 +257,10 @@ def test_dicom_annotations_say_the_same(slide, get):
             (*map(float, at[0]), *map(float, said)) for at, said in zip(xy, scores, strict=True)
         ]
     assert points == {
-        "candidate, automatic": [(500.25, 500, pytest.approx(0.95)), (1200, 500, pytest.approx(0.6))],
-        "non-mitotic figure, semiautomatic": [(800, 500, pytest.approx(0.9))],
-        "unsure, semiautomatic": [(300, 900, pytest.approx(0.4))],
-        "mitotic figure, manual": [(1500.125, 1100)],
+        "Mitotic figure (AI), automatic": [(500.25, 500, pytest.approx(0.95)), (1200, 500, pytest.approx(0.6))],
+        "Non-mitotic, semiautomatic": [(800, 500, pytest.approx(0.9))],
+        "Unsure, semiautomatic": [(300, 900, pytest.approx(0.4))],
+        "Mitotic figure, manual": [(1500.125, 1100)],
     }
     assert [name for name, _ in areas][:3] == ["Tumor", "Exclusion", "Hotspot 1"]
     assert areas[0][1].tolist() == TUMOUR
@@ -270,14 +270,42 @@ def test_dicom_annotations_point_at_the_image_where_it_is_dicom_and_always_at_th
     first, again, other = (annread(io.BytesIO(get(one, "dicom").content)) for one in (slide, slide, make("two.tif")))
     named = [one.ReferencedImageSequence[0].ReferencedSOPInstanceUID for one in (first, again, other)]
     assert named[0] == named[1] != named[2]
-    assert first.SOPInstanceUID != again.SOPInstanceUID and first.SeriesInstanceUID == again.SeriesInstanceUID
+    assert first.SOPInstanceUID == again.SOPInstanceUID and first.SeriesDescription
+    groups = [[group.AnnotationGroupUID for group in one.AnnotationGroupSequence] for one in (first, again)]
+    assert groups[0] == groups[1] and len(set(groups[0])) == len(groups[0])
+    changed = annread(io.BytesIO(get(slide, "dicom", "area_mm2=0.5&min_score=0.7").content))
+    assert changed.SOPInstanceUID != first.SOPInstanceUID and changed.SeriesInstanceUID == first.SeriesInstanceUID
     own = {"dicom.StudyInstanceUID": "1.2.3", "dicom.SeriesInstanceUID": "1.2.4", "dicom.SOPInstanceUID": "1.2.5"}
     monkeypatch.setattr(exports, "_properties", lambda slide: own | {"dicom.PatientName": "Doe^Jane"})
     stored = annread(io.BytesIO(get(slide, "dicom").content))
     assert stored.StudyInstanceUID == "1.2.3"
     assert stored.ReferencedSeriesSequence[0].SeriesInstanceUID == "1.2.4"
     assert stored.ReferencedImageSequence[0].ReferencedSOPInstanceUID == "1.2.5"
-    assert "Doe" not in str(stored)
+    assert "Doe" not in str(stored) and str(stored.PatientID) == slide.case.identifier
+
+
+def test_the_patient_id_of_dicom_is_the_pseudonym_or_the_files_own_by_a_setting(slide, get, monkeypatch, settings):
+    monkeypatch.setattr(exports, "_properties", lambda slide: {"dicom.PatientID": "P-4711"})
+    for choice, expected in (("pseudonym", slide.case.identifier), ("file", "P-4711")):
+        settings.DICOM_PATIENT_ID = choice
+        assert str(annread(io.BytesIO(get(slide, "dicom").content)).PatientID) == expected
+
+
+def test_what_is_counted_is_told_from_what_is_not(alice, slide, get):
+    region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=[[1150, 450], [1250, 450], [1200, 560]])
+    body = json.loads(get(slide, "geojson", "area_mm2=0.5&min_score=0.5").content)
+    named = {
+        tuple(one["geometry"]["coordinates"]): one["properties"]["classification"]["name"]
+        for one in body["features"]
+        if one["geometry"]["type"] == "Point"
+    }
+    assert named == {
+        (500.25, 500.0): "Mitotic figure (AI)", (1200.0, 500.0): "Candidate not counted", (800.0, 500.0): "Non-mitotic",
+        (300.0, 900.0): "Unsure", (1500.125, 1100.0): "Mitotic figure",
+    }  # fmt: skip
+    body = json.loads(get(slide, "geojson", "area_mm2=0.5&min_score=0.97").content)
+    names = [one["properties"]["classification"]["name"] for one in body["features"]]
+    assert names.count("Candidate below threshold") == 2 and "Mitotic figure (AI)" not in names
 
 
 def test_dicom_annotations_keep_a_case_of_any_name(alice, slide, get):
