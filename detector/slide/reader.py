@@ -209,15 +209,16 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of large images and odd tags; what matters is raised
+            if facts is not None and facts.composed:
+                _check_size(facts.size, path)
+                return composed_pixels(path), "TIFF", facts.mpp and plausible_mpp(*facts.mpp)
             image = Image.open(path, formats=FLAT_FORMATS)
             kind = str(image.format)
             getattr(image, "n_frames", 1)  # goes to the last page of a TIFF, which is missing where it was cut off
             if doubt is not None:
                 raise doubt
             _check_flat(image, path)
-            mpp = _tiff_mpp(image, facts) if kind == "TIFF" else None
-            if facts is not None and facts.composed:
-                return composed_pixels(path), kind, mpp
+            mpp = plausible_mpp(*facts.mpp) if facts is not None and facts.mpp is not None else None
             rgb = ImageOps.exif_transpose(image)
             if rgb.mode in {"RGBA", "LA", "P"}:
                 rgba = rgb.convert("RGBA")
@@ -233,14 +234,18 @@ def _decode(path: Path) -> tuple[Rgb, str, tuple[float, float] | None]:
 
 
 def _check_flat(image: Image.Image, path: Path) -> None:
-    if math.prod(image.size) > MAX_FLAT_PIXELS:
+    _check_size(image.size, path)
+    if image.mode not in {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr", "1"}:
+        raise SlideError(f"Its pixels are of kind {image.mode}; 8 bits per channel are needed.", path)
+
+
+def _check_size(size: tuple[int, int], path: Path) -> None:
+    if math.prod(size) > MAX_FLAT_PIXELS:
         raise SlideError(
-            f"It is a flat image of {image.size[0]} x {image.size[1]} px; up to {MAX_FLAT_PIXELS // 10**6} million "
+            f"It is a flat image of {size[0]} x {size[1]} px; up to {MAX_FLAT_PIXELS // 10**6} million "
             "pixels can be turned into a pyramid. Save it as a tiled pyramidal TIFF.",
             path,
         )
-    if image.mode not in {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr", "1"}:
-        raise SlideError(f"Its pixels are of kind {image.mode}; 8 bits per channel are needed.", path)
 
 
 def _unknown(path: Path) -> str:
@@ -255,19 +260,6 @@ def _unknown(path: Path) -> str:
         if begin.startswith(magic):
             return f"It is {what}: neither a slide that OpenSlide can open nor a PNG, JPEG, BMP or TIFF image."
     return "It is neither a slide that OpenSlide can open nor a PNG, JPEG, BMP or TIFF image."
-
-
-def _tiff_mpp(image: Image.Image, facts: TiffFacts | None) -> tuple[float, float] | None:
-    """um/px of OME-XML, else of the resolution tags (282, 283; unit 296: 2 inch, 3 cm), which are of the image as it is
-    stored; None where they cannot be a microscope's."""
-    if facts is not None and facts.mpp is not None and (mpp := plausible_mpp(*facts.mpp)):
-        return mpp
-    tags = image.getexif()
-    um = {2: 25_400.0, 3: 10_000.0}.get(tags.get(296, 2))
-    x, y = _number(str(tags.get(282))), _number(str(tags.get(283)))
-    if not (um and x and y):
-        return None
-    return plausible_mpp(um / y, um / x) if facts is not None and facts.on_side else plausible_mpp(um / x, um / y)
 
 
 def _number(text: str | None) -> float | None:

@@ -24,6 +24,9 @@ _ORIENTATION = 274  # tag; 1 is upright
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a smaller picture of the same, a mask of it
 _UNSIGNED = 1  # SampleFormat
 _PHOTOMETRIC = {0: "grey", 1: "grey", 2: "colour", 3: "palette", 5: "colour", 6: "colour"}
+_ALPHA = (1, 2)  # ExtraSamples
+_OTHER_COMPRESSIONS = (34712, 34925, 50001, 50002)  # JPEG 2000, LZMA, WebP, JPEG XL
+_CENTIMETRES = {2: 2.54, 3: 1.0}  # ResolutionUnit
 _UM = {"pm": 1e-6, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}  # OME's units of length
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"))  # names of three channels that are one picture
 _LARGEST_XML = 10_000_000
@@ -31,17 +34,17 @@ _LARGEST_XML = 10_000_000
 
 @dataclass(frozen=True)
 class TiffFacts:
-    """size: (width, height), upright. mpp: (x, y) um/px of OME-XML, upright; None where it says none.
+    """size: (width, height), upright. mpp: (x, y) um/px of OME-XML or else of the resolution tags, upright; None where
+    neither says any, and not always one of a microscope.
 
-    composed: its pixels are put together by `composed_pixels`, as it is turned, mirrored or of three planes; on_side:
-    turned by a quarter. sub_levels: whether it has levels that OpenSlide does not look for. images: how many pictures
-    it holds.
+    composed: its pixels are put together by `composed_pixels`, as it is turned, mirrored, of three planes, or of a
+    compression that neither OpenSlide nor Pillow reads. sub_levels: whether it has levels that OpenSlide does not look
+    for. images: how many pictures it holds.
     """
 
     size: tuple[int, int]
     mpp: tuple[float, float] | None
     composed: bool
-    on_side: bool
     sub_levels: bool
     images: int = 1
 
@@ -149,15 +152,21 @@ def _facts(tiff: tifffile.TiffFile, path: Path) -> TiffFacts:
             " is meant is not known; save the one that is to be read as a file of its own.",
             path,
         )
-    size, mpp = (int(first.imagewidth), int(first.imagelength)), _ome_mpp(xml)
+    largest = max(pages, key=lambda page: int(page.imagewidth) * int(page.imagelength))
+    if largest.imagewidth * largest.imagelength > first.imagewidth * first.imagelength:
+        raise SlideError(
+            f"Its first image has {first.imagewidth} x {first.imagelength} px and another one {largest.imagewidth} x "
+            f"{largest.imagelength}; save the one that is to be read as a file of its own.",
+            path,
+        )
+    size, mpp = (int(first.imagewidth), int(first.imagelength)), _ome_mpp(xml) or _tags_mpp(first)
     if orientation >= 5:
         size, mpp = size[::-1], mpp and mpp[::-1]
     large = [page for page in pages if not int(page.subfiletype) and page.imagewidth * 2 > first.imagewidth]
     return TiffFacts(
         size=(size[0], size[1]),
         mpp=mpp,
-        composed=of_planes or orientation != 1,
-        on_side=orientation >= 5,
+        composed=of_planes or orientation != 1 or int(first.compression) in _OTHER_COMPRESSIONS,
         sub_levels=any(page.is_tiled for page in _sub_pages(first)),
         images=1 if of_planes else len(large),
     )
@@ -171,7 +180,10 @@ def _check_pixels(page: Any, path: Path) -> None:
         raise SlideError(f"Its pixels have {bits} bits{what} per channel; 8 are needed. Save it with 8 bits.", path)
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
     colours = _PHOTOMETRIC.get(photometric)
-    if (colours == "colour" and samples < 3) or (colours == "grey" and samples > 2):
+    if colours is None:
+        raise SlideError(f"Its colours are stored as {page.photometric.name}, which is not read; save it as RGB.", path)
+    unknown = [int(extra) for extra in page.extrasamples or () if int(extra) not in _ALPHA]
+    if (colours == "colour" and samples < 3) or (colours == "grey" and (samples > 2 or unknown)):
         raise SlideError(
             f"Its pixels have {samples} channels that are not said to be red, green and blue; save it as RGB.", path
         )
@@ -256,6 +268,19 @@ def _ome_mpp(xml: ElementTree.Element | None) -> tuple[float, float] | None:
         except (ValueError, KeyError):
             return None
     return (sides[0], sides[1]) if all(side > 0 for side in sides) else None
+
+
+def _tags_mpp(page: Any) -> tuple[float, float] | None:
+    """(x, y) um/px of the resolution tags."""
+    unit = page.tags.get("ResolutionUnit")
+    centimetres = _CENTIMETRES.get(int(unit.value) if unit is not None else 2)
+    sides = []
+    for name in ("XResolution", "YResolution"):
+        value = page.tags[name].value if name in page.tags else (0, 1)
+        if centimetres is None or not value[0] or not value[1]:
+            return None
+        sides.append(centimetres * 10_000 * value[1] / value[0])
+    return sides[0], sides[1]
 
 
 def _first_pixels(xml: ElementTree.Element | None) -> ElementTree.Element | None:

@@ -108,11 +108,41 @@ def test_a_mask_beside_a_picture_is_none(folder, picture):
 
 def test_another_picture_beside_the_first_is_spoken_of(folder, picture):
     with tifffile.TiffWriter(folder / "two.tif") as tiff:
-        for one in (picture, draw_tissue(700, 600)):
+        for one in (picture, draw_tissue(600, 500)):
             tiff.write(one, photometric="rgb", metadata=None, **PER_CM, **TILED)
     facts, slide = prepared(folder / "two.tif")
     slide.close()
     assert "Shown is image 1 of the 2 in this file." in facts.remark
+
+
+def test_a_thumbnail_that_comes_first_is_not_taken_for_the_picture(folder, picture):
+    with tifffile.TiffWriter(folder / "thumb.tif") as tiff:
+        for one in (picture[:128, :160], picture):
+            tiff.write(one, photometric="rgb", metadata=None, **PER_CM)
+    assert "first image has 160 x 128 px and another one 640 x 512" in refusal(folder / "thumb.tif")
+
+
+@pytest.mark.parametrize("stored", [{}, TILED])
+@pytest.mark.parametrize("compression", ["lzw", "zstd", "lzma", "webp", "jpeg2000", "jpegxl", "packbits"])
+def test_every_compression_gives_the_same_pixels(folder, picture, compression, stored):
+    path = folder / "packed.tif"
+    tifffile.imwrite(path, picture, photometric="rgb", compression=compression, metadata=None, **PER_CM, **stored)
+    expected = tifffile.imread(path)
+    _, slide = prepared(path)
+    with slide:
+        assert (pixels(slide) == expected).all() and slide.mpp == pytest.approx((0.25, 0.25))
+
+
+@pytest.mark.parametrize("stored", [{}, TILED])
+def test_channels_and_colours_that_are_not_red_green_and_blue_are_refused(folder, picture, stored):
+    for name, pixels, kind in (
+        ("two", picture[..., :2], {"photometric": "minisblack", "extrasamples": ["unspecified"]}),
+        ("five", np.dstack([picture, picture[..., :2]]), {"photometric": "minisblack"}),
+        ("lab", cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), {"photometric": "cielab"}),
+    ):
+        path = folder / f"{name}.tif"
+        tifffile.imwrite(path, pixels, planarconfig="contig", metadata=None, **kind, **PER_CM, **stored)
+        assert ("CIELAB" if name == "lab" else "not said to be red, green and blue") in refusal(path)
 
 
 @pytest.mark.parametrize("compression", ["jpeg", "deflate", None])
