@@ -35,6 +35,7 @@ MIN_FRAME_TISSUE = 0.1  # share of a frame (HPF) that is tissue; less is an over
 PYRAMID = "pyramid.tif"  # what is made of a file that cannot be shown as it is
 THUMBNAIL_SIZE = 512
 TISSUE_SIZE = 2048  # px, the longer side of the picture in which tissue is found
+_SMALLEST = 8  # px
 _PATCHES, _PATCH, _UNLIKE = 8, 32, 40  # a row and column of patches, px, grey values: to tell whether a level fits
 _GREY, _DARK, _GLASS = 6, 40, 200  # grey values: between channels without colour; brightest of black; mean of glass
 COARSEST_USEFUL_MPP = 0.6  # um/px; beyond it the detector's resolution has to be invented
@@ -138,7 +139,7 @@ def _openable(file: Path, folder: Path) -> Path:
         width, height = slide.size
         if max(width, height) > MAX_SIDE:
             raise SlideError(f"It says that it is {width} x {height} px; no slide is that large.")
-        if min(width, height) < paper.PATCH_SIZE:
+        if min(width, height) < _SMALLEST:
             raise SlideError(f"It is {width} x {height} px: too small for a picture of tissue.")
     return _plain_pyramid(file, folder) or file
 
@@ -146,6 +147,10 @@ def _openable(file: Path, folder: Path) -> Path:
 def _remarks(slide: Slide, picture: Rgb) -> list[str]:
     """What a reader should know about a slide, from what it says and how it looks."""
     remarks = []
+    if min(slide.size) < paper.PATCH_SIZE:
+        remarks.append(
+            f"It has {slide.size[0]} x {slide.size[1]} px: fewer than the detector looks at around a mitosis."
+        )
     if isinstance(slide, OpenSlideFile) and slide.tiff is not None and slide.tiff.images > 1:
         remarks.append(f"Shown is image 1 of the {slide.tiff.images} in this file.")
     if _is_colourless(picture):

@@ -21,14 +21,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from detector.errors import SlideError
 from detector.slide.jpeg_tiles import VENDORS, JpegLevel, jpeg_levels
-from detector.slide.tiff import TiffFacts, composed_pixels, other_picture, tiff_facts
+from detector.slide.tiff import MAX_OTHER_PIXELS, TiffFacts, composed_pixels, other_picture, tiff_facts
 
 Rgb = NDArray[np.uint8]
 
 MAX_FLAT_PIXELS = 400_000_000  # a flat image is decoded whole: 1.2 GB of RGB
 FLAT_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = MAX_FLAT_PIXELS  # Pillow's own limit would refuse images from 179 million pixels up
-_MAX_ASSOCIATED_PIXELS = 50_000_000
 _BEGIN = 256  # bytes of a file that say what it is
 _KNOWN = {  # what people take for slides, and how it begins
     "a PDF": (b"%PDF",),
@@ -141,7 +140,7 @@ class OpenSlideFile(Slide):
         if kind == "label" and self.format == "generic-tiff":
             return other_picture(self.path, self.level_sizes)
         sides = [self.properties.get(f"openslide.associated.{kind}.{side}", "0") for side in ("width", "height")]
-        if not 0 < math.prod(int(side) for side in sides) <= _MAX_ASSOCIATED_PIXELS:
+        if not 0 < math.prod(int(side) for side in sides) <= MAX_OTHER_PIXELS:
             return None
         try:
             return np.array(self.openslide.associated_images[kind].convert("RGB"))

@@ -30,6 +30,7 @@ _CENTIMETRES = {2: 2.54, 3: 1.0}  # ResolutionUnit
 _UM = {"pm": 1e-6, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}  # OME's units of length
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"))  # names of three channels that are one picture
 _LARGEST_XML = 10_000_000
+MAX_OTHER_PIXELS = 50_000_000  # of a label or macro image, which is decoded whole
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def copy_levels(path: Path, out: Path, keep: list[tuple[int, int]], mpp: tuple[f
     partial = out.with_name(f"{out.name}.partial")
     with tifffile.TiffFile(path) as tiff, tifffile.TiffWriter(partial, bigtiff=True) as written:
         first, *_ = pages = _pages(tiff)
-        levels = {(int(page.imagewidth), int(page.imagelength)): page for page in [*pages[::-1], *_sub_pages(first)]}
+        tiled = [page for page in [*pages[::-1], *_sub_pages(first)] if page.is_tiled]
+        levels = {(int(page.imagewidth), int(page.imagelength)): page for page in tiled}
         for number, size in enumerate(sorted(keep, reverse=True)):
             page = levels[size]
             scale = first.imagewidth / size[0]
@@ -129,7 +131,8 @@ def other_picture(path: Path, levels: tuple[tuple[int, int], ...]) -> Rgb | None
         with tifffile.TiffFile(path) as tiff:
             for page in _pages(tiff)[1:]:
                 size = (int(page.imagewidth), int(page.imagelength))
-                if int(page.subfiletype) & _REDUCED and size not in levels and page.shape[-1] == 3:
+                other = int(page.subfiletype) & _REDUCED and size not in levels
+                if other and page.shape[-1] == 3 and size[0] * size[1] <= MAX_OTHER_PIXELS:
                     return np.asarray(page.asarray(), np.uint8)
     except Exception:  # as above
         return None

@@ -167,12 +167,21 @@ def test_the_history_of_migrations_goes_on(upgraded):
     )
 
 
+NAMED_BEFORE = {
+    "Mitotic figure": "mitotic figure", "Non-mitotic": "non-mitotic figure", "Unsure": "unsure",
+    "Mitotic figure (AI)": "candidate", "Candidate below threshold": "candidate", "Candidate not counted": "candidate",
+}  # fmt: skip
+NAMED_BEFORE |= {name: name for name in NAMED_BEFORE.values()}
+
+
 def without_hotspots(said: Any) -> Any:
     """An answer without what follows from where the hotspot lies: 0.3.0 looks for it by evaluable area.
 
-    Nor with a reviewed value that nobody has reviewed, which 0.3.0 does not give.
+    Nor with a reviewed value that nobody has reviewed, which 0.3.0 does not give. Classes are named as before.
     """
     if isinstance(said, dict):
+        if (name := said.get("classification", {}).get("name")) in NAMED_BEFORE:
+            said = said | {"classification": NAMED_BEFORE[name]}
         judged = said.get("judged")
         if isinstance(judged, dict) and not any(judged[name] for name in ("mitotic", "non_mitotic", "unsure")):
             said = {name: value for name, value in said.items() if name != "reviewed"}
@@ -180,6 +189,14 @@ def without_hotspots(said: Any) -> Any:
             return "a hotspot"
         kept = {name: value for name, value in said.items() if not name.startswith("hotspot") and name != "reason"}
         return {n: without_hotspots(v) for n, v in kept.items() if n != "score" or isinstance(v, float)}
+    if isinstance(said, list) and said and isinstance(said[0], list) and isinstance(said[0][0], str):  # DICOM's groups
+        points: dict[str, list[tuple[float, ...]]] = {}
+        for name, *xy in said:
+            kind, _, origin = name.partition(", ")
+            many = 1 if name.startswith("Hotspot") else 2
+            named = f"{NAMED_BEFORE.get(kind, kind)}, {origin}"
+            points.setdefault(named, []).extend(zip(*(xy[i::many] for i in range(many)), strict=True))
+        return [[name, *sorted(found)] for name, found in sorted(points.items()) if not name.startswith("Hotspot")]
     if isinstance(said, list):
         is_hotspot = said and isinstance(said[0], str) and said[0].startswith("Hotspot")  # a group of DICOM
         return said[:1] if is_hotspot else [without_hotspots(one) for one in said]

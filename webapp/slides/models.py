@@ -251,6 +251,7 @@ class Upload(models.Model):
     detect = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     touched_at = models.DateTimeField(default=timezone.now, help_text="When bytes last arrived.")
+    holder = models.CharField(max_length=16, blank=True, help_text="The connection that may add bytes: the newest.")
     slide = models.ForeignKey(Slide, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
     objects = UploadQuerySet.as_manager()

@@ -8,9 +8,12 @@ import os
 import re
 import secrets
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -26,6 +29,7 @@ from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upl
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
 _BLOCK = 1 << 20
+_KEPT_EVERY = 1.0  # s between two times at which it is noted what of an upload is on the disk
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
 
 
@@ -108,23 +112,29 @@ def bytes_used(*, user: User) -> int:
 def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Checksum | None = None) -> int:
     """Add bytes at the end; returns how many there are now.
 
-    What arrived before a broken connection is kept. With a checksum all bytes of the stream are kept or none: a
-    difference, or an end before its time, leaves the upload as it was.
+    What arrived before a broken connection is kept, and of a killed process all but the last second. With a checksum
+    all bytes of the stream are kept or none: a difference, or an end before its time, leaves the upload as it was.
+    Whoever comes later takes over, as the connection before may be dead without knowing it: Busy is raised there.
     """
+    mine = secrets.token_hex(8)
     with upload.file.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy("Another connection is sending this file.") from None
-        upload.refresh_from_db()
-        if offset != upload.offset:
-            raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
-        file.seek(offset)
-        arrived = offset
+        with _locked(file):
+            upload.refresh_from_db()
+            if offset != upload.offset:
+                raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
+            Upload.objects.filter(pk=upload.pk).update(holder=mine)
+        arrived, kept_at = offset, time.monotonic()
         try:
             while arrived < upload.size and (block := stream.read(min(_BLOCK, upload.size - arrived))):
-                file.write(block)
-                arrived += len(block)
+                with _locked(file):
+                    _check_holder(upload, mine)
+                    file.seek(arrived)
+                    file.write(block)
+                    file.flush()
+                    arrived += len(block)
+                    if not checksum and time.monotonic() - kept_at > _KEPT_EVERY:
+                        _keep(upload, file, arrived)
+                        kept_at = time.monotonic()
                 if checksum:
                     checksum.digest.update(block)
             if checksum and checksum.digest.digest() != checksum.expected:
@@ -134,11 +144,34 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
                 arrived = offset
             raise
         finally:
-            file.flush()
-            os.fsync(file.fileno())  # the offset must never be ahead of what is on the disk
-            upload.offset, upload.touched_at = arrived, timezone.now()
-            upload.save(update_fields=["offset", "touched_at"])
+            with _locked(file):
+                if Upload.objects.filter(pk=upload.pk, holder=mine).exists():
+                    _keep(upload, file, arrived)
+        _check_holder(upload, mine)
     return upload.offset
+
+
+@contextmanager
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """The file for oneself, for as long as a block takes to be written."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _check_holder(upload: Upload, mine: str) -> None:
+    if not Upload.objects.filter(pk=upload.pk, holder=mine).exists():
+        raise Busy("Another connection has taken over this upload.")
+
+
+def _keep(upload: Upload, file: BinaryIO, arrived: int) -> None:
+    """What has arrived; the offset must never be ahead of what is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    upload.offset, upload.touched_at = arrived, timezone.now()
+    upload.save(update_fields=["offset", "touched_at"])
 
 
 def uploads_expire() -> int:

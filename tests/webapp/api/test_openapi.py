@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import quote
+
 import jsonschema
 import pytest
 import schemathesis
@@ -150,3 +153,31 @@ def test_lists_are_filtered(client_of, alice, ids):
     assert count("slides/?study=Elsewhere") == count("slides/?since=2999-01-01T00:00:00Z") == 0
     assert count("slides/?search=S.TIF") == 1
     assert count(f"jobs/?slide={ids['slides']}&state=failed") == 0
+
+
+HOSTILE = [
+    "\u202e\u05d0", "x" * 10_000, "a\u0000b", "%00", "'\";--", "{{ 7 * 7 }}", "99999999999999999999", "-1", "nan",
+    "1e999", "null", "\U0001f600", "../../etc/passwd", "2026-13-45", "\r\nSet-Cookie: a=b",
+]  # fmt: skip
+PAGES = ["/", "/slides/", "/cases/", "/jobs/", "/models/", "/reports/check/", "/models/removal/", "/models/mining/"]
+ASKED = ["search", "study", "scanner", "reader", "hash", "person", "state", "case", "page", "min_score", "order"]
+
+
+def test_no_text_in_an_address_breaks_the_server(one_connection, ids, client_of, root):
+    client = client_of(root)
+    client.raise_request_exception = False
+    described = client.get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
+    broken = []
+    for path, operations in described["paths"].items():
+        kind, address = path.split("/")[3], path
+        for name in re.findall(r"{(\w+)}", path):
+            real = ids.get(kind if name in {"id", "pk"} else name, ids["slides"])
+            address = address.replace(f"{{{name}}}", str(real))
+        asked = [one["name"] for one in operations.get("get", {}).get("parameters", []) if one["in"] == "query"]
+        calls = [(address, {name: text}) for name in asked for text in HOSTILE]
+        broken += [call for call in calls if client.get(*call).status_code >= 500]
+    calls = [(address, {name: text}) for address in PAGES for name in ASKED for text in HOSTILE]
+    broken += [call for call in calls if client.get(*call).status_code >= 500]
+    paths = [f"/{kind}/{quote(text)}/" for kind in ("slides", "cases", "models", "api/v1/slides") for text in HOSTILE]
+    broken += [path for path in paths if client.get(path).status_code >= 500]
+    assert not broken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import shutil
 from datetime import timedelta
@@ -14,9 +13,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from webapp.core.errors import Busy
 from webapp.jobs.models import Job
 from webapp.slides.models import Slide, Upload
-from webapp.slides.services import uploads_expire
+from webapp.slides.services import upload_append, uploads_expire
 from webapp.slides.storage import local_path
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -172,13 +172,40 @@ def test_the_last_part_sent_twice_makes_one_slide(client_of, alice):
     assert Slide.objects.count() == Job.objects.count() == 1
 
 
-def test_two_connections_at_once_do_not_mix(client_of, alice):
+class Stream:
+    """Blocks one after the other; before each, what happens meanwhile."""
+
+    def __init__(self, *blocks: bytes, meanwhile: Any = lambda number: None) -> None:
+        self.blocks, self.meanwhile = list(blocks), meanwhile
+
+    def read(self, size: int) -> bytes:
+        self.meanwhile(len(self.blocks))
+        return self.blocks.pop(0) if self.blocks else b""
+
+
+def test_a_newer_connection_takes_over_from_one_that_hangs(client_of, alice):
     client = client_of(alice)
     address = begin(client, 6)["Location"]
-    with Upload.objects.get().file.open("r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert send(client, address, 0, b"abc").status_code == 423
-    assert send(client, address, 0, b"abcdef").status_code == 204
+
+    def meanwhile(left: int) -> None:
+        if left == 1:  # the first block has come, and then nothing: the client tries again
+            assert client.head(address, headers=TUS)["Upload-Offset"] == "0"
+            assert send(client, address, 0, b"abc")["Upload-Offset"] == "3"
+
+    with pytest.raises(Busy, match="taken over"):
+        upload_append(upload=Upload.objects.get(), offset=0, stream=Stream(b"xy", b"z", meanwhile=meanwhile))
+    assert send(client, address, 3, b"def").status_code == 204
+    assert local_path(Slide.objects.get()).read_bytes() == b"abcdef"
+
+
+def test_what_has_arrived_is_noted_on_the_way(client_of, alice, monkeypatch):
+    client = client_of(alice)
+    begin(client, 6)
+    seen = []
+    monkeypatch.setattr("webapp.slides.services._KEPT_EVERY", 0)
+    note = lambda left: seen.append(Upload.objects.get().offset)  # noqa: E731
+    upload_append(upload=Upload.objects.get(), offset=0, stream=Stream(b"ab", b"cd", meanwhile=note))
+    assert seen == [0, 2, 4]  # a process that is killed has lost what came after that
 
 
 @pytest.mark.parametrize(
