@@ -44,6 +44,7 @@ _KNOWN = {  # what people take for slides, and how it begins
     "a program": (b"MZ", b"\x7fELF"),
 }
 _OPENSLIDE_SAYS = {  # in words for people
+    r".*Short read.*": "it is cut off; send it again",
     r".*TotalPixelMatrixFocalPlanes value (\d+).*": r"it has \1 focal planes, and a slide is read in one",
     r".*NumberOfOpticalPaths value (\d+).*": r"it has \1 optical paths, and a slide is read in one",
 }

@@ -39,8 +39,8 @@ class TiffFacts:
     neither says any, and not always one of a microscope.
 
     composed: its pixels are put together by `composed_pixels`, as it is turned, mirrored, of three planes, or of a
-    compression that neither OpenSlide nor Pillow reads. sub_levels: whether it has levels that OpenSlide does not look
-    for. images: how many pictures it holds.
+    compression or order of bytes that neither OpenSlide nor Pillow reads. sub_levels: whether it has levels that
+    OpenSlide does not look for. images: how many pictures it holds.
     """
 
     size: tuple[int, int]
@@ -147,6 +147,7 @@ def _facts(tiff: tifffile.TiffFile, path: Path) -> TiffFacts:
     same = _same(pages)
     xml = _ome(tiff)
     channels = tuple(name.lower() for name in _channels(xml))
+    unread = int(first.compression) in _OTHER_COMPRESSIONS or (tiff.is_bigtiff and tiff.byteorder == ">")
     of_planes = len(same) == 3 and int(first.samplesperpixel) == 1 and channels in _COLOURS
     depth = int(getattr(first, "imagedepth", 1) or 1)
     if depth > 1 or (len(same) > 1 and not of_planes):
@@ -169,7 +170,7 @@ def _facts(tiff: tifffile.TiffFile, path: Path) -> TiffFacts:
     return TiffFacts(
         size=(size[0], size[1]),
         mpp=mpp,
-        composed=of_planes or orientation != 1 or int(first.compression) in _OTHER_COMPRESSIONS,
+        composed=of_planes or orientation != 1 or unread,
         sub_levels=any(page.is_tiled for page in _sub_pages(first)),
         images=1 if of_planes else len(large),
     )
