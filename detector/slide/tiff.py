@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from detector.errors import SlideError
 
@@ -23,7 +24,9 @@ Rgb = NDArray[np.uint8]
 _ORIENTATION = 274  # tag; 1 is upright
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a smaller picture of the same, a mask of it
 _UNSIGNED = 1  # SampleFormat
-_PHOTOMETRIC = {0: "grey", 1: "grey", 2: "colour", 3: "palette", 5: "colour", 6: "colour"}
+_WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5  # PhotometricInterpretation
+_PHOTOMETRIC = {_WHITE_IS_ZERO: "grey", 1: "grey", 2: "colour", _PALETTE: "palette", _CMYK: "colour", 6: "colour"}
+_PLANES = 2  # PlanarConfiguration
 _ALPHA = (1, 2)  # ExtraSamples
 _OTHER_COMPRESSIONS = (34712, 34925, 50001, 50002)  # JPEG 2000, LZMA, WebP, JPEG XL
 _CENTIMETRES = {2: 2.54, 3: 1.0}  # ResolutionUnit
@@ -68,15 +71,21 @@ def composed_pixels(path: Path) -> Rgb:
     """RGB uint8 [height, width, 3], upright, of a file whose facts say that it is composed."""
     with tifffile.TiffFile(path) as tiff:
         pages = _same(_pages(tiff))
-        planes = [np.asarray(page.asarray()) for page in (pages if len(pages) == 3 else pages[:1])]
-        pixels = (
-            np.stack([plane.reshape(plane.shape[:2]) for plane in planes], axis=-1) if len(planes) == 3 else planes[0]
-        )
-        if pixels.ndim == 3 and int(pages[0].planarconfig) == 2 and pixels.shape[0] in (3, 4):
+        first, kind = pages[0], int(pages[0].photometric)
+        if len(pages) == 3:
+            pixels = np.stack([page.asarray().reshape(page.shape[:2]) for page in pages], axis=-1)
+        else:
+            pixels = np.asarray(first.asarray())
+        if pixels.ndim == 3 and int(first.planarconfig) == _PLANES:
             pixels = np.moveaxis(pixels, 0, -1)
-        if pixels.ndim == 2:
-            pixels = np.stack([255 - pixels if int(pages[0].photometric) == 0 else pixels] * 3, axis=-1)
-        return np.ascontiguousarray(_upright(pixels[..., :3], _orientation(pages[0])))
+        if kind == _PALETTE:
+            pixels = (np.asarray(first.colormap).T[pixels] >> 8).astype(np.uint8)
+        elif kind == _CMYK:
+            pixels = np.asarray(Image.fromarray(np.ascontiguousarray(pixels), "CMYK").convert("RGB"))
+        elif pixels.ndim == 2 or pixels.shape[-1] < 3:
+            grey = pixels if pixels.ndim == 2 else pixels[..., 0]
+            pixels = np.stack([255 - grey if kind == _WHITE_IS_ZERO else grey] * 3, axis=-1)
+        return np.ascontiguousarray(_upright(pixels[..., :3], _orientation(first)))
 
 
 def copy_levels(path: Path, out: Path, keep: list[tuple[int, int]], mpp: tuple[float, float] | None) -> None:

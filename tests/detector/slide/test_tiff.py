@@ -65,6 +65,25 @@ def test_a_picture_lies_as_its_orientation_says_and_so_does_its_scale(folder, pi
 
 
 @pytest.mark.parametrize("stored", [{}, TILED])
+def test_what_is_turned_keeps_its_colours(folder, picture, stored):
+    grey = picture[..., 0]
+    ramp = np.stack([np.arange(256), np.arange(256)[::-1], np.full(256, 90)]).astype(np.uint16) * 257
+    cmyk = np.dstack([255 - picture, np.zeros(grey.shape, np.uint8)])
+    opaque = np.dstack([picture, np.full(grey.shape, 255, np.uint8)])
+    for page, options, shown in (
+        (grey, {"photometric": "palette", "colormap": ramp}, (ramp.T[grey] >> 8).astype(np.uint8)),
+        (255 - grey, {"photometric": "miniswhite"}, np.stack([grey] * 3, axis=-1)),
+        (cmyk, {"photometric": "separated"}, picture),
+        (opaque, {"photometric": "rgb", "extrasamples": ["unassalpha"]}, picture),
+        (np.moveaxis(picture, 2, 0), {"photometric": "rgb", "planarconfig": "separate"}, picture),
+    ):
+        path = folder / "turned.tif"
+        tifffile.imwrite(path, page, metadata=None, extratags=[(274, "H", 1, 3, True)], **options, **PER_CM, **stored)
+        with open_slide(path) as slide:
+            assert np.abs(pixels(slide).astype(int) - shown[::-1, ::-1]).max() <= 1, options
+
+
+@pytest.mark.parametrize("stored", [{}, TILED])
 def test_three_planes_that_are_named_as_colours_are_one_picture(folder, picture, stored):
     path = folder / "planes.ome.tif"
     with tifffile.TiffWriter(path) as tiff:
