@@ -167,18 +167,15 @@ def test_the_history_of_migrations_goes_on(upgraded):
     )
 
 
-NAMED_BEFORE = {
-    "Mitotic figure": "mitotic figure", "Non-mitotic": "non-mitotic figure", "Unsure": "unsure",
-    "Mitotic figure (AI)": "candidate", "Candidate below threshold": "candidate", "Candidate not counted": "candidate",
-}  # fmt: skip
+NAMED_BEFORE = {"Mitotic figure": "mitotic figure", "Non-mitotic": "non-mitotic figure", "Unsure": "unsure"}
+NAMED_BEFORE |= dict.fromkeys(
+    ("Mitotic figure (AI)", "Candidate below threshold", "Candidate not counted"), "candidate"
+)
 NAMED_BEFORE |= {name: name for name in NAMED_BEFORE.values()}
 
 
 def without_hotspots(said: Any) -> Any:
-    """An answer without what follows from where the hotspot lies: 0.3.0 looks for it by evaluable area.
-
-    Nor with a reviewed value that nobody has reviewed, which 0.3.0 does not give. Classes are named as before.
-    """
+    """An answer without hotspots (0.3.0 looks by evaluable area) and what nobody has reviewed; classes as before."""
     if isinstance(said, dict):
         if (name := said.get("classification", {}).get("name")) in NAMED_BEFORE:
             said = said | {"classification": NAMED_BEFORE[name]}
@@ -193,9 +190,8 @@ def without_hotspots(said: Any) -> Any:
         points: dict[str, list[tuple[float, ...]]] = {}
         for name, *xy in said:
             kind, _, origin = name.partition(", ")
-            many = 1 if name.startswith("Hotspot") else 2
             named = f"{NAMED_BEFORE.get(kind, kind)}, {origin}"
-            points.setdefault(named, []).extend(zip(*(xy[i::many] for i in range(many)), strict=True))
+            points.setdefault(named, []).extend(zip(xy[::2], xy[1::2], strict=True))
         return [[name, *sorted(found)] for name, found in sorted(points.items()) if not name.startswith("Hotspot")]
     if isinstance(said, list):
         is_hotspot = said and isinstance(said[0], str) and said[0].startswith("Hotspot")  # a group of DICOM
