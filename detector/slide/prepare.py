@@ -6,6 +6,7 @@ down nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import zipfile
@@ -26,7 +27,7 @@ from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.scanner import scanner_of
-from detector.slide.tiff import copy_levels, sub_level_sizes
+from detector.slide.tiff import copy_levels
 from detector.slide.tiles import jpeg
 from detector.slide.tissue import tissue_mask
 
@@ -92,9 +93,8 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
     Raises SlideError with the reason for which the file is refused.
     """
     size, sha256 = file.stat().st_size, _sha256(file)
-    file = _openable(file, folder)
-    with open_slide(file) as slide:
-        kind = slide.format
+    with _opened(file, folder) as slide:
+        kind, file = slide.format, slide.path
         if isinstance(slide, OpenSlideFile):
             _check_complete(slide)
         picture, mask = tissue_of(slide)
@@ -124,8 +124,8 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
     return facts
 
 
-def _openable(file: Path, folder: Path) -> Path:
-    """The file to open: the one slide of a zip, or a plain pyramid of a TIFF; raises SlideError where there is none."""
+def _opened(file: Path, folder: Path) -> Slide:
+    """The slide: the one of a zip, or of a plain pyramid that is made of a TIFF. Raises SlideError where none is."""
     zipped = zipfile.is_zipfile(file) and openslide.OpenSlide.detect_format(file) is None
     if zipped:
         unpack(file, folder / "unpacked")
@@ -135,13 +135,18 @@ def _openable(file: Path, folder: Path) -> Path:
     except SlideError as error:
         hint = None if zipped else _COMPANIONS.get(file.suffix.lower())
         raise SlideError(f"{error.reason} {hint}" if hint else error.reason) from error
-    with slide:
+    with contextlib.ExitStack() as refused:
+        refused.callback(slide.close)
         width, height = slide.size
         if max(width, height) > MAX_SIDE:
             raise SlideError(f"It says that it is {width} x {height} px; no slide is that large.")
         if min(width, height) < _SMALLEST:
             raise SlideError(f"It is {width} x {height} px: too small for a picture of tissue.")
-    return _plain_pyramid(file, folder) or file
+        plain = _plain_pyramid(slide, folder)
+        if plain is None:
+            refused.pop_all()
+            return slide
+    return open_slide(plain)
 
 
 def _remarks(slide: Slide, picture: Rgb) -> list[str]:
@@ -177,27 +182,31 @@ def _check_frame(picture: Rgb, tissue: float) -> None:
     )
 
 
-def _plain_pyramid(file: Path, folder: Path) -> Path | None:
+def _plain_pyramid(slide: Slide, folder: Path) -> Path | None:
     """A copy of a generic TIFF, tile by tile, with all levels of this slide and no others; None where it is one.
 
     Levels in SubIFDs (OME-TIFF) are not seen by OpenSlide; others are seen that show something else.
     """
+    if not isinstance(slide, OpenSlideFile) or slide.tiff is None:
+        return None
     out = folder / PYRAMID
-    with open_slide(file) as slide:
-        if not isinstance(slide, OpenSlideFile) or slide.tiff is None:
-            return None
-        keep = sub_level_sizes(file) if slide.tiff.sub_levels else list(slide.level_sizes)
-        mpp = slide.mpp
     if slide.tiff.sub_levels:
-        copy_levels(file, out, keep, mpp)
-        file = out
-    with open_slide(file) as slide:
-        keep = [size for level, size in enumerate(slide.level_sizes) if level == 0 or _fits(slide, level)]
-        fits = len(keep) == len(slide.level_sizes)
-    if not fits:
-        copy_levels(file, folder / "levels.tif", keep, mpp)
-        (folder / "levels.tif").replace(out)
-    return None if fits and file != out else out
+        copy_levels(slide.path, out, {slide.size, *slide.tiff.sub_levels}, slide.mpp)
+        with open_slide(out) as copied:
+            keep = _levels_that_fit(copied)
+            if len(keep) == len(copied.level_sizes):
+                return out
+    else:
+        keep = _levels_that_fit(slide)
+        if len(keep) == len(slide.level_sizes):
+            return None
+    copy_levels(slide.path, out, keep, slide.mpp)
+    return out
+
+
+def _levels_that_fit(slide: Slide) -> list[tuple[int, int]]:
+    """Sizes of the levels that show what level 0 shows."""
+    return [size for level, size in enumerate(slide.level_sizes) if level == 0 or _fits(slide, level)]
 
 
 def _fits(slide: Slide, level: int) -> bool:

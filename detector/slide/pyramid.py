@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from detector.slide.reader import Rgb
+from detector.slide.tiff import resolution_tags
 
 TILE = 256
 SMALLEST_LEVEL = 512  # px: no level is made below the first whose longer side is at most this
@@ -46,11 +47,6 @@ def write_pyramid(
     half = np.empty((max(height // 2, 1), max(width // 2, 1), 3), dtype=np.uint8)
     with tifffile.TiffWriter(partial, bigtiff=width * height * 3 > 2**31) as tiff:
         for level in range(32):
-            scale = 2.0**level
-            resolution: dict[str, Any] = {"resolutionunit": "NONE"}
-            if mpp is not None:
-                per_cm = (1e4 / mpp[0] / scale, 1e4 / mpp[1] / scale)
-                resolution = {"resolutionunit": "CENTIMETER", "resolution": per_cm}
             tiff.write(
                 _tiles(rows, (width, height), half),
                 shape=(height, width, 3),
@@ -58,7 +54,7 @@ def write_pyramid(
                 subfiletype=1 if level else 0,
                 description=description if level == 0 else None,
                 software="Mitoscope",
-                **resolution,
+                **resolution_tags(mpp, 2.0**level),
                 **options,
             )
             if max(width, height) <= SMALLEST_LEVEL or min(half.shape[:2]) < 2:

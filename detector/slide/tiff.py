@@ -6,7 +6,8 @@ one, and cut 16 bits to 8. Which file is read, which is put together and which i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,14 @@ class TiffFacts:
     neither says any, and not always one of a microscope.
 
     composed: its pixels are put together by `composed_pixels`, as it is turned, mirrored, of three planes, or of a
-    compression or order of bytes that neither OpenSlide nor Pillow reads. sub_levels: whether it has levels that
-    OpenSlide does not look for. images: how many pictures it holds.
+    compression or order of bytes that neither OpenSlide nor Pillow reads. sub_levels: (width, height) of its levels in
+    SubIFDs, which OpenSlide does not look for, stored in tiles. images: how many pictures it holds.
     """
 
     size: tuple[int, int]
     mpp: tuple[float, float] | None
     composed: bool
-    sub_levels: bool
+    sub_levels: tuple[tuple[int, int], ...]
     images: int = 1
 
 
@@ -88,7 +89,7 @@ def composed_pixels(path: Path) -> Rgb:
         return np.ascontiguousarray(_upright(pixels[..., :3], _orientation(first)))
 
 
-def copy_levels(path: Path, out: Path, keep: list[tuple[int, int]], mpp: tuple[float, float] | None) -> None:
+def copy_levels(path: Path, out: Path, keep: Iterable[tuple[int, int]], mpp: tuple[float, float] | None) -> None:
     """Write the levels of these sizes (width, height), tile by tile as they are, into a plain pyramid.
 
     Pages and SubIFDs alike; the largest comes first.
@@ -96,17 +97,9 @@ def copy_levels(path: Path, out: Path, keep: list[tuple[int, int]], mpp: tuple[f
     partial = out.with_name(f"{out.name}.partial")
     with tifffile.TiffFile(path) as tiff, tifffile.TiffWriter(partial, bigtiff=True) as written:
         first, *_ = pages = _pages(tiff)
-        tiled = [page for page in [*pages[::-1], *_sub_pages(first)] if page.is_tiled]
-        levels = {(int(page.imagewidth), int(page.imagelength)): page for page in tiled}
+        levels = {_size(page): page for page in [*pages[::-1], *_sub_pages(first)] if page.is_tiled}
         for number, size in enumerate(sorted(keep, reverse=True)):
             page = levels[size]
-            scale = first.imagewidth / size[0]
-            resolution: dict[str, Any] = {"resolutionunit": "NONE"}
-            if mpp is not None:
-                resolution = {
-                    "resolutionunit": "CENTIMETER",
-                    "resolution": (1e4 / mpp[0] / scale, 1e4 / mpp[1] / scale),
-                }
             written.write(
                 _segments(tiff, page),
                 shape=page.shape,
@@ -121,17 +114,16 @@ def copy_levels(path: Path, out: Path, keep: list[tuple[int, int]], mpp: tuple[f
                 subfiletype=_REDUCED if number else 0,
                 metadata=None,
                 software="Mitoscope",
-                **resolution,
+                **resolution_tags(mpp, first.imagewidth / size[0]),
             )
     partial.replace(out)
 
 
-def sub_level_sizes(path: Path) -> list[tuple[int, int]]:
-    """(width, height) of the first image and of its tiled SubIFDs, the largest first."""
-    with tifffile.TiffFile(path) as tiff:
-        first = _pages(tiff)[0]
-        pages = [first, *(page for page in _sub_pages(first) if page.is_tiled)]
-        return sorted({(int(page.imagewidth), int(page.imagelength)) for page in pages}, reverse=True)
+def resolution_tags(mpp: tuple[float, float] | None, scale: float) -> dict[str, Any]:
+    """How tifffile is told the um/px of a level. mpp: (x, y) of level 0, or None. scale: how much smaller it is."""
+    if mpp is None:
+        return {"resolutionunit": "NONE"}
+    return {"resolutionunit": "CENTIMETER", "resolution": (1e4 / mpp[0] / scale, 1e4 / mpp[1] / scale)}
 
 
 def other_picture(path: Path, levels: tuple[tuple[int, int], ...]) -> Rgb | None:
@@ -139,9 +131,8 @@ def other_picture(path: Path, levels: tuple[tuple[int, int], ...]) -> Rgb | None
     try:
         with tifffile.TiffFile(path) as tiff:
             for page in _pages(tiff)[1:]:
-                size = (int(page.imagewidth), int(page.imagelength))
-                other = int(page.subfiletype) & _REDUCED and size not in levels
-                if other and page.shape[-1] == 3 and size[0] * size[1] <= MAX_OTHER_PIXELS:
+                other = int(page.subfiletype) & _REDUCED and _size(page) not in levels
+                if other and page.shape[-1] == 3 and math.prod(_size(page)) <= MAX_OTHER_PIXELS:
                     return np.asarray(page.asarray(), np.uint8)
     except Exception:  # as above
         return None
@@ -165,14 +156,14 @@ def _facts(tiff: tifffile.TiffFile, path: Path) -> TiffFacts:
             " is meant is not known; save the one that is to be read as a file of its own.",
             path,
         )
-    largest = max(pages, key=lambda page: int(page.imagewidth) * int(page.imagelength))
-    if largest.imagewidth * largest.imagelength > first.imagewidth * first.imagelength:
+    size, largest = _size(first), max(map(_size, pages), key=math.prod)
+    if math.prod(largest) > math.prod(size):
         raise SlideError(
-            f"Its first image has {first.imagewidth} x {first.imagelength} px and another one {largest.imagewidth} x "
-            f"{largest.imagelength}; save the one that is to be read as a file of its own.",
+            f"Its first image has {size[0]} x {size[1]} px and another one {largest[0]} x {largest[1]}; save the one "
+            "that is to be read as a file of its own.",
             path,
         )
-    size, mpp = (int(first.imagewidth), int(first.imagelength)), _ome_mpp(xml) or _tags_mpp(first)
+    mpp = _ome_mpp(xml) or _tags_mpp(first)
     if orientation >= 5:
         size, mpp = size[::-1], mpp and mpp[::-1]
     large = [page for page in pages if not int(page.subfiletype) and page.imagewidth * 2 > first.imagewidth]
@@ -180,7 +171,7 @@ def _facts(tiff: tifffile.TiffFile, path: Path) -> TiffFacts:
         size=(size[0], size[1]),
         mpp=mpp,
         composed=of_planes or orientation != 1 or unread,
-        sub_levels=any(page.is_tiled for page in _sub_pages(first)),
+        sub_levels=tuple(_size(page) for page in _sub_pages(first)),
         images=1 if of_planes else len(large),
     )
 
@@ -220,14 +211,19 @@ def _pages(tiff: tifffile.TiffFile) -> list[Any]:
 
 def _same(pages: list[Any]) -> list[Any]:
     """The first page and the others that are as large, and not marked as smaller ones of it."""
-    first = pages[0]
-    size = first.imagewidth, first.imagelength
-    others = [p for p in pages[1:] if (p.imagewidth, p.imagelength) == size and not int(p.subfiletype) & _REDUCED]
-    return [first, *others]
+    size = _size(pages[0])
+    return [pages[0], *(p for p in pages[1:] if _size(p) == size and not int(p.subfiletype) & _REDUCED)]
+
+
+def _size(page: Any) -> tuple[int, int]:
+    """(width, height)."""
+    return int(page.imagewidth), int(page.imagelength)
 
 
 def _sub_pages(page: Any) -> list[Any]:
-    return [sub for sub in (page.pages or ()) if isinstance(sub, tifffile.TiffPage)] if page.subifds else []
+    """The levels in SubIFDs that are stored in tiles."""
+    below = (page.pages or ()) if page.subifds else ()
+    return [sub for sub in below if isinstance(sub, tifffile.TiffPage) and sub.is_tiled]
 
 
 def _orientation(page: Any) -> int:
