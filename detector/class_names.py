@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+COUNTED, BELOW, OUTSIDE = "Mitotic figure (AI)", "Candidate below threshold", "Candidate not counted"
+# What a detector has found and nobody has judged, in exports from here; the first is of 0.2.0.
+UNJUDGED = {"candidate", *(name.casefold() for name in (COUNTED, BELOW, OUTSIDE))}
+
 
 def class_name(classification: object) -> str:
     """The class of a GeoJSON object, in lower case; "" where it has none.
@@ -21,10 +25,10 @@ def class_name(classification: object) -> str:
 def is_mitotic_class(label: str) -> bool | None:
     """Whether the name of a class means a mitotic figure (True), a look-alike (False) or something else (None).
 
-    What a detector found and nobody has judged is something else: "Mitotic figure (AI)".
+    What a detector found and nobody has judged is something else.
     """
     text = label.casefold()
-    if "(ai)" in text:
+    if text in UNJUDGED:
         return None
     if re.search(r"\bnon|\bnot\b|look.?alike|hard.?negative|imposter", text):
         return False

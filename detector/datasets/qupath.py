@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detector.class_names import class_name, is_mitotic_class
+from detector.class_names import UNJUDGED, class_name, is_mitotic_class
 from detector.datasets.frames import Label
 from detector.datasets.midog import Labels
 from detector.datasets.rows import IMAGES, find_image, read_labelled_image
@@ -25,10 +25,10 @@ from detector.errors import DataSetError
 from detector.frames import LabelledFrame
 
 _REGIONS = {
-    "tumor", "tumour", "stroma", "necrosis", "region*", "ignore*", "exclusion", "tissue", "hotspot", "candidate",
-    "tissue correction", "glass correction", "unsure",
-    "mitotic figure (ai)", "candidate below threshold", "candidate not counted",
+    "tumor", "tumour", "stroma", "necrosis", "region*", "ignore*", "exclusion", "tissue", "hotspot",
+    "tissue correction", "glass correction",
 }  # fmt: skip
+_MEANT = _REGIONS | UNJUDGED | {"unsure", ""}  # to be left out
 LAYOUT = "QuPath (<image>.geojson beside <image>.tif)"
 
 
@@ -74,7 +74,7 @@ def read_labels(path: Path) -> Labels:
             name = class_name((feature.get("properties") or {}).get("classification"))
             kind = is_mitotic_class(name)
             if kind is None:
-                others[name] += bool(name) and name not in _REGIONS
+                others[name] += name not in _MEANT
                 continue
             if feature.get("geometry") is None:
                 others["without a place"] += 1
@@ -90,6 +90,10 @@ def read_labels(path: Path) -> Labels:
 
 def _centres(geometry: dict[str, Any]) -> Iterator[tuple[float, float]]:
     """The points of a Point or MultiPoint; of any other shape the middle of its box."""
+    if geometry["type"] == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from _centres(part)
+        return
     positions = list(_positions(geometry["coordinates"]))
     if not positions:
         raise ValueError("no position")

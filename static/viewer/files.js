@@ -16,17 +16,22 @@ export function startFiles(panel, slide, { asked, taken }) {
   for (const link of findAll(panel, "a[data-format]", HTMLAnchorElement)) {
     link.addEventListener("click", () => (link.href = api.exportUrl(slide, link.dataset.format ?? "", asked())));
   }
+  /** @param {string} text */
+  const tell = (text) => {
+    said.textContent = text;
+    said.scrollIntoView({ block: "nearest" }); // on a small screen it stands below what is in sight
+  };
   const chooser = find(panel, "[type=file]", HTMLInputElement);
   chooser.addEventListener("change", async () => {
     const file = chooser.files?.[0];
     if (!file) return;
-    said.textContent = "Importing …";
+    tell("Importing …");
     try {
       const imported = await imports(slide, file);
       await taken();
-      said.textContent = imported ? inWords(imported) : "Nothing was imported.";
+      tell(imported ? inWords(imported) : "Nothing was imported.");
     } catch (error) {
-      said.textContent = sentenceOf(error);
+      tell(sentenceOf(error));
     }
     chooser.value = ""; // so that the same file can be chosen again
   });

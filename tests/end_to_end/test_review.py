@@ -7,6 +7,7 @@ import time
 from uuid import uuid4
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import at_rest, offences, saved, shoot
 from webapp.annotations.models import Figure, Region, Verdict
@@ -297,6 +298,7 @@ def test_findings_are_taken_away_as_the_page_counts_them_and_come_back(run, open
         page.once("dialog", lambda dialog, answer=answer: asked.append(dialog.message) or getattr(dialog, answer)())
         page.set_input_files("#files [type=file]", other)
         page.wait_for_selector(f"#files [role=status]:has-text('{said}')")
+        expect(page.locator("#files [role=status]")).to_be_in_viewport()
     assert len(asked) == 2 and "of another slide" in asked[0]
     damaged = tmp_path / "damaged.csv"
     damaged.write_text("a,b\\n", "utf-8")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -28,7 +29,15 @@ from webapp.registry.services import version_activate, version_register
 from webapp.slides import storage
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_create
-from webapp.slides.storage import local_path, slide_fetched, slide_forget, slide_held, slide_keep
+from webapp.slides.storage import (
+    local_path,
+    slide_fetched,
+    slide_forget,
+    slide_held,
+    slide_keep,
+    tissue_is_kept,
+    tissue_keep,
+)
 from worker import weights
 from worker.tasks import detect, ingest
 
@@ -217,3 +226,11 @@ def test_a_slide_that_is_forgotten_is_nowhere(bucket, make_slide):
     assert not slide.folder.exists()
     with pytest.raises(SlideError, match="not in the storage"):
         slide_fetched(slide)
+
+
+def test_whether_tissue_was_measured_is_known_without_fetching_anything(bucket, make_slide):
+    slide = make_slide()
+    assert not tissue_is_kept(slide)
+    tissue_keep(slide, np.ones((20, 30), bool))
+    shutil.rmtree(slide.folder)
+    assert tissue_is_kept(slide) and not slide.folder.exists()

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from detector import class_names
 from detector.errors import SlideError
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
@@ -31,9 +32,9 @@ CLASSES = {
     "mitotic": ("Mitotic figure", [0, 114, 178]),
     "non_mitotic": ("Non-mitotic", [213, 94, 0]),
     "unsure": ("Unsure", [240, 228, 66]),
-    "counted": ("Mitotic figure (AI)", [86, 180, 233]),
-    "below": ("Candidate below threshold", [120, 120, 120]),
-    "outside": ("Candidate not counted", [160, 160, 160]),
+    "counted": (class_names.COUNTED, [86, 180, 233]),
+    "below": (class_names.BELOW, [120, 120, 120]),
+    "outside": (class_names.OUTSIDE, [160, 160, 160]),
 }
 REGION_CLASSES = {
     Region.Kind.TUMOUR: ("Tumor", [200, 0, 0]),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from detector.class_names import class_name
+from detector.class_names import UNJUDGED, class_name
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError, InvalidInput
 
@@ -34,8 +34,7 @@ _KINDS = {
     # Not "tissue": in QuPath that is all of it, with holes, which corrects nothing.
     "tissue correction": Region.Kind.TISSUE, "glass correction": Region.Kind.GLASS,
 }  # fmt: skip
-# Written here (the first by 0.2.0), and nobody's verdict.
-_OURS = {"candidate", "mitotic figure (ai)", "candidate below threshold", "candidate not counted", "hotspot"}
+_OURS = UNJUDGED | {"hotspot"}  # written here, and nobody's verdict
 _DELIMITERS = ",;\t"
 
 

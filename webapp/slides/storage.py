@@ -80,6 +80,14 @@ def tissue_read(slide: Slide) -> Mask | None:
         return None
 
 
+def tissue_is_kept(slide: Slide) -> bool:
+    """Whether where the slide has tissue was measured, without reading it."""
+    if (slide.folder / TISSUE_FILE).exists():
+        return True
+    bucket = s3_bucket()
+    return bucket is not None and any(bucket.objects.filter(Prefix=f"{slide.pk}/{TISSUE_FILE}").limit(1))
+
+
 def tissue_keep(slide: Slide, mask: Mask) -> None:
     """Keep where the slide has tissue, beside its other files."""
     data = mask_png(mask)

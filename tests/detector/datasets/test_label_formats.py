@@ -183,7 +183,7 @@ def midog_of(bbox=(10, 10, 60, 60), **others):
 def test_the_categories_of_midog_are_read_by_their_names(tmp_path):
     swapped = [{"id": 1, "name": "hard negative"}, {"id": 2, "name": "mitotic figure"}]
     for categories, kinds in (([], (1, 0)), (swapped, (0, 1))):
-        (tmp_path / "MIDOG.json").write_text(midog_of(categories=categories))
+        (tmp_path / "MIDOG.json").write_text(midog_of(categories=categories), "utf-8-sig")  # as Windows writes it
         labels = midog.read_labels(tmp_path / "MIDOG.json")["1.tiff"]
         assert (len(labels.mitoses), len(labels.non_mitoses)) == kinds
 

@@ -88,7 +88,7 @@ def test_what_means_nothing_here_is_listed(send, slide, tmp_path):
     assert len(labels.mitoses) == 1 and "1 without a place" in str(warned[0].message)
 
 
-def test_collections_holes_and_parts_are_taken_as_they_are_meant(send, slide):
+def test_collections_holes_and_parts_are_taken_as_they_are_meant(send, slide, tmp_path):
     hole = box(100, 100, 150, 150)
     both = {"type": "GeometryCollection", "geometries": [point(300, 300), point(320, 300)]}
     body = collection(
@@ -96,6 +96,8 @@ def test_collections_holes_and_parts_are_taken_as_they_are_meant(send, slide):
     )
     said = send(body).json()
     assert (said["verdicts"], said["regions"], said["cut"]) == (2, 2, 0)
+    (tmp_path / "s.geojson").write_text(json.dumps(body))
+    assert [one[:2] for one in read_labels(tmp_path / "s.geojson").mitoses] == [(300, 300), (320, 300)]
     assert sorted(slide.regions.values_list("kind", flat=True)) == ["exclusion", "tumour"]
     assert slide.regions.get(kind="exclusion").polygon == hole
     answer = send(collection(feature({"name": "Exclusion"}, polygon(box(5, 5, 99, 99), box(10, 10, 20, 20)))))

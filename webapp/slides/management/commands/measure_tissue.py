@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from detector.errors import SlideError
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_measure_tissue
-from webapp.slides.storage import tissue_read
+from webapp.slides.storage import tissue_is_kept
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         """Measure one after the other; one that cannot be read is named and left out."""
         measured = 0
         for slide in Slide.objects.filter(state__in=(Slide.State.READY, Slide.State.NEEDS_MPP)).iterator():
-            if tissue_read(slide) is not None:
+            if tissue_is_kept(slide):
                 continue
             try:
                 slide_measure_tissue(slide=slide)
