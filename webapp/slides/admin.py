@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
-from webapp.slides.services import slide_delete
+from webapp.slides.services import slide_correct_case, slide_delete
 
 
 class MembershipInline(admin.TabularInline[Membership, Study]):
@@ -82,6 +82,11 @@ class SlideAdmin(admin.ModelAdmin[Slide]):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # slides come in by upload
+
+    def save_model(self, request: HttpRequest, obj: Slide, form: Any, change: bool) -> None:
+        if "case" in form.changed_data:
+            slide_correct_case(slide=obj, case=obj.case)
+        super().save_model(request, obj, form, change)
 
     def delete_model(self, request: HttpRequest, obj: Slide) -> None:
         slide_delete(slide=obj)

@@ -255,6 +255,17 @@ def slide_create(
     return slide
 
 
+def slide_correct_case(*, slide: Slide, case: Case) -> None:
+    """Put a slide, not yet saved, into another case: it gets the next number there, and is named by it if it was so."""
+    before = Slide.objects.select_related("case").get(pk=slide.pk)
+    slide.case = case
+    if before.number is None:
+        return
+    slide.number = _next_number(case)
+    if slide.name == f"{before.case.identifier} slide {before.number}":
+        slide.name = f"{case.identifier} slide {slide.number}"
+
+
 def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
     """Store what preparing found. um/px of the file wins over an entered one."""
     with transaction.atomic():

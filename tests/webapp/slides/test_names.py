@@ -106,3 +106,18 @@ def test_names_and_numbers_from_before_are_brought_into_order(study, make_slide,
         ("d", None),
     ]
     assert Case.objects.get(pk=cases[0].pk).slides_numbered == 4
+
+
+def test_a_slide_whose_case_is_corrected_gets_the_next_number_there(client_of, root, study, alice, tmp_path):
+    first, moved = (a_slide(study, alice, tmp_path, case) for case in ("P-1", "P-2"))
+    address = f"/admin/slides/slide/{moved.pk}/change/"
+    events = {"events-TOTAL_FORMS": 1, "events-INITIAL_FORMS": 1, "events-0-id": moved.events.get().pk}
+    form = {"name": moved.name, "case": first.case.pk, "events-0-slide": moved.pk, **events}
+    assert client_of(root).post(address, form).status_code == 302
+    moved.refresh_from_db()
+    assert (moved.case, moved.number, moved.name) == (first.case, 2, "P-1 slide 2")
+    assert client_of(root).post(address, form | {"name": "by hand", "case": moved.case.pk}).status_code == 302
+    form["case"] = Case.objects.get(identifier="P-2").pk
+    assert client_of(root).post(address, form | {"name": "by hand"}).status_code == 302
+    moved.refresh_from_db()
+    assert (moved.number, moved.name) == (2, "by hand")  # 1 was its own before, and is given once
