@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
-Value = int | str | UUID | datetime
+Value = int | float | str | UUID | datetime
 
 
 class CachedSql:
@@ -79,6 +79,8 @@ def _stand_in(number: int, value: Value) -> Value:
         return UUID(int=0xFEED << 64 | number)
     if isinstance(value, datetime):
         return datetime(1, 1, 1, 0, 0, number, tzinfo=UTC)
+    if isinstance(value, float):
+        return -7_000_000.5 - number
     return -7_000_000 - number if isinstance(value, int) else f"stand-in {number}"
 
 

@@ -8,11 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import Lock, RLock
+from typing import TypeVar
 
 from webapp.core.redis import ask_redis
 from webapp.core.typed_json import from_json, to_json
-from webapp.results.types import Count, Values
+from webapp.results.types import Count, Value, Values
+
+T = TypeVar("T", Value, Values)
 
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
@@ -57,18 +60,18 @@ class Remembered:
         return result
 
 
-def shared(key: Hashable, make: Callable[[], Values]) -> Values:
+def shared(kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
     """The same among all processes, so that a hotspot is searched once; made anew where Redis is away."""
-    name = f"count:{_CALCULATION}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
+    name = f"count:{_CALCULATION}:{kind.__name__}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
     if kept := ask_redis(lambda redis: redis.get(name)):
-        return from_json(Values, json.loads(kept))
+        return from_json(kind, json.loads(kept))
     with _calculating:
         if kept := ask_redis(lambda redis: redis.get(name)):  # another thread was first
-            return from_json(Values, json.loads(kept))
+            return from_json(kind, json.loads(kept))
         result = make()
     ask_redis(lambda redis: redis.set(name, to_json(result), ex=_KEPT_SECONDS))
     return result
 
 
-_calculating = Lock()  # of a process: threads that calculate at once only wait for each other, between every two steps
+_calculating = RLock()  # of a process: threads that calculate at once only wait for each other, between every two steps
 remembered = Remembered()

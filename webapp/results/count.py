@@ -7,18 +7,18 @@ Both are counted on the same evaluable area: tissue, in the tumour regions where
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from webapp.annotations.models import Candidate, Figure, Label, Region, Run
+from webapp.annotations.models import Run
 from webapp.results.cache import CountAnswer, remembered, shared
-from webapp.results.evaluable import Evaluable, evaluable_of
+from webapp.results.evaluable import Evaluable
+from webapp.results.figures import Counted, Figures, figures_counted
 from webapp.results.hotspot import Held, Place, hotspots, in_places_of
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
@@ -29,38 +29,16 @@ from webapp.results.types import (
     CountModel,
     Field,
     Hotspot,
-    Judged,
     Review,
     ReviewState,
     Score,
     Value,
     Values,
 )
-from webapp.slides.models import Slide, Viewer
+from webapp.slides.models import Viewer
 from webapp.slides.selectors import viewer_values
 
 _ENOUGH = 0.98  # of the area asked for; with less a sample is small
-
-
-@dataclass(frozen=True, eq=False)
-class Figures:
-    """Figures that count. xy: [n, 2] level-0 px. open: those that nobody has judged."""
-
-    xy: NDArray[np.float64]
-    open: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.open)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The figures of a slide at a threshold, on its evaluable area."""
-
-    evaluable: Evaluable
-    ai: Figures
-    reviewed: Figures
-    judged: Judged
 
 
 def mitosis_count(*, run: Run, asked: Question) -> Count:
@@ -115,62 +93,18 @@ def _answer(inputs: CountInputs, asked: Question, stale: list[str]) -> Count:
     )
 
 
-def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
-    """The figures that count, of both values."""
-    rows = Candidate.objects.filter(run=run, score__gte=min_score)
-    candidates = list(rows.values_list("x", "y", "figure_id"))
-    figures = Figure.objects.filter(slide=slide).exclude(label=Label.OPEN)
-    judged = list(figures.values_list("x", "y", "label", "added", "pk"))
-    judged_keys = {row[4] for row in judged}
-    evaluable = evaluable_of(slide, list(Region.objects.current().filter(slide=slide)))
-    candidate_xy = _points(candidates)
-    is_open = np.array([row[2] not in judged_keys for row in candidates], bool)
-    judged_xy = _points(judged)
-    counts = evaluable.contains(candidate_xy)
-    candidate_xy, is_open = candidate_xy[counts], is_open[counts]
-    counts = evaluable.contains(judged_xy)
-    judged, judged_xy = [row for row, on in zip(judged, counts, strict=True) if on], judged_xy[counts]
-    mitotic = np.array([row[2] == Label.MITOTIC for row in judged], bool)
-    reviewed_xy = np.concatenate([candidate_xy[is_open], judged_xy[mitotic]])
-    said = Counter(row[2] for row in judged)
-    return Counted(
-        evaluable=evaluable,
-        ai=Figures(candidate_xy, is_open),
-        reviewed=Figures(reviewed_xy, np.arange(len(reviewed_xy)) < is_open.sum()),
-        judged=Judged(
-            mitotic=said[Label.MITOTIC],
-            non_mitotic=said[Label.NON_MITOTIC],
-            unsure=said[Label.UNSURE],
-            added=sum(row[2] == Label.MITOTIC and row[3] for row in judged),
-            unseen=int(is_open.sum()),
-        ),
-    )
-
-
 def values_of(inputs: CountInputs, asked: Question, run: Run | None = None) -> Values:
     """The two values and what they rest on. run: with its slide, where it is at hand."""
-    # The same key can only have the same values.
-    key = (inputs.run, asked, inputs.mpp, inputs.tissue_fraction, inputs.verdicts, inputs.region_events)
-    return shared(key, lambda: _counted(run or Run.objects.select_related("slide").get(pk=inputs.run), asked))
+    # The same key can only have the same values, that of the AI whatever the verdicts are.
+    key = (inputs.run, asked, inputs.mpp, inputs.tissue_fraction, inputs.region_events)
 
+    def counted() -> Values:
+        found = run or Run.objects.select_related("slide").get(pk=inputs.run)
+        figures = figures_counted(slide=found.slide, run=found, min_score=asked.min_score)
+        build = CountBuilder(figures.evaluable, asked)
+        return build.values(figures, shared(Value, key, lambda: build.value(figures.ai)))
 
-def _counted(run: Run, asked: Question) -> Values:
-    counted = figures_counted(slide=run.slide, run=run, min_score=asked.min_score)
-    build = CountBuilder(counted.evaluable, asked)
-    ai = build.value(counted.ai)
-    # Equal figures have the same hotspots; nobody waits for them twice.
-    same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
-    value = ai if same else build.value(counted.reviewed)
-    said = counted.judged
-    begun = said.mitotic + said.non_mitotic + said.unsure > 0
-    return Values(
-        tissue_mm2=counted.evaluable.mm2,
-        reason=build.reason,
-        ai=ai,
-        reviewed=value if begun else None,
-        judged=said,
-        review=build.review(counted, value, begun=begun),
-    )
+    return shared(Values, (*key, inputs.verdicts), counted)
 
 
 class CountBuilder:
@@ -184,6 +118,25 @@ class CountBuilder:
         self.small = self.mm2 < _ENOUGH * asked.area_mm2
         self.reason = self._reason()
         self._held: dict[Figures, Held] = {}
+
+    def values(self, counted: Counted, ai: Value) -> Values:
+        """Both values and the review. ai: of the AI's figures, of whatever verdicts."""
+        open_in = [int(counted.ai.open[hotspot.holds(counted.ai.xy, self.mm_per_px)].sum()) for hotspot in ai.hotspots]
+        hotspots = (replace(hotspot, unseen=unseen) for hotspot, unseen in zip(ai.hotspots, open_in, strict=True))
+        ai = replace(ai, hotspots=tuple(hotspots))
+        # Equal figures have the same hotspots; nobody waits for them twice.
+        same = len(counted.ai) == len(counted.reviewed) and bool(counted.ai.open.all())
+        value = ai if same else self.value(counted.reviewed)
+        said = counted.judged
+        begun = said.mitotic + said.non_mitotic + said.unsure > 0
+        return Values(
+            tissue_mm2=self.evaluable.mm2,
+            reason=self.reason,
+            ai=ai,
+            reviewed=value if begun else None,
+            judged=said,
+            review=self.review(counted, value, begun=begun),
+        )
 
     def value(self, figures: Figures) -> Value:
         """Without an evaluable area there are no hotspots and no score."""
@@ -304,7 +257,3 @@ class CountBuilder:
             less = f"Only {held} of {area} are evaluable; everything there is counted."
             return f"{less} The rule {rule.id} gives no score on so little." if rule.withhold_small else less
         return ""
-
-
-def _points(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
-    return np.array([row[:2] for row in rows], float).reshape(-1, 2)

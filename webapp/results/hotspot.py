@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from webapp.results.reaches import SLACK, Floats, Indices, Reaches, distance
 
 _PART, _MOST_IN_PART = 64, 512  # places that are looked at together
-_BOUNDED = 4096  # places that are bounded more closely, the most promising ones
+_BOUNDED = 1024  # places that are bounded more closely, the most promising ones
 _STRIDES = (10, 5, 2, 1)  # between places that are looked at, one after the other, for all that lies in one
 _BANDS = 4  # of rows, by which a circle is bounded
 _TIED = 200  # places with as many figures, of which the best in the middle is chosen

@@ -44,26 +44,27 @@ class Reaches:
     def __init__(self, shares: NDArray[np.float32], cell: tuple[float, float], shape: Shape, area_mm2: float) -> None:
         self.shape, self.cell, self.area_mm2 = shape, cell, area_mm2
         self.unlimited = reach_of(shape, area_mm2)
-        self.reach = np.where(shares > 0, LIMIT * self.unlimited, 0.0)
-        self.held = np.zeros(shares.shape)
-        held_by = _sums(shares, shape, (self.unlimited / cell[0], self.unlimited / cell[1]))
+        reach, held = np.where(shares > 0, LIMIT * self.unlimited, 0.0).ravel(), np.zeros(shares.size)
+        self.reach: Floats = reach.reshape(shares.shape)
+        self.held: Floats = held.reshape(shares.shape)
         left = np.flatnonzero(shares > 0)
-        before: Floats = np.zeros(len(left))
-        size, before_size = area_mm2 / max(float(shares.max(initial=0.0)), LIMIT**-2), 0.0  # it cannot be less
+        held_by = _sums(shares, shape, (self.unlimited / cell[0], self.unlimited / cell[1]))
+        before, before_size = np.zeros(len(left)), 0.0
+        size = area_mm2 / max(float(shares.max(initial=0.0)), LIMIT**-2)  # it cannot be less
         self.usual = reach_of(shape, size)
         while len(left):
-            held = held_by(size / area_mm2, left) * (cell[0] * cell[1])
-            enough = held >= area_mm2 * (1 - _NOISE)
+            now = held_by(size / area_mm2, left) * (cell[0] * cell[1])
+            enough = now >= area_mm2 * (1 - _NOISE)
+            filled = left[enough]
             if before_size:
-                share = (area_mm2 - before[enough]) / np.maximum(held[enough] - before[enough], 1e-12)
-                grown = before_size + share.clip(0, 1) * (size - before_size)
-                self.reach.flat[left[enough]] = reach_of(shape, 1.0) * np.sqrt(grown)
+                share = (area_mm2 - before[enough]) / np.maximum(now[enough] - before[enough], 1e-12)
+                reach[filled] = reach_of(shape, 1.0) * np.sqrt(before_size + share.clip(0, 1) * (size - before_size))
             else:
-                self.reach.flat[left[enough]] = self.usual
-            self.held.flat[left[enough]] = area_mm2
-            left, before = left[~enough], held[~enough]
+                reach[filled] = self.usual
+            held[filled] = area_mm2
+            left, before = left[~enough], now[~enough]
             if size >= LIMIT**2 * area_mm2:
-                self.held.flat[left] = before.clip(0)
+                held[left] = before.clip(0)
                 return
             before_size, size = size, min(size * _GROWTH, LIMIT**2 * area_mm2)
 
@@ -134,18 +135,18 @@ def distance(apart: Floats, shape: Shape) -> Floats:
 
 def _sums(shares: NDArray[np.float32], shape: Shape, reach: tuple[float, float]) -> Callable[[float, Indices], Floats]:
     """How many cells are held around some, by how many times its area the shape has grown. reach: in cells."""
+    height, width = shares.shape
     far = [int(LIMIT * side) + 2 for side in reversed(reach)]
     sides = (max(side + away, 2 * away + 1) for side, away in zip(shares.shape, far, strict=True))
     rows, columns = (cv2.getOptimalDFTSize(side) for side in sides)
     room = np.zeros((rows, columns), np.float32)
-    room[: shares.shape[0], : shares.shape[1]] = shares
-    spectrum = cv2.dft(room)
+    room[:height, :width] = shares
+    spectrum = cv2.dft(room, nonzeroRows=height)
 
     def held_by(growth: float, places: Indices) -> Floats:
-        kernel = _kernel_spectrum(shape, growth, reach, (rows, columns))
-        summed = cv2.idft(cv2.mulSpectrums(spectrum, kernel, 0), flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
-        row, column = np.divmod(places, shares.shape[1])
-        return np.asarray(summed.ravel().take(row * columns + column), np.float64)
+        product = cv2.mulSpectrums(spectrum, _kernel_spectrum(shape, growth, reach, (rows, columns)), 0)
+        summed = cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT, nonzeroRows=height)
+        return np.asarray(summed[:height, :width].ravel().take(places), np.float64)
 
     return held_by
 
