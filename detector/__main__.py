@@ -14,6 +14,7 @@ from detector.cli.benchmark import benchmark_options, run_benchmark
 from detector.cli.detect import detect_options, run_detect
 from detector.cli.evaluate import evaluate_options, run_evaluate
 from detector.cli.experiments import cross_validate_options, reproduce_options, run_cross_validate, run_reproduce
+from detector.cli.export import export_options, run_export
 from detector.cli.mine import mine_options, run_mine
 from detector.cli.train import run_train, train_options
 from detector.cli.weights import (
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
             run_calibrate,
         ),
         ("distil", "distil a coarse first stage for a cascade: faster on a CPU", distil_options, run_distil),
+        ("export", "write weights as ONNX, and their card as a README", export_options, run_export),
         ("mine", "mine mitoses from unlabelled slides (section 3.2)", mine_options, run_mine),
         ("reproduce", "labelled slides against labelled and mined ones (Table 1)", reproduce_options, run_reproduce),
         ("benchmark", "speed and memory as ratios to plain baselines, in one run", benchmark_options, run_benchmark),

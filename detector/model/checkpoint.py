@@ -1,7 +1,12 @@
-"""Weights as safetensors, with a readable card (JSON) beside them. Nothing is pickled."""
+"""Weights as safetensors, with a readable card (JSON) beside them. Nothing is pickled.
+
+The file itself says what it is, in the metadata of its header: network, widths, um/px, side of a patch, stride, and the
+SHA-256 of its tensors.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -10,14 +15,21 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from detector import paper
 from detector.errors import WeightsError
 from detector.model.card import SCHEMA, Card, read_card, sha256_of
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
+# What it takes and gives: um/px of its input, the side of a patch and the step from cell to cell in px.
+_INPUT = {
+    "um_per_px": str(paper.WORKING_MPP),
+    "patch_size": str(paper.PATCH_SIZE),
+    "output_stride": str(paper.OUTPUT_STRIDE),
+}
 _COARSE = "coarse."  # before the names of the coarse network's tensors
 _FIGURE = "figure."  # before those of the figure scale
 _SHIFT = "shift."  # before the name of a scanner: the shift of the log odds of its figures, a scalar
@@ -46,8 +58,8 @@ def save_weights(
     state |= {_SHIFT + name: torch.tensor(value, dtype=torch.float64) for name, value in shifts.items()}
     partial = path.with_suffix(".partial")
     name = next(name for name, padded in _PADDED.items() if padded == network.padded)
-    # One key only: safetensors writes several in no fixed order, and the same weights must have the same hash.
-    save_file(state, partial, metadata={"network": name})
+    about = {"network": name, "widths": json.dumps(network.widths), "tensors_sha256": _hash_of(state), **_INPUT}
+    partial.write_bytes(_in_order(save(state, metadata=about)))
     partial.replace(path)
     written: Card = {
         **card,
@@ -112,7 +124,31 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:
         raise WeightsError(f"{path} is no safetensors file: {error}") from error
     if metadata.get("network") not in _PADDED:
         raise WeightsError(f"{path} holds weights of another network, not of ResNet12")
+    for name, value in _INPUT.items():  # files of 0.2.0 do not say
+        if metadata.get(name, value) != value:
+            raise WeightsError(f"{path} holds weights for {name} {metadata[name]}; here it is {value}")
+    if metadata.get("tensors_sha256", hashed := _hash_of(state)) != hashed:
+        raise WeightsError(f"{path} is damaged: its tensors are not those that were saved; copy it anew")
     return state, _PADDED[metadata["network"]]
+
+
+def _hash_of(state: Mapping[str, torch.Tensor]) -> str:
+    """Hexadecimal SHA-256 of tensors with their names and shapes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: the same weights must have the same hash."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # tensors begin at a multiple of eight
+    return len(text).to_bytes(8, "little") + text + file[8 + length :]
 
 
 def _network(state: dict[str, torch.Tensor], padded: bool, path: Path) -> ResNet12:

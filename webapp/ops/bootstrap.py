@@ -94,6 +94,7 @@ def _install_python(requirements: str, build: str) -> bool:
         "requirements.txt",
         "webapp/requirements.txt",
         "detector/requirements.txt",
+        "detector/requirements-onnx.txt",
         requirements,
     ]
     stamp = VENV / f".installed-{Path(requirements).parent.name or 'run'}"

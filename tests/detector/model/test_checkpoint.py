@@ -4,12 +4,14 @@ import copy
 import json
 import math
 import os
+import re
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from detector.errors import WeightsError
 from detector.model.card import sha256_of
@@ -61,11 +63,46 @@ def test_a_file_that_was_cut_off_is_refused(path, data):
         load_weights(cut)
 
 
-def test_a_file_of_another_hash_than_its_cards_is_refused(network, path):
+def test_a_file_of_another_hash_than_its_cards_is_refused(make_network, path):
+    save_weights(make_network(seed=1), path.with_name("other.safetensors"), {})
+    path.with_name("other.safetensors").replace(path)
+    with pytest.raises(WeightsError, match=r"SHA-256 differs"):
+        load_weights(path)
+
+
+def test_a_file_with_a_changed_tensor_is_refused(path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(WeightsError, match=r"SHA-256 differs"):
+    with pytest.raises(WeightsError, match=r"is damaged"):
+        load_weights(path)
+
+
+def test_the_file_itself_says_what_it_is(network, path):
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata()
+    hashed = about.pop("tensors_sha256")
+    assert re.fullmatch(r"[0-9a-f]{64}", hashed)
+    assert about == {
+        "network": "ResNet12",
+        "widths": json.dumps(list(network.widths)),
+        "um_per_px": "0.25",
+        "patch_size": "128",
+        "output_stride": "8",
+    }
+
+
+def test_files_that_do_not_say_what_they_are_are_read_as_those_of_0_2_0(network, path):
+    tensors = load_file(path)
+    save_file(tensors, path, metadata={"network": "ResNet12"})
+    path.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(path)}))
+    assert load_weights(path)[0].widths == network.widths
+
+
+def test_weights_for_another_resolution_are_refused(path):
+    tensors = load_file(path)
+    save_file(tensors, path, metadata={"network": "ResNet12", "um_per_px": "0.5"})
+    with pytest.raises(WeightsError, match=r"um_per_px 0\.5; here it is 0\.25"):
         load_weights(path)
 
 
