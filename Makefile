@@ -9,7 +9,7 @@ export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
-	fuzz-slides hostile formats chaos table-1-parent left-out reproduce weights backup restore
+	fuzz-slides hostile fuzz-texts formats chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -49,6 +49,10 @@ fuzz-slides: install  ## prepare a thousand slides with damaged headers (SLIDE=.
 	$(BIN)/python -m tests.resilience.fuzz_slides $(SLIDE)
 
 hostile: fuzz-slides  # its name up to 0.2.0
+
+fuzz-texts: install-tests  ## every call with hostile texts, on PostgreSQL and on SQLite
+	EVERY=1 $(BIN)/python -m pytest -n 0 tests/webapp/api/test_hostile.py
+	EVERY=1 MITOSCOPE_TEST_DATABASE=sqlite $(BIN)/python -m pytest -n 0 tests/webapp/api/test_hostile.py
 
 formats: install-tests  ## draw hundreds of files of every kind; each is read rightly, or refused for the true reason
 	$(BIN)/python -m tests.resilience.formats $(ARGS)

@@ -74,6 +74,24 @@ DEBUG = environment.boolean("DEBUG", False)
 HTTPS = environment.boolean("HTTPS", False)
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS", "")
+CORS_ALLOWED_ORIGINS = environment.origins("CORS_ALLOWED_ORIGINS")  # of pages that may call the API, with a token
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = (
+    *("accept", "authorization", "content-type", "idempotency-key", "if-none-match", "if-range", "range"),
+    *(
+        "tus-resumable",
+        "upload-checksum",
+        "upload-length",
+        "upload-metadata",
+        "upload-offset",
+        "x-http-method-override",
+    ),
+)
+CORS_EXPOSE_HEADERS = (
+    *("content-disposition", "content-range", "etag", "idempotency-replayed", "location", "mitoscope-slide"),
+    *("retry-after", "tus-extension", "tus-max-size", "tus-resumable", "tus-version"),
+    *("upload-expires", "upload-length", "upload-metadata", "upload-offset"),
+)
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -87,6 +105,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "corsheaders",
     "rest_framework",
     "knox",
     "drf_spectacular",
@@ -106,6 +125,7 @@ MIDDLEWARE = [
     "webapp.core.middleware.request_log",
     "webapp.core.middleware.plain_address",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -205,7 +225,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["webapp.api.parsers.UnicodeJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "webapp.api.pagination.LimitOffset",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.api.errors.problem_details",
@@ -218,6 +238,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Mitoscope",
     "DESCRIPTION": "Mitotic figures on H&E slides: slides, detection jobs, candidates, counts. Research use only.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": "/", "description": "This server."}],
+    "CONTACT": {"name": "The administrator of this server"},
+    "LICENSE": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+    "COMPONENT_SPLIT_REQUEST": True,  # a file is sent as bytes and answered as an address
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [

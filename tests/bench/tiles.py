@@ -145,8 +145,9 @@ def mitoscope(slide: Path) -> tuple[str, str, tuple[int, int]]:
     from django.contrib.sessions.backends.db import SessionStore
 
     from detector.slide.prepare import prepare
-    from webapp.slides.services import slide_create, slide_prepared, study_create
+    from webapp.slides.services import slide_create, slide_prepared
     from webapp.slides.storage import local_path
+    from webapp.slides.studies import study_create
 
     reader = User.objects.create_user("reader")
     study = study_create(name="Bench", manager=reader)

@@ -51,7 +51,7 @@ django.setup()
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from knox.models import AuthToken
-from webapp.slides.services import study_create
+from webapp.slides.studies import study_create
 
 call_command("migrate", verbosity=0)
 alice = User.objects.create_user("alice")

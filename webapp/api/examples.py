@@ -148,7 +148,14 @@ SCHEMAS: dict[str, Any] = {
         "uploaded_at": _AT, "run": _RUN, "reader": "alice",
     },
     "SlideId": {"slide": _SLIDE},
-    "Study": {"id": 1, "name": "Breast", "created_at": _AT},
+    "SlideLosses": {
+        "runs": 2, "candidates": 428, "verdicts": 35, "regions": 1, "reports": 0, "mined_samples": 0, "trainings": 0,
+        "versions": 0,
+    },
+    "Member": {"username": "bob", "role": "reader"},
+    "Study": {"id": 1, "name": "Breast", "created_at": _AT, "rule": "", "area_mm2": None, "shape": ""},
+    "PatchedStudyChange": {"rule": "per-mm2", "area_mm2": 2.0, "shape": "circle"},
+    "StudyMake": {"name": "Breast 2027"},
     "Training": {
         "id": _TRAINING, "name": "autumn", "at": _AT, "job": {**_JOB, "kind": "train", "slide": None, "slide_name": ""},
         "parent": _PARENT, "plan": {"iterations": 60000}, "inputs": {"sets": ["MITOS 2012"], "figures": 210},
@@ -217,6 +224,7 @@ def example_of(operation: str, status: str, content_type: str, schema: dict[str,
         one = example_of(operation, "", content_type, schema["items"])
         return None if one is None else [one]
     name = schema.get("$ref", "").rsplit("/", 1)[-1]
+    name = name if name in SCHEMAS else name.removesuffix("Request")  # the same without what is only answered
     if name.startswith("Paginated"):
         one = SCHEMAS.get(name.removeprefix("Paginated").removesuffix("List"))
         return one and {"count": 1, "next": None, "previous": None, "results": [one]}

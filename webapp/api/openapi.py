@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from webapp.api.examples import example_of
@@ -31,6 +32,22 @@ _KEY = {
     "description": "A key of your choice. A call repeated with the same key within a day is not done again: "
     "it gets the same answer.",
 }
+_TAGS = {
+    "calibrations": "Calibrating a version for a scanner, by judged figures.",
+    "health": "Whether everything runs.",
+    "jobs": "Work in the background: its state, cancelling and trying again.",
+    "labelled-sets": "Labelled frames to train on.",
+    "locked-cases": "Cases that no training uses and versions are compared on.",
+    "mining-runs": "Mining of unlabelled slides.",
+    "mitosis-free-slides": "Slides without a mitosis, of which everything found is false.",
+    "models": "Versions of the detector.",
+    "removals": "What no training uses any more.",
+    "reports": "Signed reports.",
+    "slides": "Slides, their candidates, verdicts, regions and counts.",
+    "studies": "Studies: what slides are uploaded into, how they count, and who is in them.",
+    "trainings": "Retraining on reviewed and mined samples.",
+    "uploads": "Resumable uploads (tus 1.0.0).",
+}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -39,14 +56,24 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     result["components"]["schemas"]["Problem"] = _PROBLEM
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     refused = {"description": "Refused; `detail` says why.", "content": {"application/problem+json": problem}}
+    tags = set()
     for path in result["paths"].values():
         for method, operation in path.items():
             if method in _METHODS:
                 _add_examples(operation)
-                operation["responses"].setdefault("default", refused)
+                operation["responses"] |= {"4XX": refused, "5XX": refused}
+                operation["summary"], operation["description"] = _first_sentence(operation["description"])
+                tags.update(operation["tags"])
             if method == "post":
                 operation.setdefault("parameters", []).append(_KEY)
+    result["tags"] = [{"name": tag, "description": _TAGS[tag]} for tag in sorted(tags)]
     return result
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """For lists of calls; and the whole text, its lines unfolded."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return re.split(r"(?<=[.:;])\s", paragraphs[0])[0].rstrip(".:;"), "\n\n".join(paragraphs)
 
 
 def _add_examples(operation: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Pages by limit and offset, with the count of all."""
 
+from typing import Any
+
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 
@@ -19,6 +21,13 @@ class LimitOffset(LimitOffsetPagination):
     def get_offset(self, request: Request) -> int:
         _check(request, "offset", least=0)
         return super().get_offset(request)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        described = super().get_paginated_response_schema(schema)
+        for name in ("next", "previous"):  # DRF says it as OpenAPI 3.0 does
+            del described["properties"][name]["nullable"]
+            described["properties"][name]["type"] = ["string", "null"]
+        return described
 
 
 def _check(request: Request, name: str, *, least: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from rest_framework.response import Response
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import candidates_in
 from webapp.annotations.services import detection_request, detection_request_if_wanted
+from webapp.api.described import serializer_of
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.api.serializers import (
@@ -32,6 +34,7 @@ from webapp.api.serializers import (
 from webapp.core.errors import InvalidInput
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, slides_filtered
+from webapp.retraining.losses import SlideLosses, slide_delete_asked, slide_losses
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_assign, slide_set_mpp
 
@@ -56,6 +59,14 @@ class SlideFilterSerializer(serializers.Serializer[Any]):
     max_count = serializers.IntegerField(required=False, min_value=0, max_value=10**9)
 
 
+class DeletionSerializer(serializers.Serializer[Any]):
+    """Whether to delete."""
+
+    confirm = serializers.BooleanField(
+        default=False, help_text="Also where verdicts, regions or mined samples would be lost."
+    )
+
+
 @extend_schema_view(list=extend_schema(parameters=[SlideFilterSerializer]))
 class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Slide]):
     """Slides that you may see."""
@@ -73,6 +84,19 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         return slides_filtered(
             slides=slides, user=self.request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE
         )
+
+    @extend_schema(parameters=[DeletionSerializer])
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a slide and its files, for managers of its study. `losses/` says what would be lost."""
+        confirmed = validated(DeletionSerializer, request.query_params)["confirm"]
+        slide_delete_asked(slide=self.get_object(), by=cast(User, request.user), confirmed=confirmed)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(responses=serializer_of(SlideLosses), filters=False, parameters=[])
+    @action(detail=True, pagination_class=None)
+    def losses(self, request: Request, pk: str) -> Response:
+        """What would be lost if the slide were deleted; nothing is changed."""
+        return Response(asdict(slide_losses(slide=self.get_object())))
 
     @extend_schema(methods=["GET"], parameters=[DetectionQuerySerializer], responses=DetectionsSerializer)
     @extend_schema(methods=["POST"], request=DetectionRequestSerializer, responses={202: JobSerializer})

@@ -140,7 +140,7 @@ class IdentityImageView(_PictureView):
     def get(self, request: HttpRequest, user: User, pk: UUID, kind: str) -> HttpResponse:
         """A JPEG, for people with the permission `view_identity`; every access is recorded with the slide."""
         slide = _slide(user, pk)
-        slide_identity_seen(slide=slide, user=user, what=kind)
+        slide_identity_seen(slide=slide, user=user, what=f"{kind} image")
         image = _source(slide).associated(kind)
         if image is None:
             raise Http404

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 from webapp.api.calibrations import CalibrationViewSet
 from webapp.api.counts import CountView
 from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
+from webapp.api.files import OriginalFileView
 from webapp.api.health import HealthView
 from webapp.api.jobs import JobViewSet
 from webapp.api.labelled_sets import LabelledSetViewSet
@@ -44,6 +45,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/tiles_files/<int:level>/<int:column>_<int:row>.jpeg", TileView.as_view(), name="tile"),
     path("slides/<uuid:pk>/mitosis-count/", CountView.as_view(), name="mitosis-count"),
     path("", include(router.urls)),
+    path("slides/<uuid:pk>/file/", OriginalFileView.as_view(), name="file"),
     path("slides/<uuid:pk>/export/", SlideExportView.as_view(), name="export"),
     path("slides/<uuid:pk>/import/", SlideImportView.as_view(), name="import"),
     path("slides/<uuid:pk>/reports/", ReportsView.as_view(), name="reports"),

@@ -37,6 +37,7 @@ class JudgementSerializer(serializers.ModelSerializer[Judgement]):
     job = JobSerializer()
     reviewed = serializers.ListField(child=serializers.UUIDField())
     left_out = serializers.DictField(child=serializers.CharField())
+    result = serializers.DictField(allow_null=True)
 
     class Meta:
         model = Judgement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
@@ -42,6 +43,15 @@ def choice(name: str, default: str, *, of: tuple[str, ...]) -> str:
     if value not in of:
         raise SystemExit(f"{name}={value} is not understood; use {' or '.join(of)}")
     return value
+
+
+def origins(name: str) -> list[str]:
+    """A comma-separated list of web origins, such as https://lab.example.org; none by default."""
+    found = words(name, "")
+    for origin in found:
+        if not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise SystemExit(f"{name}: {origin} is no origin; write it as https://lab.example.org, without a path")
+    return found
 
 
 def words(name: str, default: str) -> list[str]:

@@ -15,7 +15,8 @@ from knox.models import AuthToken
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Study
-from webapp.slides.services import slide_create, study_create
+from webapp.slides.services import slide_create
+from webapp.slides.studies import study_create
 
 DEMO_NAME = "Drawn demonstration slide.tif"
 

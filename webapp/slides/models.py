@@ -98,7 +98,7 @@ class Membership(models.Model):
 
     class Role(models.TextChoices):
         READER = "reader", "Reader: looks, uploads, detects"
-        MANAGER = "manager", "Manager: also enters um/px of any slide"
+        MANAGER = "manager", "Manager: also members, way of counting, um/px of any slide, deleting"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")

@@ -25,8 +25,9 @@ from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.core.names import named, plain_name
-from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload, may_see_identity
+from webapp.slides.models import Case, Slide, SlideEvent, Study, Upload, may_see_identity
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
+from webapp.slides.studies import manages
 
 _BLOCK = 1 << 20
 _KEPT_EVERY = 1.0  # s between two times at which it is noted what of an upload is on the disk
@@ -52,14 +53,6 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most this many bytes; none at the end."""
-
-
-def study_create(*, name: str, manager: User) -> Study:
-    """A study with its first member."""
-    with transaction.atomic():
-        study: Study = Study.objects.create(name=named(name, what="study", longest=200))
-        Membership.objects.create(study=study, user=manager, role=Membership.Role.MANAGER)
-    return study
 
 
 def upload_create(
@@ -326,10 +319,12 @@ def slide_delete(*, slide: Slide) -> None:
 
 
 def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
-    """Record a person's access to an identifying image, or refuse it."""
+    """Record a person's access to an identifying image or file, or refuse it."""
     if not may_see_identity(user):
-        raise NotAllowed("Label and macro images may name a patient; seeing them needs a permission of its own.")
-    SlideEvent.objects.create(slide=slide, user=user, action=f"{what} image seen")
+        raise NotAllowed(
+            "Label, macro image and original file may name a patient; they need a permission of their own."
+        )
+    SlideEvent.objects.create(slide=slide, user=user, action=f"{what} seen")
 
 
 def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
@@ -366,9 +361,7 @@ def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
 
 def may_set_mpp(*, slide: Slide, user: User) -> bool:
     """Whether the person is authorised to enter this slide's um/px."""
-    if user.is_superuser or slide.uploaded_by_id == user.pk:
-        return True
-    return Membership.objects.filter(study=slide.case.study_id, user=user, role=Membership.Role.MANAGER).exists()
+    return slide.uploaded_by_id == user.pk or manages(study=slide.case.study_id, user=user)
 
 
 def clean_name(name: str) -> str:

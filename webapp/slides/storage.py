@@ -67,6 +67,14 @@ def slide_held(slide: Slide) -> Iterator[Path]:
         yield local_path(slide)
 
 
+def original_of(slide: Slide) -> Path | None:
+    """What was uploaded, of a slide that is held: its file, or the folder that came zipped; None where it was drawn."""
+    unpacked, original = slide.folder / "unpacked", slide.folder / "original"
+    if slide.drawn:
+        return None
+    return unpacked if unpacked.is_dir() else next(iter(sorted(original.glob("*"))), None)
+
+
 def thumbnail_read(slide: Slide) -> bytes:
     """The JPEG of at most 512 px, without fetching the slide for it. OSError where there is none."""
     return _read_alone(slide, slide.thumbnail)

@@ -40,16 +40,19 @@ def by_hint(hint):
 
 def by_schema(schema, enums=()):
     """The same of a property as OpenAPI describes it."""
-    null = "?" if schema.get("nullable") else ""
-    (one,) = schema.get("allOf", [schema])
+    choices = schema.get("oneOf") or schema.get("allOf") or [schema]
+    (one,) = (choice for choice in choices if choice.get("type") != "null")
+    kinds = [one["type"]] if isinstance(one.get("type", "object"), str) and "type" in one else one.get("type", [])
+    null = "?" if len(choices) > 1 or "null" in kinds else ""
     if "$ref" in one:
         name = one["$ref"].rsplit("/", 1)[-1]
         return ("string" if name in enums else name) + null
-    if one.get("type") == "array":
+    (kind,) = {*kinds, *([] if kinds else ["object"])} - {"null"}
+    if kind == "array":
         assert one.get("minItems") == one.get("maxItems")
         item = by_schema(one["items"], enums)
         return f"[{', '.join([item] * one['maxItems'] if 'maxItems' in one else [item, '...'])}]{null}"
-    return one.get("type", "object") + null
+    return kind + null
 
 
 def told(kind):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import quote
+import json
 
 import jsonschema
 import pytest
@@ -106,30 +105,28 @@ def test_every_call_has_an_example_of_what_is_sent_and_answered_and_it_fits(clie
             bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
             for status, body in bodies.items():
                 for kind, media in body.get("content", {}).items():
-                    if media["schema"].get("format") == "binary" or status == "default":  # pictures; problem details
+                    if media["schema"].get("format") == "binary" or "XX" in status:  # pictures; problem details
                         continue
                     examples = [one["value"] for one in media.get("examples", {}).values()]
                     examples += [media["example"]] if "example" in media else []
                     if not examples:
                         missing.append(f"{method.upper()} {path}: {status} {kind}")
-                    whole = {**media["schema"], "components": described["components"]}
-                    schema = _as_json_schema(whole, sent=status == "request")
+                    schema = {**media["schema"], "components": described["components"]}
                     for example in examples:
                         jsonschema.validate(example, schema, format_checker=jsonschema.FormatChecker())
     assert not missing, "\n".join(missing)
 
 
-def _as_json_schema(schema, sent):
-    """OpenAPI 3.0 says `nullable` where JSON Schema has null, and what is read only need not be sent."""
-    if isinstance(schema, list):
-        return [_as_json_schema(one, sent) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    plain = {name: _as_json_schema(value, sent) for name, value in schema.items()}
-    if sent and "properties" in schema:
-        read_only = {name for name, one in schema["properties"].items() if one.get("readOnly")}
-        plain["required"] = [name for name in schema.get("required", []) if name not in read_only]
-    return {"anyOf": [plain, {"type": "null"}]} if plain.pop("nullable", False) is True else plain
+def test_the_description_is_as_linters_want_it(client_of):
+    """Spectral and Redocly say the same and more (`.spectral.yaml`, `redocly.yaml`)."""
+    described = client_of(None).get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
+    assert described["openapi"].startswith("3.1") and described["servers"]
+    assert "nullable" not in json.dumps(described)
+    tags = {tag["name"] for tag in described["tags"] if tag["description"]}
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"] and set(operation["tags"]) <= tags, (path, method)
+            assert "4XX" in operation["responses"], (path, method)
 
 
 def test_errors_outside_of_the_views_have_the_same_form(client_of, alice, settings):
@@ -153,31 +150,3 @@ def test_lists_are_filtered(client_of, alice, ids):
     assert count("slides/?study=Elsewhere") == count("slides/?since=2999-01-01T00:00:00Z") == 0
     assert count("slides/?search=S.TIF") == 1
     assert count(f"jobs/?slide={ids['slides']}&state=failed") == 0
-
-
-HOSTILE = [
-    "\u202e\u05d0", "x" * 10_000, "a\u0000b", "%00", "'\";--", "{{ 7 * 7 }}", "99999999999999999999", "-1", "nan",
-    "1e999", "null", "\U0001f600", "../../etc/passwd", "2026-13-45", "\r\nSet-Cookie: a=b",
-]  # fmt: skip
-PAGES = ["/", "/slides/", "/cases/", "/jobs/", "/models/", "/reports/check/", "/models/removal/", "/models/mining/"]
-ASKED = ["search", "study", "scanner", "reader", "hash", "person", "state", "case", "page", "min_score", "order"]
-
-
-def test_no_text_in_an_address_breaks_the_server(one_connection, ids, client_of, root):
-    client = client_of(root)
-    client.raise_request_exception = False
-    described = client.get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
-    broken = []
-    for path, operations in described["paths"].items():
-        kind, address = path.split("/")[3], path
-        for name in re.findall(r"{(\w+)}", path):
-            real = ids.get(kind if name in {"id", "pk"} else name, ids["slides"])
-            address = address.replace(f"{{{name}}}", str(real))
-        asked = [one["name"] for one in operations.get("get", {}).get("parameters", []) if one["in"] == "query"]
-        calls = [(address, {name: text}) for name in asked for text in HOSTILE]
-        broken += [call for call in calls if client.get(*call).status_code >= 500]
-    calls = [(address, {name: text}) for address in PAGES for name in ASKED for text in HOSTILE]
-    broken += [call for call in calls if client.get(*call).status_code >= 500]
-    paths = [f"/{kind}/{quote(text)}/" for kind in ("slides", "cases", "models", "api/v1/slides") for text in HOSTILE]
-    broken += [path for path in paths if client.get(path).status_code >= 500]
-    assert not broken

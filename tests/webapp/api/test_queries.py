@@ -47,8 +47,8 @@ MANY = 50
 # No lists: pictures and files, what is only sent to, and the export of a study, which reads each slide.
 NO_LISTS = {
     "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:tissue", "api:candidates",
-    "api:export", "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload", "difference", "login",
-    "logout", "token-revoke",
+    "api:export", "api:file", "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload",
+    "difference", "login", "logout", "token-revoke",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
 NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}

@@ -17,6 +17,7 @@ import webapp.annotations.services
 import webapp.exchange.services
 import webapp.registry.services
 import webapp.slides.services
+import webapp.slides.studies
 from webapp.access.services import token_make
 from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import RunStamp, figure_judge, region_draw, region_remove, run_save
@@ -31,6 +32,7 @@ from webapp.registry.services import version_activate, version_promote, version_
 from webapp.results import cache, count, question
 from webapp.slides.models import Case, Membership, Slide, Study
 from webapp.slides.services import slide_delete, slide_measure_tissue, slide_set_mpp
+from webapp.slides.studies import member_put, member_remove, study_change
 
 CANDIDATES = [(100.0, 100.0, 0.95), (300.0, 200.0, 0.6), (400.0, 300.0, 0.9)]
 CORNER = [[50.0, 50.0], [350.0, 50.0], [350.0, 350.0], [50.0, 350.0]]
@@ -51,6 +53,12 @@ def _another_version(state=ModelVersion.State.CANDIDATE):
 
 def _mpp(slide, by):
     slide_set_mpp(slide=slide, mpp=0.5, user=User.objects.create_superuser("root"))
+
+
+def _manager(slide):
+    root = User.objects.create_superuser("root")
+    member_put(study=slide.case.study, user=root, role=Membership.Role.MANAGER, by=root)
+    return root
 
 
 def _measured(slide, by):
@@ -97,6 +105,8 @@ WRITES = {
     "slide_measure_tissue": _measured,
     "version_activate": lambda slide, by: version_activate(version=_another_version()),
     "version_promote, version_roll_back": _promoted_and_back,
+    "study_change": lambda slide, by: study_change(study=slide.case.study, by=_manager(slide), shape="square"),
+    "member_remove": lambda slide, by: member_remove(study=slide.case.study, user=by, by=_manager(slide)),
     "slide_delete": lambda slide, by: slide_delete(slide=slide),
     "the model gets another name": lambda slide, by: ModelVersion.objects.update(name="another"),
     "the run is deleted": lambda slide, by: slide.runs.get().delete(),
@@ -106,10 +116,11 @@ WRITES = {
 }
 # What does not change a count: it makes what is not counted yet, or says who, when and what about it.
 SILENT = {
-    "bytes_used", "candidates_write", "clean_name", "detection_request", "detection_request_if_wanted",
-    "may_set_mpp", "slide_add_remark", "slide_assign", "slide_correct_case", "slide_create", "slide_identity_seen",
-    "slide_prepared", "slide_refused", "study_create", "upload_append", "upload_cancel", "upload_create",
-    "upload_finish", "uploads_expire", "version_active", "version_note", "version_register", "version_weights",
+    "bytes_used", "candidates_write", "clean_name", "detection_request", "detection_request_if_wanted", "manages",
+    "may_set_mpp", "member_put", "slide_add_remark", "slide_assign", "slide_correct_case", "slide_create",
+    "slide_identity_seen", "slide_prepared", "slide_refused", "study_create", "upload_append", "upload_cancel",
+    "upload_create", "upload_finish", "uploads_expire", "version_active", "version_note", "version_register",
+    "version_weights",
 }  # fmt: skip
 
 
@@ -136,7 +147,8 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
         if after[0].status_code == 200:
             assert after[0]["ETag"] == after[1]["ETag"] != before[0][1]
             assert after[0].json() != before[0][0]
-            run, asked = slide.runs.first(), question.question(area_mm2=0.05)
+            run = slide.runs.first()
+            asked = question.question(area_mm2=0.05, study=question.Counting.of(run.slide.case.study))
             with monkeypatch.context() as nothing_kept:
                 nothing_kept.setattr(count, "remembered", cache.Remembered())
                 nothing_kept.setattr(count, "shared", lambda kind, key, make: make())
@@ -149,6 +161,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
 
 def test_every_service_is_known_to_change_counts_or_not():
     modules = [getattr(webapp, room).services for room in ("annotations", "registry", "exchange", "slides")]
+    modules.append(webapp.slides.studies)
     public = {
         name
         for module in modules

@@ -1,0 +1,66 @@
+"""Deleting a slide by REST: what would be lost is said first."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+
+from webapp.annotations.models import Label, Region
+from webapp.annotations.services import figure_judge, region_draw
+from webapp.reports.services import report_sign
+from webapp.results.question import question
+from webapp.slides.models import Membership, Slide
+
+NOTHING = dict.fromkeys(
+    ("runs", "candidates", "verdicts", "regions", "reports", "mined_samples", "trainings", "versions"), 0
+)
+
+
+@pytest.fixture
+def manager(study):
+    user = User.objects.create_user("mary", password="pw")
+    Membership.objects.create(study=study, user=user, role=Membership.Role.MANAGER)
+    return user
+
+
+def test_a_slide_that_nobody_has_judged_is_deleted_with_its_files(
+    client_of, manager, make_slide, make_run, django_capture_on_commit_callbacks
+):
+    slide = make_slide()
+    make_run(slide, [(100, 50, 0.9)])
+    client, address = client_of(manager), f"/api/v1/slides/{slide.pk}/"
+    assert client.get(f"{address}losses/").json() == {**NOTHING, "runs": 1, "candidates": 1}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == client.delete(address).status_code == 404
+    assert not slide.folder.exists()
+
+
+def test_work_of_people_is_lost_only_where_that_is_confirmed(client_of, manager, alice, make_slide, make_run):
+    slide = make_slide()
+    make_run(slide, [(100, 50, 0.9)])
+    figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=50)
+    region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=[[0, 0], [500, 0], [500, 400]])
+    client, address = client_of(manager), f"/api/v1/slides/{slide.pk}/"
+    refused = client.delete(address)
+    assert refused.status_code == 409
+    assert refused.json()["detail"].startswith("With this slide 1 verdicts, 1 regions would be lost")
+    assert client.delete(f"{address}?confirm=maybe").status_code == 400
+    assert Slide.objects.filter(pk=slide.pk).exists()
+    assert client.delete(f"{address}?confirm=true").status_code == 204
+    assert not Slide.objects.filter(pk=slide.pk).exists()
+
+
+def test_a_slide_with_a_signed_report_stays(client_of, root, alice, make_slide, make_run):
+    slide = make_slide()
+    report_sign(slide=slide, run=make_run(slide, [(100, 50, 0.9)]), asked=question(), by=alice)
+    answer = client_of(root).delete(f"/api/v1/slides/{slide.pk}/?confirm=true")
+    assert (answer.status_code, "signed reports (1)" in answer.json()["detail"]) == (409, True)
+    assert client_of(root).get(f"/api/v1/slides/{slide.pk}/losses/").json()["reports"] == 1
+
+
+def test_only_managers_of_the_study_delete(client_of, alice, bob, make_slide):
+    slide = make_slide(uploaded_by=alice)
+    assert client_of(alice).delete(f"/api/v1/slides/{slide.pk}/").status_code == 403
+    assert client_of(bob).delete(f"/api/v1/slides/{slide.pk}/").status_code == 404
+    assert Slide.objects.filter(pk=slide.pk).exists()

@@ -1,0 +1,61 @@
+"""Deleting a slide: what would be lost with it, and who may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+
+from webapp.annotations.models import Candidate, Verdict
+from webapp.core.errors import DomainError, NotAllowed
+from webapp.retraining.models import Removal
+from webapp.retraining.provenance import affected_by
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_delete
+from webapp.slides.studies import manages
+
+
+@dataclass(frozen=True)
+class SlideLosses:
+    """What is lost with a slide. reports: signed ones; with one the slide cannot be deleted.
+
+    trainings, versions: made from it; they stay, and can be made anew without it.
+    """
+
+    runs: int
+    candidates: int
+    verdicts: int
+    regions: int
+    reports: int
+    mined_samples: int
+    trainings: int
+    versions: int
+
+
+def slide_losses(*, slide: Slide) -> SlideLosses:
+    """What would be lost if the slide were deleted."""
+    affected = affected_by(removals=[Removal(slide=slide)])
+    return SlideLosses(
+        runs=slide.runs.count(),
+        candidates=Candidate.objects.filter(run__slide=slide).count(),
+        verdicts=Verdict.objects.filter(figure__slide=slide).count(),
+        regions=slide.regions.count(),
+        reports=slide.reports.count(),
+        mined_samples=slide.mined_samples.count(),
+        trainings=len(affected.trainings),
+        versions=len(affected.versions),
+    )
+
+
+def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
+    """Delete a slide for a manager of its study. What people have made of it is lost only if that is confirmed."""
+    if not manages(study=slide.case.study_id, user=by):
+        raise NotAllowed("Only a manager of the study may delete this slide.")
+    lost = slide_losses(slide=slide)
+    if lost.reports:
+        raise DomainError(f"This slide cannot be deleted: signed reports ({lost.reports}) rest on it.")
+    made = {"verdicts": lost.verdicts, "regions": lost.regions, "mined samples": lost.mined_samples}
+    if any(made.values()) and not confirmed:
+        listed = ", ".join(f"{count} {what}" for what, count in made.items() if count)
+        raise DomainError(f"With this slide {listed} would be lost; to delete it, ask again with ?confirm=true.")
+    slide_delete(slide=slide)

@@ -1,0 +1,84 @@
+"""Writing studies: their names, how they count, their members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from webapp.core.errors import DomainError, InvalidInput, NotAllowed
+from webapp.core.names import named
+from webapp.slides.models import Membership, Slide, SlideEvent, Study
+
+
+def manages(*, study: int, user: User) -> bool:
+    """Whether a person is a manager of the study with this key, or a superuser."""
+    if user.is_superuser:
+        return True
+    return Membership.objects.filter(study=study, user=user, role=Membership.Role.MANAGER).exists()
+
+
+def study_create(*, name: str, manager: User, **counting: Any) -> Study:
+    """A study with its first member. counting: `rule`, `area_mm2`, `shape`."""
+    with transaction.atomic():
+        study = _named_study(Study(**counting), name)
+        Membership.objects.create(study=study, user=manager, role=Membership.Role.MANAGER)
+    return study
+
+
+def study_change(*, study: Study, by: User, name: str | None = None, **counting: Any) -> Study:
+    """Another name, or another way of counting (`rule`, `area_mm2`, `shape`). For managers."""
+    _managers_only(study, by)
+    for field, value in counting.items():
+        setattr(study, field, value)
+    return _named_study(study, study.name if name is None else name)
+
+
+def member_put(*, study: Study, user: User, role: str, by: User) -> Membership:
+    """Add a person to a study, or give a member another role. For managers; one manager must stay."""
+    _managers_only(study, by)
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=study.pk)
+        membership, _ = Membership.objects.update_or_create(study=study, user=user, defaults={"role": role})
+        _check_managed(study)
+    return membership
+
+
+def member_remove(*, study: Study, user: User, by: User) -> None:
+    """Take a person out of a study. For managers; one manager must stay. The person's slides have no reader then."""
+    _managers_only(study, by)
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=study.pk)
+        if not Membership.objects.filter(study=study, user=user).delete()[0]:
+            raise InvalidInput(f"{user.get_username()} is not in this study.")
+        _check_managed(study)
+        if not user.is_superuser:
+            assigned = Slide.objects.filter(case__study=study, reader=user)
+            SlideEvent.objects.bulk_create(
+                SlideEvent(slide=slide, user=by, action="assigned", detail="nobody") for slide in assigned
+            )
+            assigned.update(reader=None)
+
+
+def _named_study(study: Study, name: str) -> Study:
+    """Save a study under a name that no other has."""
+    study.name = named(name, what="study", longest=200)
+    if not study.name:
+        raise InvalidInput("A study needs a name.")
+    try:
+        with transaction.atomic():
+            study.save()
+    except IntegrityError as error:
+        raise DomainError(f"There is a study called {study.name} already.") from error
+    return study
+
+
+def _managers_only(study: Study, user: User) -> None:
+    if not manages(study=study.pk, user=user):
+        raise NotAllowed("Only a manager of this study may change it.")
+
+
+def _check_managed(study: Study) -> None:
+    if not Membership.objects.filter(study=study, role=Membership.Role.MANAGER, user__is_active=True).exists():
+        raise DomainError("A study needs a manager; make somebody else a manager first.")
