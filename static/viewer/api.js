@@ -125,7 +125,8 @@ export const exportUrl = (slide, format, asked) =>
  * @returns {Promise<Imported>}
  */
 export function importFile(slide, file, samePicture = false) {
-  const type = /\.csv$/i.test(file.name) ? "text/csv" : "application/geo+json";
+  const types = { csv: "text/csv", dcm: "application/dicom" };
+  const type = types[file.name.toLowerCase().split(".").pop()] ?? "application/geo+json";
   return call(`slides/${slide}/import/?same_picture=${samePicture}`, { method: "POST", body: file, type });
 }
 

@@ -20,8 +20,8 @@ from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.core.errors import InvalidInput
-from webapp.exchange.exports import FORMATS, bounds_offset, file_name, study_zip
-from webapp.exchange.imports import read_csv, read_geojson
+from webapp.exchange.exports import FORMATS, bounds_offset, file_name, properties_of, study_zip
+from webapp.exchange.imports import Review, read_csv, read_geojson
 from webapp.exchange.services import review_import
 from webapp.results.findings import Findings, findings
 from webapp.results.question import Counting, Question, question
@@ -132,7 +132,11 @@ class SlideImportView(Idempotent):
 
     @extend_schema(
         parameters=[_ImportQuerySerializer],
-        request={"text/csv": OpenApiTypes.STR, "application/geo+json": OpenApiTypes.OBJECT},
+        request={
+            "text/csv": OpenApiTypes.STR,
+            "application/geo+json": OpenApiTypes.OBJECT,
+            "application/dicom": OpenApiTypes.BINARY,
+        },
         responses=ImportedSerializer,
         examples=[
             OpenApiExample(
@@ -154,7 +158,7 @@ class SlideImportView(Idempotent):
         ],
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        """Import the verdicts and regions of an exported CSV (text/csv) or GeoJSON (application/geo+json).
+        """Import the verdicts and regions of an exported CSV, GeoJSON or DICOM object.
 
         Existing verdicts and regions are kept; no verdict is overwritten. A file that names another slide is refused
         (409), unless that slide is of the same file or `same_picture=true` says so.
@@ -168,11 +172,20 @@ class SlideImportView(Idempotent):
             review = read_csv(body)
         elif kind in {"application/geo+json", "application/json"}:
             review = read_geojson(body, bounds_offset(slide))
+        elif kind == "application/dicom":
+            review = _read_dicom(body, slide)
         else:
-            raise exceptions.UnsupportedMediaType(kind, "Send text/csv or application/geo+json.")
+            raise exceptions.UnsupportedMediaType(kind, "Send text/csv, application/geo+json or application/dicom.")
         same = bool(query.validated_data["same_picture"])
         done = review_import(slide=slide, by=cast(User, request.user), review=review, same_picture=same)
         return Response(ImportedSerializer(done).data)
+
+
+def _read_dicom(body: bytes, slide: Slide) -> Review:
+    from webapp.exchange.dicom import uid_of  # here, as highdicom takes a second and few ask for it
+    from webapp.exchange.dicom_imports import read_dicom
+
+    return read_dicom(body, uid_of(slide, properties_of(slide), "SOPInstanceUID"))
 
 
 def _findings(slide: Slide, asked: Question) -> Findings | None:

@@ -42,7 +42,7 @@ class MiningRequestSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="As in the list of slides: search, case, scanner, since, until, min_count, max_count.",
     )
-    most = serializers.IntegerField(min_value=1, required=False, help_text="Upper limit of their number.")
+    most = serializers.IntegerField(min_value=1, max_value=10**9, required=False, help_text="At most so many.")
     model = serializers.UUIDField(required=False, help_text="The active version by default.")
     first_look = serializers.FloatField(default=settings.MINING_FIRST_LOOK)
     agreement = serializers.FloatField(default=settings.MINING_AGREEMENT)

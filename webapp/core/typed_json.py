@@ -25,6 +25,32 @@ class Encoder(DjangoJSONEncoder):
         return super().default(value)
 
 
+def read_json(text: str, *, strict: bool = False) -> Any:
+    r"""What came from outside. ValueError where it is no JSON, too deep, or holds a text that is none.
+
+    `"\ud800"`, half of a character, is JSON, but can neither be kept nor answered. strict: NaN and Infinity, which are
+    none, are refused too.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant if strict else None)
+        if r"\ud" in text.lower() and _holds_surrogate(value):
+            raise ValueError("a text holds half of a character (a lone surrogate)")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _holds_surrogate(value: Any) -> bool:
+    if isinstance(value, str):
+        return any("\ud800" <= character <= "\udfff" for character in value)
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return any(map(_holds_surrogate, inner))
+
+
 def to_json(value: Any) -> str:
     """Compact JSON; a tuple is a list, a UUID a string, a time ISO 8601 in ms."""
     return json.dumps(value, cls=Encoder, ensure_ascii=False, separators=(",", ":"))

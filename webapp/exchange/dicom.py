@@ -29,6 +29,7 @@ from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from webapp.annotations.models import Label
 from webapp.core.errors import DomainError
 from webapp.results.findings import Findings, Mark
+from webapp.slides.models import Slide
 
 _SCHEME = "99MITOSCOPE"  # no standard terminology that we know of has codes for these
 _SCORE = CodedConcept("score", _SCHEME, "Detector score, 0 to 1")
@@ -72,6 +73,11 @@ def annotation_object(
     return file.getvalue()
 
 
+def uid_of(slide: Slide, properties: Mapping[str, str], name: str) -> str:
+    """A UID of a slide, such as SOPInstanceUID: that of its file, or one that stays the same."""
+    return properties.get(f"dicom.{name}") or _uid(slide.pk, name)
+
+
 def _image(found: Findings, properties: Mapping[str, str]) -> Dataset:
     """What an annotation object says of its image."""
     image = Dataset()
@@ -79,8 +85,8 @@ def _image(found: Findings, properties: Mapping[str, str]) -> Dataset:
     image.Modality = "SM"
     for level in ("Study", "Series", "SOP"):
         name = f"{level}InstanceUID"
-        setattr(image, name, properties.get(f"dicom.{name}") or _uid(found.slide.pk, name))
-    image.FrameOfReferenceUID = properties.get("dicom.FrameOfReferenceUID") or _uid(found.slide.pk, "FrameOfReference")
+        setattr(image, name, uid_of(found.slide, properties, name))
+    image.FrameOfReferenceUID = uid_of(found.slide, properties, "FrameOfReferenceUID")
     image.SpecificCharacterSet = "ISO_IR 192"
     own = properties.get("dicom.PatientID") if settings.DICOM_PATIENT_ID == "file" else None
     image.PatientID, image.PatientName = _text(own or found.slide.case.identifier), ""

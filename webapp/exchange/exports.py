@@ -172,7 +172,7 @@ def dicom(found: Findings) -> bytes:
     for mark in found.marks:
         by_class.setdefault(class_of(mark, found.asked.min_score), []).append(mark)
     points = [(key, *CLASSES[key], by_class[key]) for key in CLASSES if key in by_class]
-    return annotation_object(found, _properties(found.slide), points, areas)
+    return annotation_object(found, properties_of(found.slide), points, areas)
 
 
 FORMATS = {
@@ -215,11 +215,11 @@ def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]
 
 def bounds_offset(slide: Slide) -> tuple[int, int]:
     """Where the part of the slide that QuPath shows begins (openslide.bounds-x, -y), in level-0 px."""
-    properties = _properties(slide)
+    properties = properties_of(slide)
     return int(properties.get("openslide.bounds-x", 0)), int(properties.get("openslide.bounds-y", 0))
 
 
-def _properties(slide: Slide) -> Mapping[str, str]:
+def properties_of(slide: Slide) -> Mapping[str, str]:
     """What the file says of itself. Raises DomainError where it cannot be opened."""
     try:
         with slide_opened(slide) as file:

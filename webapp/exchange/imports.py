@@ -1,11 +1,13 @@
-"""Reading back what was exported: verdicts and regions from GeoJSON and CSV, in level-0 pixels, uncropped."""
+"""Reading back what was exported: verdicts and regions from GeoJSON and CSV, in level-0 pixels, uncropped.
+
+`dicom_imports` does it from DICOM.
+"""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +17,12 @@ from typing import Any
 from detector.class_names import UNJUDGED, class_name
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError, InvalidInput
+from webapp.core.typed_json import read_json
 
 MAX_ROWS = 50_000
 
 # Classes that mean a verdict, as they are written here and by others (`class_name`).
-_LABELS = {
+LABELS = {
     "mitotic figure": Label.MITOTIC, "mitotic figures": Label.MITOTIC, "mitotic": Label.MITOTIC,
     "mitosis": Label.MITOTIC, "mitoses": Label.MITOTIC,
     "non-mitotic figure": Label.NON_MITOTIC, "non-mitotic figures": Label.NON_MITOTIC,
@@ -28,13 +31,13 @@ _LABELS = {
     "hard negative": Label.NON_MITOTIC, "hard negatives": Label.NON_MITOTIC,
     "look-alike": Label.NON_MITOTIC, "look-alikes": Label.NON_MITOTIC, "unsure": Label.UNSURE,
 }  # fmt: skip
-_KINDS = {
+KINDS = {
     "tumor": Region.Kind.TUMOUR, "tumour": Region.Kind.TUMOUR,
     "exclusion": Region.Kind.EXCLUSION, "ignore*": Region.Kind.EXCLUSION, "ignore": Region.Kind.EXCLUSION,
     # Not "tissue": in QuPath that is all of it, with holes, which corrects nothing.
     "tissue correction": Region.Kind.TISSUE, "glass correction": Region.Kind.GLASS,
 }  # fmt: skip
-_OURS = UNJUDGED | {"hotspot"}  # written here, and nobody's verdict
+OURS = UNJUDGED | {"hotspot"}  # written here, and nobody's verdict
 _DELIMITERS = ",;\t"
 
 
@@ -82,7 +85,7 @@ def read_csv(data: bytes) -> Review:
             if name := class_name(row.get("label", "")):
                 x, y = (row.get(axis, "").replace(",", ".") for axis in ("x", "y"))
                 review.verdicts.append((*_point([x, y], f"line {number}"), _label(name, number), f"line {number}"))
-            _check_number(review)
+            check_number(review)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"Not a CSV in UTF-8: {error}.") from error
     if len(slides - {""}) > 1:
@@ -98,7 +101,7 @@ def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
     must be the same.
     """
     try:
-        content = json.loads(_text(data))
+        content = read_json(_text(data))
     except (UnicodeDecodeError, ValueError) as error:
         raise InvalidInput(f"Not JSON: {error}.") from error
     features = content.get("features") if isinstance(content, dict) else content
@@ -119,15 +122,15 @@ def read_geojson(data: bytes, offset: tuple[int, int]) -> Review:
             _read_feature(feature, where, offset, review)
         except (AttributeError, KeyError, IndexError, TypeError, RecursionError) as error:
             raise InvalidInput(f"{where} is not a GeoJSON feature.") from error
-        _check_number(review)
+        check_number(review)
     return review
 
 
 def _read_feature(feature: dict[str, Any], where: str, offset: tuple[int, int], review: Review) -> None:
     name = class_name((feature.get("properties") or {}).get("classification"))
-    label, kind = _LABELS.get(name), _KINDS.get(name)
+    label, kind = LABELS.get(name), KINDS.get(name)
     if label is None and kind is None:
-        review.unknown[name] += name not in _OURS
+        review.unknown[name] += name not in OURS
         return
     if feature["geometry"] is None:  # RFC 7946: not located
         review.without_place += 1
@@ -167,15 +170,16 @@ def _text(data: bytes) -> str:
     return data.decode("utf-16" if utf_16 else "utf-8-sig")
 
 
-def _check_number(review: Review) -> None:
+def check_number(review: Review) -> None:
+    """Raises InvalidInput where there is more in a file than is taken at once."""
     if len(review.verdicts) + len(review.regions) > MAX_ROWS:
         raise InvalidInput(f"More than {MAX_ROWS} verdicts and regions; send them in parts.")
 
 
 def _label(name: str, number: int) -> Label:
-    if name not in _LABELS:
-        raise InvalidInput(f"Line {number}: the label {name!r} is none of {', '.join(_LABELS)}.")
-    return _LABELS[name]
+    if name not in LABELS:
+        raise InvalidInput(f"Line {number}: the label {name!r} is none of {', '.join(LABELS)}.")
+    return LABELS[name]
 
 
 def _point(pair: Any, where: str) -> tuple[float, float]:
