@@ -142,6 +142,8 @@ def _opened(file: Path, folder: Path) -> Slide:
             raise SlideError(f"It says that it is {width} x {height} px; no slide is that large.")
         if min(width, height) < _SMALLEST:
             raise SlideError(f"It is {width} x {height} px: too small for a picture of tissue.")
+        if slide.format == "dicom" and len(_levels_that_fit(slide)) < len(slide.level_sizes):
+            raise SlideError("Its levels do not show one picture: the series holds instances of several.")
         plain = _plain_pyramid(slide, folder)
         if plain is None:
             refused.pop_all()

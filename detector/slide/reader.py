@@ -47,6 +47,8 @@ _OPENSLIDE_SAYS = {  # in words for people
     r".*Short read.*": "it is cut off; send it again",
     r".*TotalPixelMatrixFocalPlanes value (\d+).*": r"it has \1 focal planes, and a slide is read in one",
     r".*NumberOfOpticalPaths value (\d+).*": r"it has \1 optical paths, and a slide is read in one",
+    r".*Couldn't read PlanarConfiguration.*": "it is grey, and a picture of stained tissue has colours",
+    r".*No pyramid levels found.*": "it holds no picture of a slide, but perhaps its label or an overview",
 }
 _PLAUSIBLE_MPP = (0.05, 5.0)  # below: beyond the optics; above: screen or print resolution (72 dpi = 353 um/px)
 
@@ -107,6 +109,9 @@ class OpenSlideFile(Slide):
             self.openslide.set_cache(cache)
         self.properties = dict(self.openslide.properties)
         self.format = self.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+        if (paths := self.properties.get("dicom.NumberOfOpticalPaths", "1")) != "1":
+            self.openslide.close()
+            raise SlideError(f"It has {paths} optical paths, and a slide is read in one.", path)
         sizes = self.openslide.level_dimensions
         self.size = sizes[0]
         grids = self.format in VENDORS  # others may pad their levels

@@ -28,6 +28,7 @@ from detector.errors import SlideError
 from detector.slide.prepare import prepare
 from detector.slide.reader import open_slide
 from tests.drawing import draw_glass, draw_tissue, levels_of
+from tests.resilience.dicom_files import CT, SYNTAXES, dicom_zip, level, single
 
 PICTURE = draw_tissue(640, 512)
 GREY = cv2.cvtColor(PICTURE, cv2.COLOR_RGB2GRAY)
@@ -233,6 +234,38 @@ def damaged() -> Iterator[Made]:
         yield Made("damaged", name, lambda path, data=data: path.write_bytes(data + b" " * 300) and None, refused=said)
 
 
+def dicom() -> Iterator[Made]:
+    """Slides of one and more instances, in every order, with a label; what is no slide, or several."""
+    image = draw_glass(1024, 768)
+    image[150:600, 200:850] = draw_tissue(650, 450)
+    half, quarter = (cv2.resize(image, None, fx=by, fy=by, interpolation=cv2.INTER_AREA) for by in (0.5, 0.25))
+    label = level(np.full((100, 120, 3), (20, 200, 40), np.uint8), None, kind="LABEL", number=9)
+    for how, (tile, sparse) in itertools.product(SYNTAXES, ((256, False), (240, True), (512, False))):
+        levels = [
+            level(page, mpp, how=how, tile=tile, sparse=sparse, number=number)
+            for number, (page, mpp) in enumerate(((image, 0.25), (half, 0.5), (quarter, 1.0)), 1)
+        ]
+        name, apart = f"{how}-{tile}{'-sparse' if sparse else ''}", 60 if how == "jpeg" else 0
+        for kept, order in ((1, ""), (2, ""), (3, ""), (3, "-turned round")):
+            parts = levels[:kept][:: -1 if order else 1]
+            yield Made("dicom", f"{name}-{kept}{order}.zip", dicom_zip(*parts), image, levels=kept, apart=apart)
+        yield Made("dicom", f"{name}-label.zip", dicom_zip(*levels, label), image, levels=3, apart=apart)
+    unscaled = level(image, None)
+    yield Made("dicom", "no scale.zip", dicom_zip(unscaled), image, mpp=None, apart=60)
+    yield Made("dicom", "one file.dcm", single(level(image, 0.25)), image, apart=60)
+    base = level(image, 0.25)
+    for name, parts, said in (
+        ("focal planes", (level(image, 0.25, planes=3),), "3 focal planes"),
+        ("optical paths", (level(image, 0.25, paths=2),), "2 optical paths"),
+        ("grey", (level(image[..., 0], 0.25, how="native"),), "it is grey"),
+        ("a CT", (level(image, 0.25, sop_class=CT),), "not of a whole slide"),
+        ("two series", (base, level(half, 0.5, SeriesInstanceUID="1.2.3")), "holds 2 slides"),
+        ("another picture as level", (base, level(half[::-1], 0.5, number=2)), "do not show one picture"),
+        ("a label alone", (label,), "perhaps its label"),
+    ):
+        yield Made("dicom", f"{name}.zip", dicom_zip(*parts), refused=said)
+
+
 def wrong(made: Made, folder: Path) -> str:
     """What is wrong with a file as it is prepared; "" where nothing is."""
     name = made.name.replace("/", "-").replace(" ", "_")
@@ -269,7 +302,7 @@ def main() -> int:
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)  # tifffile's, of what was damaged on purpose
-    every = [*containers(), *turned(), *scales(), *colours(), *refused(), *pyramids(), *flat(), *damaged()]
+    every = [*containers(), *turned(), *scales(), *colours(), *refused(), *pyramids(), *dicom(), *flat(), *damaged()]
     right: Counter[str] = Counter()
     failed = 0
     for made in every:
