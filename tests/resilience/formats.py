@@ -239,7 +239,7 @@ def dicom() -> Iterator[Made]:
     image = draw_glass(1024, 768)
     image[150:600, 200:850] = draw_tissue(650, 450)
     half, quarter = (cv2.resize(image, None, fx=by, fy=by, interpolation=cv2.INTER_AREA) for by in (0.5, 0.25))
-    label = level(np.full((100, 120, 3), (20, 200, 40), np.uint8), None, kind="LABEL", number=9)
+    label = level(np.full((128, 128, 3), (20, 200, 40), np.uint8), None, kind="LABEL", number=9, tile=128)
     for how, (tile, sparse) in itertools.product(SYNTAXES, ((256, False), (240, True), (512, False))):
         levels = [
             level(page, mpp, how=how, tile=tile, sparse=sparse, number=number)

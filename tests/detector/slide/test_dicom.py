@@ -14,13 +14,13 @@ from tests.resilience.dicom_files import SYNTAXES, dicom_zip, level
 
 IMAGE = draw_tissue(560, 420)
 HALF = cv2.resize(IMAGE, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-LABEL = np.full((100, 120, 3), (20, 200, 40), np.uint8)
+LABEL = np.full((128, 128, 3), (20, 200, 40), np.uint8)
 
 
 @pytest.mark.parametrize("how", SYNTAXES)
 @pytest.mark.parametrize("sparse", [False, True])
 def test_a_slide_of_several_instances_is_one(tmp_path, how, sparse):
-    label = level(LABEL, None, kind="LABEL", number=3)
+    label = level(LABEL, None, kind="LABEL", number=3, tile=128)
     half = level(HALF, 0.5, how=how, sparse=sparse, number=2)
     dicom_zip(label, half, level(IMAGE, 0.25, how=how, sparse=sparse))(tmp_path / "s.zip")
     facts = prepare(tmp_path / "s.zip", tmp_path)
@@ -40,7 +40,7 @@ def test_a_slide_of_several_instances_is_one(tmp_path, how, sparse):
         ([level(IMAGE[..., 0], 0.25, how="native")], "it is grey"),
         ([level(IMAGE, 0.25), level(np.ascontiguousarray(HALF[::-1]), 0.5, number=2)], "do not show one picture"),
         ([level(IMAGE, 0.25), level(HALF, 0.5, SeriesInstanceUID="1.2.3")], "This zip holds 2 slides"),
-        ([level(LABEL, None, kind="LABEL")], "it holds no picture of a slide"),
+        ([level(LABEL, None, kind="LABEL", tile=128)], "it holds no picture of a slide"),
     ],
 )
 def test_what_is_not_one_picture_in_colour_is_refused_for_that(tmp_path, instances, said):
