@@ -92,13 +92,16 @@ def composed_pixels(path: Path) -> Rgb:
 def copy_levels(path: Path, out: Path, keep: Iterable[tuple[int, int]], mpp: tuple[float, float] | None) -> None:
     """Write the levels of these sizes (width, height), tile by tile as they are, into a plain pyramid.
 
-    Pages and SubIFDs alike; the largest comes first.
+    Pages and SubIFDs alike; the largest comes first. The picture that is none of them, most likely the label, follows
+    in strips, which no reader takes for a level.
     """
     partial = out.with_name(f"{out.name}.partial")
+    keep = sorted(keep, reverse=True)
+    other = other_picture(path, tuple(keep))
     with tifffile.TiffFile(path) as tiff, tifffile.TiffWriter(partial, bigtiff=True) as written:
         first, *_ = pages = _pages(tiff)
         levels = {_size(page): page for page in [*pages[::-1], *_sub_pages(first)] if page.is_tiled}
-        for number, size in enumerate(sorted(keep, reverse=True)):
+        for number, size in enumerate(keep):
             page = levels[size]
             written.write(
                 _segments(tiff, page),
@@ -116,6 +119,8 @@ def copy_levels(path: Path, out: Path, keep: Iterable[tuple[int, int]], mpp: tup
                 software="Mitoscope",
                 **resolution_tags(mpp, first.imagewidth / size[0]),
             )
+        if other is not None:
+            written.write(other, photometric="rgb", subfiletype=_REDUCED, compression="deflate", metadata=None)
     partial.replace(out)
 
 

@@ -29,7 +29,9 @@ class ReportReader:
 
 @dataclass(frozen=True)
 class ReportSlide:
-    """What was read. size: (width, height) in level-0 px. mpp_source: file, or entered by a person."""
+    """What was read. size: (width, height) in level-0 px. mpp_source: file, or entered by a person. remark: on the file,
+    such as which of several images is shown.
+    """
 
     name: str
     case: str
@@ -37,6 +39,7 @@ class ReportSlide:
     sha256: str
     size: tuple[int | None, int | None]
     mpp_source: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def report_part(found: Findings) -> ReportPart:
             sha256=slide.sha256,
             size=(slide.width, slide.height),
             mpp_source=slide.mpp_source,
+            remark=slide.remark,
         ),
         count=found.count,
         figures=tuple(ReportFigure(m.x, m.y, m.score, m.label) for m in counted if m.hotspot == 1),

@@ -91,7 +91,7 @@ def _part(part: ReportPart, shots: Pictures) -> dict[str, Any]:
         "file": f"{slide.size[0]} x {slide.size[1]} px, {mpp} µm/px{entered}, SHA-256 {slide.sha256}",
         "numbers": _numbers(count),
         "review": _unreviewed(count),
-        "sentences": _sentences(count),
+        "sentences": [*_sentences(count), *filter(None, [printable(slide.remark)])],
         "columns": columns,
         "values": [_row(_reviewed_as(count), count.reviewed), _row("AI alone", count.ai)],
         "area": _area(part),

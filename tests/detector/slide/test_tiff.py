@@ -248,7 +248,7 @@ def test_a_label_that_is_marked_as_a_level_is_none_and_is_for_those_who_may_see_
     assert np.abs(thumbnail.astype(int) - expected).mean() < 4
 
 
-def test_a_level_of_the_right_shape_that_shows_something_else_is_left_out(folder, slide_of_tissue):
+def test_a_level_of_the_right_shape_that_shows_something_else_is_left_out_and_kept_apart(folder, slide_of_tissue):
     path = folder / "other.tif"
     full, half, _ = levels = levels_of(slide_of_tissue, (1, 2, 4))
     with tifffile.TiffWriter(path) as tiff:
@@ -258,6 +258,7 @@ def test_a_level_of_the_right_shape_that_shows_something_else_is_left_out(folder
     with slide:
         assert slide.level_sizes == ((1024, 768), (512, 384)) and slide.mpp == facts.mpp == pytest.approx((0.25, 0.25))
         assert (pixels(slide) == full).all() and (pixels(slide, 1) == half).all()
+        assert (slide.associated("label") == levels[2][:, ::-1]).all()
 
 
 def test_an_ordinary_pyramid_is_left_as_it_is(folder, slide_of_tissue):

@@ -97,6 +97,13 @@ def test_signing_freezes_and_a_change_makes_a_new_version(client_of, alice, slid
     assert second["sha256"] != first["sha256"]
 
 
+def test_what_a_reader_should_know_of_the_file_is_on_the_page(client_of, alice, slide):
+    slide.remark = "Shown is image 1 of the 3 in this file."
+    slide.save()
+    report = sign(client_of(alice), slide).json()
+    assert slide.remark in text_of(client_of(alice).get(report["pdf"]).content)
+
+
 def test_the_page_says_what_it_rests_on(client_of, alice, slide):
     alice.first_name, alice.last_name = "Alice", "Łukasiewicz"
     alice.save()
