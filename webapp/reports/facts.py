@@ -29,8 +29,9 @@ class ReportReader:
 
 @dataclass(frozen=True)
 class ReportSlide:
-    """What was read. size: (width, height) in level-0 px. mpp_source: file, or entered by a person. remark: on the file,
-    such as which of several images is shown.
+    """What was read. size: (width, height) in level-0 px. mpp_source: file, or entered by a person.
+
+    remark: on the file, such as which of several images is shown.
     """
 
     name: str
