@@ -125,8 +125,12 @@ export const exportUrl = (slide, format, asked) =>
  * @returns {Promise<Imported>}
  */
 export function importFile(slide, file, samePicture = false) {
-  const types = { csv: "text/csv", dcm: "application/dicom" };
-  const type = types[file.name.toLowerCase().split(".").pop()] ?? "application/geo+json";
+  const name = file.name.toLowerCase();
+  const type = name.endsWith(".csv")
+    ? "text/csv"
+    : name.endsWith(".dcm")
+      ? "application/dicom"
+      : "application/geo+json";
   return call(`slides/${slide}/import/?same_picture=${samePicture}`, { method: "POST", body: file, type });
 }
 
