@@ -17,6 +17,7 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from tests.browser import browser  # noqa: F401
+from tests.served import server  # noqa: F401
 from webapp.annotations.models import Run
 from webapp.annotations.services import candidates_write
 from webapp.registry.models import ModelVersion

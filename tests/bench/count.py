@@ -211,7 +211,7 @@ def show_hotspots() -> None:
 def start(port: int) -> subprocess.Popen[bytes]:
     """The web server as the launcher starts it, all its processes ready."""
     command = f"-m gunicorn webapp.wsgi --bind 127.0.0.1:{port} --workers 2 --threads 4"
-    kind = ["--worker-class", "webapp.ops.web_worker.EvenWorker", "--no-control-socket"]
+    kind = ["--worker-class", "webapp.ops.web_worker.WebWorker", "--no-control-socket"]
     server = subprocess.Popen([sys.executable, *command.split(), *kind], cwd=ROOT, stderr=subprocess.DEVNULL)
     wait_for(lambda: listening(port), seconds=30, what=f"the web server on port {port}")
 

@@ -1,4 +1,4 @@
-"""Request id with the request log, addresses that hold a NUL, and the Content-Security-Policy header."""
+"""Request id with the request log, addresses that hold a NUL, bodies of strangers, Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 
 from webapp.core.logs import log_about
@@ -17,6 +18,7 @@ from webapp.core.names import refuse_nul
 _POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 _POLICY_DOCS = _POLICY + "; script-src 'self' 'unsafe-inline'"
 _SLOW_SECONDS = 1.0
+_STRANGERS_BYTES = 16_384
 # Logged only when slow or wrong.
 _MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
 
@@ -57,6 +59,22 @@ def plain_address(get_response: _View) -> _View:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         refuse_nul(request)
+        return get_response(request)
+
+    return middleware
+
+
+def bodies_of_strangers(get_response: _View) -> _View:
+    """What somebody sends who is not signed in is short, and is refused before it is read where it is not.
+
+    The API asks who it is before it reads.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        long = "HTTP_TRANSFER_ENCODING" in request.META or not length.isdigit() or int(length) > _STRANGERS_BYTES
+        if long and not request.path.startswith("/api/") and SESSION_KEY not in request.session:
+            return HttpResponse("Sign in before you send so much.\n", status=413, content_type="text/plain")
         return get_response(request)
 
     return middleware

@@ -182,7 +182,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
     python = sys.executable
     programs = {
         "web": f"{python} -m gunicorn webapp.wsgi --bind {host}:{port} --workers 2 --threads 4 "
-        "--worker-class webapp.ops.web_worker.EvenWorker --timeout 120 --graceful-timeout 5 --no-control-socket "
+        "--worker-class webapp.ops.web_worker.WebWorker --timeout 120 --graceful-timeout 5 --no-control-socket "
         "--max-requests 20000 --max-requests-jitter 1000",
         "ingest": _worker(python, "ingest", 2),
         "detect": _worker(python, "detect", 1),

@@ -1,4 +1,8 @@
-"""The worker class of the web server: connections spread evenly over its processes.
+"""The worker class of the web server: requests are read before they take a thread, connections spread evenly.
+
+A thread that waits for the rest of a request is one that answers nobody, and there are few: ten connections that begin
+a body and stop would hold the whole site. So the process's one loop, which waits for all connections at once, reads
+each request; a thread gets it when it is whole. What is large, or may take long by nature, has threads of its own.
 
 All processes wait at one socket, and the one that runs already is the first to see a new connection. So one process
 got all the connections of a browser, which it keeps open, and the others none. SO_REUSEPORT would spread them too, but
@@ -7,19 +11,126 @@ loses those that wait at a process when it ends.
 
 from __future__ import annotations
 
+import contextlib
+import re
+import selectors
+import socket
+import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-_SECONDS = 0.0003  # for each connection that it has
+_SECONDS = 0.0003  # that a new connection is left to others, for each connection that it has
 _MOST = 20  # of these
+_BLOCK = 1 << 16
+_HEAD_BYTES = 1 << 16  # gunicorn refuses more
+_SHORT_BODY = 1 << 18  # bytes; kept in memory until they are all there
+_LONG_THREADS = 32  # for what is longer: they wait for their clients, and use little besides
+_PATIENCE = 10.0  # seconds that a request may take to arrive, and
+_LEAST_RATE = 1000  # bytes a second that it must arrive with from then on
+_STANDSTILL = 30  # seconds in which a client must take or send anything at all
+_REFUSED = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+# A body without a length, one that waits to be asked for; parts of uploads, which are kept though the rest never comes;
+# files and exports.
+_LONG = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/|^GET [^ ]*/(file|export)/", re.IGNORECASE)
 
 
-class EvenWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
-    """Leaves a new connection to the others for a moment, the longer the more connections it has."""
+class _Arriving:
+    """A request on its way. received: what is there of it. needed: how long it is, once its head says so."""
+
+    def __init__(self, received: bytes) -> None:
+        self.received, self.began = bytearray(received), time.monotonic()
+        self.needed: int | None = None
+        self.long = False
+
+    def is_whole(self) -> bool:
+        """Whether a thread can take it: all of a short one is there, or the head of a long one."""
+        if self.needed is None:
+            end = self.received.find(b"\r\n\r\n") + 4
+            if end < 4:
+                return len(self.received) > _HEAD_BYTES
+            head = bytes(self.received[:end])
+            length = _LENGTH.search(head)
+            body = int(length[1]) if length else 0
+            self.long = body > _SHORT_BODY or _LONG.search(head) is not None
+            self.needed = end + body
+        return self.long or len(self.received) >= self.needed
+
+    def is_late(self) -> bool:
+        """Whether it has taken too long."""
+        return time.monotonic() - self.began > _PATIENCE + len(self.received) / _LEAST_RATE
+
+
+class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
+    """A threaded worker whose threads get whole requests alone."""
+
+    def init_process(self) -> None:
+        """In the new process."""
+        self.arriving: dict[Any, _Arriving] = {}
+        self.long_requests = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="long")
+        super().init_process()
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection that is still there."""
+        """Accept a connection that is still there; left to others for a moment, the longer the more it has."""
         time.sleep(_SECONDS * min(self.nr_conns, _MOST))
         super().accept(listener)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Begin to read the next request of a connection."""
+        held = conn.parser.unreader.take_buffered() if conn.parser else b""
+        conn.sock.setblocking(False)
+        self.arriving[conn] = _Arriving(held)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read, conn))
+        self._read(conn)
+
+    def _read(self, conn: Any, _socket: Any = None) -> None:
+        """Read what is there, and give the request to a thread where that completes it."""
+        arriving = self.arriving[conn]
+        if not arriving.is_whole():
+            try:
+                data = conn.sock.recv(_BLOCK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._drop(conn)
+                return
+            arriving.received += data
+        if arriving.is_whole():
+            self._release(conn)
+            self._hand_over(conn, arriving)
+
+    def _hand_over(self, conn: Any, arriving: _Arriving) -> None:
+        # Timeouts of the system: gunicorn takes Python's away.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _STANDSTILL, 0))
+        conn.init()
+        conn.parser.unreader.unread(bytes(arriving.received))
+        conn.data_ready = True
+        pool = self.long_requests if arriving.long else self.tpool
+        done = pool.submit(self.handle, conn)
+        done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+
+    def murder_pending(self) -> None:
+        """Give up requests that do not arrive; called once a second."""
+        super().murder_pending()
+        for conn, arriving in list(self.arriving.items()):
+            if arriving.is_late() or not (self.alive or arriving.received):
+                if arriving.received:
+                    with contextlib.suppress(OSError):
+                        conn.sock.send(_REFUSED)
+                self._drop(conn)
+
+    def _release(self, conn: Any) -> None:
+        del self.arriving[conn]
+        self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Any) -> None:
+        self._release(conn)
+        self.nr_conns -= 1
+        conn.close()

@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
@@ -118,7 +118,7 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
             Upload.objects.filter(pk=upload.pk).update(holder=mine)
         arrived, kept_at = offset, time.monotonic()
         try:
-            while arrived < upload.size and (block := stream.read(min(_BLOCK, upload.size - arrived))):
+            while arrived < upload.size and (block := _read(stream, min(_BLOCK, upload.size - arrived))):
                 with _locked(file):
                     _check_holder(upload, mine)
                     file.seek(arrived)
@@ -142,6 +142,13 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
                     _keep(upload, file, arrived)
         _check_holder(upload, mine)
     return upload.offset
+
+
+def _read(stream: Readable, most: int) -> bytes:
+    """The next bytes. A client may take its time, and the database has few connections: none is held meanwhile."""
+    if not connection.in_atomic_block:
+        connection.close()
+    return stream.read(most)
 
 
 @contextmanager

@@ -177,3 +177,10 @@ def test_handfuls_of_calls_are_never_more_than_the_limit(settings):
     others = sum(processes[1].take(f"{name} too", 5000, 77) for _ in range(6000))
     assert others == 5000 - 15
     assert processes[0].take(f"{name} too", 5000, 78)  # the next minute
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 200), ({"Content-Length": "20000"}, 413)])
+def test_a_stranger_sends_little(client, headers, status, db):
+    body = b"x" * int(headers.get("Content-Length", "10"))
+    answer = client.post("/login/", body, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == status

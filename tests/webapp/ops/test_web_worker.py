@@ -1,10 +1,13 @@
-"""Connections that stay open are spread over the processes of the web server."""
+"""Connections that stay open are spread over the processes, and requests that do not arrive hold nobody up."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,13 +15,15 @@ import pytest
 
 from tests.ports import free_port
 from tests.waiting import wait_for
+from webapp.ops import web_worker
 
 ROOT = Path(__file__).resolve().parents[3]
 APPLICATION = """
 import os
 
 def application(environ, start_response):
-    body = str(os.getpid()).encode()
+    read = len(environ["wsgi.input"].read())
+    body = (f"{read} bytes" if read else str(os.getpid())).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 """
@@ -30,7 +35,7 @@ def port(tmp_path):
     (tmp_path / "pid_of.py").write_text(APPLICATION)
     port = free_port()
     command = f"-m gunicorn pid_of --pythonpath {tmp_path} --bind 127.0.0.1:{port} --workers 2 --threads 4"
-    kind = ["--worker-class", "webapp.ops.web_worker.EvenWorker", "--no-control-socket", "--worker-tmp-dir", tmp_path]
+    kind = ["--worker-class", "webapp.ops.web_worker.WebWorker", "--no-control-socket", "--worker-tmp-dir", tmp_path]
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen([sys.executable, *command.split(), *map(str, kind)], cwd=ROOT, stderr=log)
         try:
@@ -64,3 +69,77 @@ def processes(port: int, number: int) -> Counter[bytes]:
 def test_each_process_gets_its_share_of_connections_that_stay_open(port):
     shares = sorted(min(processes(port, 32).values()) for _ in range(5))
     assert shares[2] >= 10, shares  # 2 to 9 if they just took what they see
+
+
+def answer(port: int) -> float:
+    """Seconds until a question is answered."""
+    began = time.monotonic()
+    assert processes(port, 1).total() == 1
+    return time.monotonic() - began
+
+
+BEGUN = [
+    b"",
+    b"GET / HT",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc",
+]
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+def test_requests_that_begin_and_stop_hold_nobody_up(port, begun):
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(100):
+            link = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            link.sendall(begun)
+        assert min(answer(port) for _ in range(3)) < 1
+        assert answer(port) < 5
+    assert answer(port) < 5
+
+
+def sent(port: int, *pieces: bytes) -> bytes:
+    """All that is answered to what is sent in pieces."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+        for piece in pieces:
+            link.sendall(piece)
+            time.sleep(0.05)
+        link.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: link.recv(4096), b""))
+
+
+OPEN, ONE = b"POST / HTTP/1.1\r\nHost: a\r\n", b"Content-Length: 1\r\n\r\na"
+CLOSE = b"\r\nHost: a\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        ([b"GET / HTT", b"P/1.1", CLOSE, b"\r\n"], [b"200 OK"]),
+        ([b"POST / HTTP/1.1" + CLOSE + b"content-length:  5\r\n\r\nab", b"cde"], [b"5 bytes"]),
+        ([b"POST / HTTP/1.1" + CLOSE + b"Content-Length: 600000\r\n\r\n", b"x" * 600_000], [b"600000 bytes"]),
+        ([b"POST / HTTP/1.1" + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", b"0\r\n\r\n"], [b"3 bytes"]),
+        (
+            [b"POST / HTTP/1.1" + CLOSE + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", b"abcd"],
+            [b"100 Continue", b"4 bytes"],
+        ),
+        ([OPEN + b"Content-Length: 2\r\n\r\nabPOST / HTTP/1.1" + CLOSE, ONE], [b"2 bytes", b"1 bytes"]),
+        ([b"no request at all\r\n\r\n"], [b"400 Bad Request"]),
+    ],
+)  # fmt: skip
+def test_a_request_is_the_same_however_it_arrives(port, pieces, said):
+    answered = sent(port, *pieces)
+    places = [answered.find(words) for words in said]
+    assert -1 not in places and places == sorted(places), answered
+
+
+def test_what_arrives_too_slowly_is_given_up(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(web_worker.time, "monotonic", lambda: now[0])
+    arriving = web_worker._Arriving(b"GET / HTTP/1.1\r\n")
+    late = []
+    for seconds, more in ((5, b""), (9.9, b""), (10.5, b""), (11, b"x" * 5000), (14.9, b""), (16, b"")):
+        now[0] = 100 + seconds
+        arriving.received += more
+        late.append(arriving.is_late())
+    assert late == [False, False, True, False, False, True]
