@@ -94,14 +94,7 @@ def level(
         corners = list(itertools.product(range(0, height, tile), range(0, width, tile)))
         if sparse:
             data.PerFrameFunctionalGroupsSequence = Sequence([_position(x, y) for y, x in corners])
-        tiles = [_tile(picture, y, x, tile) for y, x in corners] * (planes * paths)
-        data.NumberOfFrames = len(tiles)
-        if how == "native":
-            data.PixelData = b"".join(one.tobytes() for one in tiles)
-            data["PixelData"].VR = "OB"
-        else:
-            data.PixelData = encapsulate([_coded(one, how) for one in tiles])
-            data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
+        _add_pixels(data, [_tile(picture, y, x, tile) for y, x in corners] * (planes * paths), how)
         for name, value in more.items():
             setattr(data, name, value)
         file = io.BytesIO()
@@ -109,6 +102,13 @@ def level(
         return file.getvalue()
 
     return write
+
+
+def _add_pixels(data: Dataset, tiles: list[np.ndarray], how: str) -> None:
+    data.NumberOfFrames = len(tiles)
+    native = how == "native"
+    data.PixelData = b"".join(map(bytes, tiles)) if native else encapsulate([_coded(one, how) for one in tiles])
+    data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", not native
 
 
 def _position(x: int, y: int) -> Dataset:
