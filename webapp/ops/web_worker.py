@@ -56,7 +56,8 @@ class _Arriving:
             head = bytes(self.received[:end])
             length = _LENGTH.search(head)
             body = int(length[1]) if length else 0
-            self.long = body > _SHORT_BODY or _LONG.search(head) is not None
+            unclear = length is None and b"content-length" in head.lower()
+            self.long = unclear or body > _SHORT_BODY or _LONG.search(head) is not None
             self.needed = end + body
         return self.long or len(self.received) >= self.needed
 
@@ -103,7 +104,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
             arriving.received += data
         if arriving.is_whole():
             self._release(conn)
-            self._hand_over(conn, arriving)
+            try:
+                self._hand_over(conn, arriving)
+            except OSError:  # its client is gone; the loop must not end by it
+                self._close(conn)
 
     def _hand_over(self, conn: Any, arriving: _Arriving) -> None:
         # Timeouts of the system: gunicorn takes Python's away.
@@ -132,5 +136,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
 
     def _drop(self, conn: Any) -> None:
         self._release(conn)
+        self._close(conn)
+
+    def _close(self, conn: Any) -> None:
         self.nr_conns -= 1
         conn.close()
