@@ -149,8 +149,8 @@ SCHEMAS: dict[str, Any] = {
     },
     "SlideId": {"slide": _SLIDE},
     "SlideLosses": {
-        "runs": 2, "candidates": 428, "verdicts": 35, "regions": 1, "reports": 0, "mined_samples": 0, "trainings": 0,
-        "versions": 0,
+        "runs": 2, "candidates": 428, "verdicts": 35, "regions": 1, "reports": 0, "mined_samples": 0,
+        "mitosis_free": False, "trainings": 0, "versions": 0,
     },
     "Member": {"username": "bob", "role": "reader"},
     "Study": {"id": 1, "name": "Breast", "created_at": _AT, "rule": "", "area_mm2": None, "shape": ""},

@@ -16,9 +16,13 @@ from django.utils.cache import patch_cache_control
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.response import Response
 
+from detector.errors import SlideError
 from detector.slide.folder import files_below
 from webapp.api.fast_view import FastView
+from webapp.core.database import database_release
+from webapp.core.errors import DomainError
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_identity_seen
 from webapp.slides.storage import original_of, slide_held
@@ -30,6 +34,9 @@ _BYTES = "application/octet-stream"
 class OriginalFileView(FastView):
     """The file of a slide."""
 
+    def handle_exception(self, exc: Exception) -> Response:
+        return super().handle_exception(Http404() if isinstance(exc, SlideError) else exc)
+
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """As it was uploaded, for people with the permission `view_identity`, as it may name a patient; recorded.
@@ -37,12 +44,17 @@ class OriginalFileView(FastView):
         `Range` and `If-Range` are understood. A slide that is a folder comes as a zip, not compressed.
         """
         slide = get_object_or_404(Slide.objects.visible_to(user), pk=pk)
-        slide_identity_seen(slide=slide, user=user, what="original file")
+        if slide.state not in {Slide.State.READY, Slide.State.NEEDS_MPP}:
+            raise DomainError(f"This slide is {slide.get_state_display()}; there is no file to be had.")
         with slide_held(slide):
             found = original_of(slide)
             if found is None:
                 raise Http404
+            slide_identity_seen(slide=slide, user=user, what="original file")
             response = _zipped(slide, found) if found.is_dir() else _file(request, slide, found)
+        if request.method == "HEAD":
+            response.streaming_content = iter(())  # type: ignore[attr-defined]  # of a streaming response
+        database_release()
         patch_cache_control(response, private=True, no_store=True)
         return response
 

@@ -108,7 +108,7 @@ class StudyViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
             user = get_object_or_404(User, username=username, memberships__study=study)
             member_remove(study=study, user=user, by=self._person)
             return Response(status=status.HTTP_204_NO_CONTENT)
-        role = validated(MemberSerializer, request.data).get("role", Membership.Role.READER)
+        role = validated(MemberSerializer, request.data).get("role")
         if not (found := User.objects.filter(username=username, is_active=True).first()):
             raise InvalidInput(f"No person is called {username}.")
         return Response(MemberSerializer(member_put(study=study, user=found, role=role, by=self._person)).data)

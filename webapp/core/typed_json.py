@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
@@ -29,10 +30,11 @@ def read_json(text: str, *, strict: bool = False) -> Any:
     r"""What came from outside. ValueError where it is no JSON, too deep, or holds a text that is none.
 
     `"\ud800"`, half of a character, is JSON, but can neither be kept nor answered. strict: NaN and Infinity, which are
-    none, are refused too.
+    none, and numbers too large to be told from them are refused too.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant if strict else None)
+        numbers: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite} if strict else {}
+        value = json.loads(text, **numbers)
         if r"\ud" in text.lower() and _holds_surrogate(value):
             raise ValueError("a text holds half of a character (a lone surrogate)")
     except RecursionError:
@@ -42,6 +44,12 @@ def read_json(text: str, *, strict: bool = False) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is too large a number")
+    return value
 
 
 def _holds_surrogate(value: Any) -> bool:

@@ -2,7 +2,8 @@
 
 A thread that waits for the rest of a request is one that answers nobody, and there are few: ten connections that begin
 a body and stop would hold the whole site. So the process's one loop, which waits for all connections at once, reads
-each request; a thread gets it when it is whole. What is large, or may take long by nature, has threads of its own.
+each request; a thread gets it when it is whole. What is large, or may take long by nature, has threads of its own:
+bodies that come in slowly, files that go out slowly.
 
 All processes wait at one socket, and the one that runs already is the first to see a new connection. So one process
 got all the connections of a browser, which it keeps open, and the others none. SO_REUSEPORT would spread them too, but
@@ -17,49 +18,62 @@ import selectors
 import socket
 import struct
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from django.db import connections
 from gunicorn.workers.gthread import ThreadWorker
 
 _SECONDS = 0.0003  # that a new connection is left to others, for each connection that it has
 _MOST = 20  # of these
 _BLOCK = 1 << 16
-_HEAD_BYTES = 1 << 16  # gunicorn refuses more
-_SHORT_BODY = 1 << 18  # bytes; kept in memory until they are all there
-_LONG_THREADS = 32  # for what is longer: they wait for their clients, and use little besides
+_HEAD_BYTES = 1 << 16  # at most
+_SHORT_BODY = 1 << 16  # bytes; kept in memory until they are all there
+_THREADS = {"in": 32, "out": 16}  # of what takes long: they wait for their clients, and use little besides
+_CLOSERS, _CLOSING = 8, 64  # threads that close connections in peace, and how many may wait for that
 _PATIENCE = 10.0  # seconds that a request may take to arrive, and
 _LEAST_RATE = 1000  # bytes a second that it must arrive with from then on
 _STANDSTILL = 30  # seconds in which a client must take or send anything at all
-_REFUSED = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_REFUSED = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
-# A body without a length, one that waits to be asked for; parts of uploads, which are kept though the rest never comes;
-# files and exports.
-_LONG = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/|^GET [^ ]*/(file|export)/", re.IGNORECASE)
+# A body without a length, one that waits to be asked for; parts of uploads, which are kept though the rest never comes.
+_IN = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/", re.IGNORECASE)
+_OUT = re.compile(rb"^(GET|HEAD) ([^ ]*/(file|export)/|/static/)")
 
 
 class _Arriving:
-    """A request on its way. received: what is there of it. needed: how long it is, once its head says so."""
+    """A request on its way. received: what is there of it. needed: how long it is, once its head says so.
+
+    long: "in" or "out" where it may take long.
+    """
 
     def __init__(self, received: bytes) -> None:
         self.received, self.began = bytearray(received), time.monotonic()
         self.needed: int | None = None
-        self.long = False
+        self.long = ""
 
     def is_whole(self) -> bool:
         """Whether a thread can take it: all of a short one is there, or the head of a long one."""
         if self.needed is None:
             end = self.received.find(b"\r\n\r\n") + 4
             if end < 4:
-                return len(self.received) > _HEAD_BYTES
+                return False
             head = bytes(self.received[:end])
             length = _LENGTH.search(head)
             body = int(length[1]) if length else 0
             unclear = length is None and b"content-length" in head.lower()
-            self.long = unclear or body > _SHORT_BODY or _LONG.search(head) is not None
+            if unclear or body > _SHORT_BODY or _IN.search(head):
+                self.long = "in"
+            elif _OUT.search(head):
+                self.long = "out"
             self.needed = end + body
-        return self.long or len(self.received) >= self.needed
+        return bool(self.long) or len(self.received) >= self.needed
+
+    def is_too_large(self) -> bool:
+        """Whether its head does not end."""
+        return self.needed is None and len(self.received) > _HEAD_BYTES
 
     def is_late(self) -> bool:
         """Whether it has taken too long."""
@@ -72,7 +86,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
     def init_process(self) -> None:
         """In the new process."""
         self.arriving: dict[Any, _Arriving] = {}
-        self.long_requests = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="long")
+        self.pools = {way: ThreadPoolExecutor(number, way) for way, number in _THREADS.items()}
+        self.closers = ThreadPoolExecutor(_CLOSERS, "close")
+        self.cfg.set("sendfile", False)  # it waits for its reader without a limit
         super().init_process()
 
     def accept(self, listener: Any) -> None:
@@ -102,7 +118,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
                 self._drop(conn)
                 return
             arriving.received += data
-        if arriving.is_whole():
+        if arriving.is_too_large():
+            self._refuse(conn, b"431 Request Header Fields Too Large")
+        elif arriving.is_whole():
             self._release(conn)
             try:
                 self._hand_over(conn, arriving)
@@ -116,19 +134,39 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         conn.init()
         conn.parser.unreader.unread(bytes(arriving.received))
         conn.data_ready = True
-        pool = self.long_requests if arriving.long else self.tpool
-        done = pool.submit(self.handle, conn)
+        if not isinstance(conn.close, partial):
+            conn.close = partial(self._close_in_peace, conn.close)
+        if arriving.long:
+            done = self.pools[arriving.long].submit(self._handle_long, conn)
+        else:
+            done = self.tpool.submit(self.handle, conn)
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+
+    def _handle_long(self, conn: Any) -> Any:
+        try:
+            return self.handle(conn)
+        finally:
+            connections.close_all()  # there are many such threads, and the database has few connections
+
+    def _close_in_peace(self, close: Callable[..., None], graceful: bool = False) -> None:
+        """Wait for the client to close as well, but not in the loop."""
+        if graceful and self.closers._work_queue.qsize() < _CLOSING:
+            self.closers.submit(close, graceful=True)
+        else:
+            close()
 
     def murder_pending(self) -> None:
         """Give up requests that do not arrive; called once a second."""
         super().murder_pending()
         for conn, arriving in list(self.arriving.items()):
             if arriving.is_late() or not (self.alive or arriving.received):
-                if arriving.received:
-                    with contextlib.suppress(OSError):
-                        conn.sock.send(_REFUSED)
-                self._drop(conn)
+                self._refuse(conn, b"408 Request Timeout" if arriving.received else b"")
+
+    def _refuse(self, conn: Any, status: bytes) -> None:
+        if status:
+            with contextlib.suppress(OSError):
+                conn.sock.send(_REFUSED % status)
+        self._drop(conn)
 
     def _release(self, conn: Any) -> None:
         del self.arriving[conn]

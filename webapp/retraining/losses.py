@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
 from webapp.annotations.models import Candidate, Verdict
 from webapp.core.errors import DomainError, NotAllowed
-from webapp.retraining.models import Removal
+from webapp.retraining.models import MitosisFreeSlide, Removal
 from webapp.retraining.provenance import affected_by
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_delete
 from webapp.slides.studies import manages
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SlideLosses:
     """What is lost with a slide. reports: signed ones; with one the slide cannot be deleted.
 
-    trainings, versions: made from it; they stay, and can be made anew without it.
+    mitosis_free: whether it was marked as such. trainings, versions: made from it; they stay, and can be made anew
+    without it.
     """
 
     runs: int
@@ -28,6 +32,7 @@ class SlideLosses:
     regions: int
     reports: int
     mined_samples: int
+    mitosis_free: bool
     trainings: int
     versions: int
 
@@ -42,6 +47,7 @@ def slide_losses(*, slide: Slide) -> SlideLosses:
         regions=slide.regions.count(),
         reports=slide.reports.count(),
         mined_samples=slide.mined_samples.count(),
+        mitosis_free=MitosisFreeSlide.objects.filter(slide=slide).exists(),
         trainings=len(affected.trainings),
         versions=len(affected.versions),
     )
@@ -54,8 +60,20 @@ def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
     lost = slide_losses(slide=slide)
     if lost.reports:
         raise DomainError(f"This slide cannot be deleted: signed reports ({lost.reports}) rest on it.")
+    if Removal.objects.filter(slide=slide, ended_at=None).exists():
+        raise DomainError(
+            "This slide was removed from training. Without it that would be forgotten, and versions that learnt from "
+            "it would count as fit again."
+        )
     made = {"verdicts": lost.verdicts, "regions": lost.regions, "mined samples": lost.mined_samples}
+    made |= {"mark as mitosis-free": int(lost.mitosis_free)}
     if any(made.values()) and not confirmed:
         listed = ", ".join(f"{count} {what}" for what, count in made.items() if count)
         raise DomainError(f"With this slide {listed} would be lost; to delete it, ask again with ?confirm=true.")
+    seen = slide.events.filter(action__endswith="seen").values_list("at", "user", "action")
+    _log.warning(
+        "%s of study %s was deleted by user %s; what may name a patient was seen: %s",
+        *(slide, slide.case.study_id, by.pk),
+        "; ".join(f"{at:%Y-%m-%d %H:%M} user {user} {action}" for at, user, action in seen) or "by nobody",
+    )
     slide_delete(slide=slide)

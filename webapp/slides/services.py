@@ -13,18 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
+from webapp.core.database import database_release
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.core.names import named, plain_name
+from webapp.core.streams import Readable, read_a_while
 from webapp.slides.models import Case, Slide, SlideEvent, Study, Upload, may_see_identity
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 from webapp.slides.studies import manages
@@ -46,13 +48,6 @@ class Checksum:
 
     digest: hashlib._Hash
     expected: bytes
-
-
-class Readable(Protocol):
-    """What bytes are read from: a request or a file."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most this many bytes; none at the end."""
 
 
 def upload_create(
@@ -117,8 +112,9 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
                 raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
             Upload.objects.filter(pk=upload.pk).update(holder=mine)
         arrived, kept_at = offset, time.monotonic()
+        database_release()  # nobody knows how slow the client is
         try:
-            while arrived < upload.size and (block := _read(stream, min(_BLOCK, upload.size - arrived))):
+            while block := read_a_while(stream, min(_BLOCK, upload.size - arrived), _KEPT_EVERY):
                 with _locked(file):
                     _check_holder(upload, mine)
                     file.seek(arrived)
@@ -142,13 +138,6 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
                     _keep(upload, file, arrived)
         _check_holder(upload, mine)
     return upload.offset
-
-
-def _read(stream: Readable, most: int) -> bytes:
-    """The next bytes. A client may take its time, and the database has few connections: none is held meanwhile."""
-    if not connection.in_atomic_block:
-        connection.close()
-    return stream.read(most)
 
 
 @contextmanager

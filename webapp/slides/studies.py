@@ -30,17 +30,20 @@ def study_create(*, name: str, manager: User, **counting: Any) -> Study:
 def study_change(*, study: Study, by: User, name: str | None = None, **counting: Any) -> Study:
     """Another name, or another way of counting (`rule`, `area_mm2`, `shape`). For managers."""
     _managers_only(study, by)
-    for field, value in counting.items():
-        setattr(study, field, value)
-    return _named_study(study, study.name if name is None else name)
+    with transaction.atomic():
+        study = Study.objects.select_for_update().get(pk=study.pk)
+        for field, value in counting.items():
+            setattr(study, field, value)
+        return _named_study(study, study.name if name is None else name)
 
 
-def member_put(*, study: Study, user: User, role: str, by: User) -> Membership:
-    """Add a person to a study, or give a member another role. For managers; one manager must stay."""
+def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membership:
+    """Add a person to a study (a reader by default), or give a member another role. For managers; one must stay."""
     _managers_only(study, by)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
-        membership, _ = Membership.objects.update_or_create(study=study, user=user, defaults={"role": role})
+        given = {"role": role} if role else {}
+        membership, _ = Membership.objects.update_or_create(study=study, user=user, defaults=given)
         _check_managed(study)
     return membership
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pydicom
 import pytest
 from highdicom.ann import AnnotationGroup, MicroscopyBulkSimpleAnnotations
 from highdicom.sr.coding import CodedConcept
@@ -111,7 +112,43 @@ def test_a_region_without_corners_is_refused_by_its_group(send, slide):
 @pytest.mark.parametrize("data", [b"", b"DICM", b"\0" * 128 + b"DICM", written(*GROUPS)[:700], b"{}"])
 def test_what_is_no_annotation_object_is_refused(send, data):
     answer = send(data)
-    assert (answer.status_code, "Microscopy Bulk Simple Annotations" in answer.json()["detail"]) == (400, True)
+    assert (answer.status_code, "Not Microscopy Bulk Simple Annotations" in answer.json()["detail"]) == (400, True)
+
+
+def test_places_in_mm_are_refused(send, slide):
+    data = pydicom.dcmread(io.BytesIO(written(*GROUPS)))
+    data.AnnotationCoordinateType = "3D"
+    file = io.BytesIO()
+    data.save_as(file)
+    answer = send(file.getvalue())
+    assert (answer.status_code, "in mm (3D)" in answer.json()["detail"]) == (400, True)
+    assert not slide.figures.exists()
+
+
+def test_what_would_grow_a_thousandfold_is_refused_unread(send):
+    data = pydicom.dcmread(io.BytesIO(written(*GROUPS)))
+    data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    file = io.BytesIO()
+    data.save_as(file)
+    for sent in (file.getvalue(), bytes(9 << 20)):
+        answer = send(sent)
+        assert (answer.status_code, "is not read" in answer.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data.AnnotationGroupSequence[0].AnnotationPropertyTypeCodeSequence.clear(),
+        lambda data: delattr(data.ReferencedImageSequence[0], "ReferencedSOPInstanceUID"),
+        lambda data: setattr(data.AnnotationGroupSequence[2], "LongPrimitivePointIndexList", b"\1\0\0\0" * 3),
+    ],
+)
+def test_a_damaged_object_is_refused(send, spoil):
+    data = pydicom.dcmread(io.BytesIO(written(*GROUPS)))
+    spoil(data)
+    file = io.BytesIO()
+    data.save_as(file)
+    assert send(file.getvalue()).status_code == 400
 
 
 def test_an_image_in_dicom_is_no_annotation_object(send):

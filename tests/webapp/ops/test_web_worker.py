@@ -22,6 +22,9 @@ APPLICATION = """
 import os
 
 def application(environ, start_response):
+    if environ["PATH_INFO"].startswith("/static/"):
+        start_response("200 OK", [("Content-Length", str(30 << 20))])
+        return environ["wsgi.file_wrapper"](open(__file__ + ".large", "rb"))
     read = len(environ["wsgi.input"].read())
     body = (f"{read} bytes" if read else str(os.getpid())).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -33,6 +36,7 @@ def application(environ, start_response):
 def port(tmp_path):
     """Two processes that say which of them has answered, both ready."""
     (tmp_path / "pid_of.py").write_text(APPLICATION)
+    (tmp_path / "pid_of.py.large").write_bytes(bytes(30 << 20))
     port = free_port()
     command = f"-m gunicorn pid_of --pythonpath {tmp_path} --bind 127.0.0.1:{port} --workers 2 --threads 4"
     kind = ["--worker-class", "webapp.ops.web_worker.WebWorker", "--no-control-socket", "--worker-tmp-dir", tmp_path]
@@ -99,6 +103,25 @@ def test_requests_that_begin_and_stop_hold_nobody_up(port, begun):
     assert answer(port) < 5
 
 
+def test_clients_that_do_not_take_what_they_asked_for_hold_nobody_up(port):
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(40):
+            link = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            link.sendall(b"GET /static/large HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert min(answer(port) for _ in range(3)) < 1
+        assert answer(port) < 5
+
+
+def test_clients_that_do_not_close_hold_nobody_up(port):
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(20):
+            link = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            link.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert link.recv(100)
+        assert min(answer(port) for _ in range(3)) < 1
+        assert answer(port) < 5
+
+
 def sent(port: int, *pieces: bytes) -> bytes:
     """All that is answered to what is sent in pieces."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
@@ -126,6 +149,7 @@ CLOSE = b"\r\nHost: a\r\nConnection: close\r\n"
         ),
         ([OPEN + b"Content-Length: 2\r\n\r\nabPOST / HTTP/1.1" + CLOSE, ONE], [b"2 bytes", b"1 bytes"]),
         ([b"no request at all\r\n\r\n"], [b"400 Bad Request"]),
+        ([b"GET / HTTP/1.1\r\n" + 9 * (b"X: " + b"y" * 8000 + b"\r\n")], [b"431 Request Header Fields Too Large"]),
     ],
 )  # fmt: skip
 def test_a_request_is_the_same_however_it_arrives(port, pieces, said):

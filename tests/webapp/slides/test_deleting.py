@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw
 from webapp.reports.services import report_sign
 from webapp.results.question import question
+from webapp.retraining.models import MitosisFreeSlide, Removal
 from webapp.slides.models import Membership, Slide
+from webapp.slides.services import slide_identity_seen
 
 NOTHING = dict.fromkeys(
     ("runs", "candidates", "verdicts", "regions", "reports", "mined_samples", "trainings", "versions"), 0
-)
+) | {"mitosis_free": False}
 
 
 @pytest.fixture
@@ -57,6 +60,28 @@ def test_a_slide_with_a_signed_report_stays(client_of, root, alice, make_slide, 
     answer = client_of(root).delete(f"/api/v1/slides/{slide.pk}/?confirm=true")
     assert (answer.status_code, "signed reports (1)" in answer.json()["detail"]) == (409, True)
     assert client_of(root).get(f"/api/v1/slides/{slide.pk}/losses/").json()["reports"] == 1
+
+
+def test_a_slide_that_was_removed_from_training_or_marked_is_not_lost_by_the_way(client_of, root, make_slide):
+    slide = make_slide()
+    address = f"/api/v1/slides/{slide.pk}/"
+    removal = Removal.objects.create(slide=slide, reason="withdrawn", by=root)
+    refused = client_of(root).delete(f"{address}?confirm=true")
+    assert (refused.status_code, "was removed from training" in refused.json()["detail"]) == (409, True)
+    removal.ended_at = timezone.now()
+    removal.save()
+    MitosisFreeSlide.objects.create(slide=slide, by=root)
+    refused = client_of(root).delete(address)
+    assert "1 mark as mitosis-free would be lost" in refused.json()["detail"]
+    assert client_of(root).delete(f"{address}?confirm=true").status_code == 204
+
+
+def test_who_deleted_and_who_had_seen_a_name_is_logged(client_of, root, make_slide, caplog):
+    slide = make_slide()
+    slide_identity_seen(slide=slide, user=root, what="label image")
+    assert client_of(root).delete(f"/api/v1/slides/{slide.pk}/").status_code == 204
+    (line,) = (record.getMessage() for record in caplog.records if "was deleted" in record.getMessage())
+    assert f"deleted by user {root.pk}" in line and f"user {root.pk} label image seen" in line
 
 
 def test_only_managers_of_the_study_delete(client_of, alice, bob, make_slide):

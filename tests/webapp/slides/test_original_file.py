@@ -102,6 +102,18 @@ def test_a_slide_of_several_files_comes_as_a_zip(make_slide, client_of, alice):
         }
 
 
+def test_only_the_head_is_told_where_only_that_is_asked_for(client_of, alice, slide):
+    answer = client_of(alice).head(f"/api/v1/slides/{slide.pk}/file/")
+    assert (answer.status_code, answer["Content-Length"], answer.getvalue()) == (200, str(len(DATA)), b"")
+
+
+def test_while_a_slide_is_prepared_its_file_is_not_given(client_of, alice, slide):
+    slide.state = "preparing"
+    slide.save()
+    answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/file/")
+    assert (answer.status_code, "being prepared" in answer.json()["detail"]) == (409, True)
+
+
 def test_a_drawn_slide_has_no_original(make_slide, client_of, alice):
     slide = make_slide(drawn=True)
     assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/file/").status_code == 404

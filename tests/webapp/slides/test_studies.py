@@ -71,6 +71,7 @@ def test_members_are_listed_added_given_another_role_and_taken_out(members, alic
     assert names(members("get")) == {"alice": "reader", "mary": "manager"}
     assert members("put", "bob").json() == {"username": "bob", "role": "reader"}
     assert members("put", "bob", role="manager").json()["role"] == "manager"
+    assert members("put", "bob").json()["role"] == "manager"
     assert members("put", "bob", role="king").status_code == 400
     assert members("delete", "alice").status_code == 204
     assert names(members("get")) == {"bob": "manager", "mary": "manager"}
