@@ -148,7 +148,8 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
             assert after[0]["ETag"] == after[1]["ETag"] != before[0][1]
             assert after[0].json() != before[0][0]
             run = slide.runs.first()
-            asked = question.question(area_mm2=0.05, study=question.Counting.of(run.slide.case.study))
+            study = Study.objects.get(pk=slide.case.study_id)
+            asked = question.question(area_mm2=0.05, study=question.Counting.of(study))
             with monkeypatch.context() as nothing_kept:
                 nothing_kept.setattr(count, "remembered", cache.Remembered())
                 nothing_kept.setattr(count, "shared", lambda kind, key, make: make())
