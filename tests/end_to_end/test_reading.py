@@ -41,6 +41,7 @@ def test_from_opening_a_slide_to_a_signed_report_with_the_hotspot_reviewed(slide
             press("m" if judged % 8 else "n")
             judged += 1
         else:  # what was rejected may have moved the hotspot: the server is asked
+            saved(page)
             page.wait_for_timeout(500)
             if page.get_attribute("#review-state", "data-state") == "partly reviewed":
                 press("v")
