@@ -76,22 +76,15 @@ ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS", "")
 CORS_ALLOWED_ORIGINS = environment.origins("CORS_ALLOWED_ORIGINS")  # of pages that may call the API, with a token
 CORS_URLS_REGEX = r"^/api/"
-CORS_ALLOW_HEADERS = (
-    *("accept", "authorization", "content-type", "idempotency-key", "if-none-match", "if-range", "range"),
-    *(
-        "tus-resumable",
-        "upload-checksum",
-        "upload-length",
-        "upload-metadata",
-        "upload-offset",
-        "x-http-method-override",
-    ),
-)
-CORS_EXPOSE_HEADERS = (
-    *("content-disposition", "content-range", "etag", "idempotency-replayed", "location", "mitoscope-slide"),
-    *("retry-after", "tus-extension", "tus-max-size", "tus-resumable", "tus-version"),
-    *("upload-expires", "upload-length", "upload-metadata", "upload-offset"),
-)
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "if-range", "range", "tus-resumable",
+    "upload-checksum", "upload-length", "upload-metadata", "upload-offset", "x-http-method-override",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = [
+    "content-disposition", "content-range", "etag", "idempotency-replayed", "location", "mitoscope-slide",
+    "retry-after", "tus-extension", "tus-max-size", "tus-resumable", "tus-version", "upload-expires", "upload-length",
+    "upload-metadata", "upload-offset",
+]  # fmt: skip
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"

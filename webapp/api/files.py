@@ -23,6 +23,7 @@ from detector.slide.folder import files_below
 from webapp.api.fast_view import FastView
 from webapp.core.database import database_release
 from webapp.core.errors import DomainError
+from webapp.core.streams import Pipe
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_identity_seen
 from webapp.slides.storage import original_of, slide_held
@@ -105,35 +106,12 @@ def _zipped(slide: Slide, folder: Path) -> HttpResponse:
     return cast(HttpResponse, StreamingHttpResponse(_zip_parts(slide, folder), "application/zip", headers=headers))
 
 
-class _Pieces:
-    """What a zip is written to, piece by piece."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        """Keep a piece."""
-        self._pieces.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def taken(self) -> bytes:
-        """What was written since."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
-
-
 def _zip_parts(slide: Slide, folder: Path) -> Iterator[bytes]:
-    pieces = _Pieces()
-    with slide_held(slide), zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as out:
+    pipe = Pipe()
+    with slide_held(slide), zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as out:
         for path in sorted(files_below(folder)):
             with path.open("rb") as file, out.open(str(path.relative_to(folder)), "w", force_zip64=True) as entry:
                 while block := file.read(_BLOCK):
                     entry.write(block)
-                    yield pieces.taken()
-    yield pieces.taken()
+                    yield pipe.take()
+    yield pipe.take()

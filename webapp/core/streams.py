@@ -1,9 +1,10 @@
-"""Bodies of requests, read without keeping others waiting."""
+"""Bodies of requests, read without keeping others waiting; answers that are made piece by piece."""
 
 from __future__ import annotations
 
+import io
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from webapp.core.database import database_release
 
@@ -38,3 +39,23 @@ def read_a_while(stream: Readable, most: int, seconds: float) -> bytes:
         if len(data) < most and time.monotonic() - began > _SLOW:
             database_release()
     return bytes(data)
+
+
+class Pipe(io.RawIOBase):
+    """Takes what a zip writes, to be handed on."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._buffer += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        taken = bytes(self._buffer)
+        self._buffer.clear()
+        return taken

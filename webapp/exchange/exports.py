@@ -22,6 +22,7 @@ from detector import class_names
 from detector.errors import SlideError
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
+from webapp.core.streams import Pipe
 from webapp.core.typed_json import Encoder
 from webapp.results.findings import Findings, Mark
 from webapp.results.types import Hotspot, Review
@@ -198,7 +199,7 @@ def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]
 
     A slide whose export is refused is left out of the files; `summary.csv` has it all the same.
     """
-    pipe = _Pipe()
+    pipe = Pipe()
     rows: list[dict[str, object]] = []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as zipped:
         for found in all_findings:
@@ -228,26 +229,6 @@ def properties_of(slide: Slide) -> Mapping[str, str]:
         raise DomainError(
             "The file of this slide cannot be opened, so the offset of its coordinates in other programs is unknown."
         ) from error
-
-
-class _Pipe(io.RawIOBase):
-    """Takes what a zip writes, to be handed on."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._buffer += data
-        return len(data)
-
-    def take(self) -> bytes:
-        """What was written since the last time."""
-        taken = bytes(self._buffer)
-        self._buffer.clear()
-        return taken
 
 
 def _is_mitotic(mark: Mark, min_score: float) -> bool:

@@ -70,10 +70,11 @@ def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
     if any(made.values()) and not confirmed:
         listed = ", ".join(f"{count} {what}" for what, count in made.items() if count)
         raise DomainError(f"With this slide {listed} would be lost; to delete it, ask again with ?confirm=true.")
-    seen = slide.events.filter(action__endswith="seen").values_list("at", "user", "action")
+    seen = list(slide.events.filter(action__endswith="seen").values_list("at", "user", "action"))
+    named = f"{slide} ({slide.pk})"
+    slide_delete(slide=slide)
     _log.warning(
         "%s of study %s was deleted by user %s; what may name a patient was seen: %s",
-        *(slide, slide.case.study_id, by.pk),
+        *(named, slide.case.study_id, by.pk),
         "; ".join(f"{at:%Y-%m-%d %H:%M} user {user} {action}" for at, user, action in seen) or "by nobody",
     )
-    slide_delete(slide=slide)

@@ -13,13 +13,7 @@ import os
 import re
 from urllib.parse import quote
 
-import pytest
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, transaction
-
-from webapp.annotations.models import Label, Region
-from webapp.annotations.services import figure_judge, region_draw
-from webapp.slides.services import upload_create
+from django.db import transaction
 
 EVERY = int(os.environ.get("EVERY", "29"))
 TEXTS = [
@@ -31,30 +25,6 @@ VALUES = [*TEXTS, HUGE, 10**30, -1, 1e308, float("inf"), None, True, [], {}, [[[
 PAGES = ["/", "/slides/", "/cases/", "/jobs/", "/models/", "/reports/check/", "/models/removal/", "/models/mining/"]
 ASKED = ["search", "study", "scanner", "reader", "hash", "person", "state", "case", "page", "min_score", "order"]
 NOT_SENT = {"/api/v1/schema/", "/api/v1/docs/"}
-
-
-@pytest.fixture
-def one_connection(db):
-    """The calls see the test's transaction: as Django's own client does, no request closes the connection."""
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
-
-
-@pytest.fixture
-def ids(alice, study, make_slide, make_run, root):
-    """Something real behind every kind of key, so that calls get further than 404."""
-    slide = make_slide()
-    run = make_run(slide, [(100, 50, 0.95), (200.5, 60, 0.5), (300, 70, 0.49)])
-    figure = figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=50)
-    region = region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=[[0, 0], [500, 0], [500, 400]])
-    upload = upload_create(user=root, study=study, name="x.tif", size=10)
-    return {
-        "slides": slide.pk, "figure": figure.pk, "region": region.pk, "uploads": upload.pk, "studies": study.pk,
-        "models": run.model_id, "username": "alice",
-    }  # fmt: skip
 
 
 def calls_of(described, ids):

@@ -92,32 +92,34 @@ BEGUN = [
 ]
 
 
+@contextlib.contextmanager
+def opened(port: int, number: int, sends: bytes):
+    """So many connections, each of which has sent this."""
+    with contextlib.ExitStack() as open_ones:
+        links = []
+        for _ in range(number):
+            links.append(open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)))
+            links[-1].sendall(sends)
+        yield links
+
+
 @pytest.mark.parametrize("begun", BEGUN)
 def test_requests_that_begin_and_stop_hold_nobody_up(port, begun):
-    with contextlib.ExitStack() as open_ones:
-        for _ in range(100):
-            link = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            link.sendall(begun)
+    with opened(port, 100, begun):
         assert min(answer(port) for _ in range(3)) < 1
         assert answer(port) < 5
     assert answer(port) < 5
 
 
 def test_clients_that_do_not_take_what_they_asked_for_hold_nobody_up(port):
-    with contextlib.ExitStack() as open_ones:
-        for _ in range(40):
-            link = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            link.sendall(b"GET /static/large HTTP/1.1\r\nHost: a\r\n\r\n")
+    with opened(port, 40, b"GET /static/large HTTP/1.1\r\nHost: a\r\n\r\n"):
         assert min(answer(port) for _ in range(3)) < 1
         assert answer(port) < 5
 
 
 def test_clients_that_do_not_close_hold_nobody_up(port):
-    with contextlib.ExitStack() as open_ones:
-        for _ in range(20):
-            link = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            link.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            assert link.recv(100)
+    with opened(port, 20, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as links:
+        assert all(link.recv(100) for link in links)
         assert min(answer(port) for _ in range(3)) < 1
         assert answer(port) < 5
 
