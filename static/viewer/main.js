@@ -26,7 +26,6 @@ const failed = (/** @type {unknown} */ error) => complain(sentenceOf(error));
 
 if (maybeAt("viewer")) open().catch(failed);
 startJobs(config, complain);
-startMpp();
 
 async function open() {
   const store = new Store(config.defaultScore, Flatbush);
@@ -68,19 +67,4 @@ function bind(keys) {
 /** What the overlay shows and what not. @param {string} words */
 function note(words) {
   if (at("view-note").textContent !== words) at("view-note").textContent = words;
-}
-
-/** Let µm/px be entered where the file does not say it. */
-function startMpp() {
-  const form = maybeAt("mpp-form", HTMLFormElement);
-  form?.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const mpp = Number(String(new FormData(form).get("mpp")).replace(",", "."));
-    try {
-      await api.call(form.dataset.url ?? "", { method: "POST", body: { mpp } });
-      location.reload();
-    } catch (error) {
-      failed(error);
-    }
-  });
 }

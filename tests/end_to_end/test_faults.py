@@ -132,3 +132,21 @@ def test_a_place_is_as_large_as_before_when_um_per_px_is_entered(slide, make_run
     page.wait_for_function("() => window.OpenSeadragon?.getViewer('viewer')?.world.getItemCount()")
     at_rest(page)
     assert page.evaluate(zoom) == pytest.approx(before, rel=0.02)
+
+
+def test_what_is_pressed_before_the_scripts_are_there_is_done_when_they_are(slide, make_run, open_as, root):
+    slide.mpp_x = slide.mpp_y = None
+    slide.mpp_source, slide.state = "", "needs_mpp"
+    slide.save()
+    page, held = open_as(root, "/jobs/"), []
+    page.route("**/pages/forms.js", lambda route: held.append(route))
+    page.goto(page.url.replace("/jobs/", f"/slides/{slide.pk}/"), wait_until="commit")
+    page.fill("#mpp-form input", "0,25")
+    page.click("#mpp-form button", no_wait_after=True)
+    page.wait_for_function("() => document.readyState === 'interactive'")
+    assert "mpp=" not in page.url
+    held[0].continue_()
+    page.unroute("**/pages/forms.js")
+    page.wait_for_selector("#mpp-form", state="detached")
+    slide.refresh_from_db()
+    assert slide.mpp == (0.25, 0.25)
