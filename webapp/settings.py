@@ -45,6 +45,7 @@ except ValueError as error:
     raise SystemExit(str(error)) from error
 CALLS_PER_MINUTE = environment.integer("CALLS_PER_MINUTE", 30_000, low=0, high=10_000_000)  # of one person; 0: any
 CALLS_PER_MINUTE_UNKNOWN = environment.integer("CALLS_PER_MINUTE_UNKNOWN", 600, low=0, high=10_000_000)
+PROXIES = environment.integer("PROXIES", 0, low=0, high=10)  # in front of the web, that add to X-Forwarded-For
 DICOM_PATIENT_ID = environment.choice("DICOM_PATIENT_ID", "pseudonym", of=("pseudonym", "file"))  # in DICOM exports
 SCORE_RULE = environment.text("SCORE_RULE", "per-mm2")  # which of them holds where nobody names another
 if SCORE_RULE not in SCORE_RULES:
@@ -103,6 +104,7 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "webapp.audit",
     "webapp.access",
     "webapp.slides",
     "webapp.registry",
@@ -116,6 +118,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "webapp.core.middleware.request_log",
+    "webapp.audit.origin.answered_request",
     "webapp.core.middleware.plain_address",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -175,11 +178,23 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = environment.text("REDIS_URL", "redis://127.0.0.1:6379/0")  # unix:///path for a socket
 
+AUTHENTICATION_BACKENDS = ["webapp.access.sign_in.LimitedBackend"]
+SIGN_IN_TRIES = environment.integer("SIGN_IN_TRIES", 5, low=0, high=1000)  # of a name from an address in 15 minutes
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    ),
+    {"NAME": "webapp.access.passwords.EndsTokens"},
 ]
 LOGIN_URL = "login"
+EMAIL_HOST = environment.text("EMAIL_HOST", "")  # empty: no mail, and nobody resets a password by it
+EMAIL_PORT = environment.integer("EMAIL_PORT", 587, low=1, high=65535)
+EMAIL_HOST_USER = environment.text("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = environment.text("EMAIL_PASSWORD", "")
+_email_security = environment.choice("EMAIL_SECURITY", "starttls", of=("starttls", "tls", "none"))
+EMAIL_USE_TLS, EMAIL_USE_SSL = _email_security == "starttls", _email_security == "tls"
+DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "mitoscope@localhost")
 LOGIN_REDIRECT_URL = "worklist"
 LOGOUT_REDIRECT_URL = "login"
 
@@ -225,9 +240,11 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "webapp.api.errors.problem_details",
     "PAGE_SIZE": 100,
     "DEFAULT_THROTTLE_CLASSES": ["webapp.access.throttle.PerMinute"],
+    "NUM_PROXIES": PROXIES,
     "URL_FORMAT_OVERRIDE": None,  # ?format= is a parameter of ours
 }
-REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTH_HEADER_PREFIX": "Token"}
+KNOX_TOKEN_MODEL = "knox.AuthToken"
+REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "AUTH_HEADER_PREFIX": "Token"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Mitoscope",
     "DESCRIPTION": "Mitotic figures on H&E slides: slides, detection jobs, candidates, counts. Research use only.",

@@ -7,9 +7,9 @@ from webapp.api.metrics import MetricsView
 
 urlpatterns = [
     path("api/v1/", include("webapp.api.urls")),
+    path("", include("webapp.access.urls")),  # before the admin, whose sign-in is the one that all have
     path("admin/", admin.site.urls),
     path("metrics", MetricsView.as_view(), name="metrics"),
-    path("", include("webapp.access.urls")),
     path("", include("webapp.pages.urls")),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import knox.auth
@@ -19,15 +19,18 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from webapp.access.services import token_used
 from webapp.core.cached_sql import CachedSql
 
+_NOTED_EVERY = timedelta(minutes=1)
 # In the model's order, as `from_db` needs them; other fields are deferred.
 _PERSON = ("id", "password", "is_superuser", "username", "is_staff", "is_active")
 
 
 def _by_token(*, digest: str, now: datetime) -> QuerySet[Any, Any]:
     living = AuthToken.objects.filter(Q(expiry=None) | Q(expiry__gt=now), digest=digest, user__is_active=True)
-    return cast("QuerySet[Any, Any]", living.values_list(*(f"user__{name}" for name in _PERSON)))
+    names = (*(f"user__{name}" for name in _PERSON), "digest", "use__used_at")
+    return cast("QuerySet[Any, Any]", living.values_list(*names))
 
 
 def _by_key(*, key: str, now: datetime) -> QuerySet[Any, Any]:
@@ -51,7 +54,10 @@ class TokenAuthentication(knox.auth.TokenAuthentication):  # type: ignore[misc] 
         rows = _tokens(digest=hash_token(token.decode()), now=timezone.now()) if token.isascii() else []
         if not rows:
             raise AuthenticationFailed("Invalid token.")
-        return _person(rows[0]), None
+        *person, digest, used_at = rows[0]
+        if used_at is None or timezone.now() - used_at > _NOTED_EVERY:
+            token_used(token=digest)
+        return _person(tuple(person)), None
 
 
 class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]

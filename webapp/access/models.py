@@ -1,9 +1,21 @@
-"""Answers to calls with an Idempotency-Key, so that a repeated call is done once."""
+"""What is known of API tokens besides; answers to calls with an Idempotency-Key, so that one repeated is done once."""
 
 from __future__ import annotations
 
 from django.contrib.auth.models import User
 from django.db import models
+from knox.models import AuthToken
+
+
+class TokenUse(models.Model):
+    """What a token is for, and when it was last used (to the minute)."""
+
+    token = models.OneToOneField(AuthToken, on_delete=models.CASCADE, primary_key=True, related_name="use")
+    name = models.CharField(max_length=100, blank=True)
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name or "unnamed token"
 
 
 class Answer(models.Model):

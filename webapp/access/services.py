@@ -10,10 +10,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
-from webapp.access.models import Answer
+from webapp.access.models import Answer, TokenUse
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
+from webapp.core.names import named
 
 LIFETIMES = (30, 90, 365)  # days
+TOKEN_DAYS = 90
 KEPT = timedelta(days=1)  # answers
 _MAX_KEY = 200
 
@@ -24,19 +28,30 @@ class KeyUsedOtherwise(DomainError):
     status = 422
 
 
-def token_make(*, user: User, days: int = 365) -> str:
-    """A new token of a person. Stored as a hash, so it is shown this once."""
+def token_make(*, user: User, name: str = "", days: int = TOKEN_DAYS) -> str:
+    """A new token of a person. Stored as a hash, so it is shown this once. name: of the program that it is for."""
     if days not in LIFETIMES:
         raise InvalidInput(f"A token lives for {', '.join(map(str, LIFETIMES))} days.")
-    AuthToken.objects.filter(user=user, expiry__lt=timezone.now()).delete()
-    _, token = AuthToken.objects.create(user, expiry=timedelta(days=days))
+    name = named(name, what="token", longest=100)
+    with transaction.atomic():
+        AuthToken.objects.filter(user=user, expiry__lt=timezone.now()).delete()
+        made, token = AuthToken.objects.create(user, expiry=timedelta(days=days))
+        TokenUse.objects.create(token=made, name=name)
+        record(Action.TOKEN_MADE, user, after={"token": made.token_key, "name": name, "days": days})
     return str(token)
+
+
+def token_used(*, token: str) -> None:
+    """Note that a token, by its digest, is in use."""
+    TokenUse.objects.update_or_create(token_id=token, defaults={"used_at": timezone.now()})
 
 
 def token_revoke(*, user: User, key: str) -> None:
     """Revoke a person's token, by its first characters."""
-    if not AuthToken.objects.filter(user=user, token_key=key).delete()[0]:
-        raise DomainError("This token is revoked or expired already.")
+    with transaction.atomic():
+        if not AuthToken.objects.filter(user=user, token_key=key).delete()[0]:
+            raise DomainError("This token is revoked or expired already.")
+        record(Action.TOKEN_REVOKED, user, who=user, before={"token": key})
 
 
 def answer_begin(*, user: User, key: str, fingerprint: str) -> Answer:

@@ -1,21 +1,34 @@
-"""The page of a person's API tokens."""
+"""The pages of a person's account: API tokens, password."""
 
 from __future__ import annotations
 
-from typing import cast
+from datetime import timedelta
+from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from knox.models import AuthToken
 
-from webapp.access.services import LIFETIMES, token_make, token_revoke
+from webapp.access.services import LIFETIMES, TOKEN_DAYS, token_make, token_revoke
+from webapp.audit.models import Action, Entry
+from webapp.audit.origin import client_address
+from webapp.audit.services import record
 from webapp.core.errors import DomainError
+
+_RESETS, _WINDOW = 5, timedelta(minutes=15)  # asked for from one address
 
 
 @login_required
@@ -26,11 +39,11 @@ def tokens(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     if request.method == "POST":
         try:
-            made = token_make(user=user, days=int(request.POST.get("days", "")))
+            made = token_make(user=user, name=request.POST.get("name", ""), days=int(request.POST.get("days", "")))
         except (ValueError, DomainError) as error:
             problem = str(error) if isinstance(error, DomainError) else "Choose a lifetime."
-    rows = AuthToken.objects.filter(user=user, expiry__gt=timezone.now()).order_by("-created")
-    context = {"tokens": rows, "made": made, "problem": problem, "lifetimes": LIFETIMES}
+    rows = AuthToken.objects.filter(user=user, expiry__gt=timezone.now()).select_related("use").order_by("-created")
+    context = {"tokens": rows, "made": made, "problem": problem, "lifetimes": LIFETIMES, "default": TOKEN_DAYS}
     return render(request, "tokens.html", context, status=400 if problem else 200)
 
 
@@ -44,3 +57,67 @@ def revoke(request: HttpRequest, key: str) -> HttpResponse:
     except DomainError as error:
         messages.error(request, str(error))
     return redirect("tokens")
+
+
+def has_mail() -> bool:
+    """Whether this server can send mail, so that a forgotten password can be reset."""
+    return bool(settings.EMAIL_HOST)
+
+
+def admin_login(request: HttpRequest) -> HttpResponse:
+    """The admin has no sign-in of its own: the page that all sign in on, or 403 for who is signed in and not staff."""
+    if request.user.is_authenticated:
+        raise PermissionDenied
+    return redirect(f"{reverse('login')}?{urlencode({'next': request.GET.get('next') or reverse('admin:index')})}")
+
+
+class PasswordChange(LoginRequiredMixin, auth.PasswordChangeView):
+    """One's own password; other sessions and all API tokens end with the old one."""
+
+    template_name = "password.html"
+    success_url = reverse_lazy("tokens")
+    extra_context = {"title": "Change password", "button": "Change password"}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer = super().form_valid(form)
+        messages.success(self.request, "Your password is changed. Other sessions and all API tokens have ended.")
+        return answer
+
+
+class _NeedsMail:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not has_mail():
+            raise Http404
+        return cast(HttpResponseBase, super().dispatch(request, *args, **kwargs))  # type: ignore[misc]
+
+
+class PasswordReset(_NeedsMail, auth.PasswordResetView):
+    """A link by mail. The answer is the same whether anybody has this address."""
+
+    template_name = "password.html"
+    email_template_name = "password_mail.txt"
+    subject_template_name = "password_mail_subject.txt"
+    success_url = reverse_lazy("login")
+    extra_context = {"title": "Reset password", "button": "Send me a link"}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        address, since = client_address(self.request), timezone.now() - _WINDOW
+        asked = Entry.objects.filter(action=Action.PASSWORD_RESET_ASKED, origin=address, at__gt=since)
+        if asked.count() >= _RESETS:
+            cast(Form, form).add_error(None, "Too many links were asked for. Try again in a quarter of an hour.")
+            return self.form_invalid(form)
+        record(Action.PASSWORD_RESET_ASKED, named=form.cleaned_data["email"])
+        messages.success(self.request, "If somebody here has this address, a link is on its way to it.")
+        return super().form_valid(form)
+
+
+class PasswordResetConfirm(_NeedsMail, auth.PasswordResetConfirmView):
+    """A new password, by the link of a mail."""
+
+    template_name = "password.html"
+    success_url = reverse_lazy("login")
+    extra_context = {"title": "New password", "button": "Set password"}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, "Your password is set; sign in with it.")
+        return super().form_valid(form)

@@ -17,6 +17,8 @@ from django.utils import timezone
 from webapp.annotations.matching import Place, match_places, match_places_exact_first, match_reach
 from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates, Region, Run, Verdict
 from webapp.annotations.selectors import pack
+from webapp.audit.models import Action
+from webapp.audit.services import record, record_many
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
@@ -126,10 +128,12 @@ def figure_judge(
                 "Look at it again, then give your verdict; nothing was changed.",
                 figure if figure.version else None,
             )
+        before = _verdict_on(figure)
         figure.version += 1
         figure.label = label
         figure.save(update_fields=["version", "label"])
         Verdict.objects.create(pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, by=by)
+        record(Action.VERDICT, slide, who=by, before=before, after=_verdict_on(figure))
     return figure
 
 
@@ -145,6 +149,7 @@ def figures_judge(
         _check_inside(slide, x, y)
     with transaction.atomic():
         Slide.objects.select_for_update().get(pk=slide.pk)
+        before = [_verdict_on(figure) for figure, _ in judged]
         for figure, label in judged:
             figure.label = label
             figure.version += 1
@@ -165,6 +170,8 @@ def figures_judge(
             ],
             batch_size=500,
         )
+        done = [(slide, was, _verdict_on(figure)) for was, (figure, _) in zip(before, judged, strict=True)]
+        record_many(Action.VERDICT, [*done, *((slide, None, _verdict_on(figure)) for figure in new)], who=by)
 
 
 def region_draw(
@@ -179,13 +186,24 @@ def region_draw(
         if replaces is not None:
             region_remove(region=replaces, by=by)
         region: Region = Region.objects.create(slide=slide, kind=kind, polygon=corners, by=by, replaces=replaces)
+        drawn = {"region": str(region.pk), "kind": kind, "polygon": corners}
+        record(Action.REGION_DRAWN, slide, who=by, after=drawn)
     return region
 
 
 def region_remove(*, region: Region, by: User) -> None:
     """End a region; it stays in the history. Raises VerdictConflict where it had ended."""
-    if not Region.objects.filter(pk=region.pk, ended_at=None).update(ended_at=timezone.now(), ended_by=by):
-        raise VerdictConflict("Somebody has changed or removed this region in the meantime; reload to see it.")
+    with transaction.atomic():
+        if not Region.objects.filter(pk=region.pk, ended_at=None).update(ended_at=timezone.now(), ended_by=by):
+            raise VerdictConflict("Somebody has changed or removed this region in the meantime; reload to see it.")
+        removed = {"region": str(region.pk), "kind": region.kind, "polygon": region.polygon}
+        record(Action.REGION_REMOVED, region.slide, who=by, before=removed)
+
+
+def _verdict_on(figure: Figure) -> dict[str, Any]:
+    """A verdict, as it is recorded."""
+    where = {"figure": str(figure.pk), "x": figure.x, "y": figure.y}
+    return {**where, "verdict": figure.label, "version": figure.version, "added": figure.added}
 
 
 def _check_inside(slide: Slide, x: float, y: float) -> None:

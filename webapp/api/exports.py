@@ -19,6 +19,8 @@ from webapp.annotations.selectors import run_current
 from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS, bounds_offset, file_name, properties_of, study_zip
 from webapp.exchange.imports import Review, read_csv, read_geojson
@@ -91,6 +93,7 @@ class SlideExportView(APIView):
         run = run_or_newest(slide, query.pop("run", None))
         asked = question(**query, study=Counting.of(slide.case.study))
         body = form.write(findings(slide=slide, run=run, asked=asked))
+        record(Action.EXPORTED, slide, after={"format": form.name, "run": str(run.pk)})
         response = HttpResponse(body, content_type=form.content_type)
         response["Content-Disposition"] = f'attachment; filename="{file_name(slide, form)}"'
         return response
@@ -107,6 +110,7 @@ class StudyExportView(APIView):
         form = FORMATS[query.pop("format")]
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
         asked = question(**query, study=Counting.of(study))
+        record(Action.EXPORTED, study, after={"format": form.name})
         found = (one for slide in slides.iterator() if (one := _findings(slide, asked)))
         response = StreamingHttpResponse(study_zip(found, form), content_type="application/zip")
         response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.zip"'

@@ -20,6 +20,8 @@ from rest_framework.views import APIView
 from webapp.api.counts import CountQuerySerializer
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_changes
 from webapp.reports.services import MAX_COMMENT, report_sign
@@ -99,7 +101,8 @@ class ReportPdfView(APIView):
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The PDF, byte for byte as it was signed."""
-        report = get_object_or_404(_reports(request), pk=pk)
+        report = get_object_or_404(_reports(request).select_related("slide"), pk=pk)
+        record(Action.EXPORTED, report.slide, after={"format": "report", "version": report.version})
         response = HttpResponse(bytes(report.pdf), content_type="application/pdf")
         response["Content-Disposition"] = f'inline; filename="report-{report.slide_id}-v{report.version}.pdf"'
         response["Cache-Control"] = "private, no-cache"

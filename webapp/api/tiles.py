@@ -17,6 +17,8 @@ from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
 from webapp.annotations.models import Region
 from webapp.api.fast_view import FastView
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.results.evaluable import evaluable_of
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
@@ -52,7 +54,10 @@ class DziView(_PictureView):
     @extend_schema(responses={(200, "application/xml"): OpenApiTypes.STR})
     def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """Size and tiling of a slide, for OpenSeadragon and other Deep Zoom viewers; the whole slide, uncropped."""
-        response = HttpResponse(_source(_slide(user, pk)).dzi(), content_type="application/xml")
+        slide = _slide(user, pk)
+        if "Authorization" in request.headers:  # another viewer; that of a page says so with the page
+            record(Action.SLIDE_OPENED, slide, who=user)
+        response = HttpResponse(_source(slide).dzi(), content_type="application/xml")
         patch_cache_control(response, private=True, no_cache=True)
         return response
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039  never changed in place
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # of which a line could be forged
 _PLAIN = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "about"}
 
 
@@ -23,6 +25,11 @@ def log_about(**ids: object) -> Iterator[None]:
         _about.reset(token)
 
 
+def about_now() -> dict[str, str]:
+    """The ids that lines carry now."""
+    return _about.get()
+
+
 class About(logging.Filter):
     """Puts the ids on each line."""
 
@@ -32,7 +39,11 @@ class About(logging.Filter):
 
 
 class PlainFormatter(logging.Formatter):
-    """For people: time, level, logger, message and the ids in brackets."""
+    """For people: time, level, logger, message and the ids in brackets. A message is one line, whatever is in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], record.message)
+        return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)

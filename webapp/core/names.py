@@ -55,3 +55,8 @@ def refuse_nul(request: HttpRequest) -> None:
     """BadRequest where the address holds a NUL, which no name has and PostgreSQL does not take."""
     if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
         raise BadRequest("The address holds a NUL character; no name has one.")
+
+
+def no_formula(value: Any) -> Any:
+    """For a cell of a CSV: text that a spreadsheet would run as a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

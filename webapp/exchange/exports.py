@@ -22,6 +22,7 @@ from detector import class_names
 from detector.errors import SlideError
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
+from webapp.core.names import no_formula
 from webapp.core.streams import Pipe
 from webapp.core.typed_json import Encoder
 from webapp.results.findings import Findings, Mark
@@ -335,9 +336,5 @@ def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
     """Comma-separated. Text that a spreadsheet would run as a formula begins with an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerows([_harmless(value) for value in row] for row in rows)
+    writer.writerows([no_formula(value) for value in row] for row in rows)
     return out.getvalue().encode()
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

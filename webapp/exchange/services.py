@@ -13,6 +13,8 @@ from django.db import transaction
 from webapp.annotations.matching import Place, match_places_exact_first, match_reach
 from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import figures_judge, region_draw
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import InvalidInput
 from webapp.exchange.imports import AnotherSlide, Review
 from webapp.slides.models import Slide
@@ -92,6 +94,7 @@ def review_import(*, slide: Slide, by: User, review: Review, same_picture: bool 
             except InvalidInput as error:
                 raise InvalidInput(f"{where}: {error}") from error
             done.regions += 1
+        record(Action.IMPORTED, slide, who=by, after={"verdicts": done.verdicts, "regions": done.regions})
     return done
 
 

@@ -1,9 +1,9 @@
 """Addresses of the pages."""
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
 from webapp.pages import (
+    audit,
     calibrations,
     health,
     jobs,
@@ -30,6 +30,7 @@ urlpatterns = [
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/rows/", jobs.job_rows, name="job-rows"),
     path("health/", health.health, name="health"),
+    path("audit/", audit.audit, name="audit"),
     path("models/", models.models, name="models"),
     path("models/retraining/", retraining.retraining, name="retraining"),
     path("models/mining/", mining.choose, name="choose"),
@@ -41,6 +42,4 @@ urlpatterns = [
     path("models/removal/", removals.removal, name="removal"),
     path("models/<uuid:pk>/", models.model, name="model"),
     path("models/<uuid:pk>/samples/", mining.samples, name="samples"),
-    path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
 ]

@@ -13,6 +13,8 @@ from django.db import transaction
 
 from detector.errors import WeightsError
 from detector.model.card import parse_card
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
 from webapp.registry.storage import weights_fetched, weights_keep
@@ -71,6 +73,9 @@ def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotio
             version=version, replaced=replaced, by=by, reason=reason.strip()
         )
         version_activate(version=version)
+        before = {"version": str(replaced), "sha256": replaced.sha256} if replaced else None
+        after = {"version": str(version), "sha256": version.sha256, "reason": reason.strip()}
+        record(Action.PROMOTED, version, who=by, before=before, after=after)
     return promotion
 
 

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError
 from webapp.reports.facts import facts_sha256, report_facts, report_part, same_but_for_the_signature
 from webapp.reports.models import Report
@@ -67,6 +69,8 @@ def report_sign(
             pdf_sha256=hashlib.sha256(pdf).hexdigest(),
         )
         report_keep(report)
+        signed = {"version": report.version, "sha256": sha256, "pdf_sha256": report.pdf_sha256, "seal": report.seal}
+        record(Action.SIGNED, slide, who=by, after={"report": str(report.pk), "number": report.number, **signed})
     return report
 
 

@@ -7,6 +7,8 @@ from django.db import transaction
 
 from detector.model.card import training_cases
 from webapp.annotations.models import Label
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LabelledFrame, LockedCase, MitosisFreeSlide, ScannerCalibration, TrainingRun
@@ -20,14 +22,19 @@ def case_lock(*, name: str, by: User) -> LockedCase:
     active = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).first()
     if active is not None and name in cases_learnt_by(active):
         raise DomainError(f"{active}, the active version, was trained on the case {name}; it cannot be a test case.")
-    case, _ = LockedCase.objects.get_or_create(name=name, defaults={"by": by})
+    with transaction.atomic():
+        case, made = LockedCase.objects.get_or_create(name=name, defaults={"by": by})
+        if made:
+            record(Action.CASE_LOCKED, case, who=by)
     return case
 
 
 def case_unlock(*, case: LockedCase) -> None:
     """Unlock a case. Refused after a comparison on it: later ones would not be fair."""
-    if not LockedCase.objects.filter(pk=case.pk, used_at=None).delete()[0]:
-        raise DomainError(f"Versions have been compared on the case {case}; it stays locked.")
+    with transaction.atomic():
+        record(Action.CASE_UNLOCKED, case)
+        if not LockedCase.objects.filter(pk=case.pk, used_at=None).delete()[0]:
+            raise DomainError(f"Versions have been compared on the case {case}; it stays locked.")
 
 
 def free_slide_add(*, slide: Slide, by: User) -> MitosisFreeSlide:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -14,8 +13,6 @@ from webapp.retraining.provenance import affected_by
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_delete
 from webapp.slides.studies import manages
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,11 +67,4 @@ def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
     if any(made.values()) and not confirmed:
         listed = ", ".join(f"{count} {what}" for what, count in made.items() if count)
         raise DomainError(f"With this slide {listed} would be lost; to delete it, ask again with ?confirm=true.")
-    seen = list(slide.events.filter(action__endswith="seen").values_list("at", "user", "action"))
-    named = f"{slide} ({slide.pk})"
     slide_delete(slide=slide)
-    _log.warning(
-        "%s of study %s was deleted by user %s; what may name a patient was seen: %s",
-        *(named, slide.case.study_id, by.pk),
-        "; ".join(f"{at:%Y-%m-%d %H:%M} user {user} {action}" for at, user, action in seen) or "by nobody",
-    )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.retraining.models import LabelledSet, Removal
 from webapp.slides.models import Slide
@@ -22,11 +25,15 @@ def removal_make(
     subject = {"slide": slide, "person": person, "labelled_set": labelled_set}
     if Removal.objects.filter(ended_at=None, **subject).exists():
         raise DomainError("This has been removed already.")
-    removal: Removal = Removal.objects.create(by=by, reason=reason.strip(), **subject)
+    with transaction.atomic():
+        removal: Removal = Removal.objects.create(by=by, reason=reason.strip(), **subject)
+        record(Action.REMOVED, removal, who=by, after={"reason": removal.reason})
     return removal
 
 
 def removal_end(*, removal: Removal) -> None:
     """Undo a removal; later trainings may use it again."""
-    if not Removal.objects.filter(pk=removal.pk, ended_at=None).update(ended_at=timezone.now()):
-        raise DomainError("This removal has been taken back before.")
+    with transaction.atomic():
+        if not Removal.objects.filter(pk=removal.pk, ended_at=None).update(ended_at=timezone.now()):
+            raise DomainError("This removal has been taken back before.")
+        record(Action.REMOVAL_ENDED, removal)

@@ -11,6 +11,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -66,6 +68,7 @@ def training_request(
             name=name, job=job, parent=parent, plan=chosen, manifest=manifest, manifest_sha256=json_hash(manifest),
             warnings=_warnings(wanted, len(manifest["mined"])),
         )  # fmt: skip
+        record(Action.TRAINING_ASKED, training, who=by, after={"manifest_sha256": training.manifest_sha256})
     return training
 
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
+from webapp.slides.models import Case, Membership, Slide, Study, Upload
 from webapp.slides.services import slide_correct_case, slide_delete
 
 
@@ -54,16 +54,6 @@ class CaseAdmin(admin.ModelAdmin[Case]):
     search_fields = ["identifier"]
 
 
-class SlideEventInline(admin.TabularInline[SlideEvent, Slide]):
-    model = SlideEvent
-    extra = 0
-    can_delete = False
-    readonly_fields = ["at", "user", "action", "detail"]
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-
 @admin.register(Slide)
 class SlideAdmin(admin.ModelAdmin[Slide]):
     """What a file says of itself is read only; the case can be corrected."""
@@ -78,7 +68,6 @@ class SlideAdmin(admin.ModelAdmin[Slide]):
         "mpp_source", "tissue_fraction", "drawn", "wants_detection", "uploaded_by", "uploaded_at", "reader",
     )  # fmt: skip
     readonly_fields = fields[2:]
-    inlines = [SlideEventInline]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # slides come in by upload

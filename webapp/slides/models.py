@@ -205,22 +205,6 @@ class Slide(models.Model):
         return self.tissue_fraction * self.width * self.height * self.mpp[0] * self.mpp[1] / 1e6
 
 
-class SlideEvent(models.Model):
-    """Who did what to a slide: uploads, um/px entered, state changes by a person. Never changed, never deleted."""
-
-    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="events")
-    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    at = models.DateTimeField(auto_now_add=True)
-    action = models.CharField(max_length=50)
-    detail = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["at"]
-
-    def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.action}"
-
-
 class UploadQuerySet(models.QuerySet["Upload"]):
     """An upload belongs to the person who began it."""
 

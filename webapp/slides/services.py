@@ -23,11 +23,13 @@ from django.utils import timezone
 
 from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.database import database_release
 from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
 from webapp.core.names import named, plain_name
 from webapp.core.streams import Readable, read_a_while
-from webapp.slides.models import Case, Slide, SlideEvent, Study, Upload, may_see_identity
+from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 from webapp.slides.studies import manages
 
@@ -235,8 +237,8 @@ def slide_create(
             mpp_y=mpp,
             mpp_source="entered" if mpp else "",
         )
-        detail = f"um/px entered with the upload: {mpp:g}" if mpp else ""
-        SlideEvent.objects.create(slide=slide, user=user, action="uploaded" if file else "drawn", detail=detail)
+        uploaded = {"study": study.name, "mpp": mpp, "bytes": slide.bytes}
+        record(Action.SLIDE_UPLOADED if file else Action.SLIDE_DRAWN, slide, who=user, after=uploaded)
         local_path(slide).parent.mkdir(parents=True)
         if file is not None:
             _link_or_copy(file, local_path(slide))
@@ -251,6 +253,7 @@ def slide_correct_case(*, slide: Slide, case: Case) -> None:
     if before.number is None:
         return
     slide.number = _next_number(case)
+    record(Action.SLIDE_MOVED, slide, before={"case": before.case.identifier}, after={"case": case.identifier})
     if slide.name == f"{before.case.identifier} slide {before.number}":
         slide.name = f"{case.identifier} slide {slide.number}"
 
@@ -310,6 +313,7 @@ def slide_delete(*, slide: Slide) -> None:
     """
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
+        record(Action.SLIDE_DELETED, slide, before={"case": slide.case.identifier, "sha256": slide.sha256})
         slide.delete()
         transaction.on_commit(lambda: slide_forget(gone))
 
@@ -320,7 +324,7 @@ def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
         raise NotAllowed(
             "Label, macro image and original file may name a patient; they need a permission of their own."
         )
-    SlideEvent.objects.create(slide=slide, user=user, action=f"{what} seen")
+    record(Action.IDENTITY_SEEN, slide, who=user, after={"what": what})
 
 
 def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
@@ -328,10 +332,10 @@ def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
     if reader is not None and not Slide.objects.visible_to(reader).filter(pk=slide.pk).exists():
         raise InvalidInput(f"{reader.get_username()} is not in the study of this slide; add the person to it first.")
     with transaction.atomic():
+        before = Slide.objects.select_for_update(of=("self",)).select_related("reader").get(pk=slide.pk).reader
         Slide.objects.filter(pk=slide.pk).update(reader=reader)
-        SlideEvent.objects.create(
-            slide=slide, user=by, action="assigned", detail=reader.get_username() if reader else "nobody"
-        )
+        names = ({"reader": one.get_username() if one else None} for one in (before, reader))
+        record(Action.SLIDE_ASSIGNED, slide, who=by, before=next(names), after=next(names))
 
 
 def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
@@ -346,12 +350,12 @@ def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
             raise DomainError("The um/px of this slide comes from its file and cannot be changed.")
         if slide.state not in {Slide.State.NEEDS_MPP, Slide.State.READY}:
             raise DomainError(f"This slide is {slide.get_state_display()}; um/px can be entered when it is prepared.")
-        before = f"{slide.mpp_x:g}" if slide.mpp_x else "unknown"
+        before = slide.mpp_x
         slide.mpp_x = slide.mpp_y = mpp
         slide.mpp_source = "entered"
         slide.state = Slide.State.READY
         slide.save()
-        SlideEvent.objects.create(slide=slide, user=user, action="um/px entered", detail=f"{before} -> {mpp:g}")
+        record(Action.MPP_ENTERED, slide, who=user, before={"mpp": before}, after={"mpp": mpp})
     return slide
 
 

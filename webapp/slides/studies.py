@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from webapp.audit.models import Action
+from webapp.audit.services import record, record_many
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named
-from webapp.slides.models import Membership, Slide, SlideEvent, Study
+from webapp.slides.models import Membership, Slide, Study
 
 
 def manages(*, study: int, user: User) -> bool:
@@ -24,6 +26,7 @@ def study_create(*, name: str, manager: User, **counting: Any) -> Study:
     with transaction.atomic():
         study = _named_study(Study(**counting), name)
         Membership.objects.create(study=study, user=manager, role=Membership.Role.MANAGER)
+        record(Action.STUDY_MADE, study, after={"manager": manager.get_username(), **counting})
     return study
 
 
@@ -32,9 +35,13 @@ def study_change(*, study: Study, by: User, name: str | None = None, **counting:
     _managers_only(study, by)
     with transaction.atomic():
         study = Study.objects.select_for_update().get(pk=study.pk)
+        changed = {**counting, **({} if name is None else {"name": name})}
+        before = {field: getattr(study, field) for field in changed}
         for field, value in counting.items():
             setattr(study, field, value)
-        return _named_study(study, study.name if name is None else name)
+        study = _named_study(study, study.name if name is None else name)
+        record(Action.STUDY_CHANGED, study, who=by, before=before, after={key: getattr(study, key) for key in changed})
+    return study
 
 
 def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membership:
@@ -42,9 +49,11 @@ def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membe
     _managers_only(study, by)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
+        before = Membership.objects.filter(study=study, user=user).first()
         given = {"role": role} if role else {}
         membership, _ = Membership.objects.update_or_create(study=study, user=user, defaults=given)
         _check_managed(study)
+        _record_role(study, user, before.role if before else None, membership.role, by)
     return membership
 
 
@@ -53,14 +62,16 @@ def member_remove(*, study: Study, user: User, by: User) -> None:
     _managers_only(study, by)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
-        if not Membership.objects.filter(study=study, user=user).delete()[0]:
+        before = Membership.objects.filter(study=study, user=user).first()
+        if before is None:
             raise InvalidInput(f"{user.get_username()} is not in this study.")
+        before.delete()
         _check_managed(study)
+        _record_role(study, user, before.role, None, by)
         if not user.is_superuser:
             assigned = Slide.objects.filter(case__study=study, reader=user)
-            SlideEvent.objects.bulk_create(
-                SlideEvent(slide=slide, user=by, action="assigned", detail="nobody") for slide in assigned
-            )
+            done = [(slide, {"reader": user.get_username()}, {"reader": None}) for slide in assigned]
+            record_many(Action.SLIDE_ASSIGNED, done, who=by)
             assigned.update(reader=None)
 
 
@@ -75,6 +86,11 @@ def _named_study(study: Study, name: str) -> Study:
     except IntegrityError as error:
         raise DomainError(f"There is a study called {study.name} already.") from error
     return study
+
+
+def _record_role(study: Study, user: User, before: str | None, after: str | None, by: User) -> None:
+    person = {"person": user.get_username()}
+    record(Action.ROLE, study, who=by, before={**person, "role": before}, after={**person, "role": after})
 
 
 def _managers_only(study: Study, user: User) -> None:

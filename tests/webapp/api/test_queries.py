@@ -22,6 +22,8 @@ from knox.models import AuthToken
 
 from webapp.annotations.models import Figure, Label, Region, Run, Verdict
 from webapp.annotations.services import candidates_write
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion, Promotion
@@ -41,14 +43,15 @@ from webapp.retraining.models import (
     ScannerCalibration,
     TrainingRun,
 )
-from webapp.slides.models import Case, Membership, Slide, SlideEvent, Study, Upload
+from webapp.slides.models import Case, Membership, Slide, Study, Upload
 
 MANY = 50
-# No lists: pictures and files, what is only sent to, and the export of a study, which reads each slide.
+# No lists: pictures and files, forms, what is only sent to, and the export of a study, which reads each slide.
 NO_LISTS = {
     "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:tissue", "api:candidates",
     "api:export", "api:file", "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload",
-    "difference", "login", "logout", "token-revoke",
+    "difference", "login", "logout", "token-revoke", "admin-login", "password-change", "password-reset",
+    "password-reset-confirm",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
 NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}
@@ -99,7 +102,7 @@ class Rows:
         self._job(Job.Kind.DETECT, self._slide(self.case, f"failed {i}"), state=State.FAILED)
         for slide in (self.ready, None):
             Upload.objects.create(user=self.alice, study=self.study, name=f"{i}", size=1, slide=slide)
-        SlideEvent.objects.create(slide=self.slide, user=self.person, action="looked at")
+        record(Action.VERDICT, self.slide, who=self.person)
 
     def _on_the_slide(self, i: int) -> None:
         candidates_write(run=self._run(self.slide), rows=[(x, x, 0.9) for x in range(i)])

@@ -6,8 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from tests.recorded import recorded
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw
+from webapp.audit.models import Action
 from webapp.reports.services import report_sign
 from webapp.results.question import question
 from webapp.retraining.models import MitosisFreeSlide, Removal
@@ -76,12 +78,13 @@ def test_a_slide_that_was_removed_from_training_or_marked_is_not_lost_by_the_way
     assert client_of(root).delete(f"{address}?confirm=true").status_code == 204
 
 
-def test_who_deleted_and_who_had_seen_a_name_is_logged(client_of, root, make_slide, caplog):
+def test_who_deleted_and_who_had_seen_a_name_outlives_the_slide(client_of, root, make_slide):
     slide = make_slide()
     slide_identity_seen(slide=slide, user=root, what="label image")
     assert client_of(root).delete(f"/api/v1/slides/{slide.pk}/").status_code == 204
-    (line,) = (record.getMessage() for record in caplog.records if "was deleted" in record.getMessage())
-    assert f"deleted by user {root.pk}" in line and f"user {root.pk} label image seen" in line
+    before = {"case": slide.case.identifier, "sha256": slide.sha256}
+    assert recorded(Action.SLIDE_DELETED, slide) == [("root", before, None)]
+    assert recorded(Action.IDENTITY_SEEN, slide) == [("root", None, {"what": "label image"})]
 
 
 def test_only_managers_of_the_study_delete(client_of, alice, bob, make_slide):

@@ -10,7 +10,9 @@ import tifffile
 from django.contrib.auth.models import Permission
 from PIL import Image
 
-from webapp.slides.models import Membership, SlideEvent
+from tests.recorded import recorded
+from webapp.audit.models import Action
+from webapp.slides.models import Membership
 from webapp.slides.services import slide_create
 from webapp.slides.storage import local_path
 
@@ -48,8 +50,7 @@ def test_a_label_is_seen_with_the_permission_and_each_look_is_recorded(labelled,
     assert shown.shape == LABEL.shape
     assert abs(shown.astype(int) - LABEL).max() < 12
     client_of(carol).get(f"/api/v1/slides/{labelled.pk}/label.jpeg")
-    events = SlideEvent.objects.filter(slide=labelled, action="label image seen", user=carol)
-    assert events.count() == 2
+    assert recorded(Action.IDENTITY_SEEN, labelled) == [("carol", None, {"what": "label image"})] * 2
     assert client_of(carol).get(f"/api/v1/slides/{labelled.pk}/macro.jpeg").status_code == 404
 
 
@@ -60,7 +61,7 @@ def test_nobody_else_sees_it(labelled, client_of, alice, bob, charlie):
     assert client_of(bob).get(address).status_code == 404
     assert client_of(charlie).get(address).status_code == 404
     assert client_of(None).get(address).status_code == 401
-    assert not SlideEvent.objects.filter(action__contains="seen").exists()
+    assert not recorded(Action.IDENTITY_SEEN)
 
 
 def test_the_permission_opens_no_slide_of_another_study(labelled, client_of, bob):

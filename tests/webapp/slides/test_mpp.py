@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.recorded import recorded
+from webapp.audit.models import Action
 from webapp.jobs.models import Job
-from webapp.slides.models import Membership, Slide, SlideEvent
+from webapp.slides.models import Membership, Slide
 
 
 def enter(client, slide, mpp):
@@ -17,8 +19,7 @@ def test_the_uploader_enters_it_and_the_waiting_detection_begins(client_of, alic
     answer = enter(client_of(alice), slide, 0.2456)
     assert answer.json()["mpp"] == [0.2456, 0.2456]
     assert Job.objects.get().kind == Job.Kind.DETECT
-    event = SlideEvent.objects.get()
-    assert (event.user, event.detail) == (alice, "unknown -> 0.2456")
+    assert recorded(Action.MPP_ENTERED, slide) == [("alice", {"mpp": None}, {"mpp": 0.2456})]
 
 
 def test_a_reader_who_did_not_upload_it_may_not_a_manager_may(client_of, alice, root, make_slide, study, model):

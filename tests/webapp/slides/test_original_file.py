@@ -10,8 +10,9 @@ from django.contrib.auth.models import Permission
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.recorded import recorded
 from webapp.api.files import _span
-from webapp.slides.models import SlideEvent
+from webapp.audit.models import Action
 
 DATA = bytes(range(256)) * 9000  # more than two blocks
 
@@ -44,7 +45,7 @@ def test_it_comes_back_as_it_was_and_that_is_recorded(get, slide, alice):
     assert answer["Content-Length"] == str(len(DATA))
     assert answer["Content-Disposition"] == "attachment; filename*=utf-8''%C3%84%20b.svs"
     assert "no-store" in answer["Cache-Control"]
-    assert SlideEvent.objects.filter(slide=slide, user=alice, action="original file seen").count() == 1
+    assert recorded(Action.IDENTITY_SEEN, slide) == [("alice", None, {"what": "original file"})]
 
 
 def test_without_the_permission_it_is_refused(client_of, root, bob, slide, django_user_model):
@@ -55,7 +56,7 @@ def test_without_the_permission_it_is_refused(client_of, root, bob, slide, djang
     assert client_of(carl).get(f"/api/v1/slides/{slide.pk}/file/").status_code == 403
     assert client_of(bob).get(f"/api/v1/slides/{slide.pk}/file/").status_code == 404
     assert client_of(None).get(f"/api/v1/slides/{slide.pk}/file/").status_code == 401
-    assert not SlideEvent.objects.filter(slide=slide).exists()
+    assert not recorded(Action.IDENTITY_SEEN)
 
 
 def test_a_part_is_sent_where_one_is_asked_for(get, slide):

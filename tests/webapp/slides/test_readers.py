@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.recorded import recorded
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
+from webapp.audit.models import Action
 from webapp.slides.models import Slide
 
 
@@ -28,8 +30,8 @@ def test_a_slide_is_given_to_a_reader_and_back_and_who_did_it_is_kept(slide, cli
     ]
     assert client_of(root).get("/api/v1/slides/?reader=root").json()["count"] == 0
     assert assign(client_of(alice), slide, None).json()["reader"] is None
-    events = slide.events.filter(action="assigned").values_list("user__username", "detail")
-    assert list(events) == [("root", "alice"), ("alice", "nobody")]
+    nobody, her = {"reader": None}, {"reader": "alice"}
+    assert recorded(Action.SLIDE_ASSIGNED, slide) == [("root", nobody, her), ("alice", her, nobody)]
 
 
 def test_only_who_may_see_a_slide_can_be_its_reader_or_say_who_is(slide, client_of, alice, bob):

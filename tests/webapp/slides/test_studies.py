@@ -7,7 +7,9 @@ import unicodedata
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from webapp.slides.models import Membership, Slide, SlideEvent, Study
+from tests.recorded import recorded
+from webapp.audit.models import Action
+from webapp.slides.models import Membership, Slide, Study
 
 
 @pytest.fixture
@@ -98,4 +100,6 @@ def test_slides_of_who_leaves_have_no_reader(members, make_slide, alice, study):
     slide = make_slide(reader=alice)
     members("delete", "alice")
     assert Slide.objects.get(pk=slide.pk).reader is None
-    assert SlideEvent.objects.get(slide=slide, action="assigned").detail == "nobody"
+    assert recorded(Action.SLIDE_ASSIGNED, slide) == [("mary", {"reader": "alice"}, {"reader": None})]
+    role = {"person": "alice", "role": "reader"}, {"person": "alice", "role": None}
+    assert recorded(Action.ROLE, study)[-1] == ("mary", *role)

@@ -11,7 +11,7 @@ from webapp.access.services import token_make
 
 
 class Command(BaseCommand):
-    """Tokens are kept hashed, expire after a year, and are revoked by their owner on the page of tokens."""
+    """Tokens are kept hashed, expire after 90 days, and are revoked by their owner on the page of tokens."""
 
     help = "Make an API token for a person and print it; it cannot be shown again."
 

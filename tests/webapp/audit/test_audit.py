@@ -1,0 +1,199 @@
+"""The audit table: written with what it records, chained, never changed, searched and exported by administrators."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+
+from tests.recorded import recorded
+from webapp.annotations.models import Label, Region
+from webapp.annotations.services import figure_judge, region_draw, region_remove
+from webapp.audit.models import Action, Entry
+from webapp.audit.services import audit_faults, audit_head, chain_on, record
+from webapp.core.errors import DomainError
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_delete
+
+
+@pytest.fixture
+def entries(db, root):
+    for number in range(5):
+        record(Action.SETTINGS, who=root, after={"number": number})
+    chain_on()
+    return list(Entry.objects.order_by("number"))
+
+
+def behind_its_back(sql, *values):
+    """What somebody does who may write into the database, and takes its guards away first."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_kept")
+        else:
+            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_kept")
+            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_not_deleted")
+        cursor.execute(sql, values)
+
+
+def test_what_is_written_is_whole(entries):
+    assert [one.number for one in entries] == [*range(entries[0].number, entries[0].number + 5)]
+    assert not list(audit_faults(head=audit_head()))
+    call_command("audit_verify", stdout=(out := io.StringIO()))
+    number, chain = audit_head()
+    assert f"{number}:{chain}" in out.getvalue()
+
+
+@pytest.mark.parametrize("field", ["who", "origin", "action", "object", "before", "after", "at"])
+def test_a_changed_entry_is_named(entries, field):
+    value = "'2020-01-01 00:00:00+00:00'" if field == "at" else "'another'"
+    behind_its_back(f"UPDATE audit_entry SET {field} = {value} WHERE number = %s", entries[2].number)
+    (fault,) = audit_faults()
+    assert fault.startswith(f"Entry {entries[2].number} (") and "was changed" in fault
+
+
+def test_an_entry_that_is_not_there_any_more_is_named(entries):
+    behind_its_back("DELETE FROM audit_entry WHERE number = %s", entries[2].number)
+    (fault,) = audit_faults()
+    assert f"1 entry is missing before entry {entries[3].number}" in fault
+
+
+def test_entries_in_another_order_break_the_chain(entries):
+    one, other = entries[1].pk, entries[2].pk
+    number = entries[1].number
+    for pk, value in ((one, 10**6), (other, number), (one, number + 1)):
+        behind_its_back("UPDATE audit_entry SET number = %s WHERE id = %s", value, pk)
+    assert any(f"The chain breaks at entry {number} (" in fault for fault in audit_faults())
+
+
+def test_an_end_that_was_cut_off_is_seen_by_who_noted_it(entries):
+    head = audit_head()
+    behind_its_back("DELETE FROM audit_entry WHERE number > %s", entries[3].number)
+    assert not list(audit_faults())
+    (fault,) = audit_faults(head=head)
+    assert str(head[0]) in fault
+    with pytest.raises(CommandError, match="1 faults"):
+        call_command("audit_verify", head=f"{head[0]}:{head[1]}", stderr=(said := io.StringIO()))
+    assert fault in said.getvalue()
+
+
+def test_an_entry_from_elsewhere_is_named_before_and_after_it_is_chained(entries):
+    copy = Entry.objects.get(pk=entries[0].pk)
+    copy.pk, copy.number, copy.chain, copy.who = None, None, "", "mallory"
+    Entry.objects.bulk_create([copy])
+    assert "mallory" in next(iter(audit_faults()))
+    chain_on()
+    assert "mallory" in next(iter(audit_faults()))
+
+
+@pytest.mark.parametrize(
+    "sql", ["UPDATE audit_entry SET who = 'x'", "DELETE FROM audit_entry", "UPDATE audit_entry SET number = number + 9"]
+)
+def test_the_database_refuses_changes(entries, sql):
+    if connection.vendor == "sqlite" and sql.startswith("DELETE"):
+        pytest.skip("the tests take this guard away, as they empty tables by deleting")
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql.format("audit_entry"))
+    with pytest.raises(TypeError):
+        entries[0].delete()
+    assert not list(audit_faults())
+
+
+def test_an_entry_and_what_it_records_are_there_both_or_neither(make_slide, make_run, alice):
+    slide = make_slide()
+    make_run(slide, [(100, 100, 0.9)])
+    with pytest.raises(RuntimeError), transaction.atomic():
+        figure_judge(slide=slide, by=alice, x=100, y=100, label=Label.MITOTIC)
+        raise RuntimeError
+    assert not recorded(Action.VERDICT)
+    figure_judge(slide=slide, by=alice, x=100, y=100, label=Label.MITOTIC)
+    with pytest.raises(DomainError):
+        figure_judge(slide=slide, by=alice, x=100, y=100, label=Label.NON_MITOTIC)
+    ((who, before, after),) = recorded(Action.VERDICT, slide)
+    assert (who, before["verdict"], after["verdict"], after["version"]) == ("alice", "", "mitotic", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_at_once_each_gets_its_place(root):
+    if connection.vendor != "postgresql":
+        pytest.skip("the tests' SQLite is in memory, where two connections do not wait for each other")
+
+    def write():
+        for _ in range(10):
+            with transaction.atomic():
+                record(Action.SETTINGS, who=root)
+        connection.close()
+
+    before = Entry.objects.count()
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Entry.objects.count() == before + 40 and not Entry.objects.filter(number=None).exists()
+    assert not list(audit_faults(head=audit_head()))
+
+
+def test_what_people_do_is_recorded(client_of, make_slide, make_run, alice, root, study):
+    slide = make_slide()
+    make_run(slide, [(100, 100, 0.9)])
+    page = client_of(alice)
+    page.get(f"/slides/{slide.pk}/")
+    page.get(f"/api/v1/slides/{slide.pk}/export/?format=csv")
+    region = region_draw(slide=slide, by=alice, kind=Region.Kind.TUMOUR, polygon=[[0, 0], [50, 0], [0, 50]])
+    region_remove(region=region, by=alice)
+    for action in (Action.SLIDE_OPENED, Action.EXPORTED, Action.REGION_DRAWN, Action.REGION_REMOVED):
+        assert [who for who, _, _ in recorded(action, slide)] == ["alice"], action
+    client_of(root).post("/admin/auth/group/add/", {"name": "pathologists"})
+    ((who, _, after),) = recorded(Action.ADMIN)
+    assert (who, after["what"]) == ("root", "Addition")
+    slide_delete(slide=Slide.objects.get())
+    assert recorded(Action.SLIDE_DELETED, slide) and recorded(Action.SLIDE_OPENED, slide)
+
+
+def test_an_entry_says_from_where(settings, alice, make_slide):
+    slide, client = make_slide(), Client(REMOTE_ADDR="10.1.1.1", headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.7"})
+    client.force_login(alice)
+    client.get(f"/slides/{slide.pk}/", headers={"X-Request-ID": "r1"})
+    settings.PROXIES = 1
+    client.get(f"/slides/{slide.pk}/")
+    settings.PROXIES = 3  # more than there are: the header is of somebody else
+    client.get(f"/slides/{slide.pk}/")
+    opened = Entry.objects.filter(action=Action.SLIDE_OPENED).order_by("id")
+    assert [one.origin for one in opened] == ["10.1.1.1", "192.0.2.7", "10.1.1.1"]
+    assert opened[0].request == "r1"
+
+
+def test_administrators_search_and_take_it_away(client_of, root, alice, make_slide):
+    slide = make_slide("=1+1.tif")
+    record(Action.VERDICT, slide, who=alice, after={"verdict": "mitotic"})
+    record(Action.SIGN_IN_FAILED, named="<script>")
+    page = client_of(root)
+    shown = page.get("/audit/", {"search": str(slide.pk)}).content.decode()
+    assert "mitotic" in shown and "<script>" not in shown.replace('<script src="', "")
+    assert "alice" not in page.get("/audit/", {"who": "bob"}).content.decode()
+    assert "A date is a year" in page.get("/audit/", {"since": "2026-13-40"}).content.decode()
+    assert page.get("/audit/", {"action": "none such"}).status_code == 200
+    rows = list(csv.DictReader(io.StringIO(page.get("/audit/?as=csv").getvalue().decode())))
+    assert next(row for row in rows if row["action"] == "verdict")["object"] == "'=1+1.tif"
+    lines = [json.loads(line) for line in page.get("/audit/?as=jsonl&who=alice").getvalue().decode().splitlines()]
+    assert [line["object_id"] for line in lines if line["action"] == "verdict"] == [str(slide.pk)]
+    assert len(recorded(Action.EXPORTED)) == 2
+    assert client_of(alice).get("/audit/").status_code == 403
+    assert client_of(None).get("/audit/").status_code == 302
+
+
+def test_a_line_of_the_log_is_not_forged_by_an_address(client_of, alice, capsys):
+    import logging
+
+    from webapp.core.logs import PlainFormatter
+
+    line = PlainFormatter("%(levelname)s %(message)s").format(
+        logging.makeLogRecord({"levelname": "INFO", "msg": "GET %s", "args": ("/a\n2026 INFO forged\x1b[2J",)})
+    )
+    assert line == "INFO GET /a\\n2026 INFO forged\\x1b[2J"

@@ -1,0 +1,96 @@
+"""Signing in with a password, with limits on failures: by name and address, by name, and by address.
+
+Failures are counted in the audit table, over `_WINDOW`. A laboratory shares an address, so an address may fail more
+often than one name from it; a name that fails from everywhere is being guessed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils import timezone
+
+from webapp.audit.models import Action, Entry
+from webapp.audit.origin import client_address
+from webapp.audit.services import record
+
+_WINDOW = timedelta(minutes=15)
+_NAME, _ADDRESS = 4, 10  # times as many failures as one name has from one address
+_LONGEST = 150  # characters of a name
+
+
+class LimitedBackend(ModelBackend):
+    """Django's, and nobody is let in, right password or not, after too many wrong ones."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
+        if username is None or password is None or request is None:
+            return super().authenticate(request, username, password, **kwargs)
+        name = _plain(username)
+        if refused_until(request, name):
+            if not _failures(name, client_address(request)).filter(action=Action.SIGN_IN_REFUSED).exists():
+                record(Action.SIGN_IN_REFUSED, named=name)
+            raise PermissionDenied
+        user = super().authenticate(request, username, password, **kwargs)
+        if user is None:
+            record(Action.SIGN_IN_FAILED, named=name)
+        return user
+
+
+class SignInForm(AuthenticationForm):
+    """Says when one may try again."""
+
+    error_messages = {
+        "invalid_login": "Wrong name or password. Both are case-sensitive.",
+        "inactive": "This account is not in use.",
+    }
+
+    def get_invalid_login_error(self) -> forms.ValidationError:
+        name = _plain(self.cleaned_data.get("username") or "")
+        until = refused_until(self.request, name) if self.request else None
+        if until is None:
+            return super().get_invalid_login_error()
+        minutes = max(1, round((until - timezone.now()).total_seconds() / 60))
+        return forms.ValidationError(
+            f"Too many wrong passwords. Try again in {minutes} minutes, or ask an administrator for a new password.",
+            code="refused",
+        )
+
+
+def refused_until(request: HttpRequest, name: str) -> datetime | None:
+    """Until when sign-ins under a name from the address of a request are refused; None where they are not."""
+    address, tries = client_address(request), settings.SIGN_IN_TRIES
+    if not tries:
+        return None
+    since = timezone.now() - _WINDOW
+    failed = Entry.objects.filter(action=Action.SIGN_IN_FAILED, at__gt=since)
+    last = Entry.objects.filter(action=Action.SIGNED_IN, who=name, origin=address, at__gt=since).order_by("-at").first()
+    here = failed.filter(object=name, origin=address)
+    limits = (
+        (here.filter(at__gt=last.at) if last else here, tries),
+        (failed.filter(object=name), tries * _NAME),
+        (failed.filter(origin=address), tries * _ADDRESS),
+    )
+    ends = []
+    for found, limit in limits:
+        latest = list(found.order_by("-at").values_list("at", flat=True)[:limit])
+        if len(latest) == limit:
+            ends.append(latest[-1] + _WINDOW)
+    return max(ends, default=None)
+
+
+def _failures(name: str, address: str) -> Any:
+    return Entry.objects.filter(object=name, origin=address, at__gt=timezone.now() - _WINDOW)
+
+
+def _plain(name: str) -> str:
+    return name[:_LONGEST].replace("\0", "")
