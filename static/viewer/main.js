@@ -48,11 +48,11 @@ async function open() {
 
   const loading = hasRun(config) ? api.candidates(config.slide, config.run) : null;
   await regions.load();
-  if (!numbers || !loading || !hasRun(config)) return bind(shortcuts(looking, null));
+  if (!numbers || !loading || !hasRun(config)) return bind(shortcuts(looking, null, config.mayJudge));
 
   const parts = { config, store, stage, scene, overlay, undo, numbers, regions, pointer, say };
   const reading = startReading(parts);
-  bind(shortcuts(looking, reading));
+  bind(shortcuts(looking, reading, config.mayJudge));
   const columns = unpack(await loading);
   await stage.opened;
   await reading.begin(columns);

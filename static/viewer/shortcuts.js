@@ -38,9 +38,13 @@ const SCALES = { 5: 2, 6: 1, 7: 0.5, 8: 0.25 };
 /** @type {Record<string, Point>} key -> share of the view */
 const PAN = { ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] };
 
-/** @param {Looking} looking @param {Reading | null} reading @returns {Shortcut[]} */
-export function shortcuts(looking, reading) {
-  return [...(reading ? readingKeys(reading) : []), ...lookingKeys(looking, reading)];
+// What changes something; not for who may look alone.
+const CHANGES = new Set(["m", "n", "u", "s", "z", "a", "p", "x", " ", "Enter", "Backspace", "Delete"]);
+
+/** @param {Looking} looking @param {Reading | null} reading @param {boolean} [mayJudge] @returns {Shortcut[]} */
+export function shortcuts(looking, reading, mayJudge = true) {
+  const all = [...(reading ? readingKeys(reading) : []), ...lookingKeys(looking, reading)];
+  return mayJudge ? all : all.filter(({ keys }) => !CHANGES.has(keys[0]));
 }
 
 /** @param {Reading} page @returns {Shortcut[]} */

@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from webapp.annotations.models import Run
 from webapp.annotations.services import detection_request
 from webapp.jobs.admin import for_each
+from webapp.slides.admin import OfStudies
 from webapp.slides.models import Slide
 
 
 @admin.register(Run)
-class RunAdmin(admin.ModelAdmin[Run]):
+class RunAdmin(OfStudies):
     """A run is never edited."""
 
     list_display = ["slide", "model", "candidate_count", "device", "precision", "code_version", "created_at"]

@@ -28,6 +28,7 @@ from webapp.exchange.services import review_import
 from webapp.results.findings import Findings, findings
 from webapp.results.question import Counting, Question, question
 from webapp.slides.models import Slide, Study
+from webapp.slides.roles import Right, demand, demand_on
 
 MAX_IMPORT_BYTES = 50 << 20
 
@@ -88,6 +89,7 @@ class SlideExportView(APIView):
         """All candidates of a run and all verdicts, the regions and the hotspots."""
         slides = Slide.objects.visible_to(request.user).select_related("case__study")
         slide: Slide = get_object_or_404(slides, pk=pk)
+        demand_on(Right.JUDGE, slide, request.user)
         query = validated(ExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
         run = run_or_newest(slide, query.pop("run", None))
@@ -106,6 +108,7 @@ class StudyExportView(APIView):
     def get(self, request: Request, pk: int) -> StreamingHttpResponse:
         """One file for each slide with a run, and `summary.csv` with the counts of all; streamed."""
         study: Study = get_object_or_404(Study.objects.visible_to(request.user), pk=pk)
+        demand(Right.MANAGE, user=request.user, study=study.pk)
         query = validated(StudyExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
@@ -169,7 +172,9 @@ class SlideImportView(Idempotent):
         """
         query = _ImportQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+        slides = Slide.objects.visible_to(request.user).select_related("case")
+        slide: Slide = get_object_or_404(slides, pk=pk)
+        demand_on(Right.JUDGE, slide, request.user)
         kind = (request.content_type or "").split(";")[0].strip()
         body = cast(bytes, request.data or b"")  # of nothing no parser is asked
         if kind == "text/csv":

@@ -18,6 +18,8 @@ from webapp.jobs.models import Job
 from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import State
+from webapp.slides.models import Slide
+from webapp.slides.roles import Right, demand_on
 
 
 class JobFilterSerializer(serializers.Serializer[Any]):
@@ -48,10 +50,18 @@ class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop a job that has not ended."""
-        return Response(JobSerializer(job_cancel(job=self.get_object())).data)
+        return Response(JobSerializer(job_cancel(job=self._own())).data)
 
     @extend_schema(request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Retry the missing part of a failed or cancelled job."""
-        return Response(JobSerializer(job_retry(job=self.get_object())).data)
+        return Response(JobSerializer(job_retry(job=self._own())).data)
+
+    def _own(self) -> Job:
+        """The job that is asked for; one on a slide is stopped and retried by who may ask for it."""
+        job: Job = self.get_object()
+        if job.slide_id is not None:
+            slide = Slide.objects.select_related("case").get(pk=job.slide_id)
+            demand_on(Right.UPLOAD, slide, self.request.user)
+        return job

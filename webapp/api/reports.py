@@ -27,6 +27,7 @@ from webapp.reports.selectors import SlideNow, report_changes
 from webapp.reports.services import MAX_COMMENT, report_sign
 from webapp.results.question import Counting, question
 from webapp.slides.models import Slide
+from webapp.slides.roles import Right, demand_on
 
 
 class ReportSerializer(serializers.ModelSerializer[Report]):
@@ -80,6 +81,7 @@ class ReportsView(Idempotent):
         Where candidates of the hotspot have no verdict the report says how many, as large as the number.
         """
         slide = self._slide(request, pk)
+        demand_on(Right.JUDGE, slide, request.user)
         query = validated(SignSerializer, request.data)
         run = run_or_newest(slide, query.pop("run", None))
         more = {name: query.pop(name) for name in ("comment", "whole_case")}

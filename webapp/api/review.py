@@ -33,11 +33,16 @@ from webapp.api.serializers import (
     VerdictSerializer,
 )
 from webapp.slides.models import Slide
+from webapp.slides.roles import Right, demand_on
 
 
 class _ReviewView(Idempotent):
     def slide(self, request: Request, pk: UUID) -> Slide:
-        slide: Slide = get_object_or_404(Slide.objects.visible_to(request.user), pk=pk)
+        """The slide; what is sent about it comes from who may judge."""
+        slides = Slide.objects.visible_to(request.user).select_related("case")
+        slide: Slide = get_object_or_404(slides, pk=pk)
+        if request.method != "GET":
+            demand_on(Right.JUDGE, slide, request.user)
         return slide
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
+from webapp.registry.privacy import card_for
 from webapp.slides.models import Slide, Upload
 
 _MPP = serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2, allow_null=True)
@@ -233,11 +235,19 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
 
 class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
-    """A model version with its card: recipe, data, metrics."""
+    """A model version with its card: recipe, data, metrics. Of one that was trained here only administrators read names
+    of cases and people; all others read how many."""
+
+    card = serializers.SerializerMethodField()
 
     class Meta:
         model = ModelVersion
         fields = ["id", "name", "state", "sha256", "parent", "created_at", "card"]
+
+    def get_card(self, version: ModelVersion) -> dict[str, Any]:
+        request = self.context.get("request")
+        user = request.user if request else AnonymousUser()
+        return card_for(version=version, user=user)
 
 
 class UploadSerializer(serializers.ModelSerializer[Upload]):

@@ -31,12 +31,12 @@ from webapp.api.serializers import (
     RunSerializer,
     SlideSerializer,
 )
-from webapp.core.errors import InvalidInput
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, slides_filtered
 from webapp.retraining.losses import SlideLosses, slide_delete_asked, slide_losses
 from webapp.slides.models import Slide
-from webapp.slides.services import slide_assign, slide_set_mpp
+from webapp.slides.roles import Right, demand_on, reader_called
+from webapp.slides.services import NoReader, slide_assign, slide_set_mpp
 
 
 class SlideFilterSerializer(serializers.Serializer[Any]):
@@ -105,6 +105,7 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         """Candidates of a run (GET), or request a detection (POST: 202 and a job)."""
         slide = self.get_object()
         if request.method == "POST":
+            demand_on(Right.UPLOAD, slide, request.user)
             data = validated(DetectionRequestSerializer, request.data)
             model = get_object_or_404(ModelVersion, pk=data["model"]) if "model" in data else None
             job = detection_request(slide=slide, by=cast(User, request.user), model=model)
@@ -130,11 +131,12 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     @action(detail=True, methods=["post"])
     def reader(self, request: Request, pk: str) -> Response:
         """Assign a reader: you or another member of the study, or null."""
-        name = validated(ReaderSerializer, request.data)["reader"]
-        reader = None if name is None else User.objects.filter(username=name, is_active=True).first()
+        slide, name = self.get_object(), validated(ReaderSerializer, request.data)["reader"]
+        demand_on(Right.JUDGE, slide, request.user)
+        reader = reader_called(name, study=slide.case.study_id) if name is not None else None
         if name is not None and reader is None:
-            raise InvalidInput(f"No person is called {name}.")
-        slide_assign(slide=self.get_object(), reader=reader, by=cast(User, request.user))
+            raise NoReader(name)
+        slide_assign(slide=slide, reader=reader, by=cast(User, request.user))
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(

@@ -27,6 +27,7 @@ from webapp.core.errors import DomainError, Gone, InvalidInput, TooLarge
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study, Upload
+from webapp.slides.roles import Right, studies_of
 from webapp.slides.services import Checksum, upload_append, upload_cancel, upload_create, upload_finish
 
 _VERSION = "1.0.0"
@@ -227,12 +228,15 @@ def _finish(upload: Upload) -> Slide:
 
 
 def _study(request: Request, name: str) -> Study:
-    studies = Study.objects.visible_to(request.user)
+    """The study of this name; without one the first that the person may upload into."""
     if name:
-        studies = studies.filter(name=name)
-    study: Study | None = studies.order_by("pk").first()
+        study: Study | None = Study.objects.visible_to(request.user).filter(name=name).first()
+    else:
+        study = next(iter(studies_of(request.user, Right.UPLOAD)), None)
     if study is None:
-        raise InvalidInput(f"You are in no study called {name}." if name else "You are not in any study yet.")
+        raise InvalidInput(
+            f"You are {f'in no study called {name}' if name else 'not in any study that you may upload into'}."
+        )
     return study
 
 

@@ -22,6 +22,7 @@ from webapp.api.serializers import JobSerializer, ModelVersionSerializer
 from webapp.core.errors import DomainError
 from webapp.jobs.selectors import with_their_job
 from webapp.registry.models import ModelVersion
+from webapp.registry.privacy import record_for
 from webapp.registry.services import version_promote, version_roll_back
 from webapp.retraining.judgements import judgement_request
 from webapp.retraining.models import Judgement
@@ -89,7 +90,7 @@ class VersionActionsViewSet(AdministratorsOnly, viewsets.GenericViewSet[ModelVer
         reason = validated(ReasonSerializer, request.data)["reason"]
         promotion = version_promote(version=self.get_object(), by=self.person, reason=reason)
         promotion.version.refresh_from_db()
-        return Response(ModelVersionSerializer(promotion.version).data)
+        return Response(self.get_serializer(promotion.version).data)
 
     @extend_schema(request=None, responses=ModelVersionSerializer)
     @action(detail=False, methods=["post"], url_path="roll-back")
@@ -97,7 +98,7 @@ class VersionActionsViewSet(AdministratorsOnly, viewsets.GenericViewSet[ModelVer
         """Make the version that the last promotion replaced the active one again."""
         version = version_roll_back(by=self.person).version
         version.refresh_from_db()
-        return Response(ModelVersionSerializer(version).data)
+        return Response(self.get_serializer(version).data)
 
     @extend_schema(request=RerunSerializer, responses={202: RerunAnswerSerializer})
     @action(detail=True, methods=["post"])
@@ -117,8 +118,10 @@ class CardView(APIView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, pk: UUID) -> Response:
-        """The model card, with the provenance that is on record."""
-        return Response(model_card(version=get_object_or_404(ModelVersion, pk=pk)))
+        """The model card, with the provenance that is on record. Of a version that was trained here only administrators
+        read names of slides, cases and people; all others read how many."""
+        version = get_object_or_404(ModelVersion, pk=pk)
+        return Response(record_for(record=model_card(version=version), version=version, user=request.user))
 
 
 class ModelVersionViewSet(viewsets.ReadOnlyModelViewSet[ModelVersion]):

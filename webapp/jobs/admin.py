@@ -11,6 +11,7 @@ from webapp.core.errors import DomainError
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import OPEN, State
+from webapp.slides.admin import OfStudies
 
 _T = TypeVar("_T")
 
@@ -43,7 +44,7 @@ class ShardInline(admin.TabularInline[Shard, Job]):
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin[Job]):
+class JobAdmin(OfStudies):
     list_display = ["kind", "slide", "state", "priority", "requested_by", "created_at", "started_at", "ended_at"]
     list_filter = ["kind", "state", "priority"]
     search_fields = ["slide__name", "id"]

@@ -12,13 +12,15 @@ from django.shortcuts import get_object_or_404, render
 from webapp.annotations.models import Run
 from webapp.pages.pagination import ROWS
 from webapp.registry.models import ModelVersion
+from webapp.registry.privacy import card_for, names_shown
 from webapp.retraining.provenance import sources_of
 
 
 @login_required
 def models(request: HttpRequest) -> HttpResponse:
     """All model versions with their cards."""
-    return render(request, "models.html", {"models": ModelVersion.objects.all()})
+    versions = [(version, names_shown(version=version, user=request.user)) for version in ModelVersion.objects.all()]
+    return render(request, "models.html", {"models": versions})
 
 
 @login_required
@@ -33,7 +35,8 @@ def model(request: HttpRequest, pk: UUID) -> HttpResponse:
         "promotions": found.promotions.select_related("by", "replaced"),
         "runs": runs[:ROWS],
         "run_count": runs.count(),
-        "card": json.dumps(found.card, indent=2),
+        "card": json.dumps(card_for(version=found, user=request.user), indent=2),
+        "names": names_shown(version=found, user=request.user),
         "calibrations": found.calibrations.defer("figures"),
         "shifts": sorted(found.card.get("scanner_shifts", {}).items()),
     }

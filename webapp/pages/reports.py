@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
@@ -20,6 +21,7 @@ from webapp.results.count import mitosis_count
 from webapp.results.question import Counting, question
 from webapp.results.worklist import next_to_read
 from webapp.slides.models import Slide
+from webapp.slides.roles import Right, may
 
 _MAX_PDF_BYTES = 100 << 20
 
@@ -33,6 +35,9 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
     slides = Slide.objects.visible_to(request.user).select_related("case__study")
     slide: Slide = get_object_or_404(slides, pk=pk)
     run = run_current(slide=slide)
+    may_sign = may(Right.JUDGE, user=request.user, study=slide.case.study_id)
+    if request.method == "POST" and not may_sign:
+        raise PermissionDenied
     asked = question(study=Counting.of(slide.case.study))
     count = mitosis_count(run=run, asked=asked) if run else None
     unreviewed = bool(count and count.review and count.review.judged < count.review.of)
@@ -55,6 +60,7 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
         "count": count,
         "unreviewed": unreviewed,
         "asks": asks,
+        "may_sign": may_sign,
         "comment": comment,
         "whole_case": whole_case,
         "others": Slide.objects.filter(case=slide.case_id).exclude(pk=pk).count(),

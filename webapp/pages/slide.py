@@ -17,6 +17,7 @@ from webapp.audit.services import record
 from webapp.exchange.exports import FORMATS
 from webapp.results.question import Counting, question
 from webapp.slides.models import Slide
+from webapp.slides.roles import Right, may
 from webapp.slides.selectors import readers_by_study
 from webapp.slides.services import may_set_mpp
 
@@ -47,6 +48,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "floor": settings.STORED_SCORE_FLOOR,
         "matchUm": settings.MATCH_RADIUS_UM,
         "person": request.user.get_username(),
+        "mayJudge": may(Right.JUDGE, user=request.user, study=found.case.study_id),
     }
     context = {
         "slide": found,
@@ -63,6 +65,8 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
             "shapes": {"circle": "circle", "square": "square", "fields": "ten fields"}.items(),
         },
         "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
+        "may_judge": config["mayJudge"],
+        "may_upload": may(Right.UPLOAD, user=request.user, study=found.case.study_id),
         "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
     }
     return render(request, "slide.html", context)

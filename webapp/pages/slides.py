@@ -18,16 +18,17 @@ from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.worklist import Group, groups, in_group
 from webapp.results.worklist import worklist_rows as select_worklist_rows
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
+from webapp.slides.roles import Right, studies_of
 from webapp.slides.selectors import readers_of
 
 
 @login_required
 def worklist(request: HttpRequest) -> HttpResponse:
     """Slides by what they wait for, and the upload."""
-    studies = Study.objects.visible_to(request.user).order_by("pk")
     context = {
         **_worklist(request),
-        "studies": studies,
+        "studies": studies_of(request.user, Right.UPLOAD),
+        "is_member": Study.objects.visible_to(request.user).exists(),
         "max_upload_gb": settings.MAX_UPLOAD_BYTES // 1024**3,
         "max_flat_megapixels": MAX_FLAT_PIXELS // 10**6,
     }
@@ -44,7 +45,7 @@ def worklist_rows(request: HttpRequest) -> HttpResponse:
 def slides(request: HttpRequest) -> HttpResponse:
     """Every slide, the newest first."""
     found, asked = _found(request)
-    studies = Study.objects.visible_to(request.user).order_by("name")
+    studies = studies_of(request.user, Right.MANAGE)
     return render(
         request, "slides.html", {**_rows(request, found), **asked, "studies": studies, "exports": FORMATS.items()}
     )

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from webapp.core.errors import DomainError
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.registry.services import version_promote, version_roll_back
+from webapp.slides.admin import AdministratorsAlone
 
 
 class ReasonForm(ActionForm):
@@ -19,7 +20,7 @@ class ReasonForm(ActionForm):
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
+class ModelVersionAdmin(AdministratorsAlone):
     """Versions come from files or trainings; here one is made active."""
 
     list_display = ["name", "state", "f1_at_half", "sha256", "created_at"]
@@ -47,7 +48,7 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
 
 
 @admin.register(Promotion)
-class PromotionAdmin(admin.ModelAdmin[Promotion]):
+class PromotionAdmin(AdministratorsAlone):
     """The history of active versions, never edited. The newest can be rolled back."""
 
     list_display = ["version", "replaced", "by", "at", "reason"]

@@ -5,10 +5,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.reports.models import Report
+from webapp.slides.admin import OfStudies
 
 
 @admin.register(Report)
-class ReportAdmin(admin.ModelAdmin[Report]):
+class ReportAdmin(OfStudies):
     """Nobody changes or deletes a signed report."""
 
     list_display = ["slide", "version", "signed_by", "signed_at", "sha256"]

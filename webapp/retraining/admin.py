@@ -25,6 +25,7 @@ from webapp.retraining.models import (
 )
 from webapp.retraining.plans import plan_names
 from webapp.retraining.trainings import training_request
+from webapp.slides.admin import AdministratorsAlone
 
 
 class RetrainForm(ActionForm):
@@ -34,7 +35,7 @@ class RetrainForm(ActionForm):
     plan = forms.ChoiceField(required=False, choices=lambda: [(name, name) for name in plan_names()])
 
 
-class _Record(admin.ModelAdmin[Any]):
+class _Record(AdministratorsAlone):
     """Looked at in the admin, written by services alone."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

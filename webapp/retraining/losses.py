@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 
 from webapp.annotations.models import Candidate, Verdict
-from webapp.core.errors import DomainError, NotAllowed
+from webapp.core.errors import DomainError
 from webapp.retraining.models import MitosisFreeSlide, Removal
 from webapp.retraining.provenance import affected_by
 from webapp.slides.models import Slide
+from webapp.slides.roles import Right, demand_on
 from webapp.slides.services import slide_delete
-from webapp.slides.studies import manages
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def slide_losses(*, slide: Slide) -> SlideLosses:
 
 def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
     """Delete a slide for a manager of its study. What people have made of it is lost only if that is confirmed."""
-    if not manages(study=slide.case.study_id, user=by):
-        raise NotAllowed("Only a manager of the study may delete this slide.")
+    demand_on(Right.MANAGE, slide, by)
     lost = slide_losses(slide=slide)
     if lost.reports:
         raise DomainError(f"This slide cannot be deleted: signed reports ({lost.reports}) rest on it.")

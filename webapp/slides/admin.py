@@ -9,7 +9,38 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.slides.models import Case, Membership, Slide, Study, Upload
+from webapp.slides.roles import Right, may
 from webapp.slides.services import slide_correct_case, slide_delete
+
+
+class OfStudies(admin.ModelAdmin[Any]):
+    """Staff see, in the admin as elsewhere, what belongs to their studies, and may choose that alone."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        visible = self.model._default_manager.visible_to(request.user)
+        return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        manager = db_field.related_model._default_manager
+        if hasattr(manager, "visible_to"):
+            kwargs.setdefault("queryset", manager.visible_to(request.user))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class AdministratorsAlone(admin.ModelAdmin[Any]):
+    """Of all studies at once, or of other people: for superusers."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_view_permission(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_view_permission(request) and super().has_delete_permission(request, obj)
 
 
 class MembershipInline(admin.TabularInline[Membership, Study]):
@@ -40,26 +71,36 @@ class StudyForm(forms.ModelForm[Study]):
 
 
 @admin.register(Study)
-class StudyAdmin(admin.ModelAdmin[Study]):
+class StudyAdmin(OfStudies):
+    """Changed, with its members, by who manages it."""
+
     list_display = ["name", "created_at"]
     search_fields = ["name"]
     form = StudyForm
     inlines = [MembershipInline]
 
+    def has_change_permission(self, request: HttpRequest, obj: Study | None = None) -> bool:
+        if obj is not None and not may(Right.MANAGE, user=request.user, study=obj.pk):
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Study | None = None) -> bool:
+        return self.has_change_permission(request, obj) and super().has_delete_permission(request, obj)
+
 
 @admin.register(Case)
-class CaseAdmin(admin.ModelAdmin[Case]):
+class CaseAdmin(OfStudies):
     list_display = ["identifier", "study", "created_at"]
-    list_filter = ["study"]
+    list_filter = [("study", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["identifier"]
 
 
 @admin.register(Slide)
-class SlideAdmin(admin.ModelAdmin[Slide]):
+class SlideAdmin(OfStudies):
     """What a file says of itself is read only; the case can be corrected."""
 
     list_display = ["name", "case", "state", "width", "height", "mpp_x", "mpp_source", "uploaded_by", "uploaded_at"]
-    list_filter = ["state", "case__study", "drawn"]
+    list_filter = ["state", ("case__study", admin.RelatedOnlyFieldListFilter), "drawn"]
     search_fields = ["name", "case__identifier", "sha256"]
     list_select_related = ["case__study", "uploaded_by"]
     fields = (
@@ -86,7 +127,7 @@ class SlideAdmin(admin.ModelAdmin[Slide]):
 
 
 @admin.register(Upload)
-class UploadAdmin(admin.ModelAdmin[Upload]):
+class UploadAdmin(AdministratorsAlone):
     list_display = ["name", "user", "offset", "size", "created_at", "slide"]
     list_select_related = ["user", "slide"]
     readonly_fields = ["user", "study", "name", "size", "offset", "created_at", "slide"]

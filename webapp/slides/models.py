@@ -94,11 +94,13 @@ class Study(models.Model):
 
 
 class Membership(models.Model):
-    """A person in a study."""
+    """A person in a study. What the roles may: `webapp.slides.roles`."""
 
     class Role(models.TextChoices):
-        READER = "reader", "Reader: looks, uploads, detects"
-        MANAGER = "manager", "Manager: also members, way of counting, um/px of any slide, deleting"
+        VIEWER = "viewer", "Viewer: looks"
+        UPLOADER = "uploader", "Uploader: also uploads and has slides detected on"
+        READER = "reader", "Reader: also judges, draws regions, signs"
+        MANAGER = "manager", "Manager: also members, way of counting, exports of the study, deleting"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")

@@ -30,8 +30,8 @@ from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooL
 from webapp.core.names import named, plain_name
 from webapp.core.streams import Readable, read_a_while
 from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
+from webapp.slides.roles import Right, demand, may
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
-from webapp.slides.studies import manages
 
 _BLOCK = 1 << 20
 _KEPT_EVERY = 1.0  # s between two times at which it is noted what of an upload is on the disk
@@ -42,6 +42,15 @@ class ChecksumMismatch(DomainError):
     """The checksum of an upload differs."""
 
     status = 460  # tus's own
+
+
+class NoReader(InvalidInput):
+    """Somebody cannot be the reader of a slide; whether there is such a person is not told."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is not in the study of this slide as a reader or manager; ask a manager to add the person."
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ def upload_create(
     detect: bool = True,
 ) -> Upload:
     """Begin an upload. Refuses what will not fit, on the disk or in the person's quota, before a byte is sent."""
+    demand(Right.UPLOAD, user=user, study=study.pk)
     if size <= 0:
         raise InvalidInput("This file is empty (0 bytes).")
     if size > settings.MAX_UPLOAD_BYTES:
@@ -175,13 +185,17 @@ def uploads_expire() -> int:
 
 
 def upload_finish(*, upload: Upload) -> Slide:
-    """Turn a complete upload into a slide that waits to be prepared; asking twice gives the same slide."""
+    """Turn a complete upload into a slide that waits to be prepared; asking twice gives the same slide.
+
+    Raises NotAllowed where the person may not upload into the study any more; the bytes stay until they expire.
+    """
     with transaction.atomic():
         upload = Upload.objects.select_for_update().get(pk=upload.pk)
         if upload.slide is not None:
             return upload.slide
         if upload.offset != upload.size:
             raise DomainError(f"{upload.size - upload.offset} bytes of this file have not arrived yet.")
+        demand(Right.UPLOAD, user=upload.user, study=upload.study_id)
         slide = slide_create(
             study=upload.study,
             case_identifier=upload.case_identifier,
@@ -328,9 +342,10 @@ def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
 
 
 def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
-    """Assign a reader, or None. The reader must be able to see the slide."""
-    if reader is not None and not Slide.objects.visible_to(reader).filter(pk=slide.pk).exists():
-        raise InvalidInput(f"{reader.get_username()} is not in the study of this slide; add the person to it first.")
+    """Assign a reader, or None. Who reads it may judge in its study."""
+    demand(Right.JUDGE, user=by, study=slide.case.study_id)
+    if reader is not None and not may(Right.JUDGE, user=reader, study=slide.case.study_id):
+        raise NoReader(reader.get_username())
     with transaction.atomic():
         before = Slide.objects.select_for_update(of=("self",)).select_related("reader").get(pk=slide.pk).reader
         Slide.objects.filter(pk=slide.pk).update(reader=reader)
@@ -361,7 +376,8 @@ def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
 
 def may_set_mpp(*, slide: Slide, user: User) -> bool:
     """Whether the person is authorised to enter this slide's um/px."""
-    return slide.uploaded_by_id == user.pk or manages(study=slide.case.study_id, user=user)
+    right = Right.UPLOAD if slide.uploaded_by_id == user.pk else Right.MANAGE
+    return may(right, user=user, study=slide.case.study_id)
 
 
 def clean_name(name: str) -> str:

@@ -9,16 +9,10 @@ from django.db import IntegrityError, transaction
 
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
-from webapp.core.errors import DomainError, InvalidInput, NotAllowed
+from webapp.core.errors import DomainError, InvalidInput
 from webapp.core.names import named
 from webapp.slides.models import Membership, Slide, Study
-
-
-def manages(*, study: int, user: User) -> bool:
-    """Whether a person is a manager of the study with this key, or a superuser."""
-    if user.is_superuser:
-        return True
-    return Membership.objects.filter(study=study, user=user, role=Membership.Role.MANAGER).exists()
+from webapp.slides.roles import Right, demand, may
 
 
 def study_create(*, name: str, manager: User, **counting: Any) -> Study:
@@ -32,7 +26,7 @@ def study_create(*, name: str, manager: User, **counting: Any) -> Study:
 
 def study_change(*, study: Study, by: User, name: str | None = None, **counting: Any) -> Study:
     """Another name, or another way of counting (`rule`, `area_mm2`, `shape`). For managers."""
-    _managers_only(study, by)
+    demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
         study = Study.objects.select_for_update().get(pk=study.pk)
         changed = {**counting, **({} if name is None else {"name": name})}
@@ -46,7 +40,7 @@ def study_change(*, study: Study, by: User, name: str | None = None, **counting:
 
 def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membership:
     """Add a person to a study (a reader by default), or give a member another role. For managers; one must stay."""
-    _managers_only(study, by)
+    demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
         before = Membership.objects.filter(study=study, user=user).first()
@@ -59,7 +53,7 @@ def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membe
 
 def member_remove(*, study: Study, user: User, by: User) -> None:
     """Take a person out of a study. For managers; one manager must stay. The person's slides have no reader then."""
-    _managers_only(study, by)
+    demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
         before = Membership.objects.filter(study=study, user=user).first()
@@ -68,7 +62,7 @@ def member_remove(*, study: Study, user: User, by: User) -> None:
         before.delete()
         _check_managed(study)
         _record_role(study, user, before.role, None, by)
-        if not user.is_superuser:
+        if not may(Right.JUDGE, user=user, study=study.pk):
             assigned = Slide.objects.filter(case__study=study, reader=user)
             done = [(slide, {"reader": user.get_username()}, {"reader": None}) for slide in assigned]
             record_many(Action.SLIDE_ASSIGNED, done, who=by)
@@ -91,11 +85,6 @@ def _named_study(study: Study, name: str) -> Study:
 def _record_role(study: Study, user: User, before: str | None, after: str | None, by: User) -> None:
     person = {"person": user.get_username()}
     record(Action.ROLE, study, who=by, before={**person, "role": before}, after={**person, "role": after})
-
-
-def _managers_only(study: Study, user: User) -> None:
-    if not manages(study=study.pk, user=user):
-        raise NotAllowed("Only a manager of this study may change it.")
 
 
 def _check_managed(study: Study) -> None:

@@ -209,6 +209,8 @@ def test_a_study_comes_as_a_streamed_zip_of_what_one_may_see(client_of, alice, b
     make("=two/../x.tif")
     make_slide("no run.tif")
     make("elsewhere.tif", case=Case.objects.create(study=Study.objects.get(name="Elsewhere"), identifier="x"))
+    assert client_of(alice).get(f"/api/v1/studies/{study.pk}/export/?format=csv").status_code == 403
+    study.memberships.update(role="manager")
     answer = client_of(alice).get(f"/api/v1/studies/{study.pk}/export/?format=csv&{QUERY}")
     assert answer.streaming
     with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as zipped:
