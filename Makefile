@@ -9,7 +9,7 @@ export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
-	fuzz-slides hostile fuzz-texts formats chaos table-1-parent left-out reproduce weights backup restore
+	fuzz-slides hostile fuzz-texts security formats chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -53,6 +53,13 @@ hostile: fuzz-slides  # its name up to 0.2.0
 fuzz-texts: install-tests  ## every call with hostile texts, on PostgreSQL and on SQLite
 	EVERY=1 $(BIN)/python -m pytest -n 0 tests/webapp/api/test_hostile.py
 	EVERY=1 MITOSCOPE_TEST_DATABASE=sqlite $(BIN)/python -m pytest -n 0 tests/webapp/api/test_hostile.py
+
+security: install-tests  ## who may what, on PostgreSQL and SQLite; the API as each of them; known faults of packages; production settings
+	EVERY=1 $(BIN)/python -m pytest -n 0 tests/security tests/webapp/api/test_openapi.py
+	EVERY=1 MITOSCOPE_TEST_DATABASE=sqlite $(BIN)/python -m pytest -n 0 tests/security
+	$(BIN)/ruff check --select S .
+	$(BIN)/python -m tests.security.dependencies
+	HTTPS=True DATA_DIR="$$(mktemp -d)" $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 formats: install-tests  ## draw hundreds of files of every kind; each is read rightly, or refused for the true reason
 	$(BIN)/python -m tests.resilience.formats $(ARGS)

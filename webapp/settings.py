@@ -86,7 +86,11 @@ CORS_EXPOSE_HEADERS = [
     "retry-after", "tus-extension", "tus-max-size", "tus-resumable", "tus-version", "upload-expires", "upload-length",
     "upload-metadata", "upload-offset",
 ]  # fmt: skip
-CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/$"]  # asked for from within
+SECURE_HSTS_SECONDS = environment.integer("HSTS_SECONDS", 31_536_000, low=0, high=100_000_000) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = environment.boolean("HSTS_SUBDOMAINS", False)
+SILENCED_SYSTEM_CHECKS = [] if SECURE_HSTS_INCLUDE_SUBDOMAINS else ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -120,6 +124,7 @@ MIDDLEWARE = [
     "webapp.core.middleware.request_log",
     "webapp.audit.origin.answered_request",
     "webapp.core.middleware.plain_address",
+    "webapp.core.middleware.methods_of_pages",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -243,7 +248,7 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": PROXIES,
     "URL_FORMAT_OVERRIDE": None,  # ?format= is a parameter of ours
 }
-KNOX_TOKEN_MODEL = "knox.AuthToken"
+KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105  a name
 REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "AUTH_HEADER_PREFIX": "Token"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Mitoscope",

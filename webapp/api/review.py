@@ -41,7 +41,7 @@ class _ReviewView(Idempotent):
         """The slide; what is sent about it comes from who may judge."""
         slides = Slide.objects.visible_to(request.user).select_related("case")
         slide: Slide = get_object_or_404(slides, pk=pk)
-        if request.method != "GET":
+        if request.method not in {"GET", "HEAD"}:
             demand_on(Right.JUDGE, slide, request.user)
         return slide
 

@@ -36,7 +36,7 @@ from webapp.results.filters import Filters, slides_filtered
 from webapp.retraining.losses import SlideLosses, slide_delete_asked, slide_losses
 from webapp.slides.models import Slide
 from webapp.slides.roles import Right, demand_on, reader_called
-from webapp.slides.services import NoReader, slide_assign, slide_set_mpp
+from webapp.slides.services import slide_assign, slide_set_mpp
 
 
 class SlideFilterSerializer(serializers.Serializer[Any]):
@@ -134,8 +134,6 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
         slide, name = self.get_object(), validated(ReaderSerializer, request.data)["reader"]
         demand_on(Right.JUDGE, slide, request.user)
         reader = reader_called(name, study=slide.case.study_id) if name is not None else None
-        if name is not None and reader is None:
-            raise NoReader(name)
         slide_assign(slide=slide, reader=reader, by=cast(User, request.user))
         return Response(self.get_serializer(self.get_object()).data)
 

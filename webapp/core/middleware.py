@@ -1,4 +1,4 @@
-"""Request id with the request log, addresses that hold a NUL, bodies of strangers, Content-Security-Policy."""
+"""Request id and log, addresses that hold a NUL, methods of pages, bodies of strangers, Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from django.contrib.auth import SESSION_KEY
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from webapp.core.logs import log_about
 from webapp.core.names import refuse_nul
 
-# Our own pages run only our own scripts; the API's documentation page starts Swagger with an inline script.
-_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
-_POLICY_DOCS = _POLICY + "; script-src 'self' 'unsafe-inline'"
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+# Swagger starts with an inline script; OpenSeadragon makes one style element, known by its hash.
+_LOOSER = (
+    (re.compile("/api/v1/docs"), "; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"),
+    (re.compile("/slides/[^/]+/$"), "; style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='"),
+)
 _SLOW_SECONDS = 1.0
 _STRANGERS_BYTES = 16_384
 # Logged only when slow or wrong.
@@ -64,6 +70,17 @@ def plain_address(get_response: _View) -> _View:
     return middleware
 
 
+def methods_of_pages(get_response: _View) -> _View:
+    """Pages are looked at and forms are sent; other methods are for the API."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.method not in {"GET", "HEAD", "POST"} and not request.path.startswith("/api/"):
+            return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+        return get_response(request)
+
+    return middleware
+
+
 def bodies_of_strangers(get_response: _View) -> _View:
     """What somebody sends who is not signed in is short, and is refused before it is read where it is not.
 
@@ -81,12 +98,12 @@ def bodies_of_strangers(get_response: _View) -> _View:
 
 
 def content_security_policy(get_response: _View) -> _View:
-    """Pages load scripts, styles and pictures from this server alone."""
+    """Pages load scripts, styles and pictures from this server alone; no script and no style stands in them."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        docs = request.path.startswith("/api/v1/docs")
-        response.headers.setdefault("Content-Security-Policy", _POLICY_DOCS if docs else _POLICY)
+        looser = next((more for path, more in _LOOSER if path.match(request.path)), "")
+        response.headers.setdefault("Content-Security-Policy", _POLICY + looser)
         return response
 
     return middleware

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.contrib.auth.models import User
 
-from webapp.core.errors import NotAllowed
+from webapp.core.errors import InvalidInput, NotAllowed
 from webapp.slides.models import Membership, Slide, Study, Viewer
 
 Role = Membership.Role
@@ -24,6 +24,15 @@ class Right(StrEnum):
     UPLOAD = "upload slides and have them detected on"
     JUDGE = "judge, draw regions, sign and export a slide"
     MANAGE = "change its members and how it counts, export all of it, and delete"
+
+
+class NoReader(InvalidInput):
+    """Somebody cannot be the reader of a slide; whether there is such a person is not told."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is not in the study of this slide as a reader or manager; ask a manager to add the person."
+        )
 
 
 _ROLES: dict[Right, frozenset[str]] = {
@@ -72,7 +81,9 @@ def studies_of(user: Viewer, right: Right) -> list[Study]:
     return list(studies)
 
 
-def reader_called(name: str, *, study: int) -> User | None:
-    """The person of this name who may be the reader of a slide of a study; None for everybody else, there or not."""
-    person = User.objects.filter(username=name, is_active=True).first()
-    return person if person is not None and may(Right.JUDGE, user=person, study=study) else None
+def reader_called(name: str, *, study: int) -> User:
+    """The person of this name who may be the reader of a slide of a study. Raises NoReader for everybody else."""
+    person: User | None = User.objects.filter(username=name, is_active=True).first()
+    if person is None or not may(Right.JUDGE, user=person, study=study):
+        raise NoReader(name)
+    return person

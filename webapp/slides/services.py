@@ -26,11 +26,11 @@ from detector.slide.prepare import SlideFacts, tissue_of
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import database_release
-from webapp.core.errors import Busy, DomainError, InvalidInput, NotAllowed, TooLarge
+from webapp.core.errors import Busy, DomainError, Gone, InvalidInput, NotAllowed, TooLarge
 from webapp.core.names import named, plain_name
 from webapp.core.streams import Readable, read_a_while
 from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
-from webapp.slides.roles import Right, demand, may
+from webapp.slides.roles import NoReader, Right, demand, may
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
 _BLOCK = 1 << 20
@@ -42,15 +42,6 @@ class ChecksumMismatch(DomainError):
     """The checksum of an upload differs."""
 
     status = 460  # tus's own
-
-
-class NoReader(InvalidInput):
-    """Somebody cannot be the reader of a slide; whether there is such a person is not told."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name} is not in the study of this slide as a reader or manager; ask a manager to add the person."
-        )
 
 
 @dataclass(frozen=True)
@@ -117,6 +108,8 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
     Whoever comes later takes over, as the connection before may be dead without knowing it: Busy is raised there.
     """
     mine = secrets.token_hex(8)
+    if not upload.file.exists():
+        raise Gone("The bytes of this upload are no longer on the server; begin the upload anew.")
     with upload.file.open("r+b") as file:
         with _locked(file):
             upload.refresh_from_db()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 
 import jsonschema
 import pytest
 import schemathesis
+from django.contrib.auth.models import User
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from webapp.access.services import token_make
+from webapp.slides.models import Membership
 from webapp.wsgi import application
 
+PEOPLE = ["administrator", *Membership.Role.values, "outsider", "staff", "stranger"]
 EXAMPLES = 4  # of each operation
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
 
@@ -24,9 +28,20 @@ def as_bytes(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-def test_nothing_that_is_sent_breaks_the_server_and_answers_are_as_described(one_connection, ids, root):
+@pytest.fixture
+def person(request, study, root, bob, charlie):
+    if request.param in Membership.Role.values:
+        user = User.objects.create_user(f"a {request.param}")
+        Membership.objects.create(study=study, user=user, role=request.param)
+        return user
+    return {"administrator": root, "outsider": bob, "staff": charlie, "stranger": None}[request.param]
+
+
+# `make security` comes as each of them.
+@pytest.mark.parametrize("person", PEOPLE if "EVERY" in os.environ else PEOPLE[:1], indirect=True)
+def test_nothing_that_is_sent_breaks_the_server_and_answers_are_as_described(one_connection, ids, person):
     schema = schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
-    headers = {"Authorization": f"Token {token_make(user=root)}"}
+    headers = {"Authorization": f"Token {token_make(user=person)}"} if person else {}
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) > 30
     faults = {}

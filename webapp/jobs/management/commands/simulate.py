@@ -30,7 +30,7 @@ def simulate(*, slides: int, seconds: float, workers: int, bulk: int = 0, fair: 
     seconds: mean time of one slide on one worker; single slides vary as their tissue does (log-normal, sigma 0.5).
     fair: readers before bulk, as the queue does; else in the order of arrival. What has begun is not interrupted.
     """
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311  nothing secret
     hours = rng.choices(range(24), weights=_HOURS, k=slides)
     arrivals = sorted([(hour + rng.random()) * _HOUR for hour in hours])
     waiting = [(1 if fair else 0, 0.0, number) for number in range(bulk)]  # (priority, when, number)

@@ -1,0 +1,75 @@
+"""Who may call what: every address by its name, every method that it has, and the kinds of people who may.
+
+What is not listed nobody may: an address that is missing here fails `test_every_address_has_a_rule`, a method that is
+missing must be refused. The things that the addresses name are those of the study of `tests.rows`.
+"""
+
+from __future__ import annotations
+
+SECRET, NAME = "zzqx", "yyqx"  # in every name of the study; in the name of the file, which may name a patient
+ADMINISTRATORS = frozenset({"administrator"})
+MANAGERS = ADMINISTRATORS | {"manager"}
+READERS = MANAGERS | {"reader"}
+UPLOADERS = READERS | {"uploader"}
+MEMBERS = UPLOADERS | {"viewer"}
+STAFF = ADMINISTRATORS | {"staff"}
+SIGNED_IN = MEMBERS | {"staff", "outsider"}
+ANYBODY = SIGNED_IN | {"stranger"}
+OWNER = frozenset({"reader"})  # who began the upload
+
+_LOOKED_AT = {"GET": MEMBERS}
+_FOR_ADMINISTRATORS = {"GET": ADMINISTRATORS}
+_TABLE = (
+    # Signing in, and one's own account. Without mail there is no reset.
+    ("login", {"GET": ANYBODY, "POST": ANYBODY}),
+    ("logout", {"POST": ANYBODY}),
+    ("admin-login password-reset password-reset-confirm", {}),
+    ("password-change tokens report-check", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    ("token-revoke", {"POST": SIGNED_IN}),
+    # Pages.
+    ("worklist worklist-rows slides cases jobs job-rows models model", {"GET": SIGNED_IN}),  # of what one may see
+    ("slide case", _LOOKED_AT),
+    ("slide-report", {"GET": MEMBERS, "POST": READERS}),
+    ("health metrics", {"GET": STAFF}),
+    ("audit retraining choose mining training calibration", _FOR_ADMINISTRATORS),
+    ("judgement difference removal samples", _FOR_ADMINISTRATORS),
+    # The API: slides, of which label, macro image and file need a permission of their own.
+    ("api:slide-list", {"GET": SIGNED_IN}),
+    ("api:slide-detail", {"GET": MEMBERS, "DELETE": MANAGERS}),
+    ("api:slide-detections", {"GET": MEMBERS, "POST": UPLOADERS}),
+    ("api:slide-mpp", {"POST": MANAGERS}),  # or who uploaded it
+    ("api:slide-reader api:import", {"POST": READERS}),
+    ("api:slide-losses api:slide-runs api:tile api:mitosis-count api:dzi api:crop api:thumbnail", _LOOKED_AT),
+    ("api:tissue api:candidates api:figure api:compare api:report-pdf", _LOOKED_AT),
+    ("api:label api:macro api:file", _FOR_ADMINISTRATORS),
+    ("api:figures api:regions api:reports", {"GET": MEMBERS, "POST": READERS}),
+    ("api:region", {"DELETE": READERS}),
+    ("api:export", {"GET": READERS}),
+    # Studies, jobs, uploads.
+    ("api:study-list", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies
+    ("api:study-detail", {"GET": MEMBERS, "PATCH": MANAGERS}),
+    ("api:study-members", _LOOKED_AT),
+    ("api:study-member", {"PUT": MANAGERS, "DELETE": MANAGERS}),
+    ("api:study-export", {"GET": MANAGERS}),
+    ("api:job-list", {"GET": SIGNED_IN}),
+    ("api:job-detail", _LOOKED_AT),
+    ("api:job-cancel api:job-retry", {"POST": UPLOADERS}),
+    ("api:uploads", {"GET": SIGNED_IN, "POST": UPLOADERS}),
+    ("api:upload", {"GET": OWNER, "PATCH": OWNER, "DELETE": OWNER}),
+    # Model versions, and retraining.
+    ("api:model-list api:model-detail api:card", {"GET": SIGNED_IN}),
+    ("api:version-roll-back api:version-judge api:version-promote api:version-rerun", {"POST": ADMINISTRATORS}),
+    ("api:mining-estimate api:mining-judge api:mining-reject api:mining-restore", {"POST": ADMINISTRATORS}),
+    ("api:training-again", {"POST": ADMINISTRATORS}),
+    ("api:version-judgements api:calibration-scanners api:calibration-detail", _FOR_ADMINISTRATORS),
+    ("api:calibration-figures api:set-made-here api:set-detail api:mining-detail", _FOR_ADMINISTRATORS),
+    ("api:mining-drawn api:mining-samples api:removal-affected api:training-detail", _FOR_ADMINISTRATORS),
+    ("api:training-manifest", _FOR_ADMINISTRATORS),
+    ("api:calibration-list api:set-list api:locked-case-list", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
+    ("api:free-slide-list api:mining-list api:removal-list", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
+    ("api:training-list", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
+    ("api:locked-case-detail api:free-slide-detail api:removal-detail", {"DELETE": ADMINISTRATORS}),
+    # What says nothing of anybody.
+    ("api:health api:schema api:docs", {"GET": ANYBODY}),
+)
+RULES: dict[str, dict[str, frozenset[str]]] = {name: rule for names, rule in _TABLE for name in names.split()}
