@@ -10,11 +10,11 @@ class DetectorError(Exception):
 
 
 class SlideError(DetectorError):
-    """A file cannot be read as a slide or image. reason: a sentence that does not name the file."""
+    """A file cannot be read as a slide or image. reason: a sentence that does not name the file; path: where it is."""
 
     def __init__(self, reason: str, path: Path | None = None) -> None:
         super().__init__(f"{path.name}: {reason}" if path else reason)
-        self.reason = reason
+        self.reason, self.path = reason, path
 
 
 class ResolutionUnknown(DetectorError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -52,21 +54,46 @@ if SCORE_RULE not in SCORE_RULES:
     raise SystemExit(f"SCORE_RULE={SCORE_RULE} is not known; there are {', '.join(SCORE_RULES)}")
 
 
+_KEY_LENGTH = 20  # characters; fewer can be guessed
+
+
 def _key(given: str, name: str) -> str:
     """The key that was given, else one made at first run and kept beside the data under this name."""
     if given:
+        if len(given) < _KEY_LENGTH:
+            raise SystemExit(
+                f"{name.upper()} has {len(given)} characters, and is guessed; give it {_KEY_LENGTH} or more, or none: "
+                "one is made then, and kept beside the data"
+            )
         return given
     path = DATA_DIR / name
     try:
         DATA_DIR.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(50), "utf-8")
-        return path.read_text("utf-8")
+            _make_key(path)
+        key = path.read_text("utf-8")
     except OSError as error:
         raise SystemExit(
             f"DATA_DIR={DATA_DIR} cannot be written ({error.strerror}); name a folder of your own"
         ) from error
+    if len(key.strip()) < _KEY_LENGTH:
+        raise SystemExit(
+            f"{path} holds no key (was the disk full, or a copy broken off?); put it back from a backup, or delete it: "
+            "a new one is made then"
+        )
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Whole or not at all, and the same one for processes that start at the same moment."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    partial.touch(mode=0o600)
+    try:
+        partial.write_text(secrets.token_urlsafe(50), "utf-8")
+        with contextlib.suppress(FileExistsError):
+            os.link(partial, path)
+    finally:
+        partial.unlink()
 
 
 SECRET_KEY = _key(environment.text("SECRET_KEY", ""), "secret_key")

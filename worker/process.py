@@ -12,6 +12,7 @@ from django.db import connection
 
 from detector.detection.scorer import parse_device
 from detector.errors import DetectorError
+from detector.version import code_version
 from webapp.core.errors import DomainError
 from webapp.jobs.heartbeat import HEARTBEAT_SECONDS, heartbeat_send
 from webapp.jobs.models import Job
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 def begin(queues: list[str]) -> None:
     """Called in each process before its first message. queues: those that it takes messages from."""
-    facts: dict[str, object] = {"queues": queues}
+    facts: dict[str, object] = {"queues": queues, "version": code_version()}
     if Job.Kind.DETECT in queues:
         if parse_device(weights.DEVICE).type == "cpu":
             limit_memory(weights.MEMORY_GB)
@@ -33,9 +34,27 @@ def begin(queues: list[str]) -> None:
     threading.Thread(target=_send_heartbeats, args=(facts,), name="heartbeat", daemon=True).start()
 
 
+def check_version(asked_with: str) -> None:
+    """Raise DomainError where a later version than this one asked for a job: it may mean what this one does not know.
+
+    asked_with: version of the code of who asked; "" where that is not known. An older one is understood.
+    """
+    if _release(asked_with) > _release(code_version()):
+        raise DomainError(
+            f"This worker ({worker_name()}) is of version {code_version()}, the server that asked of {asked_with}. "
+            "An administrator has to update the worker; then try again."
+        )
+
+
 def worker_name() -> str:
     """As it stands beside the shards that the process does: host/pid."""
     return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """ "0.3.0+abc" as (0, 3, 0); () where it is none."""
+    numbers = version.split("+")[0].split(".")
+    return tuple(int(number) for number in numbers) if all(number.isdigit() for number in numbers) else ()
 
 
 def _warm() -> dict[str, object]:

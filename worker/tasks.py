@@ -10,11 +10,13 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from detector.errors import DetectorError
 from webapp.celery_app import app
+from webapp.core.errors import DomainError
+from webapp.core.faults import fault_of
 from webapp.core.logs import log_about
 from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail
-from worker.process import worker_name
+from worker.process import check_version, worker_name
 from worker.retry_database import AWAY, retry_database
 from worker.run_calibration import run_calibration
 from worker.run_detection import merge_detection, run_detection
@@ -84,6 +86,7 @@ def _run(kind: Job.Kind, work: Callable[[ClaimedShard], None]) -> Shard | None:
     with log_about(job=shard.job_id, shard=shard.pk):
         _log.info("%s: shard %d, attempt %d", kind.label, shard.index, shard.attempt)
         try:
+            check_version(shard.job.asked_with)
             with lease_renewed(shard):
                 work(ClaimedShard(shard))
             _log.info("%s: shard %d is done", kind.label, shard.index)
@@ -116,8 +119,10 @@ def _fail(shard: Shard, error: Exception) -> None:
 def _in_words(error: Exception) -> tuple[str, str]:
     """A sentence for the user and the traceback for the admin."""
     trace = "".join(traceback.format_exception(error))
-    if isinstance(error, DetectorError):
+    if isinstance(error, DetectorError | DomainError):
         return str(error), trace
     if isinstance(error, SoftTimeLimitExceeded):
         return "This took longer than the time limit and was stopped.", trace
-    return "Something went wrong in the program; the administrator can see what. Nothing was changed.", trace
+    if (fault := fault_of(error)) is not None:
+        return fault.say, trace
+    return "The program failed at this, and nothing was changed. An administrator finds the reason with the job.", trace

@@ -11,9 +11,17 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings as django_settings
 
+from detector.version import code_version
 from tests.waiting import wait_for
+from webapp.annotations.services import detection_request
+from webapp.core.errors import DomainError
 from webapp.jobs.heartbeat import heartbeats
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_retry
+from webapp.jobs.states import State
 from worker import process, weights
+from worker.process import check_version
+from worker.tasks import detect
 
 # Half a gigabyte beside what the process has by then: 0.5 GB with torch's CPU build, 1.0 with its CUDA build.
 BOUNDED = """
@@ -83,3 +91,26 @@ def test_a_gpu_has_several_readers(monkeypatch, device, cores, count):
     monkeypatch.setattr(weights, "parse_device", lambda name: torch.device(device))
     monkeypatch.setattr(weights.os, "cpu_count", lambda: cores)
     assert weights.readers() == count
+
+
+@pytest.mark.parametrize(
+    ("asked_with", "own", "refused"),
+    [("0.4.0+abc", "0.3.0", True), ("0.3.0+abc", "0.3.0+def", False), ("0.2.0", "0.3.0", False), ("", "0.3.0", False),
+     ("0.10.0", "0.9.0", True), ("unknown", "0.3.0", False)],
+)  # fmt: skip
+def test_a_worker_does_not_do_what_a_later_version_asks_for(monkeypatch, asked_with, own, refused):
+    monkeypatch.setattr("worker.process.code_version", lambda: own)
+    if not refused:
+        check_version(asked_with)
+        return
+    with pytest.raises(DomainError, match=r"update the worker; then try again"):
+        check_version(asked_with)
+
+
+def test_a_job_of_a_later_version_fails_with_a_sentence_and_is_tried_again(make_slide, alice, model):
+    job = detection_request(slide=make_slide(), by=alice)
+    Job.objects.filter(pk=job.pk).update(asked_with="99.0.0")
+    detect(shard_pk=job.shards.get().pk)
+    job.refresh_from_db()
+    assert (job.state, "of version" in job.error, "99.0.0" in job.error) == (State.FAILED, True, True)
+    assert job_retry(job=job).asked_with == code_version()

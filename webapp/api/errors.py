@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from http.client import responses
 from typing import Any
 
@@ -10,12 +11,15 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
+from rest_framework.views import exception_handler, set_rollback
 
+from detector.errors import SlideError
 from webapp.api.idempotency import HEADER
 from webapp.core.errors import DomainError
+from webapp.core.faults import fault_of
 
 NOT_FOUND = "There is no such thing, or it is not yours to see."
+_log = logging.getLogger(__name__)
 _PHRASES = {**responses, 460: "Checksum Mismatch"}  # the latter is tus's own
 
 
@@ -29,9 +33,11 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
         return problem(413, f"This body is too large to be sent {where}.")
     if isinstance(error, RecursionError):
         return problem(400, "JSON is nested too deeply.")
+    if isinstance(error, SlideError) and fault_of(error) is None:
+        return problem(409, f"The file of this slide cannot be read. {error.reason}")
     response = exception_handler(error, context)
     if response is None:
-        return None
+        return _of_machine(error)
     extra: dict[str, Any] = {}
     if isinstance(error, exceptions.ValidationError):
         detail = "Some of what was sent cannot be used; `errors` says what and why."
@@ -47,6 +53,18 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     for name in ("WWW-Authenticate", "Retry-After", "Allow"):
         if name in response.headers:
             answer[name] = response.headers[name]
+    return answer
+
+
+def _of_machine(error: Exception) -> Response | None:
+    fault = fault_of(error)
+    if fault is None:
+        return None
+    set_rollback()
+    _log.error("%s", fault.say, exc_info=error)
+    answer = problem(fault.status, fault.say)
+    if fault.retry is not None:
+        answer["Retry-After"] = str(fault.retry)
     return answer
 
 

@@ -16,9 +16,7 @@ from django.utils.cache import patch_cache_control
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.response import Response
 
-from detector.errors import SlideError
 from detector.slide.folder import files_below
 from webapp.api.fast_view import FastView
 from webapp.core.database import database_release
@@ -34,9 +32,6 @@ _BYTES = "application/octet-stream"
 
 class OriginalFileView(FastView):
     """The file of a slide."""
-
-    def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(Http404() if isinstance(exc, SlideError) else exc)
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:

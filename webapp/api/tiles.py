@@ -19,6 +19,7 @@ from webapp.annotations.models import Region
 from webapp.api.fast_view import FastView
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.faults import fault_of
 from webapp.results.evaluable import evaluable_of
 from webapp.slides.models import Slide
 from webapp.slides.selectors import slide_shown
@@ -34,7 +35,7 @@ class _PictureView(FastView):
     throttle_classes = ()
 
     def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(Http404() if isinstance(exc, SlideError) else exc)
+        return super().handle_exception(Http404() if isinstance(exc, SlideError) and not fault_of(exc) else exc)
 
 
 def _slide(user: User, pk: UUID) -> Slide:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
@@ -15,6 +16,7 @@ from django.db.utils import Error
 from django.utils import timezone
 from redis import RedisError
 
+from detector.version import code_version
 from webapp.core.redis import redis_client
 from webapp.jobs.heartbeat import REAPER, heartbeats
 from webapp.jobs.models import Job, Shard
@@ -51,6 +53,7 @@ class Worker:
 
     name: str
     queues: list[str]
+    version: str
     device: str
     precision: str
     memory_mb: int
@@ -80,6 +83,7 @@ def health_of_jobs() -> Health:
             for queue in queues
             if queue.waiting and queue.workers == 0
         ),
+        *_other_versions(workers or []),
         *_stuck_shards(),
     ]
     slow = [
@@ -131,11 +135,22 @@ def _worker(name: str, said: dict[str, Any]) -> Worker:
     return Worker(
         name=name,
         queues=said["queues"],
+        version=said.get("version", ""),
         device=said.get("device", ""),
         precision=said.get("precision", ""),
         memory_mb=said.get("memory_mb", 0),
         peak_memory_mb=said.get("peak_memory_mb", 0),
     )
+
+
+def _other_versions(workers: list[Worker]) -> list[str]:
+    """Workers that are known to run another version than this server."""
+    own = code_version()
+    others = Counter(worker.version for worker in workers if worker.version not in {"", own})
+    return [
+        f"{_number(count, 'worker')} of version {version}, this server of {own}: update the older of the two."
+        for version, count in sorted(others.items())
+    ]
 
 
 def _no_reaper(here: dict[str, dict[str, Any]] | None) -> bool:

@@ -64,6 +64,7 @@ class Job(models.Model):
     requested_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     error = models.TextField(blank=True, help_text="One sentence for the user.")
     traceback = models.TextField(blank=True, help_text="For the admin.")
+    asked_with = models.CharField(max_length=100, blank=True, editable=False, help_text="Version of the code then.")
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

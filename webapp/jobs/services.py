@@ -30,6 +30,7 @@ from django.db.models import F, Max, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from detector.version import code_version
 from webapp.core.errors import DomainError, TooMany
 from webapp.core.logs import log_about
 from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, send_after_commit
@@ -71,8 +72,9 @@ def job_create(
                 raise DomainError(f"The {kind.label} of this slide is under way already.")
         priority, turn = _place(kind, by)
         job = Job.objects.create(
-            kind=kind, slide=slide, requested_by=by, parameters=stored, priority=priority, turn=turn
-        )
+            kind=kind, slide=slide, requested_by=by, parameters=stored, priority=priority, turn=turn,
+            asked_with=code_version(),
+        )  # fmt: skip
         for index in range(shards):
             send_after_commit(Shard.objects.create(job=job, index=index))
     with log_about(job=job.pk):
@@ -199,7 +201,8 @@ def job_retry(*, job: Job) -> Job:
     """Do again what is missing of a failed or cancelled job."""
     with transaction.atomic():
         again = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
-        if not again.update(state=State.PENDING, error="", traceback="", started_at=None, ended_at=None):
+        fresh = {"error": "", "traceback": "", "started_at": None, "ended_at": None, "asked_with": code_version()}
+        if not again.update(state=State.PENDING, **fresh):
             raise DomainError(
                 f"Only a failed or cancelled job can be tried again; this one is {job.get_state_display()}."
             )

@@ -15,6 +15,7 @@ from detector.slide.reader import Rgb
 from detector.slide.scaled import level_for, read_scaled
 from detector.slide.tiles import jpeg
 from webapp.core.errors import DomainError
+from webapp.core.faults import fault_of
 from webapp.results.findings import Findings, Mark
 from webapp.results.types import Hotspot
 from webapp.slides.storage import slide_opened
@@ -52,6 +53,8 @@ def take_pictures(found: Findings) -> Pictures:
             )
             crops, elsewhere = ([_crop(file, found, f) for f in some[:MAX_CROPS]] for some in (figures, others))
     except SlideError as error:
+        if fault_of(error) is not None:
+            raise  # it is missing, which is said in other words
         raise DomainError("The file of this slide cannot be read, so the report would have no pictures.") from error
     return Pictures(overview, close_up, crops, elsewhere)
 

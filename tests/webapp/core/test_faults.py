@@ -1,0 +1,133 @@
+"""Faults of the machine end in a sentence that says what is safe and what to do: 503 or 507, never a bare 500."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from redis import ConnectionError as RedisGone
+
+from webapp.core.faults import fault_of
+from webapp.slides.models import Slide
+from webapp.slides.services import upload_create
+
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
+ERRORS = {
+    "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 507, "make room"),
+    "a folder that is read-only": (OSError(errno.EROFS, "Read-only file system"), 503, "rights"),
+    "a folder of somebody else": (PermissionError(errno.EACCES, "Permission denied"), 503, "rights"),
+    "a database that is gone": (OperationalError("connection refused"), 503, "Try again"),
+    "a database that is locked": (OperationalError("database is locked"), 503, "busy"),
+    "a database without room": (OperationalError("database or disk is full"), 507, "make room"),
+    "a database that is read-only": (OperationalError("attempt to write a readonly database"), 503, "read-only"),
+    "Redis gone": (RedisGone("Connection refused"), 503, "Redis"),
+}
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """From now on looking for slides fails."""
+
+    def broken(error):
+        def fails(*_):
+            raise error
+
+        monkeypatch.setattr(type(Slide.objects.all()), "visible_to", fails)
+
+    return broken
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("address", ["/api/v1/slides/", "/slides/", "/api/v1/slides/{pk}/tiles_files/8/0_0.jpeg"])
+def test_a_fault_is_said_in_a_sentence(name, address, alice, make_slide, broken, monkeypatch):
+    error, status, words = ERRORS[name]
+    slide, client = make_slide(), Client(raise_request_exception=False)
+    client.force_login(alice)
+    if "tiles" in address:
+        monkeypatch.setattr("webapp.api.tiles.slide_shown", lambda **_: (_ for _ in ()).throw(error))
+    broken(error)
+    answer = client.get(address.format(pk=slide.pk))
+    said = answer.content.decode()
+    assert answer.status_code == status
+    assert words in said and "safe" in said and "wrong" not in said
+    if address.startswith("/api/"):
+        assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_mistake_of_the_program_is_none_of_these():
+    assert fault_of(ValueError("x")) is None
+    assert fault_of(OSError(errno.EINVAL, "x")) is None
+    assert fault_of(None) is None
+
+
+def test_a_disk_that_fills_up_in_an_upload_loses_nothing(client_of, alice, study):
+    upload = upload_create(user=alice, study=study, name="a.tif", size=3)
+    upload.file.unlink()
+    upload.file.symlink_to("/dev/full")  # the kernel says that there is no room
+    client = client_of(alice)
+    client.raise_request_exception = False
+    kind = "application/offset+octet-stream"
+    full = client.patch(f"/api/v1/uploads/{upload.pk}/", b"abc", content_type=kind, headers=TUS)
+    assert (full.status_code, "make room" in full.json()["detail"]) == (507, True)
+    upload.file.unlink()
+    upload.file.touch()
+    assert client.patch(f"/api/v1/uploads/{upload.pk}/", b"abc", content_type=kind, headers=TUS).status_code == 204
+
+
+def test_bytes_of_an_upload_that_are_gone_are_asked_for_again(client_of, alice, study):
+    upload = upload_create(user=alice, study=study, name="a.tif", size=3)
+    upload.file.unlink()
+    kind = "application/offset+octet-stream"
+    answer = client_of(alice).patch(f"/api/v1/uploads/{upload.pk}/", b"abc", content_type=kind, headers=TUS)
+    assert (answer.status_code, "begin the upload anew" in answer.json()["detail"]) == (410, True)
+
+
+def test_a_slide_without_its_file_says_so_and_keeps_its_numbers(client_of, alice, make_slide, make_run):
+    slide = make_slide()
+    make_run(slide, [(100, 100, 0.9)])
+    shutil.rmtree(slide.folder)
+    client = client_of(alice)
+    client.raise_request_exception = False
+    assert client.get(f"/slides/{slide.pk}/").status_code == 200
+    assert client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/").json()["ai"]["count"] == 1
+    for call in (
+        client.get(f"/api/v1/slides/{slide.pk}/tiles_files/8/0_0.jpeg"),
+        client.get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=100&y=100"),
+        client.post(f"/api/v1/slides/{slide.pk}/reports/", {}, format="json"),
+    ):
+        assert (call.status_code, "put the file back" in call.content.decode()) == (503, True)
+    signed = client.post(f"/slides/{slide.pk}/report/", {"unreviewed": "yes"})
+    assert (signed.status_code, "put the file back" in signed.content.decode()) == (503, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "words"),
+    [({"SECRET_KEY": "x"}, None, "SECRET_KEY has 1 characters"), ({"SIGNING_KEY": "short"}, None, "SIGNING_KEY has 5"),
+     ({}, "", "secret_key holds no key"), ({}, "\n", "secret_key holds no key")],
+)  # fmt: skip
+def test_a_key_that_can_be_guessed_is_refused(tmp_path, given, kept, words):
+    if kept is not None:
+        (tmp_path / "secret_key").write_text(kept)
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), **given}
+    done = subprocess.run(
+        [sys.executable, "-c", "import webapp.settings"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_processes_that_start_at_once_have_one_key(tmp_path):
+    environment = {**os.environ, "DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", "import webapp.settings as s; print(s.SECRET_KEY + s.SIGNING_KEY)"]
+    started = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
+        for _ in range(4)
+    ]
+    keys = {process.communicate()[0] for process in started}
+    assert len(keys) == 1 and len(keys.pop()) > 100
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret_key", "signing_key"]

@@ -1,0 +1,84 @@
+"""Faults of the machine, in a sentence each: a full disk, a database that is away, a folder that is read-only."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+from django.db import Error, InterfaceError, InternalError, OperationalError
+from redis import RedisError
+
+from detector.errors import SlideError
+
+_SAFE = "What was saved before is safe; what was sent just now was not saved."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """status: 503, or 507 for want of room. say: what is so, what is safe, what to do. retry: seconds, None for who
+    knows."""
+
+    status: int
+    say: str
+    retry: int | None = None
+
+
+_DISK = Fault(507, f"The disk of the server is full. {_SAFE} An administrator has to make room; then send it again.")
+_FOLDER = Fault(
+    503,
+    f"The server may not read or write in its data folder. {_SAFE} An administrator has to give it back its rights "
+    "there (a disk that is mounted read-only, another owner); then send it again.",
+)
+_FILE = Fault(
+    503,
+    "A file of this is missing on the disk of the server. Verdicts, counts and reports are in the database, and safe. "
+    "An administrator has to put the file back, from a backup for example.",
+)
+_DATABASE = Fault(
+    503, f"The database does not answer. {_SAFE} Try again in a moment; if it lasts, tell an administrator.", 5
+)
+_LOCKED = Fault(503, f"The database is busy with somebody else's work. {_SAFE} Try again in a moment.", 2)
+_READ_ONLY = Fault(503, f"The database is read-only. {_SAFE} Tell an administrator; then send it again.")
+_BROKER = Fault(
+    503,
+    f"Redis, which hands out the jobs, does not answer. {_SAFE} Try again in a moment; if it lasts, tell an "
+    "administrator.",
+    5,
+)
+
+
+def fault_of(error: BaseException | None) -> Fault | None:
+    """The fault of the machine behind an error, or behind what caused it; None where the program itself is wrong."""
+    while error is not None:
+        if (found := _fault(error)) is not None:
+            return found
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _fault(error: BaseException) -> Fault | None:
+    if isinstance(error, SlideError):
+        return _FILE if error.path is not None and not error.path.exists() else None
+    if isinstance(error, RedisError):
+        return _BROKER
+    if isinstance(error, Error):
+        return _of_database(error)
+    if isinstance(error, OSError):
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return _DISK
+        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            return _FOLDER
+        if error.errno in {errno.ENOENT, errno.EIO, errno.ESTALE}:
+            return _FILE
+    return None
+
+
+def _of_database(error: Error) -> Fault | None:
+    words, code = str(error), getattr(error.__cause__, "sqlstate", None)
+    if code == "53100" or "disk is full" in words:
+        return _DISK
+    if code == "25006" or "readonly database" in words:
+        return _READ_ONLY
+    if code == "55P03" or "is locked" in words:
+        return _LOCKED
+    return _DATABASE if isinstance(error, OperationalError | InterfaceError | InternalError) else None
