@@ -30,6 +30,7 @@ def test_each_part_is_killed_once_and_nothing_is_lost_doubled_or_different():
     assert done.returncode == 0, done.stderr[-3000:]
     assert "worker 1" in done.stdout
     assert "postgres 1" in done.stdout
+    assert " 0 verdicts" not in done.stdout
 
 
 def test_a_job_finishes_though_the_network_of_one_of_two_hosts_is_cut():

@@ -78,7 +78,8 @@ def start(data: Path, **variables: str) -> Running:
             break
     found = dict(re.findall(r"^  (name|password|API token) +(\S+)$", said, re.MULTILINE))
     assert f"http://127.0.0.1:{port}" in said, said
-    return Running(f"http://127.0.0.1:{port}", data, process, found["name"], found["password"], found["API token"])
+    names = ("name", "password", "API token")
+    return Running(f"http://127.0.0.1:{port}", data, process, *(found.get(name, "") for name in names))
 
 
 def interrupt(process: subprocess.Popen) -> None:
@@ -300,7 +301,8 @@ def test_ctrl_c_ends_every_process_and_a_second_start_loses_nothing(running):
     again = start(running.data)
     assert time.monotonic() - began < 60
     try:
-        assert (again.name, again.password, again.token) == (running.name, running.password, running.token)
+        assert (again.name, again.password, again.token) == ("", "", "")  # they are shown once
+        again.token = running.token
         assert again.get("slides/")["results"] == before
         wait_for(masks[0].exists, seconds=60, what="the tissue to be measured again")
     finally:

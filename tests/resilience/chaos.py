@@ -1,8 +1,9 @@
 """`make chaos`: kill -9 of workers, web, Redis and PostgreSQL at random moments while slides go through.
 
-Mitoscope runs as `make run` runs it, on a PostgreSQL of its own. Slides are uploaded by tus and detected again and
-again while processes die. In the end every upload is a slide, every job has succeeded, and every run over a slide has,
-once each, the detections of a run that nobody disturbed.
+Mitoscope runs as `make run` runs it, on a PostgreSQL of its own. Slides are uploaded by tus, detected again and
+again and judged while processes die. In the end every upload is a slide, every job has succeeded, every run over a
+slide has, once each, the detections of a run that nobody disturbed, every verdict that was answered is there and
+recorded, and the audit chain is whole.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import django
 import psutil
@@ -47,6 +49,7 @@ class Report:
     slides: int = 0
     runs: int = 0
     detections: int = 0
+    verdicts: int = 0
     attempts: int = 0
     seconds: float = 0.0
 
@@ -135,7 +138,9 @@ def chaos(folder: Path, *, kills: int, slides: int, side: int, seed: int, pause:
     """Run it; AssertionError says what was lost, doubled or different. side: px of the slides that are drawn."""
     rng, began, report = random.Random(seed), time.monotonic(), Report(slides=slides)
     files = [_drawn(folder / f"slide{i}.tif", side, seed + i) for i in range(slides)]
-    house = House(folder)
+    house, given, settled = House(folder), [], threading.Event()
+    reader = threading.Thread(target=_judge, args=(house, random.Random(seed), given, settled))
+    reader.start()
     try:
         with contextlib.ExitStack() as stack:
             uploads = [threading.Thread(target=_upload, args=(house, file)) for file in files]
@@ -150,6 +155,9 @@ def chaos(folder: Path, *, kills: int, slides: int, side: int, seed: int, pause:
                 report.kills[target] += house.kill(target, rng)
                 _ask_again(house)
         _settle()
+        settled.set()
+        reader.join()
+        report.verdicts = _check_verdicts(given)
         reference = _reference(house, slides)
         for name, runs in reference.items():
             assert len({json.dumps(run) for run in runs}) == 1, f"runs over {name} differ: {[len(r) for r in runs]}"
@@ -159,6 +167,7 @@ def chaos(folder: Path, *, kills: int, slides: int, side: int, seed: int, pause:
             report.detections += len(runs[0])
         report.attempts = _attempts()
     finally:
+        settled.set()
         house.stop()
     report.seconds = time.monotonic() - began
     return report
@@ -207,6 +216,40 @@ def _ask_again(house: House) -> None:
     with contextlib.suppress(Error):
         for pk in Slide.objects.filter(state=Slide.State.READY).values_list("pk", flat=True):
             house.request("POST", f"/api/v1/slides/{pk}/detections/", b"{}")
+
+
+def _judge(house: House, rng: random.Random, given: list[str], settled: threading.Event) -> None:
+    """Judge a place on every slide, again and again. given: the ids of the verdicts that the server says it has."""
+    from django.db import connection
+    from django.db.utils import Error
+
+    from webapp.slides.models import Slide
+
+    while not settled.wait(0.5):
+        connection.close()
+        with contextlib.suppress(Error):
+            for slide in Slide.objects.filter(state=Slide.State.READY):
+                body = {"x": rng.uniform(1, slide.width - 1), "y": rng.uniform(1, slide.height - 1), "label": "mitotic"}
+                verdict = str(uuid4())
+                sent = json.dumps({**body, "verdict": verdict}).encode()
+                if house.request("POST", f"/api/v1/slides/{slide.pk}/figures/", sent)[0] == 200:
+                    given.append(verdict)
+    connection.close()
+
+
+def _check_verdicts(given: list[str]) -> int:
+    """That all of them are there and recorded, and the chain is whole."""
+    from webapp.annotations.models import Verdict
+    from webapp.audit.models import Action, Entry
+    from webapp.audit.services import audit_faults, chain_on
+
+    there = Verdict.objects.all()
+    assert there.filter(pk__in=given).count() == len(given), "a verdict that was answered is lost"
+    assert Entry.objects.filter(action=Action.VERDICT).count() == there.count(), "a verdict is not recorded, or twice"
+    chain_on()
+    faults = list(audit_faults())
+    assert not faults, faults[:3]
+    return len(given)
 
 
 def _settle() -> None:
@@ -267,7 +310,8 @@ def main() -> int:
     print(
         f"{report.kills.total()} processes killed ({', '.join(f'{k} {v}' for k, v in report.kills.items())}) in "
         f"{report.seconds:.0f} s, seed {options.seed}: {report.slides} slides, {report.runs} runs, "
-        f"{report.detections} detections each once and equal to the undisturbed run; {report.attempts} attempts."
+        f"{report.detections} detections each once and equal to the undisturbed run; {report.verdicts} verdicts, "
+        f"each recorded, and the audit chain whole; {report.attempts} attempts."
     )
     return 0
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import transaction
-from knox.models import AuthToken
 
+from webapp.access.services import token_make
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Study
@@ -23,26 +23,25 @@ DEMO_NAME = "Drawn demonstration slide.tif"
 
 @dataclass(frozen=True)
 class Credentials:
-    """What is printed at every start."""
+    """What is printed once, at the first start."""
 
     name: str
     password: str
     token: str
 
 
-def first_run() -> Credentials:
-    """Make what is missing; at later starts read the credentials that were kept."""
+def first_run() -> Credentials | None:
+    """Make what is missing. The credentials of the first administrator; None where there is an administrator."""
     call_command("register_weights", verbosity=0, stdout=_Silent())
+    if User.objects.filter(is_superuser=True).exists():
+        return None
     path = Path(settings.DATA_DIR) / "credentials.txt"
-    if path.exists():
-        lines = dict(line.split(": ", 1) for line in path.read_text("utf-8").splitlines() if ": " in line)
-        return Credentials(lines["name"], lines["password"], lines["token"])
     password = secrets.token_urlsafe(12)
     with transaction.atomic():
         admin, _ = User.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
         admin.set_password(password)
         admin.save()
-        _, token = AuthToken.objects.create(admin)
+        token = token_make(user=admin, name="made at the first start", days=365)
         if not Study.objects.exists():
             study_create(name="Laboratory", manager=admin)
             if settings.DEMO_SLIDE_PIXELS:
@@ -51,7 +50,7 @@ def first_run() -> Credentials:
                 job_create(kind=Job.Kind.INGEST, slide=slide, by=admin)
         path.touch(mode=0o600)
         path.write_text(
-            f"Made at the first start; after changing the password in the admin, change it here.\n"
+            "Made at the first start, and of no use after the password is changed; delete this file when it is noted.\n"
             f"name: admin\npassword: {password}\ntoken: {token}\n",
             "utf-8",
         )

@@ -77,7 +77,7 @@ def main() -> int:
     return _watch_over(supervisor, f"http://{host}:{port}", credentials, data)
 
 
-def _watch_over(supervisor: subprocess.Popen[bytes], address: str, credentials: Credentials, data: Path) -> int:
+def _watch_over(supervisor: subprocess.Popen[bytes], address: str, credentials: Credentials | None, data: Path) -> int:
     def stop(number: int, frame: FrameType | None) -> None:
         if supervisor.poll() is None:
             supervisor.send_signal(signal.SIGTERM)
@@ -92,14 +92,23 @@ def _watch_over(supervisor: subprocess.Popen[bytes], address: str, credentials: 
             return 0
         return _fail(f"The server did not answer within {START_SECONDS} s; see the logs in {data / 'logs'}.")
     print(
-        f"\n  Mitoscope is running at {address}\n\n"
-        f"  name      {credentials.name}\n  password  {credentials.password}\n  API token {credentials.token}\n\n"
-        f"  Kept in {data / 'credentials.txt'}; logs in {data / 'logs'}. Research use only. Ctrl-C stops everything.\n",
+        f"\n  Mitoscope is running at {address}\n\n{_said(credentials, data / 'credentials.txt')}"
+        f"  Logs in {data / 'logs'}. Research use only. Ctrl-C stops everything.\n",
         flush=True,
     )
     supervisor.wait()
     print("Mitoscope has stopped; `make run` goes on from here.", flush=True)
     return 0
+
+
+def _said(credentials: Credentials | None, file: Path) -> str:
+    """The first credentials, this once; later where they may be found."""
+    if credentials is None:
+        return f"  The credentials of the first start are in {file}.\n\n" if file.exists() else ""
+    return (
+        f"  name      {credentials.name}\n  password  {credentials.password}\n  API token {credentials.token}\n\n"
+        f"  Shown this once; note them, then delete {file}.\n\n"
+    )
 
 
 def _answers(url: str, supervisor: subprocess.Popen[bytes]) -> bool:
