@@ -16,7 +16,7 @@ COPY . .
 USER mitoscope
 VOLUME /data
 EXPOSE 8000
-CMD ["sh", "-c", "python manage.py migrate && python manage.py collectstatic --no-input && python manage.py register_weights && exec gunicorn webapp.wsgi --bind 0.0.0.0:8000 --worker-class webapp.ops.web_worker.WebWorker --workers ${WEB_WORKERS:-2} --threads 4 --timeout 120 --no-control-socket"]
+CMD ["sh", "-c", "python manage.py migrate && python manage.py collectstatic --no-input && python manage.py register_weights && python manage.py record_settings && exec gunicorn webapp.wsgi --bind 0.0.0.0:8000 --worker-class webapp.ops.web_worker.WebWorker --workers ${WEB_WORKERS:-2} --threads 4 --timeout 120 --no-control-socket"]
 
 FROM web AS worker
 USER root

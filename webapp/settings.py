@@ -55,6 +55,10 @@ if SCORE_RULE not in SCORE_RULES:
 
 
 _KEY_LENGTH = 20  # characters; fewer can be guessed
+_LOST = {
+    "secret_key": "everybody signs in anew",
+    "signing_key": "reports and audit entries from before do not pass their checks any more",
+}
 
 
 def _key(given: str, name: str) -> str:
@@ -63,7 +67,7 @@ def _key(given: str, name: str) -> str:
         if len(given) < _KEY_LENGTH:
             raise SystemExit(
                 f"{name.upper()} has {len(given)} characters, and is guessed; give it {_KEY_LENGTH} or more, or none: "
-                "one is made then, and kept beside the data"
+                f"one is made then, and kept beside the data. With another one {_LOST[name]}"
             )
         return given
     path = DATA_DIR / name
@@ -78,8 +82,8 @@ def _key(given: str, name: str) -> str:
         ) from error
     if len(key.strip()) < _KEY_LENGTH:
         raise SystemExit(
-            f"{path} holds no key (was the disk full, or a copy broken off?); put it back from a backup, or delete it: "
-            "a new one is made then"
+            f"{path} holds no key (was the disk full, or a copy broken off?); put it back from a backup. With a "
+            f"new one, which is made where there is no such file, {_LOST[name]}"
         )
     return key
 
@@ -98,6 +102,7 @@ def _make_key(path: Path) -> None:
 
 SECRET_KEY = _key(environment.text("SECRET_KEY", ""), "secret_key")
 SIGNING_KEY = _key(environment.text("SIGNING_KEY", ""), "signing_key")  # of the seals of reports; never in the database
+AUDIT_HEAD = DATA_DIR / "audit_head"  # the end of the audit chain, where who has the database alone cannot write
 DEBUG = environment.boolean("DEBUG", False)
 HTTPS = environment.boolean("HTTPS", False)
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
@@ -221,6 +226,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 EMAIL_HOST = environment.text("EMAIL_HOST", "")  # empty: no mail, and nobody resets a password by it
+EMAIL_TIMEOUT, PASSWORD_RESET_TIMEOUT = 10, 3600  # seconds
 EMAIL_PORT = environment.integer("EMAIL_PORT", 587, low=1, high=65535)
 EMAIL_HOST_USER = environment.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = environment.text("EMAIL_PASSWORD", "")

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterable
 
 from django.db import connection
 
@@ -34,16 +35,10 @@ def begin(queues: list[str]) -> None:
     threading.Thread(target=_send_heartbeats, args=(facts,), name="heartbeat", daemon=True).start()
 
 
-def check_version(asked_with: str) -> None:
-    """Raise DomainError where a later version than this one asked for a job: it may mean what this one does not know.
-
-    asked_with: version of the code of who asked; "" where that is not known. An older one is understood.
-    """
-    if _release(asked_with) > _release(code_version()):
-        raise DomainError(
-            f"This worker ({worker_name()}) is of version {code_version()}, the server that asked of {asked_with}. "
-            "An administrator has to update the worker; then try again."
-        )
+def later_versions(versions: Iterable[str]) -> list[str]:
+    """Of some versions of the code those later than this one: what they ask for may mean what it does not know."""
+    own = _release(code_version())
+    return [version for version in versions if _release(version) > own]
 
 
 def worker_name() -> str:

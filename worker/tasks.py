@@ -9,14 +9,15 @@ from collections.abc import Callable
 from celery.exceptions import SoftTimeLimitExceeded
 
 from detector.errors import DetectorError
+from detector.version import code_version
 from webapp.celery_app import app
 from webapp.core.errors import DomainError
 from webapp.core.faults import fault_of
 from webapp.core.logs import log_about
 from webapp.jobs.dispatch import task_name
 from webapp.jobs.models import Job, Shard
-from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail
-from worker.process import check_version, worker_name
+from webapp.jobs.services import JobStopped, merge_fail, shard_claim_next, shard_fail, versions_waiting
+from worker.process import later_versions, worker_name
 from worker.retry_database import AWAY, retry_database
 from worker.run_calibration import run_calibration
 from worker.run_detection import merge_detection, run_detection
@@ -79,14 +80,17 @@ def calibrate(*, shard_pk: int) -> None:
 
 def _run(kind: Job.Kind, work: Callable[[ClaimedShard], None]) -> Shard | None:
     """Claim, work, and turn whatever goes wrong into a sentence for the user and a traceback for the admin."""
-    shard = retry_database(lambda: shard_claim_next(kind=kind, worker=worker_name()))
+    later = later_versions(retry_database(lambda: versions_waiting(kind=kind)))
+    if later:
+        versions = later[0], code_version()
+        _log.error("%s is asked for by version %s, this worker is of %s: update it", kind.label, *versions)
+    shard = retry_database(lambda: shard_claim_next(kind=kind, worker=worker_name(), not_of=later))
     if shard is None:
         _log.info("no %s is left to do", kind.label)
         return None
     with log_about(job=shard.job_id, shard=shard.pk):
         _log.info("%s: shard %d, attempt %d", kind.label, shard.index, shard.attempt)
         try:
-            check_version(shard.job.asked_with)
             with lease_renewed(shard):
                 work(ClaimedShard(shard))
             _log.info("%s: shard %d is done", kind.label, shard.index)

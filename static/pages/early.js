@@ -12,6 +12,7 @@
     const found = target instanceof Element && target.closest(OURS[/** @type {keyof OURS} */ (type)]);
     if (!found || (type === "click" && !(found instanceof HTMLButtonElement && !found.form))) return;
     event.preventDefault();
+    if (held.some((one) => one.target === target && one.type === type)) return; // pressed twice
     held.push(/** @type {SubmitEvent} */ (event));
   }
 

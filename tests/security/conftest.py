@@ -14,7 +14,7 @@ from webapp.retraining.models import TrainingRun
 from webapp.slides.models import Case, Membership, Slide, Study
 from webapp.slides.services import upload_create
 
-APPS = ("slides", "jobs", "annotations", "reports", "registry", "retraining", "access")
+APPS = ("slides", "jobs", "annotations", "reports", "registry", "retraining", "access", "knox")
 
 
 @pytest.fixture

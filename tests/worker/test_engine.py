@@ -11,16 +11,13 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings as django_settings
 
-from detector.version import code_version
 from tests.waiting import wait_for
 from webapp.annotations.services import detection_request
-from webapp.core.errors import DomainError
 from webapp.jobs.heartbeat import heartbeats
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_retry
 from webapp.jobs.states import State
 from worker import process, weights
-from worker.process import check_version
+from worker.process import later_versions
 from worker.tasks import detect
 
 # Half a gigabyte beside what the process has by then: 0.5 GB with torch's CPU build, 1.0 with its CUDA build.
@@ -94,23 +91,19 @@ def test_a_gpu_has_several_readers(monkeypatch, device, cores, count):
 
 
 @pytest.mark.parametrize(
-    ("asked_with", "own", "refused"),
+    ("asked_with", "own", "later"),
     [("0.4.0+abc", "0.3.0", True), ("0.3.0+abc", "0.3.0+def", False), ("0.2.0", "0.3.0", False), ("", "0.3.0", False),
      ("0.10.0", "0.9.0", True), ("unknown", "0.3.0", False)],
 )  # fmt: skip
-def test_a_worker_does_not_do_what_a_later_version_asks_for(monkeypatch, asked_with, own, refused):
+def test_which_versions_are_later_than_the_workers(monkeypatch, asked_with, own, later):
     monkeypatch.setattr("worker.process.code_version", lambda: own)
-    if not refused:
-        check_version(asked_with)
-        return
-    with pytest.raises(DomainError, match=r"update the worker; then try again"):
-        check_version(asked_with)
+    assert later_versions(["0.1.0", asked_with]) == [asked_with] * later
 
 
-def test_a_job_of_a_later_version_fails_with_a_sentence_and_is_tried_again(make_slide, alice, model):
+def test_a_job_of_a_later_version_is_left_to_a_worker_that_knows_it(make_slide, alice, model, caplog):
     job = detection_request(slide=make_slide(), by=alice)
     Job.objects.filter(pk=job.pk).update(asked_with="99.0.0")
     detect(shard_pk=job.shards.get().pk)
     job.refresh_from_db()
-    assert (job.state, "of version" in job.error, "99.0.0" in job.error) == (State.FAILED, True, True)
-    assert job_retry(job=job).asked_with == code_version()
+    assert job.state == State.PENDING
+    assert "is asked for by version 99.0.0" in caplog.text and "update it" in caplog.text

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import knox.auth
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -55,8 +55,10 @@ class TokenAuthentication(knox.auth.TokenAuthentication):  # type: ignore[misc] 
         if not rows:
             raise AuthenticationFailed("Invalid token.")
         *person, digest, used_at = rows[0]
+        if used_at is not None and timezone.is_naive(used_at):  # as SQLite gives it
+            used_at = used_at.replace(tzinfo=UTC)
         if used_at is None or timezone.now() - used_at > _NOTED_EVERY:
-            token_used(token=digest)
+            transaction.on_commit(lambda: token_used(token=digest), robust=True)
         return _person(tuple(person)), None
 
 

@@ -37,7 +37,9 @@ class LimitedBackend(ModelBackend):
             return super().authenticate(request, username, password, **kwargs)
         name = _plain(username)
         if refused_until(request, name):
-            if not _failures(name, client_address(request)).filter(action=Action.SIGN_IN_REFUSED).exists():
+            since, address = timezone.now() - _WINDOW, client_address(request)
+            known = Entry.objects.filter(action=Action.SIGN_IN_REFUSED, origin=address, at__gt=since)
+            if not known.exists():  # once is enough: an address may ask for names without end
                 record(Action.SIGN_IN_REFUSED, named=name)
             raise PermissionDenied
         user = super().authenticate(request, username, password, **kwargs)
@@ -61,7 +63,7 @@ class SignInForm(AuthenticationForm):
             return super().get_invalid_login_error()
         minutes = max(1, round((until - timezone.now()).total_seconds() / 60))
         return forms.ValidationError(
-            f"Too many wrong passwords. Try again in {minutes} minutes, or ask an administrator for a new password.",
+            f"Too many wrong passwords. Try again in {minutes} minutes, or ask an administrator to set a new password.",
             code="refused",
         )
 
@@ -73,11 +75,13 @@ def refused_until(request: HttpRequest, name: str) -> datetime | None:
         return None
     since = timezone.now() - _WINDOW
     failed = Entry.objects.filter(action=Action.SIGN_IN_FAILED, at__gt=since)
-    last = Entry.objects.filter(action=Action.SIGNED_IN, who=name, origin=address, at__gt=since).order_by("-at").first()
-    here = failed.filter(object=name, origin=address)
+    recent = Entry.objects.filter(at__gt=since).order_by("-at")
+    changed = recent.filter(action=Action.PASSWORD_CHANGED, object=name).first()
+    signed_in = recent.filter(action=Action.SIGNED_IN, who=name, origin=address).first()
+    of_name = failed.filter(object=name, at__gt=changed.at if changed else since)
     limits = (
-        (here.filter(at__gt=last.at) if last else here, tries),
-        (failed.filter(object=name), tries * _NAME),
+        (of_name.filter(origin=address, at__gt=signed_in.at if signed_in else since), tries),
+        (of_name, tries * _NAME),
         (failed.filter(origin=address), tries * _ADDRESS),
     )
     ends = []
@@ -86,10 +90,6 @@ def refused_until(request: HttpRequest, name: str) -> datetime | None:
         if len(latest) == limit:
             ends.append(latest[-1] + _WINDOW)
     return max(ends, default=None)
-
-
-def _failures(name: str, address: str) -> Any:
-    return Entry.objects.filter(object=name, origin=address, at__gt=timezone.now() - _WINDOW)
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -23,6 +24,7 @@ from django.views.decorators.http import require_POST
 from knox.models import AuthToken
 
 from webapp.access.services import LIFETIMES, TOKEN_DAYS, token_make, token_revoke
+from webapp.access.sign_in import refused_until
 from webapp.audit.models import Action, Entry
 from webapp.audit.origin import client_address
 from webapp.audit.services import record
@@ -42,7 +44,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
             made = token_make(user=user, name=request.POST.get("name", ""), days=int(request.POST.get("days", "")))
         except (ValueError, DomainError) as error:
             problem = str(error) if isinstance(error, DomainError) else "Choose a lifetime."
-    rows = AuthToken.objects.filter(user=user, expiry__gt=timezone.now()).select_related("use").order_by("-created")
+    living = Q(expiry=None) | Q(expiry__gt=timezone.now())
+    rows = AuthToken.objects.filter(living, user=user).select_related("use").order_by("-created")
     context = {"tokens": rows, "made": made, "problem": problem, "lifetimes": LIFETIMES, "default": TOKEN_DAYS}
     return render(request, "tokens.html", context, status=400 if problem else 200)
 
@@ -66,9 +69,11 @@ def has_mail() -> bool:
 
 def admin_login(request: HttpRequest) -> HttpResponse:
     """The admin has no sign-in of its own: the page that all sign in on, or 403 for who is signed in and not staff."""
-    if request.user.is_authenticated:
+    if not request.user.is_authenticated:
+        return redirect(f"{reverse('login')}?{urlencode({'next': request.GET.get('next') or reverse('admin:index')})}")
+    if not getattr(request.user, "is_staff", False):
         raise PermissionDenied
-    return redirect(f"{reverse('login')}?{urlencode({'next': request.GET.get('next') or reverse('admin:index')})}")
+    return redirect("admin:index")
 
 
 class PasswordChange(LoginRequiredMixin, auth.PasswordChangeView):
@@ -77,6 +82,17 @@ class PasswordChange(LoginRequiredMixin, auth.PasswordChangeView):
     template_name = "password.html"
     success_url = reverse_lazy("tokens")
     extra_context = {"title": "Change password", "button": "Change password"}
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if "old_password" in form.errors:  # guesses are counted as those of the sign-in
+            record(Action.SIGN_IN_FAILED, named=self.request.user.get_username())
+        return super().form_invalid(form)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated and refused_until(request, request.user.get_username()):
+            messages.error(request, "Too many wrong passwords. Try again in a quarter of an hour.")
+            return redirect("tokens")
+        return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)

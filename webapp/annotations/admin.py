@@ -34,6 +34,6 @@ class RunAdmin(OfStudies):
     @admin.action(description="Detect again with the active version", permissions=["change"])
     def again(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """One new run on each of their slides; these runs stay."""
-        slides = Slide.objects.filter(runs__in=queryset).distinct()
+        slides = Slide.objects.filter(runs__in=self.managed(request, queryset)).distinct()
         by = cast(User, request.user)
         for_each(self, request, slides, lambda slide: detection_request(slide=slide, by=by), "requested")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -21,14 +22,15 @@ from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.core.errors import InvalidInput
+from webapp.core.errors import InvalidInput, NotAllowed
 from webapp.exchange.exports import FORMATS, bounds_offset, file_name, properties_of, study_zip
 from webapp.exchange.imports import Review, read_csv, read_geojson
 from webapp.exchange.services import review_import
 from webapp.results.findings import Findings, findings
 from webapp.results.question import Counting, Question, question
-from webapp.slides.models import Slide, Study
+from webapp.slides.models import Slide, Study, may_see_identity
 from webapp.slides.roles import Right, demand, demand_on
+from webapp.slides.services import slide_identity_seen
 
 MAX_IMPORT_BYTES = 50 << 20
 
@@ -92,6 +94,8 @@ class SlideExportView(APIView):
         demand_on(Right.JUDGE, slide, request.user)
         query = validated(ExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
+        if form.name == FORMATS["dicom"].name and settings.DICOM_PATIENT_ID == "file":
+            slide_identity_seen(slide=slide, user=cast(User, request.user), what="patient ID of the file")
         run = run_or_newest(slide, query.pop("run", None))
         asked = question(**query, study=Counting.of(slide.case.study))
         body = form.write(findings(slide=slide, run=run, asked=asked))
@@ -111,6 +115,9 @@ class StudyExportView(APIView):
         demand(Right.MANAGE, user=request.user, study=study.pk)
         query = validated(StudyExportQuerySerializer, request.query_params)
         form = FORMATS[query.pop("format")]
+        names = form.name == FORMATS["dicom"].name and settings.DICOM_PATIENT_ID == "file"
+        if names and not may_see_identity(request.user):
+            raise NotAllowed("These exports carry the patient ID of the files, which needs a permission of its own.")
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
         asked = question(**query, study=Counting.of(study))
         record(Action.EXPORTED, study, after={"format": form.name})

@@ -17,11 +17,10 @@ from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
 from webapp.annotations.models import Region
 from webapp.api.fast_view import FastView
-from webapp.audit.models import Action
-from webapp.audit.services import record
 from webapp.core.faults import fault_of
 from webapp.results.evaluable import evaluable_of
 from webapp.slides.models import Slide
+from webapp.slides.opened import slide_pixels_taken
 from webapp.slides.selectors import slide_shown
 from webapp.slides.services import slide_identity_seen
 from webapp.slides.storage import slide_fetched, thumbnail_read
@@ -55,10 +54,7 @@ class DziView(_PictureView):
     @extend_schema(responses={(200, "application/xml"): OpenApiTypes.STR})
     def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """Size and tiling of a slide, for OpenSeadragon and other Deep Zoom viewers; the whole slide, uncropped."""
-        slide = _slide(user, pk)
-        if "Authorization" in request.headers:  # another viewer; that of a page says so with the page
-            record(Action.SLIDE_OPENED, slide, who=user)
-        response = HttpResponse(_source(slide).dzi(), content_type="application/xml")
+        response = HttpResponse(_source(_slide(user, pk)).dzi(), content_type="application/xml")
         patch_cache_control(response, private=True, no_cache=True)
         return response
 
@@ -70,6 +66,7 @@ class TileView(_PictureView):
     def get(self, request: HttpRequest, user: User, pk: UUID, level: int, column: int, row: int) -> HttpResponse:
         """A JPEG tile of a level; the highest level is full size."""
         slide = _slide(user, pk)
+        slide_pixels_taken(slide=slide, user=user)
         source = _source(slide)
         tag = f'"{slide.sha256[:20]}-{source.tile_size}-{level}-{column}-{row}"'
         try:
@@ -95,6 +92,7 @@ class CropView(_PictureView):
     def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """A JPEG of size x size px (128 by default, up to 512) at 0.25 um/px, centred on (x, y)."""
         slide = _slide(user, pk)
+        slide_pixels_taken(slide=slide, user=user)
         query = request.GET
         try:
             x, y, size = float(query["x"]), float(query["y"]), int(query.get("size", "128"))

@@ -5,4 +5,6 @@ class AuditConfig(AppConfig):
     name = "webapp.audit"
 
     def ready(self) -> None:
-        from webapp.audit import signals  # noqa: F401  connects them
+        from webapp.audit import signals
+
+        signals.connect()

@@ -46,6 +46,11 @@ class Action(StrEnum):
     TRAINING_ASKED = "training asked for"
     REMOVED = "removed from training"
     REMOVAL_ENDED = "removal ended"
+    DELETED = "deleted"
+    PERSON = "person"
+    JOB_ASKED = "job asked for"
+    MINED_JUDGED = "mined samples judged"
+    MITOSIS_FREE = "marked mitosis-free"
     ADMIN = "changed in the admin"
     SETTINGS = "settings"
 

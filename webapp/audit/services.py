@@ -7,11 +7,13 @@ leaves without a place has its seal, and gets its place with the next one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +27,7 @@ from webapp.core.logs import about_now
 
 _LOCK = 0x6D69746F  # of PostgreSQL: one chain
 _AT_ONCE = 1000
+_PATIENCE = timedelta(minutes=10)  # until an entry without a place is told of
 
 Values = Mapping[str, Any]
 
@@ -82,20 +85,9 @@ def seal_of(entry: Entry) -> str:
 
 
 def chain_on() -> None:
-    """Give the entries that have none their place in the chain."""
-    if not Entry.objects.filter(number=None).exists():
-        return
-    with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        waiting = list(Entry.objects.filter(number=None).order_by("id"))
-        last = _chained().last()
-        number, chain = (last.number or 0, last.chain) if last else (0, "")
-        for entry in waiting:
-            number, chain = number + 1, _hmac(f"{chain}\n{entry.seal}")
-            entry.number, entry.chain = number, chain
-        Entry.objects.bulk_update(waiting, ["number", "chain"], batch_size=_AT_ONCE)
+    """Give the entries that have none their place in the chain, and note its end beside the key."""
+    while _chain_some():
+        pass
 
 
 def audit_head() -> tuple[int, str]:
@@ -107,9 +99,10 @@ def audit_head() -> tuple[int, str]:
 def audit_faults(*, head: tuple[int, str] | None = None) -> Iterator[str]:
     """Where the table is not what was written, one sentence each; nothing where all of it is.
 
-    head: what `audit_head` said before.
+    head: what `audit_head` said before; besides it the end that is noted beside the key is looked for.
     """
-    number, chain, met = 0, "", head in {None, (0, "")}
+    wanted = {one for one in (head, _noted_head()) if one and one[0]}
+    number, chain, seals = 0, "", set()
     for entry in _chained().iterator(_AT_ONCE):
         assert entry.number is not None
         if entry.number != number + 1:
@@ -119,13 +112,57 @@ def audit_faults(*, head: tuple[int, str] | None = None) -> Iterator[str]:
             yield f"The chain breaks at entry {_named(entry)}: it is not what was written after the entry before it."
         if not _same(entry.seal, seal_of(entry)):
             yield f"Entry {_named(entry)} was changed."
+        if entry.seal in seals:
+            yield f"Entry {_named(entry)} is a copy of an earlier one."
+        seals.add(entry.seal)
         number, chain = entry.number, entry.chain
-        met = met or head == (number, chain)
+        wanted.discard((number, chain))
     for entry in Entry.objects.filter(number=None).order_by("id").iterator(_AT_ONCE):
-        if not _same(entry.seal, seal_of(entry)):
+        if not _same(entry.seal, seal_of(entry)) or entry.seal in seals:
             yield f"An entry that has no number yet was changed, or not written by this program: {entry}."
-    if not met and head is not None:
-        yield f"Entry {head[0]} is not the one that was noted: the end was cut off, or all was written anew."
+        elif timezone.now() - entry.at > _PATIENCE:
+            yield f"An entry has no number, so a process died, or somebody took its place away: {entry}."
+    for place, _ in sorted(wanted):
+        yield f"Entry {place} is not the one that was noted: the end was cut off, or the chain was written anew."
+
+
+def _chain_some() -> bool:
+    """Chain at most `_AT_ONCE` entries; whether there may be more."""
+    if not Entry.objects.filter(number=None).exists():
+        return False
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        waiting = Entry.objects.filter(number=None).order_by("id").values_list("pk", "seal")[:_AT_ONCE]
+        number, chain = audit_head()
+        places = []
+        for pk, seal in waiting:
+            number, chain = number + 1, _hmac(f"{chain}\n{seal}")
+            places.append((number, chain, pk))
+        with connection.cursor() as cursor:
+            cursor.executemany("UPDATE audit_entry SET number = %s, chain = %s WHERE id = %s", places)
+    _note_head(number, chain)
+    return len(places) == _AT_ONCE
+
+
+def _note_head(number: int, chain: str) -> None:
+    """Note the end of the chain in a file beside the key, where who has the database alone cannot write."""
+    noted = _noted_head()
+    if noted is not None and noted[0] >= number:
+        return  # another process was faster
+    with contextlib.suppress(OSError):
+        partial = settings.AUDIT_HEAD.with_name(f"{settings.AUDIT_HEAD.name}.{threading.get_native_id()}")
+        partial.write_text(f"{number}:{chain}", "utf-8")
+        partial.replace(settings.AUDIT_HEAD)
+
+
+def _noted_head() -> tuple[int, str] | None:
+    try:
+        number, _, chain = settings.AUDIT_HEAD.read_text("utf-8").strip().partition(":")
+    except OSError:
+        return None
+    return (int(number), chain) if number.isdigit() else None
 
 
 def _chained() -> models.QuerySet[Entry]:

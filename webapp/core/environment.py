@@ -6,6 +6,9 @@ import os
 import re
 from pathlib import Path
 
+_SECRET = re.compile("KEY|PASSWORD|SECRET|TOKEN|_URL|_USER")
+_asked: dict[str, str] = {}
+
 
 def text(name: str, default: str) -> str:
     """The variable, or what stands in the file named by NAME_FILE (docker secrets)."""
@@ -14,7 +17,15 @@ def text(name: str, default: str) -> str:
             return Path(file).read_text("utf-8").strip()
         except OSError as error:
             raise SystemExit(f"{name}_FILE={file} cannot be read: {error.strerror}") from error
-    return os.environ.get(name, default)
+    value = os.environ.get(name, default)
+    if not _SECRET.search(name):
+        _asked[name] = value
+    return value
+
+
+def asked() -> dict[str, str]:
+    """The settings that were asked for, with their values; without those that are secret."""
+    return dict(sorted(_asked.items()))
 
 
 def boolean(name: str, default: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from django.db import Error, InterfaceError, InternalError, OperationalError
+from django.db import Error, InterfaceError, OperationalError
 from redis import RedisError
 
 from detector.errors import SlideError
@@ -52,7 +52,7 @@ def fault_of(error: BaseException | None) -> Fault | None:
     while error is not None:
         if (found := _fault(error)) is not None:
             return found
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return None
 
 
@@ -68,17 +68,21 @@ def _fault(error: BaseException) -> Fault | None:
             return _DISK
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
             return _FOLDER
-        if error.errno in {errno.ENOENT, errno.EIO, errno.ESTALE}:
+        if error.errno in {errno.EIO, errno.ESTALE}:
             return _FILE
     return None
 
 
 def _of_database(error: Error) -> Fault | None:
-    words, code = str(error), getattr(error.__cause__, "sqlstate", None)
+    """By PostgreSQL's code of the error; psycopg has none where there is no server to give one, nor has SQLite."""
+    words, code = str(error), getattr(error.__cause__, "sqlstate", None) or ""
     if code == "53100" or "disk is full" in words:
         return _DISK
     if code == "25006" or "readonly database" in words:
         return _READ_ONLY
-    if code == "55P03" or "is locked" in words:
+    if code in {"55P03", "40P01", "40001", "57014"} or "is locked" in words:
         return _LOCKED
-    return _DATABASE if isinstance(error, OperationalError | InterfaceError | InternalError) else None
+    away = isinstance(error, InterfaceError) or (isinstance(error, OperationalError) and not code)
+    if code[:2] in {"08", "53"} or code[:3] == "57P" or (away and "no such" not in words):
+        return _DATABASE
+    return None

@@ -28,6 +28,8 @@ _STRANGERS_BYTES = 16_384
 # Logged only when slow or wrong.
 _MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
 
+_SECRET = re.compile("^(/password/reset/).+")  # who has the address can set the password
+
 _View = Callable[[HttpRequest], HttpResponse]
 _log = logging.getLogger(__name__)
 
@@ -47,11 +49,17 @@ def request_log(get_response: _View) -> _View:
             seconds = time.monotonic() - began
             slow = seconds > _SLOW_SECONDS
             if slow or response.status_code >= 400 or not _MANY.match(request.path):
-                user = getattr(request, "user", None)
+                user, path = getattr(request, "user", None), _SECRET.sub(r"\1...", request.path)
                 _log.log(
                     logging.WARNING if slow or response.status_code >= 500 else logging.INFO,
                     "%s %s %d in %d ms%s",
-                    *(request.method, request.path, response.status_code, seconds * 1000, ", slow" if slow else ""),
+                    *(
+                        request.method,
+                        path,
+                        response.status_code,
+                        seconds * 1000,
+                        ", slow" if slow else "",
+                    ),
                     extra={"status": response.status_code, "ms": round(seconds * 1000), "user": user and user.pk},
                 )
         response["X-Request-ID"] = request_id

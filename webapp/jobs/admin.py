@@ -62,10 +62,16 @@ class JobAdmin(OfStudies):
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Those that have not ended."""
-        for_each(self, request, queryset.filter(state__in=OPEN), lambda job: job_cancel(job=job), "cancelled")
+        for_each(
+            self,
+            request,
+            self.managed(request, queryset.filter(state__in=OPEN)),
+            lambda job: job_cancel(job=job),
+            "cancelled",
+        )
 
     @admin.action(description="Try again", permissions=["change"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Those that failed or were cancelled."""
         ended = queryset.filter(state__in=[State.FAILED, State.CANCELLED])
-        for_each(self, request, ended, lambda job: job_retry(job=job), "sent again")
+        for_each(self, request, self.managed(request, ended), lambda job: job_retry(job=job), "sent again")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from detector.version import code_version
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, TooMany
 from webapp.core.logs import log_about
 from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, send_after_commit
@@ -75,6 +78,8 @@ def job_create(
             kind=kind, slide=slide, requested_by=by, parameters=stored, priority=priority, turn=turn,
             asked_with=code_version(),
         )  # fmt: skip
+        if by is not None:
+            record(Action.JOB_ASKED, job, who=by, after=stored or None)
         for index in range(shards):
             send_after_commit(Shard.objects.create(job=job, index=index))
     with log_about(job=job.pk):
@@ -82,9 +87,12 @@ def job_create(
     return job
 
 
-def shard_claim_next(*, kind: Job.Kind, worker: str) -> Shard | None:
-    """Take the shard of a kind whose turn it is, or None where no work of the kind is left."""
-    while (pk := _next_in_turn(kind)) is not None:
+def shard_claim_next(*, kind: Job.Kind, worker: str, not_of: Sequence[str] = ()) -> Shard | None:
+    """Take the shard of a kind whose turn it is, or None where no work of the kind is left.
+
+    not_of: versions of the code whose jobs the worker does not understand.
+    """
+    while (pk := _next_in_turn(kind, not_of)) is not None:
         if (shard := shard_claim(shard_pk=pk, worker=worker)) is not None:
             return shard  # else another worker was faster
     return None
@@ -295,9 +303,18 @@ def _prefer(job: Job) -> bool:
 _TURN = ("job__priority", "job__turn", "job__created_at", "index")
 
 
-def _next_in_turn(kind: Job.Kind) -> int | None:
+def versions_waiting(*, kind: Job.Kind) -> list[str]:
+    """The versions of the code by which the open jobs of a kind were asked for."""
+    return list(
+        Job.objects.filter(kind=kind, state__in=OPEN).order_by().values_list("asked_with", flat=True).distinct()
+    )
+
+
+def _next_in_turn(kind: Job.Kind, not_of: Sequence[str]) -> int | None:
     """Of the free shards the first. Begun and waiting jobs are asked apart, so that each query walks its index."""
     free = Shard.objects.filter(_free(timezone.now()), job__kind=kind)
+    if not_of:
+        free = free.exclude(job__asked_with__in=not_of)
     rows = [free.filter(job__state=state).order_by(*_TURN).values_list(*_TURN, "pk").first() for state in OPEN]
     return min((row for row in rows if row is not None), default=(None,))[-1]
 

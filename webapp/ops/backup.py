@@ -22,9 +22,10 @@ from django.db import connection
 from django.utils import timezone
 
 from detector.slide.folder import files_below
+from webapp.core import environment
 from webapp.core.errors import DomainError
 
-_KEYS = ("secret_key", "signing_key", "credentials.txt")
+_KEYS = ("secret_key", "signing_key", "audit_head", "credentials.txt")
 
 
 def backup_make(*, folder: Path) -> Path:
@@ -59,6 +60,8 @@ def backup_restore(*, folder: Path) -> None:
     for name in _KEYS:
         if (source := folder / name).exists():
             shutil.copy2(source, data / name)
+    if (key := data / "signing_key").exists() and not environment.text("SIGNING_KEY", ""):
+        settings.SIGNING_KEY = key.read_text("utf-8")  # what the migrations below seal is of this installation
     _copy_missing(folder / "models", Path(settings.MODEL_DIR))
     _copy_missing(folder / "trainings", Path(settings.TRAINING_DIR))
     _copy_missing(folder.parent / "sets", Path(settings.SET_DIR))

@@ -60,6 +60,7 @@ def main() -> int:
     from webapp.ops.first_run import first_run
 
     credentials = first_run()
+    call_command("record_settings")
     jobs_forget_messages()  # no worker runs yet
     logs = data / "logs"
     logs.mkdir(exist_ok=True)

@@ -12,11 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from webapp.annotations.models import Run
-from webapp.audit.models import Action
-from webapp.audit.services import record
 from webapp.exchange.exports import FORMATS
 from webapp.results.question import Counting, question
 from webapp.slides.models import Slide
+from webapp.slides.opened import slide_page_opened
 from webapp.slides.roles import Right, may
 from webapp.slides.selectors import readers_by_study
 from webapp.slides.services import may_set_mpp
@@ -33,7 +32,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Viewer, detection, review and count of one slide."""
     slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
     found: Slide = get_object_or_404(slides, pk=pk)
-    record(Action.SLIDE_OPENED, found)
+    slide_page_opened(slide=found, user=request.user)
     runs = Run.objects.filter(slide=found).select_related("model")
     asked = request.GET.get("run")
     run = _run(runs, asked) if asked else runs.first()

@@ -49,13 +49,17 @@ def version_weights(*, version: ModelVersion) -> Path:
     return weights_fetched(version.file, version.sha256)
 
 
-def version_activate(*, version: ModelVersion) -> None:
+def version_activate(*, version: ModelVersion, by: User | None = None, reason: str = "") -> None:
     """Make this the one active version; the one before is retired and can be activated again."""
     with transaction.atomic():
-        ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).exclude(pk=version.pk).update(
-            state=ModelVersion.State.RETIRED
-        )
-        ModelVersion.objects.filter(pk=version.pk).update(state=ModelVersion.State.ACTIVE)
+        others = ModelVersion.objects.filter(state=ModelVersion.State.ACTIVE).exclude(pk=version.pk)
+        replaced = others.first()
+        others.update(state=ModelVersion.State.RETIRED)
+        candidates = ModelVersion.objects.filter(pk=version.pk).exclude(state=ModelVersion.State.ACTIVE)
+        if candidates.update(state=ModelVersion.State.ACTIVE):
+            before = {"version": str(replaced), "sha256": replaced.sha256} if replaced else None
+            after = {"version": str(version), "sha256": version.sha256, "reason": reason}
+            record(Action.PROMOTED, version, who=by, before=before, after=after)
 
 
 def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotion:
@@ -72,10 +76,7 @@ def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotio
         promotion: Promotion = Promotion.objects.create(
             version=version, replaced=replaced, by=by, reason=reason.strip()
         )
-        version_activate(version=version)
-        before = {"version": str(replaced), "sha256": replaced.sha256} if replaced else None
-        after = {"version": str(version), "sha256": version.sha256, "reason": reason.strip()}
-        record(Action.PROMOTED, version, who=by, before=before, after=after)
+        version_activate(version=version, by=by, reason=reason.strip())
     return promotion
 
 

@@ -48,7 +48,9 @@ def free_slide_add(*, slide: Slide, by: User) -> MitosisFreeSlide:
         raise DomainError(f"On {slide} a figure has a mitotic verdict, so the slide is not mitosis-free.")
     with transaction.atomic():
         case_lock(name=slide.case.identifier, by=by)
-        made, _ = MitosisFreeSlide.objects.get_or_create(slide=slide, defaults={"by": by})
+        made, new = MitosisFreeSlide.objects.get_or_create(slide=slide, defaults={"by": by})
+        if new:
+            record(Action.MITOSIS_FREE, slide, who=by)
     return made
 
 

@@ -12,6 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp.annotations.models import Label
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -66,8 +68,11 @@ def mined_sample_judge(*, sample: MinedSample, label: Label, by: User) -> MinedS
     """Give a verdict on a mined sample. One that is not mitotic, or unsure, is left out of training."""
     if label not in Label.values:
         raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
-    sample.verdict, sample.verdict_by, sample.verdict_at = label, by, timezone.now()
-    sample.save(update_fields=["verdict", "verdict_by", "verdict_at"])
+    with transaction.atomic():
+        before = {"sample": sample.pk, "verdict": sample.verdict}
+        sample.verdict, sample.verdict_by, sample.verdict_at = label, by, timezone.now()
+        sample.save(update_fields=["verdict", "verdict_by", "verdict_at"])
+        record(Action.MINED_JUDGED, sample.run, who=by, before=before, after={**before, "verdict": label})
     return sample
 
 
@@ -84,13 +89,20 @@ def mined_samples_reject(
         samples, why = samples.filter(least__lt=below), MinedSample.Rejected.SCORE
     else:
         raise InvalidInput("Name what to reject: a sample, a slide, or a confidence (below).")
-    return samples.update(rejected=why, rejected_by=by, rejected_at=timezone.now())
+    with transaction.atomic():
+        count = samples.update(rejected=why, rejected_by=by, rejected_at=timezone.now())
+        chosen = {"sample": sample, "slide": slide, "below": below}
+        record(Action.MINED_JUDGED, run, who=by, after={"rejected": count, **chosen})
+    return count
 
 
 def mined_samples_restore(*, run: MiningRun) -> int:
     """Undo all rejections of a mining run; verdicts stay."""
     rejected = run.samples.exclude(rejected=MinedSample.Rejected.NO)
-    return rejected.update(rejected=MinedSample.Rejected.NO, rejected_by=None, rejected_at=None)
+    with transaction.atomic():
+        count = rejected.update(rejected=MinedSample.Rejected.NO, rejected_by=None, rejected_at=None)
+        record(Action.MINED_JUDGED, run, before={"rejected": count})
+    return count
 
 
 def _draw(key: str) -> float:

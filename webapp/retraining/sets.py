@@ -18,6 +18,8 @@ from django.db import transaction
 from detector.errors import SlideError
 from detector.slide.archive import unpack
 from detector.slide.folder import files_below
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -43,6 +45,7 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         with transaction.atomic():
             job = job_create(kind=Job.Kind.INGEST, by=by, parameters=ImportParameters(set=str(pk)))
             made: LabelledSet = LabelledSet.objects.create(pk=pk, name=name, sha256=sha256, job=job, by=by)
+            record(Action.IMPORTED, made, who=by, after={"sha256": sha256})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

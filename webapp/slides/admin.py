@@ -20,6 +20,28 @@ class OfStudies(admin.ModelAdmin[Any]):
         visible = self.model._default_manager.visible_to(request.user)
         return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
 
+    # From an object to the key of its study: what a person may change here, as elsewhere, is for the role there.
+    study_of = staticmethod(lambda one: one.slide.case.study_id)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and self._manages(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._manages(request, obj)
+
+    def managed(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Of the selected rows those that the person may act on."""
+        return [one for one in queryset if self._manages(request, one)]
+
+    def _manages(self, request: HttpRequest, obj: Any) -> bool:
+        if obj is None or request.user.is_superuser:
+            return True
+        try:
+            study = self.study_of(obj)
+        except AttributeError:  # of no slide: for superusers
+            return False
+        return may(Right.MANAGE, user=request.user, study=study)
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         manager = db_field.related_model._default_manager
         if hasattr(manager, "visible_to"):
@@ -43,8 +65,19 @@ class AdministratorsAlone(admin.ModelAdmin[Any]):
         return self.has_view_permission(request) and super().has_delete_permission(request, obj)
 
 
+class MembershipFormSet(forms.BaseInlineFormSet[Membership, Study, forms.ModelForm[Membership]]):
+    """A study needs a manager, as everywhere."""
+
+    def clean(self) -> None:
+        super().clean()
+        kept = [form.cleaned_data for form in self.forms if form.is_valid() and not form.cleaned_data.get("DELETE")]
+        if not any(one.get("role") == Membership.Role.MANAGER for one in kept):
+            raise forms.ValidationError("A study needs a manager.")
+
+
 class MembershipInline(admin.TabularInline[Membership, Study]):
     model = Membership
+    formset = MembershipFormSet
     extra = 1
     autocomplete_fields = ["user"]
 
@@ -74,22 +107,16 @@ class StudyForm(forms.ModelForm[Study]):
 class StudyAdmin(OfStudies):
     """Changed, with its members, by who manages it."""
 
+    study_of = staticmethod(lambda one: one.pk)
     list_display = ["name", "created_at"]
     search_fields = ["name"]
     form = StudyForm
     inlines = [MembershipInline]
 
-    def has_change_permission(self, request: HttpRequest, obj: Study | None = None) -> bool:
-        if obj is not None and not may(Right.MANAGE, user=request.user, study=obj.pk):
-            return False
-        return super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Study | None = None) -> bool:
-        return self.has_change_permission(request, obj) and super().has_delete_permission(request, obj)
-
 
 @admin.register(Case)
 class CaseAdmin(OfStudies):
+    study_of = staticmethod(lambda one: one.study_id)
     list_display = ["identifier", "study", "created_at"]
     list_filter = [("study", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["identifier"]
@@ -99,6 +126,7 @@ class CaseAdmin(OfStudies):
 class SlideAdmin(OfStudies):
     """What a file says of itself is read only; the case can be corrected."""
 
+    study_of = staticmethod(lambda one: one.case.study_id)
     list_display = ["name", "case", "state", "width", "height", "mpp_x", "mpp_source", "uploaded_by", "uploaded_at"]
     list_filter = ["state", ("case__study", admin.RelatedOnlyFieldListFilter), "drawn"]
     search_fields = ["name", "case__identifier", "sha256"]

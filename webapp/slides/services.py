@@ -255,12 +255,13 @@ def slide_create(
 
 def slide_correct_case(*, slide: Slide, case: Case) -> None:
     """Put a slide, not yet saved, into another case: it gets the next number there, and is named by it if it was so."""
-    before = Slide.objects.select_related("case").get(pk=slide.pk)
+    before = Slide.objects.select_related("case__study").get(pk=slide.pk)
     slide.case = case
+    places = ({"study": one.study.name, "case": one.identifier} for one in (before.case, case))
+    record(Action.SLIDE_MOVED, slide, before=next(places), after=next(places))
     if before.number is None:
         return
     slide.number = _next_number(case)
-    record(Action.SLIDE_MOVED, slide, before={"case": before.case.identifier}, after={"case": case.identifier})
     if slide.name == f"{before.case.identifier} slide {before.number}":
         slide.name = f"{case.identifier} slide {slide.number}"
 

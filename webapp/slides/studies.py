@@ -8,11 +8,11 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from webapp.audit.models import Action
-from webapp.audit.services import record, record_many
+from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.core.names import named
-from webapp.slides.models import Membership, Slide, Study
-from webapp.slides.roles import Right, demand, may
+from webapp.slides.models import Membership, Study
+from webapp.slides.roles import Right, demand
 
 
 def study_create(*, name: str, manager: User, **counting: Any) -> Study:
@@ -43,11 +43,9 @@ def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membe
     demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
-        before = Membership.objects.filter(study=study, user=user).first()
         given = {"role": role} if role else {}
         membership, _ = Membership.objects.update_or_create(study=study, user=user, defaults=given)
         _check_managed(study)
-        _record_role(study, user, before.role if before else None, membership.role, by)
     return membership
 
 
@@ -56,17 +54,9 @@ def member_remove(*, study: Study, user: User, by: User) -> None:
     demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
-        before = Membership.objects.filter(study=study, user=user).first()
-        if before is None:
+        if not Membership.objects.filter(study=study, user=user).delete()[0]:
             raise InvalidInput(f"{user.get_username()} is not in this study.")
-        before.delete()
         _check_managed(study)
-        _record_role(study, user, before.role, None, by)
-        if not may(Right.JUDGE, user=user, study=study.pk):
-            assigned = Slide.objects.filter(case__study=study, reader=user)
-            done = [(slide, {"reader": user.get_username()}, {"reader": None}) for slide in assigned]
-            record_many(Action.SLIDE_ASSIGNED, done, who=by)
-            assigned.update(reader=None)
 
 
 def _named_study(study: Study, name: str) -> Study:
@@ -80,11 +70,6 @@ def _named_study(study: Study, name: str) -> Study:
     except IntegrityError as error:
         raise DomainError(f"There is a study called {study.name} already.") from error
     return study
-
-
-def _record_role(study: Study, user: User, before: str | None, after: str | None, by: User) -> None:
-    person = {"person": user.get_username()}
-    record(Action.ROLE, study, who=by, before={**person, "role": before}, after={**person, "role": after})
 
 
 def _check_managed(study: Study) -> None:

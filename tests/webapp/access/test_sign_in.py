@@ -141,11 +141,12 @@ def test_a_forgotten_password_is_reset_by_mail_where_there_is_mail(alice, client
     assert len(mail.outbox) == 4
 
 
-def test_a_token_has_a_name_and_says_when_it_was_used(alice, client_of):
+def test_a_token_has_a_name_and_says_when_it_was_used(alice, client_of, django_capture_on_commit_callbacks):
     page = client_of(alice)
     token = page.post("/tokens/", {"days": "90", "name": "export to the LIS"}).context["made"]
     assert AuthToken.objects.get().use.used_at is None
-    client_of(None).get("/api/v1/slides/", headers={"Authorization": f"Token {token}"})
+    with django_capture_on_commit_callbacks(execute=True):
+        client_of(None).get("/api/v1/slides/", headers={"Authorization": f"Token {token}"})
     used = AuthToken.objects.get().use.used_at
     assert timezone.now() - used < timedelta(minutes=1)
     shown = page.get("/tokens/").content.decode()
@@ -155,3 +156,35 @@ def test_a_token_has_a_name_and_says_when_it_was_used(alice, client_of):
 @pytest.mark.parametrize("name", ["", "x" * 5000, "a\0b"])
 def test_any_name_is_answered(db, name):
     assert sign_in(name=name).status_code in {200, 400}
+
+
+def test_a_token_is_good_for_many_calls(alice, client_of, django_capture_on_commit_callbacks):
+    token = token_make(user=alice)
+    for _ in range(3):
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = client_of(None).get("/api/v1/slides/", headers={"Authorization": f"Token {token}"})
+        assert answer.status_code == 200
+
+
+def test_guesses_of_ones_old_password_are_counted_as_those_of_the_sign_in(alice, client_of):
+    page, good = client_of(alice), "correct horse 7"
+    for _ in range(5):
+        page.post("/password/", {"old_password": "x", "new_password1": good, "new_password2": good})
+    page.post("/password/", {"old_password": "pw", "new_password1": good, "new_password2": good})
+    alice.refresh_from_db()
+    assert alice.check_password("pw") and len(recorded(Action.SIGN_IN_FAILED)) == 5
+
+
+def test_a_new_password_lifts_the_limit_of_a_name(alice):
+    for _ in range(5):
+        sign_in()
+    assert not signed_in(password="pw")
+    alice.set_password("correct horse 7")
+    alice.save()
+    assert signed_in(password="correct horse 7")
+
+
+def test_a_stranger_does_not_grow_the_table_without_end(db):
+    for number in range(60):
+        sign_in(name=f"person {number}")
+    assert (len(recorded(Action.SIGN_IN_FAILED)), len(recorded(Action.SIGN_IN_REFUSED))) == (50, 1)

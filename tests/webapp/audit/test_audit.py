@@ -6,17 +6,21 @@ import csv
 import io
 import json
 import threading
+from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
 from tests.recorded import recorded
+from webapp.access.services import token_make
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw, region_remove
 from webapp.audit.models import Action, Entry
-from webapp.audit.services import audit_faults, audit_head, chain_on, record
+from webapp.audit.services import audit_faults, audit_head, chain_on, record, record_many
+from webapp.core import environment
 from webapp.core.errors import DomainError
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_delete
@@ -42,7 +46,7 @@ def behind_its_back(sql, *values):
 
 
 def test_what_is_written_is_whole(entries):
-    assert [one.number for one in entries] == [*range(entries[0].number, entries[0].number + 5)]
+    assert [one.number for one in entries] == [*range(entries[0].number, entries[0].number + len(entries))]
     assert not list(audit_faults(head=audit_head()))
     call_command("audit_verify", stdout=(out := io.StringIO()))
     number, chain = audit_head()
@@ -71,15 +75,48 @@ def test_entries_in_another_order_break_the_chain(entries):
     assert any(f"The chain breaks at entry {number} (" in fault for fault in audit_faults())
 
 
-def test_an_end_that_was_cut_off_is_seen_by_who_noted_it(entries):
+def test_an_end_that_was_cut_off_is_seen_by_what_was_noted(entries, settings):
     head = audit_head()
     behind_its_back("DELETE FROM audit_entry WHERE number > %s", entries[3].number)
+    (beside_the_key,) = audit_faults()
+    settings.AUDIT_HEAD.unlink()  # who can do this needs what was noted elsewhere
     assert not list(audit_faults())
     (fault,) = audit_faults(head=head)
+    assert fault == beside_the_key
     assert str(head[0]) in fault
     with pytest.raises(CommandError, match="1 faults"):
         call_command("audit_verify", head=f"{head[0]}:{head[1]}", stderr=(said := io.StringIO()))
     assert fault in said.getvalue()
+
+
+def test_a_chain_that_was_made_anew_without_an_entry_is_seen(entries):
+    behind_its_back("DELETE FROM audit_entry WHERE number = %s", entries[1].number)
+    behind_its_back("UPDATE audit_entry SET number = NULL, chain = '' WHERE number > %s", entries[1].number)
+    chain_on()  # as the program does with what a killed process has left
+    (fault,) = audit_faults()
+    assert "is not the one that was noted" in fault
+
+
+def test_a_copy_of_an_entry_is_named(entries):
+    copy = Entry.objects.get(pk=entries[0].pk)
+    copy.pk, copy.number, copy.chain = None, None, ""
+    Entry.objects.bulk_create([copy])
+    assert "not written by this program" in next(iter(audit_faults()))
+    chain_on()
+    assert "is a copy of an earlier one" in next(iter(audit_faults()))
+
+
+def test_an_entry_without_a_place_is_told_of_after_a_while(entries, root, monkeypatch):
+    record(Action.SETTINGS, who=root)
+    assert not list(audit_faults())
+    monkeypatch.setattr("webapp.audit.services._PATIENCE", timedelta(0))
+    assert "has no number" in next(iter(audit_faults()))
+
+
+def test_thousands_of_entries_are_chained_in_parts(db, root):
+    record_many(Action.SETTINGS, [(None, None, {"number": number}) for number in range(2500)], who=root)
+    chain_on()
+    assert not Entry.objects.filter(number=None).exists() and not list(audit_faults(head=audit_head()))
 
 
 def test_an_entry_from_elsewhere_is_named_before_and_after_it_is_chained(entries):
@@ -150,6 +187,7 @@ def test_what_people_do_is_recorded(client_of, make_slide, make_run, alice, root
     for action in (Action.SLIDE_OPENED, Action.EXPORTED, Action.REGION_DRAWN, Action.REGION_REMOVED):
         assert [who for who, _, _ in recorded(action, slide)] == ["alice"], action
     client_of(root).post("/admin/auth/group/add/", {"name": "pathologists"})
+    assert recorded(Action.SLIDE_OPENED, slide) == [("alice", None, None)]
     ((who, _, after),) = recorded(Action.ADMIN)
     assert (who, after["what"]) == ("root", "Addition")
     slide_delete(slide=Slide.objects.get())
@@ -197,3 +235,39 @@ def test_a_line_of_the_log_is_not_forged_by_an_address(client_of, alice, capsys)
         logging.makeLogRecord({"levelname": "INFO", "msg": "GET %s", "args": ("/a\n2026 INFO forged\x1b[2J",)})
     )
     assert line == "INFO GET /a\\n2026 INFO forged\\x1b[2J"
+
+
+def test_who_takes_pixels_without_the_page_has_looked_at_the_slide(client_of, alice, make_slide):
+    slide = make_slide()
+    for address in ("tiles_files/8/0_0.jpeg", "crop.jpeg?x=100&y=100", "tiles_files/9/0_0.jpeg"):
+        assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/{address}").status_code == 200
+    assert recorded(Action.SLIDE_OPENED, slide) == [("alice", None, {"by": "its pixels"})]
+
+
+def test_people_their_rights_and_deletions_are_recorded_by_whatever_door(client_of, root, alice, study):
+    alice.is_superuser = True
+    alice.save()
+    assert recorded(Action.PERSON, alice)[-1][1]["is_superuser"] is False
+    alice.groups.add(Group.objects.create(name="pathologists"))
+    assert recorded(Action.PERSON, alice)[-1][2] == {"group": ["pathologists"]}
+    token_make(user=alice)
+    people = [User.objects.create_user(f"person {number}").pk for number in range(2)]
+    sent = {"action": "delete_selected", "_selected_action": people, "post": "yes"}
+    client_of(root).post("/admin/auth/user/", sent)
+    assert [who for who, _, _ in recorded(Action.DELETED)] == ["root", "root"]
+    alice.delete()
+    assert recorded(Action.TOKEN_REVOKED) and recorded(Action.ROLE)[-1][1]["role"] == "reader"
+
+
+def test_settings_are_recorded_where_they_have_changed_and_secrets_never(db, monkeypatch):
+    monkeypatch.setattr("webapp.core.environment._asked", {"PORT": "1"})
+    monkeypatch.setenv("SECRET_KEY", "a secret that nobody reads")
+    assert environment.text("SECRET_KEY", "") and environment.integer("UPLOAD_DAYS", 7, low=1, high=9) == 7
+    call_command("record_settings")
+    call_command("record_settings")
+    monkeypatch.setenv("UPLOAD_DAYS", "8")
+    environment.integer("UPLOAD_DAYS", 7, low=1, high=9)
+    call_command("record_settings")
+    (_, nothing, first), (_, before, after) = recorded(Action.SETTINGS)
+    assert (nothing, first["all"]) == (None, {"PORT": "1", "UPLOAD_DAYS": "7"})
+    assert (before, after["changed"]) == ({"UPLOAD_DAYS": "7"}, {"UPLOAD_DAYS": "8"})

@@ -63,6 +63,11 @@ def test_a_fault_is_said_in_a_sentence(name, address, alice, make_slide, broken,
 def test_a_mistake_of_the_program_is_none_of_these():
     assert fault_of(ValueError("x")) is None
     assert fault_of(OSError(errno.EINVAL, "x")) is None
+    assert fault_of(FileNotFoundError(errno.ENOENT, "x")) is None
+    assert fault_of(OperationalError("no such column: x")) is None
+    aside = KeyError("x")
+    aside.__context__ = OSError(errno.ENOSPC, "x")  # it came up while that was handled
+    assert fault_of(aside) is None
     assert fault_of(None) is None
 
 

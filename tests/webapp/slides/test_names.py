@@ -122,5 +122,6 @@ def test_a_slide_whose_case_is_corrected_gets_the_next_number_there(client_of, r
     assert client_of(root).post(address, form | {"name": "by hand"}).status_code == 302
     moved.refresh_from_db()
     assert (moved.number, moved.name) == (2, "by hand")  # 1 was its own before, and is given once
-    there_and_back = [("root", {"case": "P-2"}, {"case": "P-1"}), ("root", {"case": "P-1"}, {"case": "P-2"})]
+    one, other = ({"study": "Breast", "case": name} for name in ("P-1", "P-2"))
+    there_and_back = [("root", other, one), ("root", one, other)]
     assert recorded(Action.SLIDE_MOVED, moved) == there_and_back

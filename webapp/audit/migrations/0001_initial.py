@@ -22,6 +22,10 @@ def refuse_changes(apps, schema_editor):
             "CREATE TRIGGER audit_entry_kept BEFORE UPDATE OR DELETE ON audit_entry "
             "FOR EACH ROW EXECUTE FUNCTION audit_entry_kept()"
         )
+        schema_editor.execute(
+            "CREATE TRIGGER audit_entry_not_emptied BEFORE TRUNCATE ON audit_entry "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_kept()"
+        )
         return
     changed = " OR ".join(f'NEW."{name}" IS NOT OLD."{name}"' for name in KEPT)
     refused = "BEGIN SELECT RAISE(ABORT, 'the audit table is added to and never changed'); END"

@@ -1,0 +1,50 @@
+"""What a change of a membership brings with it, by whatever door: a record, and slides that lose their reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models.signals import post_delete, post_save, pre_save
+from django.dispatch import receiver
+
+from webapp.audit.models import Action
+from webapp.audit.services import record, record_many
+from webapp.slides.models import Membership, Slide
+from webapp.slides.roles import Right, may
+
+
+@receiver(pre_save, sender=Membership)
+def _before(instance: Membership, **_: Any) -> None:
+    before = Membership.objects.filter(pk=instance.pk).values_list("role", flat=True).first() if instance.pk else None
+    instance._before = before  # type: ignore[attr-defined]  # for the next
+
+
+@receiver(post_save, sender=Membership)
+def _saved(instance: Membership, **_: Any) -> None:
+    before = getattr(instance, "_before", None)
+    if before != instance.role:
+        _record(instance, before, instance.role)
+        _take_slides(instance)
+
+
+@receiver(post_delete, sender=Membership)
+def _deleted(instance: Membership, **_: Any) -> None:
+    _record(instance, instance.role, None)
+    _take_slides(instance)
+
+
+def _record(membership: Membership, before: str | None, after: str | None) -> None:
+    person = {"person": membership.user.get_username()}
+    record(Action.ROLE, membership.study, before={**person, "role": before}, after={**person, "role": after})
+
+
+def _take_slides(membership: Membership) -> None:
+    """Who may judge no more is the reader of no slide."""
+    user = membership.user
+    if may(Right.JUDGE, user=user, study=membership.study_id):
+        return
+    assigned = Slide.objects.filter(case__study=membership.study_id, reader=user)
+    done = [(slide, {"reader": user.get_username()}, {"reader": None}) for slide in assigned]
+    if done:
+        record_many(Action.SLIDE_ASSIGNED, done)
+        assigned.update(reader=None)
