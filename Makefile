@@ -9,7 +9,7 @@ export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
-	fuzz-slides hostile fuzz-texts security formats chaos table-1-parent left-out reproduce weights backup restore
+	fuzz-slides hostile fuzz-texts security load formats chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -53,6 +53,9 @@ hostile: fuzz-slides  # its name up to 0.2.0
 fuzz-texts: install-tests  ## every call with hostile texts, on PostgreSQL and on SQLite
 	EVERY=1 $(BIN)/python -m pytest -n 0 tests/webapp/api/test_hostile.py
 	EVERY=1 MITOSCOPE_TEST_DATABASE=sqlite $(BIN)/python -m pytest -n 0 tests/webapp/api/test_hostile.py
+
+load: install-tests  ## fifty readers for ten minutes: pan, judge, count, upload (ARGS="--minutes 2")
+	$(BIN)/python -m tests.resilience.load $(ARGS)
 
 security: install-tests  ## who may what, on PostgreSQL and SQLite; the API as each of them; known faults of packages; production settings
 	EVERY=1 $(BIN)/python -m pytest -n 0 tests/security tests/webapp/api/test_openapi.py

@@ -29,6 +29,7 @@ S3_BUCKET = environment.text("S3_BUCKET", "")  # empty: slides are kept in SLIDE
 SLIDE_CACHE_BYTES = environment.integer("SLIDE_CACHE_GB", 100, low=1, high=1_000_000) * 1024**3
 MAX_UPLOAD_BYTES = environment.integer("MAX_UPLOAD_GB", 50, low=1, high=10_000) * 1024**3
 USER_QUOTA_BYTES = environment.integer("USER_QUOTA_GB", 2000, low=1, high=1_000_000) * 1024**3
+UPLOADS_PER_USER = environment.integer("UPLOADS_PER_USER", 1000, low=1, high=1_000_000)  # unfinished ones
 UPLOAD_KEPT = timedelta(days=environment.integer("UPLOAD_DAYS", 7, low=1, high=365))
 DEMO_SLIDE_PIXELS = environment.integer("DEMO_SLIDE_PIXELS", 20_000, low=0, high=100_000)  # 0: no demonstration slide
 DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
@@ -225,6 +226,14 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "webapp.access.passwords.EndsTokens"},
 ]
 LOGIN_URL = "login"
+OIDC_ISSUER = environment.text("OIDC_ISSUER", "")  # empty: no sign-in by a provider
+OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = environment.text("OIDC_CLIENT_ID", ""), environment.text("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = environment.text("OIDC_NAME", "your hospital")
+OIDC_SCOPE = environment.text("OIDC_SCOPE", "openid profile email")
+OIDC_GROUPS_CLAIM = environment.text("OIDC_GROUPS_CLAIM", "groups")
+OIDC_GROUPS = environment.text("OIDC_GROUPS", "")
+if OIDC_ISSUER and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+    raise SystemExit("OIDC_ISSUER is set; set OIDC_CLIENT_ID and OIDC_CLIENT_SECRET as well")
 EMAIL_HOST = environment.text("EMAIL_HOST", "")  # empty: no mail, and nobody resets a password by it
 EMAIL_TIMEOUT, PASSWORD_RESET_TIMEOUT = 10, 3600  # seconds
 EMAIL_PORT = environment.integer("EMAIL_PORT", 587, low=1, high=65535)

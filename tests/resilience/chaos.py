@@ -95,7 +95,7 @@ class House:
             time.sleep(rng.uniform(0, 3))
             self.postgres.start()
             return True
-        found = self._processes(target)
+        found = self.processes(target)
         if not found:
             return False
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -124,7 +124,8 @@ class House:
         except OSError:
             return 0, {}
 
-    def _processes(self, target: str) -> list[psutil.Process]:
+    def processes(self, target: str) -> list[psutil.Process]:
+        """The living processes of a part."""
         word = {"worker": "celery", "web": "gunicorn", "redis": "redis"}[target]
         found = []
         for process in psutil.Process(self.launcher.pid).children(recursive=True):
@@ -143,7 +144,7 @@ def chaos(folder: Path, *, kills: int, slides: int, side: int, seed: int, pause:
     reader.start()
     try:
         with contextlib.ExitStack() as stack:
-            uploads = [threading.Thread(target=_upload, args=(house, file)) for file in files]
+            uploads = [threading.Thread(target=upload_whole, args=(house, file)) for file in files]
             for thread in uploads:
                 thread.start()
                 stack.callback(thread.join)
@@ -180,7 +181,7 @@ def _drawn(path: Path, side: int, seed: int) -> Path:
     return path
 
 
-def _upload(house: House, file: Path) -> None:
+def upload_whole(house: House, file: Path) -> None:
     """Send a file by tus and go on wherever the server has stopped, as a browser does."""
     data, tus, address, slide = file.read_bytes(), {"Tus-Resumable": "1.0.0"}, "", None
     name = f"filename {base64.b64encode(file.name.encode()).decode()}"

@@ -12,7 +12,7 @@ from tests.security.rules import NAME, SECRET
 from webapp.registry.models import TRAINED_HERE
 from webapp.retraining.models import TrainingRun
 from webapp.slides.models import Case, Membership, Slide, Study
-from webapp.slides.services import upload_create
+from webapp.slides.uploads import upload_create
 
 APPS = ("slides", "jobs", "annotations", "reports", "registry", "retraining", "access", "knox")
 

@@ -20,10 +20,10 @@ OWNER = frozenset({"reader"})  # who began the upload
 _LOOKED_AT = {"GET": MEMBERS}
 _FOR_ADMINISTRATORS = {"GET": ADMINISTRATORS}
 _TABLE = (
-    # Signing in, and one's own account. Without mail there is no reset.
+    # Signing in, and one's own account. Without mail there is no reset, without a provider no other sign-in.
     ("login", {"GET": ANYBODY, "POST": ANYBODY}),
     ("logout", {"POST": ANYBODY}),
-    ("admin-login password-reset password-reset-confirm", {}),
+    ("admin-login password-reset password-reset-confirm provider provider-callback", {}),
     ("password-change tokens report-check", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("token-revoke", {"POST": SIGNED_IN}),
     # Pages.

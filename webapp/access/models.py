@@ -18,6 +18,22 @@ class TokenUse(models.Model):
         return self.name or "unnamed token"
 
 
+class ProviderIdentity(models.Model):
+    """Who a person is at the hospital's provider (OpenID Connect)."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="provider_identity")
+    issuer = models.CharField(max_length=300)
+    subject = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="one_person_per_subject")]
+        verbose_name = "identity at the provider"
+        verbose_name_plural = "identities at the provider"
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.issuer}"
+
+
 class Answer(models.Model):
     """The answer to a POST with an Idempotency-Key. fingerprint: SHA-256 of address and body."""
 

@@ -1,5 +1,6 @@
 """Addresses of signing in, and of a person's account."""
 
+from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
@@ -10,7 +11,7 @@ _login = LoginView.as_view(
     template_name="login.html",
     authentication_form=SignInForm,
     redirect_authenticated_user=True,
-    extra_context={"mail": views.has_mail()},
+    extra_context={"mail": views.has_mail(), "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else ""},
 )
 
 urlpatterns = [

@@ -28,7 +28,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study, Upload
 from webapp.slides.roles import Right, studies_of
-from webapp.slides.services import Checksum, upload_append, upload_cancel, upload_create, upload_finish
+from webapp.slides.uploads import Checksum, upload_append, upload_cancel, upload_create, upload_finish
 
 _VERSION = "1.0.0"
 _BYTES = "application/offset+octet-stream"

@@ -25,7 +25,7 @@ from detector.slide.folder import files_below
 from webapp.core import environment
 from webapp.core.errors import DomainError
 
-_KEYS = ("secret_key", "signing_key", "audit_head", "credentials.txt")
+_KEYS = ("secret_key", "signing_key", "credentials.txt")
 
 
 def backup_make(*, folder: Path) -> Path:
@@ -60,6 +60,7 @@ def backup_restore(*, folder: Path) -> None:
     for name in _KEYS:
         if (source := folder / name).exists():
             shutil.copy2(source, data / name)
+    settings.AUDIT_HEAD.unlink(missing_ok=True)  # of the database that was here
     if (key := data / "signing_key").exists() and not environment.text("SIGNING_KEY", ""):
         settings.SIGNING_KEY = key.read_text("utf-8")  # what the migrations below seal is of this installation
     _copy_missing(folder / "models", Path(settings.MODEL_DIR))

@@ -8,7 +8,7 @@ from django.db import close_old_connections
 
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw
-from webapp.slides.services import upload_create
+from webapp.slides.uploads import upload_create
 
 
 @pytest.fixture

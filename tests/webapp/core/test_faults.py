@@ -15,7 +15,7 @@ from redis import ConnectionError as RedisGone
 
 from webapp.core.faults import fault_of
 from webapp.slides.models import Slide
-from webapp.slides.services import upload_create
+from webapp.slides.uploads import upload_create
 
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
 ERRORS = {

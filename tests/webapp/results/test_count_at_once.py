@@ -18,6 +18,7 @@ import webapp.exchange.services
 import webapp.registry.services
 import webapp.slides.services
 import webapp.slides.studies
+import webapp.slides.uploads
 from webapp.access.services import token_make
 from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import RunStamp, figure_judge, region_draw, region_remove, run_save
@@ -162,7 +163,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
 
 def test_every_service_is_known_to_change_counts_or_not():
     modules = [getattr(webapp, room).services for room in ("annotations", "registry", "exchange", "slides")]
-    modules.append(webapp.slides.studies)
+    modules += [webapp.slides.studies, webapp.slides.uploads]
     public = {
         name
         for module in modules

@@ -8,8 +8,9 @@ from webapp.core.errors import NotAllowed
 from webapp.registry.models import TRAINED_HERE, ModelVersion
 from webapp.slides.models import Membership, Slide
 from webapp.slides.roles import Right, demand, may, studies_of
-from webapp.slides.services import slide_set_mpp, upload_append, upload_create, upload_finish
+from webapp.slides.services import slide_set_mpp
 from webapp.slides.studies import member_put, member_remove
+from webapp.slides.uploads import upload_append, upload_create, upload_finish
 
 LADDER = {
     "viewer": set(),

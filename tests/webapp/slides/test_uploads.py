@@ -16,8 +16,8 @@ from django.utils import timezone
 from webapp.core.errors import Busy
 from webapp.jobs.models import Job
 from webapp.slides.models import Slide, Upload
-from webapp.slides.services import upload_append, uploads_expire
 from webapp.slides.storage import local_path
+from webapp.slides.uploads import upload_append, uploads_expire
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -202,7 +202,7 @@ def test_what_has_arrived_is_noted_on_the_way(client_of, alice, monkeypatch):
     client = client_of(alice)
     begin(client, 6)
     seen = []
-    monkeypatch.setattr("webapp.slides.services._KEPT_EVERY", 0)
+    monkeypatch.setattr("webapp.slides.uploads._KEPT_EVERY", 0)
     note = lambda left: seen.append(Upload.objects.get().offset)  # noqa: E731
     upload_append(upload=Upload.objects.get(), offset=0, stream=Stream(b"ab", b"cd", meanwhile=note))
     assert seen == [0, 2, 4]  # a process that is killed has lost what came after that
@@ -291,3 +291,9 @@ def test_a_server_that_dies_after_the_last_byte_has_lost_nothing(client_of, alic
     assert local_path(slide).read_bytes() == b"0123456789"
     assert slide.jobs.count() == 1
     assert not Upload.objects.get().file.exists()
+
+
+def test_one_person_has_no_more_than_so_many_unfinished_uploads(client_of, alice, root, settings):
+    settings.UPLOADS_PER_USER = 2
+    assert [begin(client_of(alice), 3).status_code for _ in range(3)] == [201, 201, 429]
+    assert begin(client_of(root), 3, study="Breast").status_code == 201

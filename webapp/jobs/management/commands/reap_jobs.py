@@ -12,7 +12,7 @@ from django.db.utils import Error
 
 from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.services import jobs_watch
-from webapp.slides.services import uploads_expire
+from webapp.slides.uploads import uploads_expire
 
 _log = logging.getLogger(__name__)
 

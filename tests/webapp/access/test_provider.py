@@ -1,0 +1,150 @@
+"""Sign-in by the hospital's provider, over HTTP with a provider that the test serves."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.recorded import recorded
+from tests.webapp.access.provider import CLIENT, SECRET, Provider
+from webapp.access.models import ProviderIdentity
+from webapp.audit.models import Action
+from webapp.slides.models import Membership, Study
+from webapp.slides.provider_groups import read_groups
+
+GROUPS = """
+administrators = ["mitoscope-admins"]
+[[role]]
+group = "pathology"
+study = "Breast"
+role = "reader"
+[[role]]
+group = "heads"
+study = "Breast"
+role = "manager"
+[[role]]
+group = "students"
+study = "Teaching"
+role = "viewer"
+"""
+
+
+@pytest.fixture
+def provider(settings, db):
+    provider = Provider()
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = provider.issuer, CLIENT, SECRET
+    yield provider
+    provider.close()
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def there(client: Client, then: str = "") -> str:
+    """To the provider; the address to which it sends the browser back."""
+    address = client.get("/provider/", {"next": then})["Location"]
+    try:
+        urllib.request.build_opener(_Stay).open(address)
+    except urllib.error.HTTPError as answer:
+        return answer.headers["Location"]
+    raise AssertionError("the provider did not send the browser back")
+
+
+def sign_in(client: Client, then: str = ""):
+    back = urlsplit(there(client, then))
+    return client.get(f"{back.path}?{back.query}")
+
+
+def problem(answer, client: Client) -> str:
+    assert answer["Location"] == "/login/"
+    return client.get("/login/").content.decode()
+
+
+def test_who_comes_for_the_first_time_gets_an_account_and_is_known_again(provider):
+    client = Client()
+    answer = sign_in(client, "/jobs/")
+    assert (answer.status_code, answer["Location"]) == (302, "/jobs/")
+    assert client.get("/jobs/").status_code == 200
+    dora = User.objects.get()
+    assert (dora.username, dora.email, dora.has_usable_password()) == ("dora", "dora@example.org", False)
+    provider.claims["preferred_username"] = "dora-married"  # names change, the subject does not
+    assert sign_in(Client())["Location"] == "/"
+    assert User.objects.get() == dora
+    assert [who for who, _, _ in recorded(Action.SIGNED_IN)] == ["dora", "dora"]
+
+
+def test_nobody_gets_the_account_of_somebody_who_has_the_same_name(provider, root):
+    provider.claims["preferred_username"] = "root"
+    client = Client()
+    said = problem(sign_in(client), client)
+    assert "There is an account called root already" in said and "s-1" in said
+    assert client.get("/jobs/").status_code == 302
+    ProviderIdentity.objects.create(user=root, issuer=provider.issuer, subject="s-1")  # as an administrator does
+    assert sign_in(client)["Location"] == "/"
+
+
+@pytest.mark.parametrize("spoil", [{"aud": "another"}, {"exp": 1}, {"nonce": "another"}, {"iss": "http://elsewhere"}])
+def test_a_token_that_is_not_for_this_sign_in_lets_nobody_in(provider, spoil):
+    provider.spoil, client = spoil, Client()
+    assert "did not sign you in" in problem(sign_in(client), client)
+    assert not User.objects.exists() and len(recorded(Action.SIGN_IN_FAILED)) == 1
+
+
+def test_an_answer_to_somebody_elses_question_lets_nobody_in(provider):
+    back = urlsplit(there(Client()))
+    other = Client()
+    other.get("/provider/")
+    assert "did not sign you in" in problem(other.get(f"{back.path}?{back.query}"), other)
+    assert not User.objects.exists()
+
+
+def test_who_is_locked_here_stays_locked(provider):
+    sign_in(Client())
+    User.objects.update(is_active=False)
+    client = Client()
+    assert "not in use" in problem(sign_in(client), client)
+
+
+def test_a_provider_that_is_away_and_an_address_elsewhere(provider, settings):
+    assert sign_in(Client(), "https://evil.example.org/")["Location"] == "/"
+    settings.OIDC_ISSUER = "http://127.0.0.1:9"
+    client = Client()
+    assert "does not answer" in problem(client.get("/provider/"), client)
+    settings.OIDC_ISSUER = ""
+    assert client.get("/provider/").status_code == 404
+
+
+def test_groups_give_roles_and_take_them(provider, settings, study, tmp_path):
+    (tmp_path / "groups.toml").write_text(GROUPS)
+    settings.OIDC_GROUPS = str(tmp_path / "groups.toml")
+    elsewhere = Study.objects.create(name="Elsewhere")
+
+    def roles(*groups):
+        provider.claims["groups"] = list(groups)
+        sign_in(Client())
+        return dict(Membership.objects.values_list("study__name", "role")), User.objects.get().is_superuser
+
+    assert roles("pathology", "others") == ({"Breast": "reader"}, False)
+    Membership.objects.create(study=elsewhere, user=User.objects.get(), role="viewer")
+    assert roles("heads", "pathology") == ({"Breast": "manager", "Elsewhere": "viewer"}, False)
+    assert roles("students", "mitoscope-admins") == ({"Teaching": "viewer", "Elsewhere": "viewer"}, True)
+    assert roles() == ({"Elsewhere": "viewer"}, False)
+    assert [after["role"] for _, _, after in recorded(Action.ROLE, study)] == ["reader", "manager", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[[role]]\ngroup = 'g'\n", "a group, a study and a role"), ("administrators = 'x'", "a list of names"),
+     ("[[role]]\ngroup='g'\nstudy='s'\nrole='king'", "the roles are viewer"), ("x = ", "cannot be read")],
+)  # fmt: skip
+def test_a_file_of_groups_that_is_wrong_says_where(tmp_path, text, words):
+    (tmp_path / "g.toml").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_groups(tmp_path / "g.toml")

@@ -1,0 +1,102 @@
+"""Sign-in by a provider of the hospital (OpenID Connect: Keycloak, Entra, ...), where OIDC_ISSUER is set.
+
+The authorization code flow with PKCE, state and nonce, by Authlib. A person is known by issuer and subject, never by
+name or mail address: an account that is here already is linked by an administrator, not by whoever has the same name
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.django_client import OAuth
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from joserfc.errors import JoseError
+from requests import RequestException
+
+from webapp.access.models import ProviderIdentity
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.core.errors import DomainError
+
+_LONGEST = 150  # characters of a name
+_SECONDS = 10  # that the provider may take
+
+
+class SignInFailed(DomainError):
+    """The provider, or what it says, does not let the person in."""
+
+    status = 403
+
+
+def begin(request: HttpRequest, callback: str) -> HttpResponse:
+    """Send the browser to the provider, which sends it back to `callback`. Raises SignInFailed."""
+    try:
+        answer: HttpResponse = _provider().authorize_redirect(request, callback)
+    except (AuthlibBaseError, RequestException, RuntimeError, ValueError) as error:
+        raise SignInFailed(f"The sign-in of {settings.OIDC_NAME} does not answer. Try again later.") from error
+    return answer
+
+
+def claims_of(request: HttpRequest) -> Mapping[str, Any]:
+    """What the provider says of the person who comes back from it. Raises SignInFailed."""
+    try:
+        token = _provider().authorize_access_token(request)
+    except (AuthlibBaseError, JoseError, RequestException, RuntimeError, ValueError, KeyError) as error:
+        record(Action.SIGN_IN_FAILED, named=settings.OIDC_NAME, after={"why": str(error)[:300]})
+        raise SignInFailed(f"{settings.OIDC_NAME} did not sign you in ({error}). Try again.") from error
+    claims: Mapping[str, Any] = token.get("userinfo") or {}
+    if not claims.get("sub"):
+        raise SignInFailed(f"{settings.OIDC_NAME} does not say who you are.")
+    return claims
+
+
+def person_of(claims: Mapping[str, Any]) -> User:
+    """The account of who these claims are of; a new one for who comes for the first time. Raises SignInFailed."""
+    issuer, subject = str(claims.get("iss") or settings.OIDC_ISSUER), str(claims["sub"])
+    known = ProviderIdentity.objects.filter(issuer=issuer, subject=subject).select_related("user").first()
+    if known is not None:
+        if not known.user.is_active:
+            raise SignInFailed("This account is not in use; ask an administrator.")
+        return known.user
+    name = str(claims.get("preferred_username") or claims.get("email") or subject)[:_LONGEST].replace("\0", "")
+    with transaction.atomic():
+        if User.objects.filter(username=name).exists():
+            record(Action.SIGN_IN_REFUSED, named=name, after={"why": "an account of this name is here already"})
+            taken = True
+        else:
+            user = User.objects.create_user(
+                name,
+                email=str(claims.get("email") or ""),
+                first_name=str(claims.get("given_name") or "")[:_LONGEST],
+                last_name=str(claims.get("family_name") or "")[:_LONGEST],
+            )
+            ProviderIdentity.objects.create(user=user, issuer=issuer, subject=subject)
+            taken = False
+    if taken:
+        raise SignInFailed(
+            f"There is an account called {name} already. Ask an administrator to link it to yours at "
+            f"{settings.OIDC_NAME} (subject {subject})."
+        )
+    return user
+
+
+def _provider() -> Any:
+    return _client(settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET)
+
+
+@cache
+def _client(issuer: str, client_id: str, secret: str) -> Any:
+    return OAuth().register(
+        "provider",
+        client_id=client_id,
+        client_secret=secret,
+        server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
+        client_kwargs={"scope": settings.OIDC_SCOPE, "code_challenge_method": "S256", "default_timeout": _SECONDS},
+    )

@@ -1,0 +1,57 @@
+"""Sign-in by the hospital's provider: there, and back."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET
+
+from webapp.access.oidc import SignInFailed, begin, claims_of, person_of
+from webapp.slides.provider_groups import groups_apply, meanings_in_force
+
+_NEXT = "provider_next"
+
+
+@require_GET
+def provider_begin(request: HttpRequest) -> HttpResponse:
+    """To the provider; 404 where none is set."""
+    _needs_provider()
+    request.session[_NEXT] = request.GET.get("next", "")
+    try:
+        return begin(request, request.build_absolute_uri(reverse("provider-callback")))
+    except SignInFailed as error:
+        return _back(request, error)
+
+
+@require_GET
+def provider_callback(request: HttpRequest) -> HttpResponse:
+    """Back from it: signed in, or the sign-in page with the reason."""
+    _needs_provider()
+    try:
+        claims = claims_of(request)
+        user = person_of(claims)
+    except SignInFailed as error:
+        return _back(request, error)
+    if (meanings := meanings_in_force()) is not None:
+        groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
+        said = [groups] if isinstance(groups, str) else groups
+        groups_apply(user=user, groups=map(str, said), meanings=meanings)
+    then = request.session.pop(_NEXT, "")
+    login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    safe = url_has_allowed_host_and_scheme(then, {request.get_host()}, require_https=request.is_secure())
+    return redirect(then if then and safe else settings.LOGIN_REDIRECT_URL)
+
+
+def _needs_provider() -> None:
+    if not settings.OIDC_ISSUER:
+        raise Http404
+
+
+def _back(request: HttpRequest, error: SignInFailed) -> HttpResponse:
+    messages.error(request, str(error))
+    return redirect("login")
