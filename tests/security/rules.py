@@ -23,7 +23,8 @@ _TABLE = (
     # Signing in, and one's own account. Without mail there is no reset, without a provider no other sign-in.
     ("login", {"GET": ANYBODY, "POST": ANYBODY}),
     ("logout", {"POST": ANYBODY}),
-    ("admin-login password-reset password-reset-confirm provider provider-callback", {}),
+    ("password-reset password-reset-confirm provider provider-callback", {}),
+    ("admin-login", {"GET": STAFF, "POST": STAFF}),
     ("password-change tokens report-check", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("token-revoke", {"POST": SIGNED_IN}),
     # Pages.

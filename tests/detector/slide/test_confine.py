@@ -62,3 +62,43 @@ def test_what_a_taken_over_decoder_can_do(tmp_path):
         pytest.skip("this kernel has no Landlock: files are not confined here")
     assert set(could.values()) == {"PermissionError"}, could
     assert (tmp_path / "secret").read_text() == "key"
+
+
+WEB = """
+import json, os, subprocess, sys, tempfile
+from pathlib import Path
+from detector.slide.confine import confine_writes
+data, elsewhere = map(Path, sys.argv[1:])
+(elsewhere / "before").write_text("x")
+confined = confine_writes([data])
+could = {"confined": confined}
+def tried(name, act):
+    try:
+        act()
+        could[name] = True
+    except OSError:
+        could[name] = False
+tried("write in the data", lambda: (data / "a").write_text("x"))
+tried("link in the data", lambda: os.link(data / "a", data / "b"))
+tried("write elsewhere", lambda: (elsewhere / "a").write_text("x"))
+tried("change elsewhere", lambda: (elsewhere / "before").write_text("y"))
+tried("delete elsewhere", lambda: (elsewhere / "before").unlink())
+tried("read elsewhere", lambda: (elsewhere / "before").read_text())
+tried("start a program", lambda: subprocess.run(["/bin/true"], check=True))
+tried("write to nothing", lambda: Path("/dev/null").write_text("x"))
+print(json.dumps(could))
+"""
+
+
+def test_a_confined_server_writes_to_its_data_alone_and_starts_nothing(tmp_path):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir()
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", WEB, str(data), str(elsewhere)], capture_output=True, text=True, check=True
+    )
+    could = json.loads(done.stdout)
+    if not could.pop("confined"):
+        pytest.skip("this kernel has no Landlock: files are not confined here")
+    refused = {"write elsewhere", "change elsewhere", "delete elsewhere", "start a program"}
+    assert {name for name, done in could.items() if not done} == refused

@@ -86,10 +86,11 @@ def test_crops_of_nowhere_are_not_found(query, slide, client_of, alice):
     assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?{query}").status_code == 404
 
 
-def test_a_slide_whose_file_is_gone_is_not_found_and_not_an_error_of_ours(slide, client_of, alice):
+def test_a_slide_whose_file_is_gone_says_so(slide, client_of, alice):
     local_path(slide).unlink()
-    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/tiles.dzi").status_code == 404
-    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=5&y=5").status_code == 404
+    for address in ("tiles.dzi", "crop.jpeg?x=5&y=5"):
+        answer = client_of(alice).get(f"/api/v1/slides/{slide.pk}/{address}")
+        assert (answer.status_code, "put the file back" in answer.content.decode()) == (503, True)
 
 
 def test_a_refused_slide_has_no_tiles(make_slide, client_of, alice):

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import Permission
 from highdicom.ann import annread
 
 from webapp.annotations.models import Figure, Label, Region
@@ -286,10 +287,15 @@ def test_dicom_annotations_point_at_the_image_where_it_is_dicom_and_always_at_th
     assert "Doe" not in str(stored) and str(stored.PatientID) == slide.case.identifier
 
 
-def test_the_patient_id_of_dicom_is_the_pseudonym_or_the_files_own_by_a_setting(slide, get, monkeypatch, settings):
+def test_the_patient_id_of_dicom_is_the_pseudonym_or_the_files_own_by_a_setting(
+    slide, get, client_of, alice, monkeypatch, settings
+):
     monkeypatch.setattr(exports, "properties_of", lambda slide: {"dicom.PatientID": "P-4711"})
     for choice, expected in (("pseudonym", slide.case.identifier), ("file", "P-4711")):
         settings.DICOM_PATIENT_ID = choice
+        if choice == "file":  # it names the patient
+            assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/export/?format=dicom").status_code == 403
+            alice.user_permissions.add(Permission.objects.get(codename="view_identity"))
         assert str(annread(io.BytesIO(get(slide, "dicom").content)).PatientID) == expected
 
 
