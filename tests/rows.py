@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from knox.models import AuthToken
 
+from webapp.access.models import ProviderIdentity
 from webapp.annotations.models import Figure, Label, Region, Run, Verdict
 from webapp.annotations.services import candidates_write
 from webapp.audit.models import Action
@@ -65,6 +66,7 @@ class Rows:
         self.person = User.objects.create_user(f"person {i}")
         Membership.objects.create(study=self.study, user=self.person)
         Group.objects.create(name=f"group {i}")
+        ProviderIdentity.objects.create(user=self.person, issuer="provider", subject=str(i))
         for user in (self.root, self.alice):
             AuthToken.objects.create(user)
             Membership.objects.create(study=Study.objects.create(name=f"{user} {i}"), user=user)

@@ -1,7 +1,6 @@
 """Confinement of a process that reads a file which nobody has looked at yet.
 
-What a decoder that was taken over can still do in preparing: read the libraries and the slide's own folder, and write
-into that. The web's processes, which read slides that were prepared, are held to less (`confine_writes`).
+What a decoder that was taken over can still do: read the libraries and the slide's own folder, and write into that.
 Memory, time and open files are bounded by resource limits; files, programs and the network by Landlock, where the
 kernel has it (Linux 5.13 and later; the network from 6.7 on).
 """
@@ -12,7 +11,6 @@ import ctypes
 import os
 import resource
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # system calls, of the same number on every architecture
@@ -52,22 +50,6 @@ def confine(folder: Path) -> bool:
 
     False where the kernel has no Landlock; the process is then as free as before.
     """
-    ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
-    reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours)}
-    return _restrict(reads=reads, writes={str(folder)}, all_reads=False, tcp=False)
-
-
-def confine_writes(folders: Iterable[Path]) -> bool:
-    """From here on this process writes below some folders and devices alone, and starts nothing. It reads and connects.
-
-    For a server that opens files which others have sent: what takes it over changes no program and leaves nothing
-    behind elsewhere. False where the kernel has no Landlock; the process is then as free as before.
-    """
-    return _restrict(reads=(), writes={"/dev", *map(str, folders)}, all_reads=True, tcp=True)
-
-
-def _restrict(*, reads: Iterable[str], writes: Iterable[str], all_reads: bool, tcp: bool) -> bool:
-    """Restrict this process and what it starts to these paths; all_reads, tcp: leave reading, or connections, alone."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None)
@@ -75,17 +57,15 @@ def _restrict(*, reads: Iterable[str], writes: Iterable[str], all_reads: bool, t
     if version < 1:
         return False
     everything = _ALL_OVER_FILES[min(version, max(_ALL_OVER_FILES))]
-    if all_reads:
-        everything &= ~(_READ_FILE | _READ_FOLDER)
-    rules = _Ruleset(everything, 0 if tcp else _ALL_OVER_TCP)
+    rules = _Ruleset(everything, _ALL_OVER_TCP)
     size = ctypes.sizeof(rules) if version >= _TCP_CAME else ctypes.sizeof(ctypes.c_uint64)
     ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0)
     if ruleset < 0:
         return False
-    for path in reads:
+    ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
+    for path in {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours)}:
         _allow(libc, ruleset, path, _READ_FILE | _READ_FOLDER)
-    for path in writes:
-        _allow(libc, ruleset, path, everything & ~_EXECUTE)
+    _allow(libc, ruleset, str(folder), everything & ~_EXECUTE)
     libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     confined = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
