@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.db import connection
+
 from webapp.audit.models import Action, Entry
+
+
+def take_guards_away() -> None:
+    """As somebody does who may write into the database: the triggers of the audit table are gone."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_kept")
+        else:
+            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_kept")
+            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_not_deleted")
 
 
 def recorded(action: Action, of: Any = None) -> list[tuple[str, Any, Any]]:

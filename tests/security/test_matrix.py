@@ -16,8 +16,9 @@ import pytest
 from django.contrib import admin
 from django.db import transaction
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import reverse
 
+from tests.addresses import addresses
 from tests.rows import Rows
 from tests.security.rules import NAME, RULES, SECRET
 from webapp.retraining.models import LockedCase, MitosisFreeSlide, Removal
@@ -41,18 +42,7 @@ UPLOAD = {
 }  # fmt: skip
 
 
-def walk(patterns: list[Any], name: str = "", path: str = "") -> Iterator[tuple[str, str, set[str]]]:
-    """Every address: its name, how its path begins, and the names of what it is of."""
-    for entry in patterns:
-        below = path + str(entry.pattern).lstrip("^")
-        if isinstance(entry, URLResolver):
-            yield from walk(entry.url_patterns, f"{entry.namespace}:" if entry.namespace else name, below)
-        elif isinstance(entry, URLPattern):
-            begins = below.removeprefix("api/v1/").partition("<")[0].partition("(")[0]
-            yield f"{name}{entry.name}", begins, set(entry.pattern.regex.groupindex)
-
-
-ROUTES = {name: (begins, of) for name, begins, of in walk(get_resolver().url_patterns) if not name.startswith("admin:")}
+ROUTES = {address.name: (address.begins, address.of) for address in addresses()}
 
 
 def address_of(name: str, rows: Rows) -> str:

@@ -21,6 +21,7 @@ from joserfc.errors import JoseError
 from requests import RequestException
 
 from webapp.access.models import ProviderIdentity
+from webapp.access.sign_in import address_refused_until
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import DomainError
@@ -49,7 +50,8 @@ def claims_of(request: HttpRequest) -> Mapping[str, Any]:
     try:
         token = _provider().authorize_access_token(request)
     except (AuthlibBaseError, JoseError, RequestException, RuntimeError, ValueError, KeyError) as error:
-        record(Action.SIGN_IN_FAILED, named=settings.OIDC_NAME, after={"why": str(error)[:300]})
+        if address_refused_until(request) is None:  # once it fails too often it is not told of any more
+            record(Action.SIGN_IN_FAILED, named=settings.OIDC_NAME, after={"why": str(error)[:300]})
         raise SignInFailed(f"{settings.OIDC_NAME} did not sign you in ({error}). Try again.") from error
     claims: Mapping[str, Any] = token.get("userinfo") or {}
     if not claims.get("sub"):
@@ -66,24 +68,20 @@ def person_of(claims: Mapping[str, Any]) -> User:
             raise SignInFailed("This account is not in use; ask an administrator.")
         return known.user
     name = str(claims.get("preferred_username") or claims.get("email") or subject)[:_LONGEST].replace("\0", "")
-    with transaction.atomic():
-        if User.objects.filter(username=name).exists():
-            record(Action.SIGN_IN_REFUSED, named=name, after={"why": "an account of this name is here already"})
-            taken = True
-        else:
-            user = User.objects.create_user(
-                name,
-                email=str(claims.get("email") or ""),
-                first_name=str(claims.get("given_name") or "")[:_LONGEST],
-                last_name=str(claims.get("family_name") or "")[:_LONGEST],
-            )
-            ProviderIdentity.objects.create(user=user, issuer=issuer, subject=subject)
-            taken = False
-    if taken:
+    if User.objects.filter(username=name).exists():
+        record(Action.SIGN_IN_REFUSED, named=name, after={"why": "an account of this name is here already"})
         raise SignInFailed(
             f"There is an account called {name} already. Ask an administrator to link it to yours at "
             f"{settings.OIDC_NAME} (subject {subject})."
         )
+    with transaction.atomic():
+        user: User = User.objects.create_user(
+            name,
+            email=str(claims.get("email") or ""),
+            first_name=str(claims.get("given_name") or "")[:_LONGEST],
+            last_name=str(claims.get("family_name") or "")[:_LONGEST],
+        )
+        ProviderIdentity.objects.create(user=user, issuer=issuer, subject=subject)
     return user
 
 

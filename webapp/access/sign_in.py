@@ -15,6 +15,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -79,17 +80,25 @@ def refused_until(request: HttpRequest, name: str) -> datetime | None:
     changed = recent.filter(action=Action.PASSWORD_CHANGED, object=name).first()
     signed_in = recent.filter(action=Action.SIGNED_IN, who=name, origin=address).first()
     of_name = failed.filter(object=name, at__gt=changed.at if changed else since)
-    limits = (
-        (of_name.filter(origin=address, at__gt=signed_in.at if signed_in else since), tries),
-        (of_name, tries * _NAME),
-        (failed.filter(origin=address), tries * _ADDRESS),
+    ends = (
+        _end(of_name.filter(origin=address, at__gt=signed_in.at if signed_in else since), tries),
+        _end(of_name, tries * _NAME),
+        address_refused_until(request),
     )
-    ends = []
-    for found, limit in limits:
-        latest = list(found.order_by("-at").values_list("at", flat=True)[:limit])
-        if len(latest) == limit:
-            ends.append(latest[-1] + _WINDOW)
-    return max(ends, default=None)
+    return max((end for end in ends if end is not None), default=None)
+
+
+def address_refused_until(request: HttpRequest) -> datetime | None:
+    """Until when sign-ins from the address of a request are refused, whatever the name; None where they are not."""
+    failed = Entry.objects.filter(action=Action.SIGN_IN_FAILED, origin=client_address(request))
+    since = timezone.now() - _WINDOW
+    return _end(failed.filter(at__gt=since), settings.SIGN_IN_TRIES * _ADDRESS) if settings.SIGN_IN_TRIES else None
+
+
+def _end(failures: QuerySet[Entry], limit: int) -> datetime | None:
+    """When the last so many failures are over; None where there are not so many."""
+    latest = list(failures.order_by("-at").values_list("at", flat=True)[:limit])
+    return latest[-1] + _WINDOW if len(latest) == limit else None
 
 
 def _plain(name: str) -> str:

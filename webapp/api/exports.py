@@ -93,8 +93,8 @@ class SlideExportView(APIView):
         slide: Slide = get_object_or_404(slides, pk=pk)
         demand_on(Right.JUDGE, slide, request.user)
         query = validated(ExportQuerySerializer, request.query_params)
-        form = FORMATS[query.pop("format")]
-        if form.name == FORMATS["dicom"].name and settings.DICOM_PATIENT_ID == "file":
+        form = FORMATS[key := query.pop("format")]
+        if _names_the_patient(key):
             slide_identity_seen(slide=slide, user=cast(User, request.user), what="patient ID of the file")
         run = run_or_newest(slide, query.pop("run", None))
         asked = question(**query, study=Counting.of(slide.case.study))
@@ -114,9 +114,8 @@ class StudyExportView(APIView):
         study: Study = get_object_or_404(Study.objects.visible_to(request.user), pk=pk)
         demand(Right.MANAGE, user=request.user, study=study.pk)
         query = validated(StudyExportQuerySerializer, request.query_params)
-        form = FORMATS[query.pop("format")]
-        names = form.name == FORMATS["dicom"].name and settings.DICOM_PATIENT_ID == "file"
-        if names and not may_see_identity(request.user):
+        form = FORMATS[key := query.pop("format")]
+        if _names_the_patient(key) and not may_see_identity(request.user):
             raise NotAllowed("These exports carry the patient ID of the files, which needs a permission of its own.")
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
         asked = question(**query, study=Counting.of(study))
@@ -195,6 +194,10 @@ class SlideImportView(Idempotent):
         same = bool(query.validated_data["same_picture"])
         done = review_import(slide=slide, by=cast(User, request.user), review=review, same_picture=same)
         return Response(ImportedSerializer(done).data)
+
+
+def _names_the_patient(key: str) -> bool:
+    return key == "dicom" and settings.DICOM_PATIENT_ID == "file"
 
 
 def _read_dicom(body: bytes, slide: Slide) -> Review:

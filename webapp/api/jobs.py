@@ -18,7 +18,6 @@ from webapp.jobs.models import Job
 from webapp.jobs.selectors import jobs_shown
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.jobs.states import State
-from webapp.slides.models import Slide
 from webapp.slides.roles import Right, demand_on
 
 
@@ -61,7 +60,6 @@ class JobViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     def _own(self) -> Job:
         """The job that is asked for; one on a slide is stopped and retried by who may ask for it."""
         job: Job = self.get_object()
-        if job.slide_id is not None:
-            slide = Slide.objects.select_related("case").get(pk=job.slide_id)
-            demand_on(Right.UPLOAD, slide, self.request.user)
+        if job.slide is not None:
+            demand_on(Right.UPLOAD, job.slide, self.request.user)
         return job

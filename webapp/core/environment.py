@@ -6,18 +6,18 @@ import os
 import re
 from pathlib import Path
 
-_SECRET = re.compile("KEY|PASSWORD|SECRET|TOKEN|_URL|_USER")
+_SECRET = re.compile("KEY|PASSWORD|SECRET|TOKEN|_URL")
 _asked: dict[str, str] = {}
 
 
 def text(name: str, default: str) -> str:
     """The variable, or what stands in the file named by NAME_FILE (docker secrets)."""
+    value = os.environ.get(name, default)
     if file := os.environ.get(f"{name}_FILE"):
         try:
-            return Path(file).read_text("utf-8").strip()
+            value = Path(file).read_text("utf-8").strip()
         except OSError as error:
             raise SystemExit(f"{name}_FILE={file} cannot be read: {error.strerror}") from error
-    value = os.environ.get(name, default)
     if not _SECRET.search(name):
         _asked[name] = value
     return value

@@ -39,7 +39,7 @@ def provider_callback(request: HttpRequest) -> HttpResponse:
         return _back(request, error)
     if (meanings := meanings_in_force()) is not None:
         groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
-        said = [groups] if isinstance(groups, str) else groups
+        said = groups if isinstance(groups, list) else [groups]
         groups_apply(user=user, groups=map(str, said), meanings=meanings)
     then = request.session.pop(_NEXT, "")
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])

@@ -9,10 +9,10 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from webapp.access.admin import AdministratorsAlone
 from webapp.core.errors import DomainError
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.registry.services import version_promote, version_roll_back
-from webapp.slides.admin import AdministratorsAlone
 
 
 class ReasonForm(ActionForm):

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from webapp.access.admin import AdministratorsAlone
 from webapp.core.errors import DomainError
 from webapp.retraining.models import (
     Judgement,
@@ -25,7 +26,6 @@ from webapp.retraining.models import (
 )
 from webapp.retraining.plans import plan_names
 from webapp.retraining.trainings import training_request
-from webapp.slides.admin import AdministratorsAlone
 
 
 class RetrainForm(ActionForm):

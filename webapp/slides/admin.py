@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from webapp.access.admin import AdministratorsAlone
 from webapp.slides.models import Case, Membership, Slide, Study, Upload
 from webapp.slides.roles import Right, may
 from webapp.slides.services import slide_correct_case, slide_delete
@@ -47,22 +48,6 @@ class OfStudies(admin.ModelAdmin[Any]):
         if hasattr(manager, "visible_to"):
             kwargs.setdefault("queryset", manager.visible_to(request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-
-class AdministratorsAlone(admin.ModelAdmin[Any]):
-    """Of all studies at once, or of other people: for superusers."""
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return bool(request.user.is_active and request.user.is_superuser)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_view_permission(request) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_view_permission(request) and super().has_delete_permission(request, obj)
 
 
 class MembershipFormSet(forms.BaseInlineFormSet[Membership, Study, forms.ModelForm[Membership]]):

@@ -35,7 +35,7 @@ class NoReader(InvalidInput):
         )
 
 
-_ROLES: dict[Right, frozenset[str]] = {
+ROLES: dict[Right, frozenset[str]] = {
     Right.UPLOAD: frozenset({Role.UPLOADER, Role.READER, Role.MANAGER}),
     Right.JUDGE: frozenset({Role.READER, Role.MANAGER}),
     Right.MANAGE: frozenset({Role.MANAGER}),
@@ -53,7 +53,7 @@ def may(right: Right, *, user: Viewer, study: int) -> bool:
         return False
     if getattr(user, "is_superuser", False):
         return True
-    return Membership.objects.filter(study=study, user=user.pk, role__in=_ROLES[right]).exists()
+    return Membership.objects.filter(study=study, user=user.pk, role__in=ROLES[right]).exists()
 
 
 def demand(right: Right, *, user: Viewer, study: int) -> None:
@@ -68,16 +68,11 @@ def demand_on(right: Right, slide: Slide, user: Viewer) -> None:
     demand(right, user=user, study=slide.case.study_id)
 
 
-def members_who_may(right: Right) -> frozenset[str]:
-    """The roles that give a right, for queries."""
-    return _ROLES[right]
-
-
 def studies_of(user: Viewer, right: Right) -> list[Study]:
     """The studies in which a person has a right, the oldest first."""
     studies = Study.objects.visible_to(user).order_by("pk")
     if not getattr(user, "is_superuser", False):
-        studies = studies.filter(memberships__user=user.pk, memberships__role__in=_ROLES[right])
+        studies = studies.filter(memberships__user=user.pk, memberships__role__in=ROLES[right])
     return list(studies)
 
 

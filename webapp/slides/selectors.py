@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from webapp.core.cached_sql import CachedSql
 from webapp.slides.models import Membership, Slide, Study, Viewer
-from webapp.slides.roles import Right, members_who_may
+from webapp.slides.roles import ROLES, Right
 
 # In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
 _SHOWN = ("state", "path", "sha256", "width", "height", "mpp_x", "mpp_y")
@@ -58,7 +58,7 @@ def readers_by_study(*, slides: Iterable[Slide], user: Viewer) -> dict[int, list
     """Of the study of each slide: the names of those who can be made its reader."""
     own = {user.get_username()} if getattr(user, "is_superuser", False) else set()
     names: dict[int, set[str]] = {slide.case.study_id: {*own} for slide in slides}
-    members = Membership.objects.filter(study__in=names, user__is_active=True, role__in=members_who_may(Right.JUDGE))
+    members = Membership.objects.filter(study__in=names, user__is_active=True, role__in=ROLES[Right.JUDGE])
     for study, name in members.values_list("study", "user__username"):
         names[study].add(name)
     return {study: sorted(found) for study, found in names.items()}

@@ -19,7 +19,7 @@ from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
 from webapp.slides.models import Case, Slide, Study, may_see_identity
-from webapp.slides.roles import NoReader, Right, demand, may
+from webapp.slides.roles import Right, demand_on, may, reader_called
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
 
@@ -149,16 +149,15 @@ def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
     record(Action.IDENTITY_SEEN, slide, who=user, after={"what": what})
 
 
-def slide_assign(*, slide: Slide, reader: User | None, by: User) -> None:
-    """Assign a reader, or None. Who reads it may judge in its study."""
-    demand(Right.JUDGE, user=by, study=slide.case.study_id)
-    if reader is not None and not may(Right.JUDGE, user=reader, study=slide.case.study_id):
-        raise NoReader(reader.get_username())
+def slide_assign(*, slide: Slide, reader: str | None, by: User) -> None:
+    """Assign the reader of this name, or nobody (None). Who reads it may judge in its study. Raises NoReader."""
+    demand_on(Right.JUDGE, slide, by)
+    person = None if reader is None else reader_called(reader, study=slide.case.study_id)
     with transaction.atomic():
         before = Slide.objects.select_for_update(of=("self",)).select_related("reader").get(pk=slide.pk).reader
-        Slide.objects.filter(pk=slide.pk).update(reader=reader)
-        names = ({"reader": one.get_username() if one else None} for one in (before, reader))
-        record(Action.SLIDE_ASSIGNED, slide, who=by, before=next(names), after=next(names))
+        Slide.objects.filter(pk=slide.pk).update(reader=person)
+        was = {"reader": before.get_username() if before else None}
+        record(Action.SLIDE_ASSIGNED, slide, who=by, before=was, after={"reader": reader})
 
 
 def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:

@@ -148,3 +148,18 @@ def test_a_file_of_groups_that_is_wrong_says_where(tmp_path, text, words):
     (tmp_path / "g.toml").write_text(text)
     with pytest.raises(ValueError, match=words):
         read_groups(tmp_path / "g.toml")
+
+
+def test_a_stranger_does_not_grow_the_table_by_coming_back_from_nowhere(provider):
+    client = Client()
+    for _ in range(55):
+        assert client.get("/provider/callback/?code=x&state=y").status_code == 302
+    assert len(recorded(Action.SIGN_IN_FAILED)) == 50
+
+
+@pytest.mark.parametrize("groups", ["pathology", 5, {"a": 1}, None])
+def test_groups_that_are_no_list_are_taken_as_one_or_none(provider, settings, study, tmp_path, groups):
+    (tmp_path / "groups.toml").write_text(GROUPS)
+    settings.OIDC_GROUPS, provider.claims["groups"] = str(tmp_path / "groups.toml"), groups
+    assert sign_in(Client())["Location"] == "/"
+    assert Membership.objects.exists() == (groups == "pathology")

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 
-from tests.recorded import recorded
+from tests.recorded import recorded, take_guards_away
 from webapp.access.services import token_make
 from webapp.audit.models import Action, Entry
 
@@ -25,13 +25,7 @@ def signed_in(**given):
 
 def later(minutes):
     """As if what was recorded had been so long ago."""
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_kept")
-        else:
-            cursor.execute("DROP TRIGGER audit_entry_kept")
+    take_guards_away()
     for entry in Entry.objects.all():
         Entry.objects.filter(pk=entry.pk).update(at=entry.at - timedelta(minutes=minutes))
 

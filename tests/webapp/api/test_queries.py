@@ -6,7 +6,6 @@ the list that stays empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from django.contrib import admin
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import reverse
 
+from tests.addresses import addresses
 from tests.rows import Rows
 
 MANY = 50
@@ -29,18 +29,6 @@ NO_LISTS = {
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
 NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}
 POST_ALONE = 405
-
-
-def found(patterns: list[Any], name: str = "", path: str = "") -> Iterator[tuple[str, str, set[str]]]:
-    """Every address that answers GET: its name, how its path begins, and the names of what it is of."""
-    for entry in patterns:
-        below = path + str(entry.pattern).lstrip("^")
-        if isinstance(entry, URLResolver):
-            if entry.namespace != "admin":
-                yield from found(entry.url_patterns, f"{entry.namespace}:" if entry.namespace else name, below)
-        elif isinstance(entry, URLPattern) and f"{name}{entry.name}" not in NO_LISTS and gets(entry.callback):
-            begins = below.removeprefix("api/v1/").partition("<")[0].partition("(")[0]
-            yield f"{name}{entry.name}", begins, set(entry.pattern.regex.groupindex)
 
 
 def gets(view: Any) -> bool:
@@ -102,13 +90,14 @@ def compared(addresses: dict[str, tuple[str, dict[str, Any]]], rows: Rows, reade
 
 
 def test_no_list_makes_a_query_a_row(rows, client_of):
-    addresses = {
+    asked = {
         name: (reverse(name, kwargs={one: rows.arguments(begins)[one] for one in of}), rows.asked(name))
-        for name, begins, of in found(get_resolver().url_patterns)
+        for name, begins, of, view in addresses()
+        if name not in NO_LISTS and gets(view)
     }
-    assert {"api:slide-list", "api:training-list", "worklist", "jobs", "retraining"} <= addresses.keys()
+    assert {"api:slide-list", "api:training-list", "worklist", "jobs", "retraining"} <= asked.keys()
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
-        addresses[name] = reverse(name), {}
-    wrong = compared(addresses, rows, client_of(rows.alice), client_of(rows.root))
+        asked[name] = reverse(name), {}
+    wrong = compared(asked, rows, client_of(rows.alice), client_of(rows.root))
     assert not wrong, "\n".join(wrong)

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from tests.recorded import recorded
+from tests.recorded import recorded, take_guards_away
 from webapp.access.services import token_make
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw, region_remove
@@ -36,12 +36,8 @@ def entries(db, root):
 
 def behind_its_back(sql, *values):
     """What somebody does who may write into the database, and takes its guards away first."""
+    take_guards_away()
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_kept")
-        else:
-            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_kept")
-            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_not_deleted")
         cursor.execute(sql, values)
 
 
@@ -271,3 +267,12 @@ def test_settings_are_recorded_where_they_have_changed_and_secrets_never(db, mon
     (_, nothing, first), (_, before, after) = recorded(Action.SETTINGS)
     assert (nothing, first["all"]) == (None, {"PORT": "1", "UPLOAD_DAYS": "7"})
     assert (before, after["changed"]) == ({"UPLOAD_DAYS": "7"}, {"UPLOAD_DAYS": "8"})
+
+
+def test_limits_that_are_named_after_a_person_are_no_secrets(monkeypatch, tmp_path):
+    monkeypatch.setattr("webapp.core.environment._asked", {})
+    (tmp_path / "zone").write_text("Europe/Vienna\n")
+    monkeypatch.setenv("TIME_ZONE_FILE", str(tmp_path / "zone"))
+    for name in ("JOBS_PER_USER", "TIME_ZONE", "DATABASE_URL", "EMAIL_PASSWORD", "S3_ACCESS_KEY"):
+        environment.text(name, "7")
+    assert environment.asked() == {"JOBS_PER_USER": "7", "TIME_ZONE": "Europe/Vienna"}
