@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from knox.models import AuthToken
 
-from webapp.access.models import ProviderIdentity
+from webapp.access.models import Passkey, ProviderIdentity
 from webapp.annotations.models import Figure, Label, Region, Run, Verdict
 from webapp.annotations.services import candidates_write
 from webapp.audit.models import Action
@@ -69,6 +69,7 @@ class Rows:
         ProviderIdentity.objects.create(user=self.person, issuer="provider", subject=str(i))
         for user in (self.root, self.alice):
             AuthToken.objects.create(user)
+            Passkey.objects.create(user=user, name="passkey", credential=f"{user} {i}", public_key=b"")
             Membership.objects.create(study=Study.objects.create(name=f"{user} {i}"), user=user)
 
     def _slides(self, i: int) -> None:

@@ -139,6 +139,9 @@ INSTALLED_APPS = [
     "corsheaders",
     "rest_framework",
     "knox",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "webapp.audit",
@@ -165,7 +168,7 @@ MIDDLEWARE = [
     "webapp.core.middleware.bodies_of_strangers",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "webapp.access.second_factor.SessionPerson",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.core.middleware.content_security_policy",
@@ -218,6 +221,9 @@ REDIS_URL = environment.text("REDIS_URL", "redis://127.0.0.1:6379/0")  # unix://
 
 AUTHENTICATION_BACKENDS = ["webapp.access.sign_in.LimitedBackend"]
 SIGN_IN_TRIES = environment.integer("SIGN_IN_TRIES", 5, low=0, high=1000)  # of a name from an address in 15 minutes
+# Who must have one; administrators: superusers and staff.
+SECOND_FACTOR = environment.choice("SECOND_FACTOR", "optional", of=("optional", "administrators", "everybody"))
+OTP_TOTP_ISSUER = "Mitoscope"
 AUTH_PASSWORD_VALIDATORS = [
     *(
         {"NAME": f"django.contrib.auth.password_validation.{name}"}

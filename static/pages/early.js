@@ -2,7 +2,7 @@
 // No module: the page waits for these lines, so that nothing comes before them.
 
 (() => {
-  const OURS = { submit: "[data-call]", click: "[data-call]", change: "[data-assign], [type=file]" };
+  const OURS = { submit: "[data-call], [data-passkey]", click: "[data-call]", change: "[data-assign], [type=file]" };
   /** @type {SubmitEvent[]} */
   const held = [];
 

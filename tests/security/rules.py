@@ -22,7 +22,10 @@ _FOR_ADMINISTRATORS = {"GET": ADMINISTRATORS}
 _TABLE = (
     # Signing in, and one's own account. Without mail there is no reset, without a provider no other sign-in.
     ("login", {"GET": ANYBODY, "POST": ANYBODY}),
-    ("logout", {"POST": ANYBODY}),
+    ("second-step", {"GET": ANYBODY, "POST": ANYBODY}),  # on to the sign-in where no password was given
+    ("passkey-asked passkey-shown logout", {"POST": ANYBODY}),
+    ("second-factor", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    ("passkey-new", {}),  # until the password is given once more
     ("password-reset password-reset-confirm provider provider-callback", {}),
     ("admin-login", {"GET": STAFF, "POST": STAFF}),
     ("password-change tokens report-check", {"GET": SIGNED_IN, "POST": SIGNED_IN}),

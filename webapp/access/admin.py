@@ -3,10 +3,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from knox.models import AuthToken
 
 from webapp.access.models import ProviderIdentity
+from webapp.access.second_factor import factors_reset
 
 
 class AdministratorsAlone(admin.ModelAdmin[Any]):
@@ -37,5 +44,30 @@ class ProviderIdentityAdmin(AdministratorsAlone):
     search_fields = ["user__username", "subject"]
 
 
-# Tokens are made and revoked by their owners, on their page; an administrator ends them with the password.
-admin.site.unregister(AuthToken)
+class PersonAdmin(UserAdmin[User]):
+    """People; superusers may take the second factors of one away who has lost them."""
+
+    actions = ["take_factors_away"]
+
+    @admin.action(description="Take second factors away (lost phone or passkey)")
+    def take_factors_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """They sign in with the password alone, and set a new one up where they must."""
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        for user in queryset:
+            factors_reset(user=user)
+        self.message_user(request, f"Second factors taken away: {', '.join(map(str, queryset))}.")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        if not request.user.is_superuser:
+            actions.pop("take_factors_away", None)
+        return actions
+
+
+admin.site.unregister(User)
+admin.site.register(User, PersonAdmin)
+# Tokens and second factors are made and taken away by their owners, on their pages; an administrator ends tokens with
+# the password, and factors by the action of people.
+for _model in (AuthToken, TOTPDevice, StaticDevice):
+    admin.site.unregister(_model)

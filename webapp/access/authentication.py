@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import knox.auth
-from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
@@ -19,6 +19,7 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from webapp.access.second_factor import lets_in
 from webapp.access.services import token_used
 from webapp.core.cached_sql import CachedSql
 
@@ -81,8 +82,8 @@ def authenticated_user(request: HttpRequest) -> User | AnonymousUser:
         for row in _people(pk=int(session.get(SESSION_KEY, 0))):
             user = _person(row)
             if constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
-                return user
-    return get_user(request)  # it tells strangers from people whose session was signed with a key replaced since
+                return user if lets_in(session, user) else AnonymousUser()
+    return request.user  # it tells strangers from people whose session was signed with a key replaced since
 
 
 def _person(row: tuple[Any, ...]) -> User:

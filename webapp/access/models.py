@@ -1,4 +1,7 @@
-"""What is known of API tokens besides; answers to calls with an Idempotency-Key, so that one repeated is done once."""
+"""What is known of API tokens besides, people at the provider, passkeys, and answers that are kept.
+
+An answer to a call with an Idempotency-Key is kept so that one repeated is done once.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,24 @@ class ProviderIdentity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} at {self.issuer}"
+
+
+class Passkey(models.Model):
+    """A passkey of a person (WebAuthn). credential: its id, base64url. sign_count: of its last use, or 0."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="passkeys")
+    name = models.CharField(max_length=100)
+    credential = models.CharField(max_length=1400, unique=True)
+    public_key = models.BinaryField()
+    sign_count = models.BigIntegerField(default=0)
+    made_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["made_at"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Answer(models.Model):

@@ -21,6 +21,7 @@ class Action(StrEnum):
     SIGNED_OUT = "signed out"
     PASSWORD_CHANGED = "password changed"
     PASSWORD_RESET_ASKED = "password reset asked for"
+    SECOND_FACTOR = "second factor"
     TOKEN_MADE = "token made"
     TOKEN_REVOKED = "token revoked"
     SLIDE_UPLOADED = "slide uploaded"

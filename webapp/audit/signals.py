@@ -35,8 +35,9 @@ def _deleted(instance: models.Model, **_: Any) -> None:
 
 
 @receiver(user_logged_in)
-def _signed_in(user: User, **_: Any) -> None:
-    record(Action.SIGNED_IN, user, who=user)
+def _signed_in(user: User, request: Any = None, **_: Any) -> None:
+    factor = request.session.get("second_factor") if request is not None else None
+    record(Action.SIGNED_IN, user, who=user, after={"second factor": factor} if factor else None)
 
 
 @receiver(user_logged_out)

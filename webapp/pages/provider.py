@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -12,6 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET
 
 from webapp.access.oidc import SignInFailed, begin, claims_of, person_of
+from webapp.access.second_factor import sign_in
 from webapp.slides.provider_groups import groups_apply, meanings_in_force
 
 _NEXT = "provider_next"
@@ -42,7 +42,7 @@ def provider_callback(request: HttpRequest) -> HttpResponse:
         said = groups if isinstance(groups, list) else [groups]
         groups_apply(user=user, groups=map(str, said), meanings=meanings)
     then = request.session.pop(_NEXT, "")
-    login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    sign_in(request, user, factor="provider", password=False)
     safe = url_has_allowed_host_and_scheme(then, {request.get_host()}, require_https=request.is_secure())
     return redirect(then if then and safe else settings.LOGIN_REDIRECT_URL)
 
