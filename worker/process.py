@@ -18,6 +18,7 @@ from webapp.core.errors import DomainError
 from webapp.jobs.heartbeat import HEARTBEAT_SECONDS, heartbeat_send
 from webapp.jobs.models import Job
 from webapp.registry.services import version_active
+from webapp.slides.storage import sweep_from_now_on
 from worker import weights
 from worker.memory import limit_memory, memory_mb, peak_memory_mb
 from worker.retry_database import AWAY
@@ -32,6 +33,7 @@ def begin(queues: list[str]) -> None:
         if parse_device(weights.DEVICE).type == "cpu":
             limit_memory(weights.MEMORY_GB)
         facts |= _warm()
+    sweep_from_now_on()
     threading.Thread(target=_send_heartbeats, args=(facts,), name="heartbeat", daemon=True).start()
 
 

@@ -42,6 +42,14 @@ except CommandError as error:
 else:
     raise AssertionError("a backup was put over what was there")
 """
+DELETE = """
+import django, sys; django.setup()
+from django.core.management import call_command
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_delete
+slide_delete(slide=Slide.objects.get())
+call_command("backup", sys.argv[1], stdout=sys.stderr)
+"""
 SHOW = """
 import hashlib, json
 from django.core import serializers
@@ -91,6 +99,23 @@ def databases(request, tmp_path, monkeypatch):
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def first_of(backups: Path) -> Path:
+    return min(path for path in backups.iterdir() if path.name[0].isdigit())
+
+
+def test_a_slide_that_was_deleted_leaves_the_backups_and_does_not_come_back(databases, tmp_path):
+    here, there, backups = tmp_path / "here", tmp_path / "there", tmp_path / "backups"
+    for data in (here, there):
+        (data / "models").mkdir(parents=True)
+    run(here, databases[0], FILL, backups)
+    assert len(list((backups / "slides").iterdir())) == 1
+    run(here, databases[0], DELETE, backups)
+    assert list((backups / "slides").iterdir()) == []
+    rows, files = run(there, databases[1], RESTORE.partition("try:")[0], first_of(backups))
+    assert files == [] and [json.loads(row) for row in rows[1:]] == [[], [], [], []]
+    assert len(json.loads(rows[0])) == 1  # the study
+
+
 def test_what_is_backed_up_is_there_again_in_a_new_database_and_folder(databases, tmp_path):
     here, there, backups = tmp_path / "here", tmp_path / "there", tmp_path / "backups"
     for data in (here, there):
@@ -102,7 +127,7 @@ def test_what_is_backed_up_is_there_again_in_a_new_database_and_folder(databases
         (here / path).write_text(path.name)
     (here / "credentials.txt").write_text("name: admin")
     before = run(here, databases[0], FILL, backups)
-    (made,) = [path for path in backups.iterdir() if path.name not in {"slides", "sets"}]
+    made = first_of(backups)
     after = run(there, databases[1], RESTORE, made)
     assert [(there / path).read_text() for path in kept] == [path.name for path in kept]
     assert after == before

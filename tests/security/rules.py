@@ -6,7 +6,9 @@ missing must be refused. The things that the addresses name are those of the stu
 
 from __future__ import annotations
 
-SECRET, NAME = "zzqx", "yyqx"  # in every name of the study; in the name of the file, which may name a patient
+# In every name of the study; in the name of the file, which may name a patient. No token, of letters and digits, holds
+# them by chance.
+SECRET, NAME = "zz-qx", "yy-qx"
 ADMINISTRATORS = frozenset({"administrator"})
 MANAGERS = ADMINISTRATORS | {"manager"}
 READERS = MANAGERS | {"reader"}
@@ -49,6 +51,7 @@ _TABLE = (
     ("api:figures api:regions api:reports", {"GET": MEMBERS, "POST": READERS}),
     ("api:region", {"DELETE": READERS}),
     ("api:export", {"GET": READERS}),
+    ("api:case-deletion", {"GET": MANAGERS, "POST": MANAGERS, "DELETE": MANAGERS}),
     # Studies, jobs, uploads.
     ("api:study-list", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies
     ("api:study-detail", {"GET": MEMBERS, "PATCH": MANAGERS}),

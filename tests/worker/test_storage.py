@@ -30,6 +30,7 @@ from webapp.slides import storage
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_create
 from webapp.slides.storage import (
+    cache_sweep,
     local_path,
     slide_fetched,
     slide_forget,
@@ -226,6 +227,16 @@ def test_a_slide_that_is_forgotten_is_nowhere(bucket, make_slide):
     assert not slide.folder.exists()
     with pytest.raises(SlideError, match="not in the storage"):
         slide_fetched(slide)
+
+
+def test_what_was_deleted_on_another_host_leaves_this_one(bucket, make_slide):
+    gone, kept, preparing = make_slide(), make_slide(), make_slide()
+    for slide in (gone, kept):
+        slide_keep(slide)
+    folder = gone.folder
+    Slide.objects.filter(pk__in=[gone.pk, preparing.pk]).delete()
+    assert cache_sweep() == 1
+    assert not folder.exists() and kept.folder.exists()
 
 
 def test_whether_tissue_was_measured_is_known_without_fetching_anything(bucket, make_slide):

@@ -154,7 +154,15 @@ SCHEMAS: dict[str, Any] = {
     },
     "Member": {"username": "bob", "role": "reader"},
     "MemberRequest": {"role": "reader"},
-    "Study": {"id": 1, "name": "Breast", "created_at": _AT, "rule": "", "area_mm2": None, "shape": ""},
+    "CaseDeletion": {"confirm": True},
+    "CaseDeleted": {"state": "deleted"},
+    "CaseLosses": {
+        "slides": 2, "reports": 1, "reports_become": "consent", "verdicts": 118, "regions": 3, "mined_samples": 0,
+        "versions": 0, "asked_by": "keller", "asked_at": _AT,
+    },
+    "Study": {"id": 1, "name": "Breast", "created_at": _AT, "rule": "", "area_mm2": None, "shape": "",
+        "deleted_reports": "tombstone",
+    },
     "PatchedStudyChange": {"rule": "per-mm2", "area_mm2": 2.0, "shape": "circle"},
     "StudyMake": {"name": "Breast 2027"},
     "Training": {

@@ -34,6 +34,7 @@ _KEY = {
 }
 _TAGS = {
     "calibrations": "Calibrating a version for a scanner, by judged figures.",
+    "cases": "Patients: deleting them.",
     "health": "Whether everything runs.",
     "jobs": "Work in the background: its state, cancelling and trying again.",
     "labelled-sets": "Labelled frames to train on.",

@@ -104,6 +104,7 @@ class ReportPdfView(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The PDF, byte for byte as it was signed."""
         report = get_object_or_404(_reports(request).select_related("slide"), pk=pk)
+        assert report.slide is not None
         record(Action.EXPORTED, report.slide, after={"format": "report", "version": report.version})
         response = HttpResponse(bytes(report.pdf), content_type="application/pdf")
         response["Content-Disposition"] = f'inline; filename="report-{report.slide_id}-v{report.version}.pdf"'
@@ -112,5 +113,5 @@ class ReportPdfView(APIView):
 
 
 def _reports(request: Request) -> QuerySet[Report]:
-    found: Any = Report.objects.visible_to(request.user).select_related("signed_by")
+    found: Any = Report.objects.visible_to(request.user).exclude(slide=None).select_related("signed_by")
     return cast("QuerySet[Report]", found)

@@ -27,7 +27,7 @@ class StudySerializer(serializers.ModelSerializer[Study]):
 
     class Meta:
         model = Study
-        fields = ["id", "name", "created_at", "rule", "area_mm2", "shape"]
+        fields = ["id", "name", "created_at", "rule", "area_mm2", "shape", "deleted_reports"]
 
 
 class StudyChangeSerializer(serializers.Serializer[Any]):
@@ -39,6 +39,10 @@ class StudyChangeSerializer(serializers.Serializer[Any]):
         required=False, allow_null=True, min_value=0.0001, max_value=100, help_text="Null: the rule's, or 2."
     )
     shape = serializers.ChoiceField(choices=SHAPES, required=False, allow_blank=True)
+
+    deleted_reports = serializers.ChoiceField(
+        choices=Study.DeletedReports.choices, required=False, help_text="What becomes of reports of deleted patients."
+    )
 
     def validate_rule(self, rule: str) -> str:
         """Refuse a rule that is not there."""

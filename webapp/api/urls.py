@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from webapp.api.calibrations import CalibrationViewSet
+from webapp.api.cases import CaseDeletionView
 from webapp.api.counts import CountView
 from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.files import OriginalFileView
@@ -50,6 +51,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/import/", SlideImportView.as_view(), name="import"),
     path("slides/<uuid:pk>/reports/", ReportsView.as_view(), name="reports"),
     path("reports/<uuid:pk>/report.pdf", ReportPdfView.as_view(), name="report-pdf"),
+    path("cases/<int:pk>/deletion/", CaseDeletionView.as_view(), name="case-deletion"),
     path("studies/<int:pk>/export/", StudyExportView.as_view(), name="study-export"),
     path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),
     path("slides/<uuid:pk>/crop.jpeg", CropView.as_view(), name="crop"),

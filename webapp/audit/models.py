@@ -31,6 +31,7 @@ class Action(StrEnum):
     SLIDE_ASSIGNED = "slide assigned"
     SLIDE_MOVED = "slide moved"
     SLIDE_DELETED = "slide deleted"
+    CASE_DELETION = "patient deleted"
     MPP_ENTERED = "um/px entered"
     VERDICT = "verdict"
     REGION_DRAWN = "region drawn"

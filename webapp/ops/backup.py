@@ -3,7 +3,8 @@
 A backup is FOLDER/TIME/ with the database, the keys, the weights and the trainings, beside FOLDER/slides/ and
 FOLDER/sets/, which all backups share: a prepared slide or labelled set never changes, so each is copied once. The
 database is copied first; every slide that it names is then there to be copied. Where slides are kept in a bucket they
-are left to it.
+are left to it. FOLDER/deleted names the slides that were deleted since: their files go from FOLDER/slides/ with the
+next backup, and an older database that is put back loses them again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 from django.conf import settings
 from django.core.management import call_command
@@ -22,9 +24,13 @@ from django.db import connection
 from django.utils import timezone
 
 from detector.slide.folder import files_below
+from webapp.audit.models import Action, Entry
 from webapp.core import environment
 from webapp.core.errors import DomainError
+from webapp.slides.models import Slide
+from webapp.slides.services import slide_delete
 
+_DELETED = "deleted"  # beside the backups: keys of slides that are to be in none of them
 _KEYS = ("secret_key", "signing_key", "credentials.txt")
 
 
@@ -44,6 +50,7 @@ def backup_make(*, folder: Path) -> Path:
     _copy_missing(Path(settings.SET_DIR), folder / "sets")
     if not settings.S3_BUCKET:
         _copy_missing(Path(settings.SLIDE_DIR), folder / "slides")
+    _drop_deleted(folder)
     partial.rename(final)
     return final
 
@@ -69,6 +76,29 @@ def backup_restore(*, folder: Path) -> None:
     if (slides := folder.parent / "slides").exists():
         _copy_missing(slides, Path(settings.SLIDE_DIR))
     call_command("migrate", verbosity=0)
+    _delete_again(folder.parent)
+
+
+def _drop_deleted(folder: Path) -> None:
+    """Of slides that were deleted here no backup keeps files; an older database that is put back loses them again."""
+    deleted = set(Entry.objects.filter(action=Action.SLIDE_DELETED).values_list("object_id", flat=True))
+    deleted = {str(UUID(pk)) for pk in deleted | _deleted(folder)}
+    (folder / _DELETED).write_text("".join(f"{pk}\n" for pk in sorted(deleted)), "utf-8")
+    for pk in deleted:
+        shutil.rmtree(folder / "slides" / pk, ignore_errors=True)
+
+
+def _deleted(folder: Path) -> set[str]:
+    """Keys of slides that were deleted, as noted beside the backups."""
+    file = folder / _DELETED
+    return set(file.read_text("utf-8").split()) if file.exists() else set()
+
+
+def _delete_again(folder: Path) -> None:
+    for slide in Slide.objects.filter(pk__in=_deleted(folder)).select_related("case__study"):
+        slide_delete(slide=slide)
+        if not slide.case.slides.exists():
+            slide.case.delete()
 
 
 def _dump(file: Path) -> None:
@@ -113,8 +143,6 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 def _slides() -> int:
     """Rows of the table of slides; 0 where there is no table yet."""
-    from webapp.slides.models import Slide
-
     if Slide._meta.db_table not in connection.introspection.table_names():
         return 0
     return Slide.objects.count()

@@ -27,9 +27,11 @@ def removal(request: HttpRequest) -> HttpResponse:
     elif asked["labelled_set"]:
         subject["labelled_set"] = get_object_or_404(LabelledSet, pk=asked["labelled_set"])
     removed = Removal.objects.filter(ended_at=None, **subject).select_related("by").first() if subject else None
+    if gone := request.GET.get("removal", ""):
+        removed = get_object_or_404(Removal, pk=gone if gone.isascii() and gone.isdigit() else 0)
     context = {
         "asked": asked,
-        "affected": affected_in_words(removal=removed or Removal(**subject)) if subject else None,
+        "affected": affected_in_words(removal=removed or Removal(**subject)) if removed or subject else None,
         "removed": removed,
         "slides": Slide.objects.filter(Q(figures__isnull=False) | Q(mined__isnull=False)).distinct().order_by("name"),
         "people": User.objects.order_by("username"),

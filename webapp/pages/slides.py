@@ -17,8 +17,9 @@ from webapp.pages.pagination import page_of
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.worklist import Group, groups, in_group
 from webapp.results.worklist import worklist_rows as select_worklist_rows
+from webapp.retraining.patients import case_losses
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
-from webapp.slides.roles import Right, studies_of
+from webapp.slides.roles import Right, may, studies_of
 from webapp.slides.selectors import readers_of
 
 
@@ -66,7 +67,9 @@ def case(request: HttpRequest, pk: int) -> HttpResponse:
     """One patient: all slides, side by side."""
     found: Case = get_object_or_404(Case.objects.visible_to(request.user).select_related("study"), pk=pk)
     rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study", "reader"))
-    return render(request, "case.html", {"case": found, **rows})
+    manages = may(Right.MANAGE, user=request.user, study=found.study_id)
+    lost = case_losses(case=found) if manages and "delete" in request.GET else None
+    return render(request, "case.html", {"case": found, "manages": manages, "lost": lost, **rows})
 
 
 def _worklist(request: HttpRequest) -> dict[str, Any]:

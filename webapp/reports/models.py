@@ -8,15 +8,15 @@ from typing import Self
 from django.contrib.auth.models import User
 from django.db import models
 
-from webapp.slides.models import Slide, Viewer, visible
+from webapp.slides.models import Slide, Study, Viewer, visible
 
 
 class ReportQuerySet(models.QuerySet["Report"]):
     """Reports."""
 
     def visible_to(self, user: Viewer) -> Self:
-        """Those on slides of the person's studies."""
-        return visible(self, user, "slide__case__study")
+        """Those on slides of the person's studies, and tombstones there."""
+        return visible(self, user, "slide__case__study") | visible(self, user, "study")
 
 
 class Report(models.Model):
@@ -24,10 +24,14 @@ class Report(models.Model):
 
     number: counts all reports signed here. seal, previous: of this report and of the one before it, see
     `webapp.reports.seal`; empty in reports from before there were seals.
+
+    A tombstone is the report of a patient who was deleted: without slide and PDF, its facts without identity, or none.
+    slide_was: the key of the slide; study: where it was; buried_at, buried_by: when it was deleted, and by whom;
+    stone_seal: of what is left.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    slide = models.ForeignKey(Slide, on_delete=models.PROTECT, related_name="reports")
+    slide = models.ForeignKey(Slide, on_delete=models.SET_NULL, null=True, related_name="reports")
     version = models.PositiveIntegerField()
     signed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     signed_at = models.DateTimeField()
@@ -38,6 +42,11 @@ class Report(models.Model):
     number = models.PositiveIntegerField(null=True, unique=True, editable=False)
     previous = models.CharField(max_length=64, blank=True, editable=False)
     seal = models.CharField(max_length=64, blank=True, editable=False)
+    slide_was = models.UUIDField(null=True, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.SET_NULL, null=True, editable=False, related_name="+")
+    buried_at = models.DateTimeField(null=True, editable=False)
+    buried_by = models.CharField(max_length=150, blank=True, editable=False)
+    stone_seal = models.CharField(max_length=64, blank=True, editable=False)
 
     objects = ReportQuerySet.as_manager()
 
@@ -46,4 +55,4 @@ class Report(models.Model):
         constraints = [models.UniqueConstraint(fields=["slide", "version"], name="one_report_per_version")]
 
     def __str__(self) -> str:
-        return f"report {self.version} of {self.slide}"
+        return f"report {self.version} of {self.slide or 'a patient who was deleted'}"

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from webapp.core.errors import DomainError
+from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
 
 _TRIES = 5  # where several people sign at the same moment
@@ -22,10 +23,18 @@ _TRIES = 5  # where several people sign at the same moment
 
 def seal_of(report: Report) -> str:
     """The seal that a report has to have. SHA-256 in hex, as all that goes into it."""
+    slide = report.slide_was or report.slide_id
     parts = (
-        str(report.number), report.previous, str(report.pk), str(report.slide_id), str(report.version),
+        str(report.number), report.previous, str(report.pk), str(slide), str(report.version),
         str(report.signed_by_id), report.signed_at.astimezone(UTC).isoformat(), report.sha256, report.pdf_sha256,
     )  # fmt: skip
+    return hmac.new(settings.SIGNING_KEY.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def stone_seal_of(report: Report) -> str:
+    """The seal that a tombstone has to have: of the seal that it was signed with, and of what is left of it."""
+    assert report.buried_at is not None
+    parts = (report.seal, facts_sha256(report.facts), report.buried_at.astimezone(UTC).isoformat(), report.buried_by)
     return hmac.new(settings.SIGNING_KEY.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 
 from django.conf import settings
 from django.db.models import Max, Q
+from django.utils import timezone
 
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
 from webapp.core.typed_json import from_json
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
-from webapp.reports.seal import seal_faults
+from webapp.reports.seal import seal_faults, stone_seal_of
 from webapp.results.count import mitosis_count
 from webapp.results.question import Question, question
 from webapp.results.rules import Rule
@@ -36,6 +38,9 @@ def report_by_file(*, user: Viewer, data: bytes) -> Report | None:
 
 def report_faults(report: Report) -> list[str]:
     """Why what is stored is not what was signed, one sentence each; empty where it is."""
+    if report.buried_at is not None:
+        same = hmac.compare_digest(report.stone_seal, stone_seal_of(report))
+        return ([] if same else ["What is left of it is not what was left."]) + seal_faults(report)
     faults = []
     if facts_sha256(report.facts) != report.sha256:
         faults.append("Its numbers are not the signed ones: their hash differs.")
@@ -61,7 +66,11 @@ class SlideNow:
 
 def report_changes(*, report: Report, slide: SlideNow | None = None) -> list[str]:
     """What differs on the slide now, one sentence each; empty where the report still holds."""
-    slide = slide or SlideNow(report.slide)
+    if report.buried_at is not None:
+        return [f"The patient was deleted by {report.buried_by} on {timezone.localtime(report.buried_at):%Y-%m-%d}."]
+    if slide is None:
+        assert report.slide is not None
+        slide = SlideNow(report.slide)
     then = from_json(Count, report.facts["count"])
     sentences = []
     if slide.version > report.version:

@@ -3,3 +3,6 @@ from django.apps import AppConfig
 
 class RetrainingConfig(AppConfig):
     name = "webapp.retraining"
+
+    def ready(self) -> None:
+        from webapp.retraining import removals  # noqa: F401  listens to deletions

@@ -17,7 +17,7 @@ from webapp.slides.services import slide_delete
 
 @dataclass(frozen=True)
 class SlideLosses:
-    """What is lost with a slide. reports: signed ones; with one the slide cannot be deleted.
+    """What is lost with a slide. reports: signed ones; with one it goes with its patient alone.
 
     mitosis_free: whether it was marked as such. trainings, versions: made from it; they stay, and can be made anew
     without it.
@@ -32,6 +32,11 @@ class SlideLosses:
     mitosis_free: bool
     trainings: int
     versions: int
+
+    def work(self) -> dict[str, int]:
+        """What people have made of it, by what it is called."""
+        made = {"verdicts": self.verdicts, "regions": self.regions, "mined samples": self.mined_samples}
+        return {**made, "mark as mitosis-free": int(self.mitosis_free)}
 
 
 def slide_losses(*, slide: Slide) -> SlideLosses:
@@ -55,15 +60,11 @@ def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
     demand_on(Right.MANAGE, slide, by)
     lost = slide_losses(slide=slide)
     if lost.reports:
-        raise DomainError(f"This slide cannot be deleted: signed reports ({lost.reports}) rest on it.")
-    if Removal.objects.filter(slide=slide, ended_at=None).exists():
         raise DomainError(
-            "This slide was removed from training. Without it that would be forgotten, and versions that learnt from "
-            "it would count as fit again."
+            f"This slide cannot be deleted by itself: signed reports ({lost.reports}) rest on it. Its patient can, "
+            "with all slides, on the page of the case."
         )
-    made = {"verdicts": lost.verdicts, "regions": lost.regions, "mined samples": lost.mined_samples}
-    made |= {"mark as mitosis-free": int(lost.mitosis_free)}
-    if any(made.values()) and not confirmed:
-        listed = ", ".join(f"{count} {what}" for what, count in made.items() if count)
+    if any(lost.work().values()) and not confirmed:
+        listed = ", ".join(f"{count} {what}" for what, count in lost.work().items() if count)
         raise DomainError(f"With this slide {listed} would be lost; to delete it, ask again with ?confirm=true.")
     slide_delete(slide=slide)

@@ -276,9 +276,13 @@ class ScannerCalibration(models.Model):
 
 
 class Removal(models.Model):
-    """A slide, a person's work or a labelled set that no training may use any more, with all that was made from it."""
+    """A slide, a person's work or a labelled set that no training may use any more, with all that was made from it.
 
-    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    slide_was: the key of a slide that was deleted since; what learnt from it stays removed.
+    """
+
+    slide = models.ForeignKey(Slide, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    slide_was = models.UUIDField(null=True, editable=False, help_text="Its key, of a slide that was deleted.")
     person = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     labelled_set = models.ForeignKey(LabelledSet, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     reason = models.TextField()
@@ -292,12 +296,15 @@ class Removal(models.Model):
             models.CheckConstraint(
                 name="removal_of_one_thing",
                 condition=Q(slide__isnull=False, person=None, labelled_set=None)
-                | Q(slide=None, person__isnull=False, labelled_set=None)
-                | Q(slide=None, person=None, labelled_set__isnull=False),
+                | Q(slide=None, slide_was__isnull=False, person=None, labelled_set=None)
+                | Q(slide=None, slide_was=None, person__isnull=False, labelled_set=None)
+                | Q(slide=None, slide_was=None, person=None, labelled_set__isnull=False),
             )
         ]
 
     def __str__(self) -> str:
         if self.person is not None:
             return f"the work of {self.person}"
+        if self.slide_was is not None:
+            return "a slide that was deleted"
         return f"the slide {self.slide}" if self.slide is not None else f"the set {self.labelled_set}"

@@ -68,8 +68,8 @@ def affected_by(*, removals: Iterable[Removal]) -> Affected:
     """Everything that was made from what the removals name; they need not be saved, to look before one removes."""
     found = Affected()
     for removal in removals:
-        if removal.slide_id is not None:
-            found.slides.add(removal.slide_id)
+        if (slide := removal.slide_id or removal.slide_was) is not None:
+            found.slides.add(slide)
         if removal.person_id is not None:
             found.people.add(removal.person_id)
         if removal.labelled_set_id is not None:
@@ -123,8 +123,8 @@ def affected_in_words(*, removal: Removal) -> AffectedInWords:
     found = affected_by(removals=[removal])
     figures = Verdict.objects.all()
     samples = MinedSample.objects.filter(run__in=found.mining_runs) | MinedSample.objects.filter(slide__in=found.slides)
-    if removal.slide_id is not None:
-        figures = figures.filter(figure__slide=removal.slide_id)
+    if (slide := removal.slide_id or removal.slide_was) is not None:
+        figures = figures.filter(figure__slide=slide)
     elif removal.person_id is not None:
         figures = figures.filter(by=removal.person_id)
         samples = samples | MinedSample.objects.filter(verdict_by=removal.person_id)

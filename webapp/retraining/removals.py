@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
 from django.utils import timezone
 
 from webapp.audit.models import Action
@@ -31,8 +35,16 @@ def removal_make(
     return removal
 
 
+@receiver(pre_delete, sender=Slide)
+def _outlives_its_slide(instance: Slide, **_: Any) -> None:
+    """What learnt from a slide that was removed stays removed when the slide is deleted."""
+    Removal.objects.filter(slide=instance).update(slide_was=instance.pk)
+
+
 def removal_end(*, removal: Removal) -> None:
-    """Undo a removal; later trainings may use it again."""
+    """Undo a removal; later trainings may use it again. Not of a slide that was deleted."""
+    if removal.slide_was is not None:
+        raise DomainError("This slide was deleted; what learnt from it stays removed.")
     with transaction.atomic():
         if not Removal.objects.filter(pk=removal.pk, ended_at=None).update(ended_at=timezone.now()):
             raise DomainError("This removal has been taken back before.")

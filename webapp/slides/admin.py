@@ -131,6 +131,11 @@ class SlideAdmin(OfStudies):
             slide_correct_case(slide=obj, case=obj.case)
         super().save_model(request, obj, form, change)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What goes with slides; those with signed reports go with their patient alone, on the page of the case."""
+        to_delete, counts, needed, kept = super().get_deleted_objects(objs, request)
+        return to_delete, counts, needed, [*kept, *(f"signed reports of {one}" for one in objs if one.reports.exists())]
+
     def delete_model(self, request: HttpRequest, obj: Slide) -> None:
         slide_delete(slide=obj)
 

@@ -73,14 +73,25 @@ class SlideQuerySet(models.QuerySet["Slide"]):
 class Study(models.Model):
     """A group of cases that the same people may see.
 
-    rule, area_mm2, shape: of the mitotic score and the hotspot; "" and null: as the laboratory counts.
+    rule, area_mm2, shape: of the mitotic score and the hotspot; "" and null: as the laboratory counts. deleted_reports:
+    what becomes of the signed reports of a patient who is deleted.
     """
+
+    class DeletedReports(models.TextChoices):
+        TOMBSTONE = "tombstone", "Their numbers stay, without identity and pictures"
+        CONSENT = "consent", "Nothing of them stays, once a second manager has agreed"
 
     name = NameField(max_length=200, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
     rule = models.CharField(max_length=60, blank=True)
     area_mm2 = models.FloatField("area in mm²", null=True, blank=True)
     shape = models.CharField(max_length=10, blank=True)
+    deleted_reports = models.CharField(
+        "reports of deleted patients",
+        max_length=10,
+        choices=DeletedReports.choices,
+        default=DeletedReports.TOMBSTONE,
+    )
     members = models.ManyToManyField(User, through="Membership", related_name="studies")
 
     objects = StudyQuerySet.as_manager()
@@ -132,6 +143,17 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return self.identifier
+
+
+class CaseDeletion(models.Model):
+    """The deletion of a patient that one manager has asked for and another one has to agree to."""
+
+    case = models.OneToOneField(Case, on_delete=models.CASCADE, related_name="deletion")
+    by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"deletion of {self.case}, asked for by {self.by}"
 
 
 class Slide(models.Model):

@@ -18,7 +18,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
-from webapp.slides.models import Case, Slide, Study, may_see_identity
+from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
 from webapp.slides.roles import Right, demand_on, may, reader_called
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
@@ -129,12 +129,13 @@ def slide_refused(*, slide: Slide, reason: str) -> None:
 
 
 def slide_delete(*, slide: Slide) -> None:
-    """Delete a slide with its runs, verdicts and reports; its files after commit.
+    """Delete a slide with its runs and verdicts; its files after commit.
 
-    A worker on it stops at its next progress report.
+    What becomes of signed reports, its study says. A worker on it stops at its next progress report.
     """
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
+        Upload.objects.filter(slide=slide).delete()  # they have the name of the file
         record(Action.SLIDE_DELETED, slide, before={"case": slide.case.identifier, "sha256": slide.sha256})
         slide.delete()
         transaction.on_commit(lambda: slide_forget(gone))

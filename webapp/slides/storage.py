@@ -6,20 +6,25 @@ make room for it.
 
 Uploads and preparing write to `local_path`, in SLIDE_DIR, so the ingest workers share it with the web; `slide_keep`
 then puts the result into the bucket. Detection workers and tile servers elsewhere need the bucket alone.
+What is deleted is dropped by this host at once, by the others within a minute.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from botocore.exceptions import ClientError
 from django.conf import settings
+from django.db import connection
 
 from detector.errors import SlideError
 from detector.slide import Slide as SlideFile
@@ -29,6 +34,8 @@ from detector.slide.masks import TISSUE_FILE, Mask, mask_of_png, mask_png
 from webapp.core.bucket import s3_bucket
 from webapp.slides.models import Slide
 
+_SWEPT_EVERY = 60  # seconds
+_log = logging.getLogger(__name__)
 _WHOLE = ".whole"  # in a folder that is in the bucket too, all of it; its time is when the slide was last used
 
 
@@ -133,6 +140,32 @@ def slide_forget(slide: Slide) -> None:
     if (bucket := s3_bucket()) is not None:
         bucket.objects.filter(Prefix=f"{slide.pk}/").delete()
     shutil.rmtree(slide.folder, ignore_errors=True)
+
+
+def cache_sweep() -> int:
+    """Drop what this machine holds of slides that were deleted on another one; how many there were."""
+    if s3_bucket() is None:
+        return 0
+    folders = {whole.parent.name: whole.parent for whole in Path(settings.SLIDE_DIR).glob(f"*/{_WHOLE}")}
+    there = {str(pk) for pk in Slide.objects.filter(pk__in=folders).values_list("pk", flat=True)}
+    return sum(_drop(folders[name]) for name in folders.keys() - there)
+
+
+def sweep_from_now_on() -> None:
+    """Sweep the cache of this machine every minute, beside what the process does."""
+    if s3_bucket() is not None:
+        threading.Thread(target=_sweep_on, name="sweep", daemon=True).start()
+
+
+def _sweep_on() -> None:
+    while True:
+        time.sleep(_SWEPT_EVERY)
+        try:
+            cache_sweep()
+        except Exception:  # the database or the disk may be away for a while
+            _log.warning("the cache of slides was not swept", exc_info=True)
+        finally:
+            connection.close()
 
 
 def _here(slide: Slide) -> bool:

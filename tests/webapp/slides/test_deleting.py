@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from tests.recorded import recorded
 from webapp.annotations.models import Label, Region
@@ -13,6 +12,7 @@ from webapp.audit.models import Action
 from webapp.reports.services import report_sign
 from webapp.results.question import question
 from webapp.retraining.models import MitosisFreeSlide, Removal
+from webapp.retraining.provenance import affected_by
 from webapp.slides.models import Membership, Slide
 from webapp.slides.services import slide_identity_seen
 
@@ -68,14 +68,16 @@ def test_a_slide_that_was_removed_from_training_or_marked_is_not_lost_by_the_way
     slide = make_slide()
     address = f"/api/v1/slides/{slide.pk}/"
     removal = Removal.objects.create(slide=slide, reason="withdrawn", by=root)
-    refused = client_of(root).delete(f"{address}?confirm=true")
-    assert (refused.status_code, "was removed from training" in refused.json()["detail"]) == (409, True)
-    removal.ended_at = timezone.now()
-    removal.save()
     MitosisFreeSlide.objects.create(slide=slide, by=root)
     refused = client_of(root).delete(address)
     assert "1 mark as mitosis-free would be lost" in refused.json()["detail"]
     assert client_of(root).delete(f"{address}?confirm=true").status_code == 204
+    removal.refresh_from_db()
+    assert (removal.slide, removal.slide_was, str(removal)) == (None, slide.pk, "a slide that was deleted")
+    assert affected_by(removals=[removal]).slides == {slide.pk}
+    refused = client_of(root).delete(f"/api/v1/removals/{removal.pk}/")
+    assert (refused.status_code, "stays removed" in refused.json()["detail"]) == (409, True)
+    assert "A slide that was deleted" in client_of(root).get(f"/models/removal/?removal={removal.pk}").content.decode()
 
 
 def test_who_deleted_and_who_had_seen_a_name_outlives_the_slide(client_of, root, make_slide):

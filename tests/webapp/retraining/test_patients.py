@@ -1,0 +1,145 @@
+"""Deleting a patient: nothing that names them is left, and what was signed can still be checked."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from tests.recorded import recorded
+from webapp.annotations.models import Label
+from webapp.annotations.services import figure_judge
+from webapp.audit.models import Action
+from webapp.reports.models import Report
+from webapp.reports.selectors import report_faults
+from webapp.reports.services import report_sign
+from webapp.results.question import question
+from webapp.retraining.models import Removal
+from webapp.slides.models import Case, CaseDeletion, Membership, Slide, Study, Upload
+
+
+def manager_of(study, name):
+    user = User.objects.create_user(name, password="pw")
+    Membership.objects.create(study=study, user=user, role=Membership.Role.MANAGER)
+    return user
+
+
+@pytest.fixture
+def mary(study):
+    return manager_of(study, "mary")
+
+
+@pytest.fixture
+def slides(study, alice, make_slide, make_run):
+    """Two slides of a patient; one with a report over both, signed between two of other patients."""
+    case = Case.objects.create(study=study, identifier="Zorka-1961")
+    made = [make_slide(name=f"Zorka-1961 slide {i}", mpp=0.25, case=case, file_name=f"zorka {i}.svs") for i in (1, 2)]
+    runs = [make_run(slide, [(100, 50, 0.9)]) for slide in made]
+    figure_judge(slide=made[0], by=alice, label=Label.MITOTIC, x=100, y=50)
+    Upload.objects.create(user=alice, study=study, name="zorka 1.svs", size=1, slide=made[0])
+
+    def another():
+        slide = make_slide(mpp=0.25)
+        report_sign(slide=slide, run=make_run(slide, [(1, 1, 0.9)]), asked=question(), by=alice)
+
+    another()
+    report_sign(slide=made[0], run=runs[0], asked=question(), by=alice, comment="Zorka's", whole_case=True)
+    another()
+    return made
+
+
+def address(slides):
+    return f"/api/v1/cases/{slides[0].case_id}/deletion/"
+
+
+def of_patient():
+    return Report.objects.get(number=2)
+
+
+def test_a_patient_goes_and_the_numbers_of_the_report_stay_without_a_name(
+    client_of, mary, slides, django_capture_on_commit_callbacks
+):
+    client, signed = client_of(mary), of_patient()
+    lost = client.get(address(slides)).json()
+    assert lost == {
+        "slides": 2, "reports": 1, "reports_become": "tombstone", "verdicts": 1, "regions": 0, "mined_samples": 0,
+        "versions": 0, "asked_by": None, "asked_at": None,
+    }  # fmt: skip
+    assert "send confirm: true" in client.post(address(slides)).json()["detail"]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.post(address(slides), {"confirm": True}, format="json").json() == {"state": "deleted"}
+    assert not Case.objects.filter(identifier="Zorka-1961").exists() and not Upload.objects.exists()
+    assert not any(slide.folder.exists() for slide in slides)
+    stone = of_patient()
+    assert "zorka" not in json.dumps(stone.facts).lower() and bytes(stone.pdf) == b""
+    assert stone.facts["count"]["count"] == signed.facts["count"]["count"] and len(stone.facts["others"]) == 1
+    assert (stone.sha256, stone.seal, stone.slide_was) == (signed.sha256, signed.seal, slides[0].pk)
+    assert all(report_faults(report) == [] for report in Report.objects.all())
+    call_command("check_reports", stdout=io.StringIO())
+    page = client.get("/reports/check/", {"hash": signed.sha256}).content.decode()
+    assert "signed here" in page and "The patient was deleted by mary on" in page and "Zorka" not in page
+    assert client.get(f"/api/v1/reports/{stone.pk}/report.pdf").status_code == 404
+    assert recorded(Action.CASE_DELETION) == [("mary", {"slides": 2, "reports": 1}, {})]
+
+
+@pytest.mark.parametrize(
+    "change", [{"facts": {"count": 1}}, {"buried_by": "another"}, {"buried_at": timedelta(days=1)}]
+)
+def test_what_is_left_cannot_be_changed(client_of, mary, slides, change):
+    client_of(mary).post(address(slides), {"confirm": True}, format="json")
+    stone = of_patient()
+    for name, value in change.items():
+        setattr(stone, name, getattr(stone, name) + value if isinstance(value, timedelta) else value)
+    stone.save()
+    assert report_faults(stone) == ["What is left of it is not what was left."]
+    stone.delete()
+    assert "number 2, is missing" in report_faults(Report.objects.get(number=3))[0]
+
+
+def test_where_the_study_wants_it_a_second_manager_agrees_and_nothing_stays(client_of, mary, study, slides):
+    Study.objects.filter(pk=study.pk).update(deleted_reports="consent")
+    peter, confirmed = manager_of(study, "peter"), {"confirm": True}
+    assert client_of(mary).post(address(slides), confirmed, format="json").json() == {"state": "asked for"}
+    assert Slide.objects.filter(case=slides[0].case_id).count() == 2
+    again = client_of(mary).post(address(slides), confirmed, format="json")
+    assert (again.status_code, "a second manager" in again.json()["detail"]) == (409, True)
+    page = client_of(peter).get(f"/cases/{slides[0].case_id}/?delete").content.decode()
+    assert "by mary" in page and "Agree and delete" in page
+    assert client_of(peter).delete(address(slides)).status_code == 204 and not CaseDeletion.objects.exists()
+    client_of(mary).post(address(slides), confirmed, format="json")
+    assert client_of(peter).post(address(slides), confirmed, format="json").json() == {"state": "deleted"}
+    assert of_patient().facts == {} and report_faults(of_patient()) == []
+    assert client_of(peter).get("/reports/check/", {"hash": of_patient().sha256}).status_code == 200
+    assert recorded(Action.CASE_DELETION)[-1] == ("peter", {"slides": 2, "reports": 1}, {"asked for by": "mary"})
+
+
+def test_without_reports_nobody_else_is_asked(client_of, mary, study, make_slide):
+    Study.objects.filter(pk=study.pk).update(deleted_reports="consent")
+    slide = make_slide()
+    answer = client_of(mary).post(address([slide]), {"confirm": True}, format="json")
+    assert answer.json() == {"state": "deleted"} and not Case.objects.filter(pk=slide.case_id).exists()
+
+
+def test_who_is_no_manager_does_not_see_and_does_nothing(client_of, alice, bob, slides):
+    assert client_of(alice).get(address(slides)).status_code == 403
+    assert client_of(alice).post(address(slides), {"confirm": True}, format="json").status_code == 403
+    assert client_of(bob).post(address(slides), {"confirm": True}, format="json").status_code == 404
+    assert "Delete this patient" not in client_of(alice).get(f"/cases/{slides[0].case_id}/?delete").content.decode()
+
+
+def test_versions_that_learnt_from_the_patient_stay_removed(root, mary, client_of, slides, monkeypatch):
+    from webapp.retraining import patients
+
+    class Learnt:
+        versions = {"a version"}
+
+    monkeypatch.setattr(patients, "affected_by", lambda removals: Learnt())
+    assert client_of(mary).get(address(slides)).json()["versions"] == 1
+    client_of(mary).post(address(slides), {"confirm": True}, format="json")
+    assert {one.slide_was for one in Removal.objects.filter(ended_at=None)} == {slide.pk for slide in slides}
+    page = client_of(root).get("/models/retraining/").content.decode()
+    assert "a slide that was deleted: The patient was deleted." in page
