@@ -14,6 +14,7 @@ from django.db import connection
 from detector.detection.scorer import parse_device
 from detector.errors import DetectorError
 from detector.version import code_version
+from webapp.core.confinement import confine_process
 from webapp.core.errors import DomainError
 from webapp.jobs.heartbeat import HEARTBEAT_SECONDS, heartbeat_send
 from webapp.jobs.models import Job
@@ -28,7 +29,8 @@ _log = logging.getLogger(__name__)
 
 def begin(queues: list[str]) -> None:
     """Called in each process before its first message. queues: those that it takes messages from."""
-    facts: dict[str, object] = {"queues": queues, "version": code_version()}
+    confined = confine_process(starts_python=Job.Kind.INGEST in queues)  # before it has threads
+    facts: dict[str, object] = {"queues": queues, "version": code_version(), "confined": confined}
     if Job.Kind.DETECT in queues:
         if parse_device(weights.DEVICE).type == "cpu":
             limit_memory(weights.MEMORY_GB)

@@ -1,6 +1,7 @@
 """Confinement of a process that reads a file which nobody has looked at yet.
 
-What a decoder that was taken over can still do: read the libraries and the slide's own folder, and write into that.
+What a decoder that was taken over can still do in preparing: read the libraries and the slide's own folder, and write
+into that. Servers, which read what was prepared, are held to less (`confine_writes`).
 Memory, time and open files are bounded by resource limits; files, programs and the network by Landlock, where the
 kernel has it (Linux 5.13 and later; the network from 6.7 on).
 """
@@ -11,6 +12,7 @@ import ctypes
 import os
 import resource
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # system calls, of the same number on every architecture
@@ -50,6 +52,26 @@ def confine(folder: Path) -> bool:
 
     False where the kernel has no Landlock; the process is then as free as before.
     """
+    ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
+    reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours)}
+    return _restrict(reads=reads, writes={str(folder)}, all_reads=False, tcp=False)
+
+
+def confine_writes(folders: Iterable[Path], *, programs: Iterable[Path] = ()) -> bool:
+    """From here on this process writes below some folders and devices alone, and starts `programs` alone. It reads and
+    connects.
+
+    For a server that opens files which others have sent: what takes it over changes no program and leaves nothing
+    behind elsewhere. False where the kernel has no Landlock; the process is then as free as before.
+    """
+    starts = map(str, programs)
+    return _restrict(reads=(), writes={"/dev", *map(str, folders)}, starts=starts, all_reads=True, tcp=True)
+
+
+def _restrict(
+    *, reads: Iterable[str], writes: Iterable[str], starts: Iterable[str] = (), all_reads: bool, tcp: bool
+) -> bool:
+    """Restrict this process and what it starts to these paths; all_reads, tcp: leave reading, or connections, alone."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None)
@@ -57,15 +79,19 @@ def confine(folder: Path) -> bool:
     if version < 1:
         return False
     everything = _ALL_OVER_FILES[min(version, max(_ALL_OVER_FILES))]
-    rules = _Ruleset(everything, _ALL_OVER_TCP)
+    if all_reads:
+        everything &= ~(_READ_FILE | _READ_FOLDER)
+    rules = _Ruleset(everything, 0 if tcp else _ALL_OVER_TCP)
     size = ctypes.sizeof(rules) if version >= _TCP_CAME else ctypes.sizeof(ctypes.c_uint64)
     ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0)
     if ruleset < 0:
         return False
-    ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
-    for path in {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours)}:
+    for path in reads:
         _allow(libc, ruleset, path, _READ_FILE | _READ_FOLDER)
-    _allow(libc, ruleset, str(folder), everything & ~_EXECUTE)
+    for path in writes:
+        _allow(libc, ruleset, path, everything & ~_EXECUTE)
+    for path in starts:
+        _allow(libc, ruleset, path, _EXECUTE)
     libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     confined = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
@@ -76,6 +102,6 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
     if not Path(path).exists():
         return
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    rule = _Beneath(rights if Path(path).is_dir() else rights & _READ_FILE, descriptor)
+    rule = _Beneath(rights if Path(path).is_dir() else rights & (_READ_FILE | _EXECUTE), descriptor)
     libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
     os.close(descriptor)

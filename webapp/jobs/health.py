@@ -58,16 +58,18 @@ class Worker:
     precision: str
     memory_mb: int
     peak_memory_mb: int
+    confined: bool
 
 
 @dataclass(frozen=True)
 class Health:
-    """stuck, slow: one sentence each, without names of slides, people or machines."""
+    """stuck, slow: one sentence each, without names of slides, people or machines. free_workers: not confined ones."""
 
     queues: list[Queue]
     workers: list[Worker] | None
     stuck: list[str]
     slow: list[str]
+    free_workers: list[str]
 
 
 def health_of_jobs() -> Health:
@@ -92,7 +94,8 @@ def health_of_jobs() -> Health:
         for queue in queues
         if queue.reader_waited > WAIT_TOO_LONG.total_seconds()
     ]
-    return Health(queues, workers, stuck, [*slow, *_slow_shards()])
+    free = sorted(worker.name for worker in workers or () if not worker.confined)
+    return Health(queues, workers, stuck, [*slow, *_slow_shards()], free)
 
 
 def parts_of_server() -> dict[str, dict[str, Any]]:
@@ -140,6 +143,7 @@ def _worker(name: str, said: dict[str, Any]) -> Worker:
         precision=said.get("precision", ""),
         memory_mb=said.get("memory_mb", 0),
         peak_memory_mb=said.get("peak_memory_mb", 0),
+        confined=said.get("confined", False),
     )
 
 

@@ -91,6 +91,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         self.cfg.set("sendfile", False)  # it waits for its reader without a limit
         super().init_process()
 
+    def load_wsgi(self) -> None:
+        """The application; it is confined before the first request."""
+        super().load_wsgi()
+        from webapp.core.confinement import confine_process  # needs the settings, which are there only now
+
+        confine_process()
+
     def accept(self, listener: Any) -> None:
         """Accept a connection that is still there; left to others for a moment, the longer the more it has."""
         time.sleep(_SECONDS * min(self.nr_conns, _MOST))

@@ -62,3 +62,48 @@ def test_what_a_taken_over_decoder_can_do(tmp_path):
         pytest.skip("this kernel has no Landlock: files are not confined here")
     assert set(could.values()) == {"PermissionError"}, could
     assert (tmp_path / "secret").read_text() == "key"
+
+
+WEB = """
+import json, os, subprocess, sys, tempfile
+from pathlib import Path
+from detector.slide.confine import confine_writes
+data, elsewhere = map(Path, sys.argv[1:3])
+(elsewhere / "before").write_text("x")
+python = [Path(sys.executable).resolve(), *(one.resolve() for one in Path("/lib64").glob("ld-linux*"))]
+confined = confine_writes([data], programs=python if sys.argv[3:] else [])
+could = {"confined": confined}
+def tried(name, act):
+    try:
+        act()
+        could[name] = True
+    except OSError:
+        could[name] = False
+tried("write in the data", lambda: (data / "a").write_text("x"))
+tried("link in the data", lambda: os.link(data / "a", data / "b"))
+tried("write elsewhere", lambda: (elsewhere / "a").write_text("x"))
+tried("change elsewhere", lambda: (elsewhere / "before").write_text("y"))
+tried("delete elsewhere", lambda: (elsewhere / "before").unlink())
+tried("read elsewhere", lambda: (elsewhere / "before").read_text())
+tried("start a program", lambda: subprocess.run(["/bin/true"], check=True))
+tried("start Python", lambda: subprocess.run([sys.executable, "-c", ""], check=True))
+tried("write to nothing", lambda: Path("/dev/null").write_text("x"))
+print(json.dumps(could))
+"""
+
+
+@pytest.mark.parametrize("starts_python", [False, True])
+def test_a_confined_server_writes_to_its_data_alone_and_starts_nothing(tmp_path, starts_python):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir()
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", WEB, str(data), str(elsewhere), *["python"] * starts_python],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    could = json.loads(done.stdout)
+    if not could.pop("confined"):
+        pytest.skip("this kernel has no Landlock: files are not confined here")
+    refused = {"write elsewhere", "change elsewhere", "delete elsewhere", "start a program"}
+    refused |= set() if starts_python else {"start Python"}
+    assert {name for name, done in could.items() if not done} == refused
