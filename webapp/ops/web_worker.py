@@ -3,7 +3,8 @@
 A thread that waits for the rest of a request is one that answers nobody, and there are few: ten connections that begin
 a body and stop would hold the whole site. So the process's one loop, which waits for all connections at once, reads
 each request; a thread gets it when it is whole. What is large, or may take long by nature, has threads of its own:
-bodies that come in slowly, files that go out slowly.
+bodies that come in slowly, files that go out slowly. One person takes at most half of those; what more they send waits
+for them, not for others.
 
 All processes wait at one socket, and the one that runs already is the first to see a new connection. So one process
 got all the connections of a browser, which it keeps open, and the others none. SO_REUSEPORT would spread them too, but
@@ -18,6 +19,7 @@ import selectors
 import socket
 import struct
 import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -40,19 +42,24 @@ _REFUSED = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 # A body without a length, one that waits to be asked for; parts of uploads, which are kept though the rest never comes.
 _IN = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/", re.IGNORECASE)
+# Whose a request is, as far as its head says so.
+_WHOSE = re.compile(rb"\r\n(authorization:[^\r]*|cookie:[^\r]*?sessionid=[^;\r]*)", re.IGNORECASE)
 _OUT = re.compile(rb"^(GET|HEAD) ([^ ]*/(file|export)/|/static/)")
+
+
+_Turn = tuple[str, bytes]  # "in" or "out", and whose
 
 
 class _Arriving:
     """A request on its way. received: what is there of it. needed: how long it is, once its head says so.
 
-    long: "in" or "out" where it may take long.
+    long: "in" or "out" where it may take long. who: whose it is then, by token, session or address.
     """
 
     def __init__(self, received: bytes) -> None:
         self.received, self.began = bytearray(received), time.monotonic()
         self.needed: int | None = None
-        self.long = ""
+        self.long, self.who = "", b""
 
     def is_whole(self) -> bool:
         """Whether a thread can take it: all of a short one is there, or the head of a long one."""
@@ -68,6 +75,8 @@ class _Arriving:
                 self.long = "in"
             elif _OUT.search(head):
                 self.long = "out"
+            if self.long and (whose := _WHOSE.search(head)):
+                self.who = whose[1].rpartition(b"sessionid=")[2]
             self.needed = end + body
         return bool(self.long) or len(self.received) >= self.needed
 
@@ -88,6 +97,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         self.arriving: dict[Any, _Arriving] = {}
         self.pools = {way: ThreadPoolExecutor(number, way) for way, number in _THREADS.items()}
         self.closers = ThreadPoolExecutor(_CLOSERS, "close")
+        self.running: Counter[_Turn] = Counter()
+        self.waiting: defaultdict[_Turn, deque[Any]] = defaultdict(deque)
         self.cfg.set("sendfile", False)  # it waits for its reader without a limit
         super().init_process()
 
@@ -144,10 +155,29 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         if not isinstance(conn.close, partial):
             conn.close = partial(self._close_in_peace, conn.close)
         if arriving.long:
-            done = self.pools[arriving.long].submit(self._handle_long, conn)
+            turn = (arriving.long, arriving.who or str(conn.client[0]).encode())
+            self.waiting[turn].append(conn)
+            self._take_turns(turn)
         else:
             done = self.tpool.submit(self.handle, conn)
-        done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+            done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+
+    def _take_turns(self, turn: _Turn) -> None:
+        """Begin what somebody has waiting, as far as half of the threads goes."""
+        while self.waiting[turn] and self.running[turn] < _THREADS[turn[0]] // 2:
+            conn = self.waiting[turn].popleft()
+            self.running[turn] += 1
+            done = self.pools[turn[0]].submit(self._handle_long, conn)
+            done.add_done_callback(partial(self.method_queue.defer, self._long_is_done, turn, conn))
+        if not self.waiting[turn]:
+            del self.waiting[turn]
+
+    def _long_is_done(self, turn: _Turn, conn: Any, future: Any) -> None:
+        self.running[turn] -= 1
+        if not self.running[turn]:
+            del self.running[turn]
+        self._take_turns(turn)
+        self.finish_request(conn, future)
 
     def _handle_long(self, conn: Any) -> Any:
         try:

@@ -117,6 +117,29 @@ def test_clients_that_do_not_take_what_they_asked_for_hold_nobody_up(port):
         assert answer(port) < 5
 
 
+@pytest.mark.parametrize("mine", [b"Authorization: Token 1", b"Cookie: a=b; sessionid=1; c=d"])
+def test_one_person_leaves_half_of_the_threads_to_others(port, mine):
+    """As many downloads that nobody takes as both processes have threads for; those of somebody else come at once."""
+    with opened(port, 60, b"GET /static/large HTTP/1.1\r\nHost: a\r\n" + mine + b"\r\n\r\n"):
+        time.sleep(0.5)
+        for other in (b"Authorization: Token 2", b"Cookie: sessionid=2"):
+            with opened(port, 4, b"GET /static/large HTTP/1.1\r\nHost: a\r\n" + other + b"\r\n\r\n") as links:
+                assert all(link.recv(100).startswith(b"HTTP/1.1 200") for link in links)
+
+
+def test_what_one_person_has_waiting_is_answered_in_turn(port):
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Token 1\r\nContent-Length: 100000\r\n\r\n"
+    with opened(port, 80, head) as links:
+        time.sleep(0.5)
+        for link in links:
+            link.sendall(bytes(100_000))
+        for link in links:
+            said = b""
+            while not said.endswith(b"100000 bytes"):
+                assert (more := link.recv(1000)), said
+                said += more
+
+
 def test_clients_that_do_not_close_hold_nobody_up(port):
     with opened(port, 20, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as links:
         assert all(link.recv(100) for link in links)
