@@ -197,6 +197,42 @@ def test_a_shard_that_kills_every_worker_ends_its_job_with_a_sentence(job, sent)
     assert "died" in job.error
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the clock: hours from the true time."""
+    true = timezone.now
+
+    def set_to(hours: float) -> None:
+        monkeypatch.setattr(timezone, "now", lambda: true() + timedelta(hours=hours))
+
+    return set_to
+
+
+def test_a_clock_that_jumps_ahead_costs_work_and_no_result(job, sent, clock):
+    first = shard_claim(shard_pk=shards(job)[0].pk, worker="was faster")
+    clock(1)
+    assert jobs_watch() == 3, "its lease has ended, as far as anybody can tell"
+    second = shard_claim(shard_pk=first.pk, worker="came after")
+    shard_finish(shard=second, result=b"once")
+    for late in (lambda: shard_progress(shard=first), lambda: shard_finish(shard=first, result=b"twice")):
+        with pytest.raises(JobStopped):
+            late()
+    assert bytes(Shard.objects.get(pk=first.pk).result) == b"once"
+
+
+def test_a_clock_that_is_set_back_does_not_hide_a_dead_worker(job, sent, clock):
+    clock(1)
+    dead = shard_claim(shard_pk=shards(job)[0].pk, worker="dead")
+    alive = shard_claim(shard_pk=shards(job)[1].pk, worker="alive")
+    clock(0)
+    jobs_watch()
+    assert shard_claim(shard_pk=dead.pk, worker="impatient") is None
+    clock(121 / 3600)
+    shard_progress(shard=alive)
+    assert shard_claim(shard_pk=dead.pk, worker="new") is not None
+    assert shard_claim(shard_pk=alive.pk, worker="new") is None
+
+
 def test_a_broker_that_is_away_costs_nothing_but_time(
     make_slide, settings, monkeypatch, django_capture_on_commit_callbacks
 ):

@@ -136,7 +136,8 @@ def test_what_one_person_has_waiting_is_answered_in_turn(port):
         for link in links:
             said = b""
             while not said.endswith(b"100000 bytes"):
-                assert (more := link.recv(1000)), said
+                more = link.recv(1000)
+                assert more, said
                 said += more
 
 
