@@ -1,10 +1,10 @@
-# Two images: `web` (no torch) and `worker` (with torch; the CUDA build where the base image's index gives it).
+# Three images: `web` (no torch), `worker` (with torch: TORCH_BACKEND=cpu, or cu126 and the like for a GPU), `backup` (with pg_dump).
 FROM node:22-slim AS viewer
 WORKDIR /viewer
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 
-FROM python:3.11-slim AS web
+FROM python:3.11-slim-trixie AS web
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
 WORKDIR /app
 RUN useradd --create-home --uid 10001 mitoscope && install -d -o mitoscope /data
@@ -16,11 +16,24 @@ COPY . .
 USER mitoscope
 VOLUME /data
 EXPOSE 8000
-CMD ["sh", "-c", "python manage.py migrate && python manage.py collectstatic --no-input && python manage.py register_weights && python manage.py record_settings && exec gunicorn webapp.wsgi --bind 0.0.0.0:8000 --worker-class webapp.ops.web_worker.WebWorker --workers ${WEB_WORKERS:-2} --threads 4 --timeout 120 --no-control-socket"]
+CMD ["sh", "-c", "python manage.py prepare && exec gunicorn webapp.wsgi --bind 0.0.0.0:8000 --worker-class webapp.ops.web_worker.WebWorker --workers ${WEB_WORKERS:-2} --threads 4 --timeout 120 --no-control-socket"]
 
 FROM web AS worker
 USER root
 COPY detector/requirements.txt detector/
-RUN pip install --no-cache-dir torch -c constraints.txt && pip install --no-cache-dir -r detector/requirements.txt
+ARG TORCH_BACKEND=cpu
+RUN pip install --no-cache-dir uv -c constraints.txt \
+    && uv pip install --system --no-cache --torch-backend=$TORCH_BACKEND torch -c constraints.txt \
+    && pip install --no-cache-dir -r detector/requirements.txt
 USER mitoscope
 CMD ["celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1", "--loglevel", "INFO"]
+
+# Debian's client is of the same version as the server in docker-compose.yml: another one refuses to dump it.
+FROM web AS backup
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends postgresql-client-17 && rm -rf /var/lib/apt/lists/* \
+    && install -d -o mitoscope /backups
+USER mitoscope
+VOLUME /backups
+ENTRYPOINT ["python", "manage.py"]
+CMD ["backup", "/backups"]

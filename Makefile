@@ -9,7 +9,7 @@ export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
-	fuzz-slides hostile fuzz-texts security load formats chaos table-1-parent left-out reproduce weights backup restore
+	fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -130,6 +130,9 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 	$(MAKE) left-out
 	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) --weights runs/mean-all/all.safetensors \
 		--course runs/mean-course/course.safetensors --left-out runs/left-out/table.json --out runs/mitoscope.safetensors
+
+topology: install-tests  ## docker-compose.yml, Dockerfile and docs/nginx.conf as processes: first start, sign-in, report, backup and back (needs nginx)
+	$(BIN)/python -m pytest -n 0 tests/end_to_end/test_topology.py
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.resilience.chaos $(ARGS)

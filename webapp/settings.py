@@ -7,6 +7,7 @@ import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 import django_stubs_ext
@@ -192,7 +193,21 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": dj_database_url.parse(environment.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
+# By an address, or by its parts, in which any character may stand.
+_database_url = environment.text("DATABASE_URL", "")
+_database_host = environment.text("DATABASE_HOST", "")
+DATABASES: dict[str, Any] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": _database_host,
+        "PORT": environment.text("DATABASE_PORT", ""),
+        "NAME": environment.text("DATABASE_NAME", "mitoscope"),
+        "USER": environment.text("DATABASE_USER", "mitoscope"),
+        "PASSWORD": environment.text("DATABASE_PASSWORD", ""),
+    }
+    if _database_host and not _database_url
+    else dj_database_url.parse(_database_url or f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 30,
@@ -233,6 +248,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "webapp.access.passwords.EndsTokens"},
 ]
 LOGIN_URL = "login"
+if os.environ.get("SCRIPT_NAME", "").strip("/"):
+    raise SystemExit(
+        f"SCRIPT_NAME={os.environ['SCRIPT_NAME']}: Mitoscope has no path prefix; give it a host name of its own, such "
+        "as mitoscope.example.org"
+    )
 OIDC_ISSUER = environment.text("OIDC_ISSUER", "")  # empty: no sign-in by a provider
 OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = environment.text("OIDC_CLIENT_ID", ""), environment.text("OIDC_CLIENT_SECRET", "")
 OIDC_NAME = environment.text("OIDC_NAME", "your hospital")

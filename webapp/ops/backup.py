@@ -19,6 +19,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
@@ -35,7 +36,16 @@ _KEYS = ("secret_key", "signing_key", "credentials.txt")
 
 
 def backup_make(*, folder: Path) -> Path:
-    """Write a backup; returns its folder. One that broke off has no name that `backup_restore` takes."""
+    """Write a backup; returns its folder. One that broke off has no name that `backup_restore` takes.
+
+    Raises DomainError for a database that nobody has begun to use: it is hardly the one that was meant.
+    """
+    if not _is_in_use():
+        given = connection.settings_dict
+        raise DomainError(
+            f"Nothing is in this database ({connection.vendor}: {given['NAME']}), so it is hardly the one in use. Set "
+            "DATA_DIR or DATABASE_URL as the server has them; beside compose: docker compose run --rm backup."
+        )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     final = folder / timezone.now().strftime("%Y-%m-%dT%H%M%S")
     partial = final.with_name(f"{final.name}.partial")
@@ -139,6 +149,10 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         raise DomainError(f"{command[0]} is not installed (Debian: apt install postgresql-client).") from None
     if done.returncode:
         raise DomainError(f"{command[0]} failed: {done.stderr.strip()[-1000:]}")
+
+
+def _is_in_use() -> bool:
+    return User._meta.db_table in connection.introspection.table_names() and User.objects.exists()
 
 
 def _slides() -> int:

@@ -50,17 +50,13 @@ def main() -> int:
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     import django
-    from django.core.management import call_command
 
     django.setup()
     logging.disable(logging.WARNING)  # Redis is not there yet; the reaper sends what waits for it
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", verbosity=0, interactive=False)
     from webapp.jobs.services import jobs_forget_messages
-    from webapp.ops.first_run import first_run
+    from webapp.ops.prepare import prepare_server
 
-    credentials = first_run()
-    call_command("record_settings")
+    credentials = prepare_server()
     jobs_forget_messages()  # no worker runs yet
     logs = data / "logs"
     logs.mkdir(exist_ok=True)

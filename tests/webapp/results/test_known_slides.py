@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from urllib.response import addinfourl
 
 import pytest
 from django.core.management import call_command
 from pypdf import PdfReader
 
+from static.mitoscope import Mitoscope
 from tests.known_slides import GRADIENTS, KNOWN_SLIDES, MPP, known_slide
 
 
@@ -24,8 +26,24 @@ def slide_of(make_slide, make_run):
     return make
 
 
+@pytest.fixture
+def downloaded(client_of, alice, monkeypatch):
+    """The client that people download; what it calls is answered here."""
+    client = client_of(alice)
+
+    def answer(request, timeout):
+        got = client.generic(request.method, request.full_url.removeprefix("http://here"))
+        assert got.status_code == 200
+        return addinfourl(io.BytesIO(got.content), got.headers, request.full_url)
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    return Mitoscope("http://here", "token")
+
+
 @pytest.mark.parametrize("name", KNOWN_SLIDES)
-def test_tissue_count_density_hotspot_and_score_are_right_and_the_same_everywhere(name, slide_of, client_of, alice):
+def test_tissue_count_density_hotspot_and_score_are_right_and_the_same_everywhere(
+    name, slide_of, client_of, alice, downloaded
+):
     known = known_slide(name)
     slide, client = slide_of(known), client_of(alice)
     rest = client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/").json()
@@ -43,6 +61,13 @@ def test_tissue_count_density_hotspot_and_score_are_right_and_the_same_everywher
         assert (hotspot["count"], hotspot["reach_mm"]) == (len(known.counted), None) and rest["score"]["small_sample"]
     score = 1 + sum(hotspot["count"] >= cut for cut in (7, 16))
     assert rest["score"]["value"] == score
+
+    count = downloaded.slide(str(slide.pk)).count()
+    assert (count.count, count.tissue_mm2, count.count_per_mm2) == tuple(
+        rest[name] for name in ("count", "tissue_mm2", "count_per_mm2")
+    )
+    assert (count.hotspot.count, count.hotspot.evaluable_mm2) == (hotspot["count"], hotspot["evaluable_mm2"])
+    assert count.score.value == score
 
     row = next(csv.DictReader(io.StringIO(client.get(export(slide, "summary")).content.decode())))
     said = (int(row["count"]), float(row["tissue_mm2"]), float(row["count_per_mm2"]), int(row["hotspot_count"]))
