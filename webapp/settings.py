@@ -240,6 +240,7 @@ SIGN_IN_TRIES = environment.integer("SIGN_IN_TRIES", 5, low=0, high=1000)  # of 
 # Who must have one; administrators: superusers and staff.
 SECOND_FACTOR = environment.choice("SECOND_FACTOR", "optional", of=("optional", "administrators", "everybody"))
 OTP_TOTP_ISSUER = "Mitoscope"
+OTP_TOTP_THROTTLE_FACTOR = OTP_STATIC_THROTTLE_FACTOR = 0  # its own waits grow for days; SIGN_IN_TRIES limits guesses
 AUTH_PASSWORD_VALIDATORS = [
     *(
         {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -10,7 +10,3 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 cv2.setNumThreads(1)  # the server has threads of its own
 sys.setswitchinterval(0.0005)  # s; an answer of 3 ms waits for a calculation at every turn, for 5 ms each by default
 application = get_wsgi_application()
-
-from webapp.slides.storage import sweep_from_now_on  # noqa: E402  the models are there now
-
-sweep_from_now_on()

@@ -24,7 +24,7 @@ _NO_NEW_PRIVILEGES = 38  # of prctl
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
 _ALL_OVER_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 _ALL_OVER_TCP = 0b11  # bind, connect
-_TCP_CAME = 4
+_LINKS_CAME, _TCP_CAME = 2, 4  # before, no file may be linked into another folder
 
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 _MACHINE = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")
@@ -65,6 +65,8 @@ def confine_writes(folders: Iterable[Path], *, programs: Iterable[Path] = ()) ->
     behind elsewhere. False where the kernel has no Landlock; the process is then as free as before.
     """
     starts = map(str, programs)
+    if _version() < _LINKS_CAME:
+        return False
     return _restrict(reads=(), writes={"/dev", *map(str, folders)}, starts=starts, all_reads=True, tcp=True)
 
 
@@ -72,10 +74,7 @@ def _restrict(
     *, reads: Iterable[str], writes: Iterable[str], starts: Iterable[str] = (), all_reads: bool, tcp: bool
 ) -> bool:
     """Restrict this process and what it starts to these paths; all_reads, tcp: leave reading, or connections, alone."""
-    if sys.platform != "linux":
-        return False
-    libc = ctypes.CDLL(None)
-    version = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
+    libc, version = ctypes.CDLL(None), _version()
     if version < 1:
         return False
     everything = _ALL_OVER_FILES[min(version, max(_ALL_OVER_FILES))]
@@ -96,6 +95,13 @@ def _restrict(
     confined = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
     return bool(confined)
+
+
+def _version() -> int:
+    """Of the kernel's Landlock; 0 where it has none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)))
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:

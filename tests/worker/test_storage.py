@@ -233,10 +233,14 @@ def test_what_was_deleted_on_another_host_leaves_this_one(bucket, make_slide):
     gone, kept, preparing = make_slide(), make_slide(), make_slide()
     for slide in (gone, kept):
         slide_keep(slide)
-    folder = gone.folder
+    folder, broken_off = gone.folder, gone.folder.with_name(f"{gone.pk}.partial")
+    broken_off.mkdir()
+    (broken_off / ".whole").touch()
     Slide.objects.filter(pk__in=[gone.pk, preparing.pk]).delete()
-    assert cache_sweep() == 1
-    assert not folder.exists() and kept.folder.exists()
+    (folder.parent / "of somebody else").mkdir()
+    assert cache_sweep() == 3
+    assert not any(path.exists() for path in (folder, broken_off, preparing.folder)) and kept.folder.exists()
+    assert (folder.parent / "of somebody else").exists()
 
 
 def test_whether_tissue_was_measured_is_known_without_fetching_anything(bucket, make_slide):

@@ -7,13 +7,15 @@ digits, or without HTTPS, it does not make. It asks for finger, face or PIN, so 
 from __future__ import annotations
 
 import json
+import re
 from ipaddress import ip_address
 from typing import Any
 
 import webauthn
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from webauthn.helpers.exceptions import WebAuthnException
@@ -27,8 +29,12 @@ from webauthn.helpers.structs import (
 from webapp.access.models import Passkey
 from webapp.core.errors import DomainError
 from webapp.core.names import named
+from webapp.core.redis import ask_redis
 
-_CHALLENGE = "passkey_challenge"  # in the session
+_CHALLENGE = "passkey_challenge"  # a cookie
+_SECONDS = 300  # that it holds
+_ID = re.compile("[A-Za-z0-9_-]{1,1400}")
+_WRONG = (WebAuthnException, ValueError, TypeError, LookupError, AttributeError)  # of what the browser sends
 _NAMES = ("id", "rawId", "type", "response")
 
 
@@ -50,8 +56,8 @@ def why_not_here(request: HttpRequest) -> str:
     return "Passkeys need a host name: open Mitoscope by its name, not by an address in digits."
 
 
-def options_to_make(request: HttpRequest, user: User) -> str:
-    """What the browser is asked to make a passkey with, as JSON."""
+def options_to_make(request: HttpRequest, user: User) -> HttpResponse:
+    """What the browser is asked to make a passkey with."""
     options = webauthn.generate_registration_options(
         rp_id=_host(request),
         rp_name="Mitoscope",
@@ -62,8 +68,7 @@ def options_to_make(request: HttpRequest, user: User) -> str:
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
     )
-    request.session[_CHALLENGE] = bytes_to_base64url(options.challenge)
-    return webauthn.options_to_json(options)
+    return _with_challenge(options)
 
 
 def passkey_made(request: HttpRequest, user: User, *, answer: str, name: str) -> Passkey:
@@ -77,7 +82,7 @@ def passkey_made(request: HttpRequest, user: User, *, answer: str, name: str) ->
             expected_origin=_origin(request),
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+    except _WRONG as error:
         raise NoPasskey(f"This passkey cannot be used ({error}). Try again.") from error
     return Passkey(
         user=user,
@@ -88,15 +93,14 @@ def passkey_made(request: HttpRequest, user: User, *, answer: str, name: str) ->
     )
 
 
-def options_to_show(request: HttpRequest, user: User | None) -> str:
-    """What the browser is asked to show a passkey with, as JSON. user: whose; of anybody where it is None."""
+def options_to_show(request: HttpRequest, user: User | None) -> HttpResponse:
+    """What the browser is asked to show a passkey with. user: whose; of anybody where it is None."""
     options = webauthn.generate_authentication_options(
         rp_id=_host(request),
         allow_credentials=_descriptors(user) if user else None,
         user_verification=UserVerificationRequirement.REQUIRED,
     )
-    request.session[_CHALLENGE] = bytes_to_base64url(options.challenge)
-    return webauthn.options_to_json(options)
+    return _with_challenge(options)
 
 
 def person_of(request: HttpRequest, answer: str) -> User:
@@ -117,7 +121,7 @@ def person_of(request: HttpRequest, answer: str) -> User:
                 credential_current_sign_count=passkey.sign_count,
                 require_user_verification=True,
             )
-        except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+        except _WRONG as error:
             raise NoPasskey(f"This passkey was not accepted ({error}). Try again.") from error
         passkey.sign_count, passkey.used_at = verified.new_sign_count, timezone.now()
         passkey.save(update_fields=["sign_count", "used_at"])
@@ -129,22 +133,38 @@ def _descriptors(user: User) -> list[PublicKeyCredentialDescriptor]:
     return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(credential)) for credential in known]
 
 
+def _with_challenge(options: Any) -> HttpResponse:
+    """The options as JSON, their challenge in a signed cookie: strangers ask, and a session for each would be kept."""
+    answer = HttpResponse(webauthn.options_to_json(options), content_type="application/json")
+    answer.set_signed_cookie(
+        _CHALLENGE,
+        bytes_to_base64url(options.challenge),
+        max_age=_SECONDS,
+        httponly=True,
+        secure=settings.SESSION_COOKIE_SECURE,
+        samesite="Strict",
+    )
+    return answer
+
+
 def _challenge(request: HttpRequest) -> bytes:
-    """The challenge that was given out; it serves once."""
-    challenge = request.session.pop(_CHALLENGE, None)
-    if challenge is None:
+    """The challenge that was given out; it serves once, as long as Redis is there."""
+    challenge = request.get_signed_cookie(_CHALLENGE, "", max_age=_SECONDS)
+    fresh = ask_redis(lambda redis: bool(redis.set(f"passkey:{challenge}", 1, nx=True, ex=_SECONDS)))
+    if not challenge or fresh is False:
         raise NoPasskey("This took too long. Try again.")
-    return base64url_to_bytes(challenge)
+    return base64url_to_bytes(str(challenge))
 
 
 def _credential(answer: str) -> dict[str, Any]:
     try:
-        credential = json.loads(answer)
+        credential: Any = json.loads(answer)
     except (ValueError, RecursionError) as error:
         raise NoPasskey("The browser did not answer with a passkey. Try again.") from error
-    if not isinstance(credential, dict) or not all(name in credential for name in _NAMES):
+    whole = isinstance(credential, dict) and all(name in credential for name in _NAMES)
+    if not whole or not _ID.fullmatch(str(credential["id"])):
         raise NoPasskey("The browser did not answer with a passkey. Try again.")
-    return credential
+    return dict(credential)
 
 
 def _host(request: HttpRequest) -> str:

@@ -6,6 +6,7 @@ person signs in anew, and sets it up in doing so. Who comes from the hospital's 
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -16,11 +17,12 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY, login
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.functional import SimpleLazyObject
-from django_otp import devices_for_user, match_token
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -32,6 +34,8 @@ from webapp.core.errors import DomainError, InvalidInput
 
 CODES = 10  # recovery codes
 _FACTOR, _PENDING, _PASSWORD_AT = "second_factor", "sign_in_pending", "password_at"  # in the session
+_APP_CODE, _RECOVERY_CODE = re.compile("[0-9]{6}"), re.compile("[0-9a-f]{6}-?[0-9a-f]{6}")
+_GUESSES = 20  # of codes in a quarter of an hour, where SIGN_IN_TRIES sets no limit
 _PENDING_SECONDS = 600  # between password and second factor
 _TRUSTED_SECONDS = 900  # in which factors are changed without the password once more
 
@@ -101,6 +105,11 @@ def pending(request: HttpRequest) -> Pending | None:
     return Pending(user, mark["then"])
 
 
+def forget_pending(request: HttpRequest) -> None:
+    """Somebody begins anew."""
+    request.session.pop(_PENDING, None)
+
+
 def sign_in(request: HttpRequest, user: User, *, factor: str = "", password: bool = True) -> None:
     """Open a session. factor: what was shown besides the password. password: whether it was given just now."""
     request.session.pop(_PENDING, None)
@@ -128,13 +137,19 @@ def confirm_password(request: HttpRequest, user: User, password: str) -> None:
 
 
 def check_code(request: HttpRequest, user: User, code: str) -> str:
-    """What kind of code of the person it is, "app" or "recovery code"; a recovery code is used up. Raises WrongCode."""
+    """What kind of code of the person it is, "app" or "recovery code"; each serves once. Raises WrongCode."""
     _refuse_guesses(request, user)
-    device = match_token(user, code.replace(" ", "").strip().lower())
-    if device is None:
+    code = code.replace(" ", "").lower()
+    kind = TOTPDevice if _APP_CODE.fullmatch(code) else StaticDevice if _RECOVERY_CODE.fullmatch(code) else None
+    right = False
+    if kind is not None:
+        with transaction.atomic():
+            device = kind.objects.select_for_update().filter(user=user, confirmed=True).first()
+            right = device is not None and device.verify_token(code.replace("-", ""))
+    if not right:
         record(Action.SIGN_IN_FAILED, named=user.get_username(), after={"why": "second factor"})
         raise WrongCode("Wrong code, or one that was used before. Wait for the next one.")
-    return "recovery code" if isinstance(device, StaticDevice) else "app"
+    return "recovery code" if kind is StaticDevice else "app"
 
 
 def app_begin(*, user: User) -> TOTPDevice:
@@ -150,29 +165,30 @@ def app_begun(user: User) -> TOTPDevice | None:
     return begun
 
 
-def app_confirm(*, user: User, code: str) -> list[str]:
+def app_confirm(*, user: User, code: str, session: str | None = None) -> list[str]:
     """From now on codes of this key are asked for; it takes the place of another app. The first recovery codes.
 
-    Raises WrongCode.
+    session: the key of the person's own, which goes on. Raises WrongCode.
     """
     with transaction.atomic():
         device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
-        right = device is not None and device.verify_token(code.replace(" ", "").strip())
+        code = code.replace(" ", "")
+        right = device is not None and _APP_CODE.fullmatch(code) and device.verify_token(code)
         if right:
             TOTPDevice.objects.filter(user=user, confirmed=True).delete()
             device.confirmed = True
             device.save()
-            return _added(user, "authenticator app")
+            return _added(user, "authenticator app", session)
     raise WrongCode("This is not the code of the app. Is the clock of the phone right? Wait for the next one.")
 
 
-def passkey_add(*, passkey: Passkey) -> list[str]:
-    """Keep a passkey; its person's first recovery codes where they have none."""
+def passkey_add(*, passkey: Passkey, session: str | None = None) -> list[str]:
+    """Keep a passkey; its person's first recovery codes where they have none. session: as in `app_confirm`."""
     with transaction.atomic():
         if Passkey.objects.filter(credential=passkey.credential).exists():
             raise InvalidInput("This passkey is here already.")
         passkey.save()
-        return _added(passkey.user, f"passkey {passkey.name}")
+        return _added(passkey.user, f"passkey {passkey.name}", session)
 
 
 def recovery_codes_make(*, user: User) -> list[str]:
@@ -181,13 +197,13 @@ def recovery_codes_make(*, user: User) -> list[str]:
         StaticDevice.objects.filter(user=user).delete()
         device = StaticDevice.objects.create(user=user, name="recovery codes", confirmed=True)
         codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(CODES)]
-        StaticToken.objects.bulk_create([StaticToken(device=device, token=code) for code in codes])
+        StaticToken.objects.bulk_create([StaticToken(device=device, token=code.replace("-", "")) for code in codes])
         record(Action.SECOND_FACTOR, user, after={"recovery codes": CODES})
     return codes
 
 
-def factor_remove(*, user: User, passkey: int | None = None) -> None:
-    """Take away a passkey, or the app where none is named; with the last of them the recovery codes go.
+def factor_remove(*, user: User, passkey: int | None) -> None:
+    """Take away a passkey, or the app (None); with the last of them the recovery codes go.
 
     Raises DomainError where the person must have one and it is the last.
     """
@@ -199,7 +215,6 @@ def factor_remove(*, user: User, passkey: int | None = None) -> None:
             raise DomainError("It is gone already.")
         if not has_factor(user):
             if is_asked_of(user):
-                transaction.set_rollback(True)
                 raise DomainError("You must have a second factor: add another one before you remove this.")
             StaticDevice.objects.filter(user=user).delete()
         record(Action.SECOND_FACTOR, user, before={"removed": name})
@@ -208,18 +223,27 @@ def factor_remove(*, user: User, passkey: int | None = None) -> None:
 def factors_reset(*, user: User) -> int:
     """Take all factors of a person away who has lost them; how many there were."""
     with transaction.atomic():
-        count = len(list(devices_for_user(user, confirmed=True))) + user.passkeys.count()
+        count = int(TOTPDevice.objects.filter(user=user, confirmed=True).count()) + user.passkeys.count()
         for rows in (TOTPDevice.objects.filter(user=user), StaticDevice.objects.filter(user=user), user.passkeys.all()):
             rows.delete()
+        _end_sessions(user)
         record(Action.SECOND_FACTOR, user, before={"removed": "all"})
     return count
 
 
-def _added(user: User, name: str) -> list[str]:
+def _added(user: User, name: str, session: str | None) -> list[str]:
     record(Action.SECOND_FACTOR, user, after={"added": name})
+    _end_sessions(user, but=session)
     return [] if recovery_codes_left(user) else recovery_codes_make(user=user)
 
 
+def _end_sessions(user: User, *, but: str | None = None) -> None:
+    """End what was opened without the factors that there are now."""
+    for session in Session.objects.filter(expire_date__gt=timezone.now()).exclude(session_key=but).iterator():
+        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+            session.delete()
+
+
 def _refuse_guesses(request: HttpRequest, user: User) -> None:
-    if refused_until(request, user.get_username()):
+    if refused_until(request, user.get_username(), at_least=_GUESSES):
         raise WrongCode("Too many wrong passwords or codes. Try again in a quarter of an hour.")

@@ -5,6 +5,7 @@ Who must have one and has none sets it up here on the way in, before the session
 
 from __future__ import annotations
 
+import re
 from base64 import b32encode
 from typing import Any
 
@@ -34,7 +35,7 @@ from webapp.access.second_factor import (
     recovery_codes_make,
     sign_in,
 )
-from webapp.core.errors import DomainError
+from webapp.core.errors import DomainError, InvalidInput
 
 
 @never_cache
@@ -43,7 +44,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
     user, on_the_way_in = _person(request)
     if user is None:
         return redirect_to_login(request.get_full_path())
-    trusted, problem, codes, then = on_the_way_in or is_trusted(request), "", [], ""
+    trusted, problem, codes, then, status = on_the_way_in or is_trusted(request), "", [], "", 200
     if request.method == "POST":
         do = request.POST.get("do", "")
         try:
@@ -58,11 +59,11 @@ def second_factor(request: HttpRequest) -> HttpResponse:
                 then = half.then if half else reverse("worklist")
                 sign_in(request, user, factor="set up now")
         except DomainError as error:
-            problem = str(error)
+            problem, status = str(error), error.status
         if not (problem or codes or then or do == "app"):
             return redirect("second-factor")
     told = {"problem": problem, "codes": codes, "then": then, "on_the_way_in": on_the_way_in}
-    return render(request, "second_factor.html", {**_facts(request, user, trusted), **told})
+    return render(request, "second_factor.html", {**_facts(request, user, trusted), **told}, status=status)
 
 
 @require_POST
@@ -71,7 +72,7 @@ def passkey_new(request: HttpRequest) -> HttpResponse:
     user, on_the_way_in = _person(request)
     if user is None or not (on_the_way_in or is_trusted(request)):
         return HttpResponse("Enter your password first.\n", status=403, content_type="text/plain")
-    return HttpResponse(passkeys.options_to_make(request, user), content_type="application/json")
+    return passkeys.options_to_make(request, user)
 
 
 def _person(request: HttpRequest) -> tuple[User | None, bool]:
@@ -86,21 +87,23 @@ def _person(request: HttpRequest) -> tuple[User | None, bool]:
 
 def _do(request: HttpRequest, user: User, do: str) -> list[str]:
     """Change something; new recovery codes, if there are any. Raises DomainError."""
-    given = request.POST
+    given, session = request.POST, request.session.session_key
     if do == "app":
         app_begin(user=user)
     elif do == "app-code":
-        return app_confirm(user=user, code=given.get("code", ""))
+        return app_confirm(user=user, code=given.get("code", ""), session=session)
     elif do == "passkey":
         made = passkeys.passkey_made(request, user, answer=given.get("answer", ""), name=given.get("name", ""))
-        return passkey_add(passkey=made)
+        return passkey_add(passkey=made, session=session)
     elif do == "codes":
         if not has_factor(user):
             raise DomainError("Recovery codes stand in for an app or a passkey: add one first.")
         return recovery_codes_make(user=user)
     elif do == "remove":
-        which = given.get("passkey", "")
-        factor_remove(user=user, passkey=int(which) if which.isascii() and which.isdigit() else None)
+        which = given.get("which", "")
+        if which != "app" and not re.fullmatch("[0-9]{1,18}", which):
+            raise InvalidInput("Say what is to be removed.")
+        factor_remove(user=user, passkey=None if which == "app" else int(which))
         messages.success(request, "Removed.")
     return []
 

@@ -61,7 +61,7 @@ def answer_begin(*, user: User, key: str, fingerprint: str) -> Answer:
     """
     if not 0 < len(key) <= _MAX_KEY:
         raise InvalidInput(f"An Idempotency-Key has 1 to {_MAX_KEY} characters.")
-    Answer.objects.filter(at__lt=timezone.now() - KEPT).delete()
+    answers_expire()
     try:
         with transaction.atomic():
             answer: Answer = Answer.objects.create(user=user, key=key, fingerprint=fingerprint)
@@ -70,6 +70,11 @@ def answer_begin(*, user: User, key: str, fingerprint: str) -> Answer:
         if answer.fingerprint != fingerprint:
             raise KeyUsedOtherwise("This Idempotency-Key was used for another call; make a new one.") from None
     return answer
+
+
+def answers_expire() -> None:
+    """Drop the answers that are kept no longer."""
+    Answer.objects.filter(at__lt=timezone.now() - KEPT).delete()
 
 
 def answer_keep(*, answer: Answer, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -69,9 +69,12 @@ class SignInForm(AuthenticationForm):
         )
 
 
-def refused_until(request: HttpRequest, name: str) -> datetime | None:
-    """Until when sign-ins under a name from the address of a request are refused; None where they are not."""
-    address, tries = client_address(request), settings.SIGN_IN_TRIES
+def refused_until(request: HttpRequest, name: str, *, at_least: int = 0) -> datetime | None:
+    """Until when sign-ins under a name from the address of a request are refused; None where they are not.
+
+    at_least: the limit where SIGN_IN_TRIES sets none.
+    """
+    address, tries = client_address(request), settings.SIGN_IN_TRIES or at_least
     if not tries:
         return None
     since = timezone.now() - _WINDOW

@@ -18,6 +18,7 @@ from webapp.access.second_factor import (
     WrongCode,
     ask_for_factor,
     check_code,
+    forget_pending,
     has_factor,
     is_asked_of,
     pending,
@@ -35,6 +36,10 @@ class SignIn(LoginView):
     template_name = "login.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        forget_pending(request)
+        return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         more = {
@@ -61,28 +66,27 @@ def second_step(request: HttpRequest) -> HttpResponse:
         return redirect("login")
     if not has_factor(half.user):
         return redirect("second-factor")  # who must have one sets it up now
-    problem = ""
+    problem, status = "", 200
     if request.method == "POST":
         try:
             factor = check_code(request, half.user, request.POST.get("code", ""))
             sign_in(request, half.user, factor=factor)
             return redirect(half.then)
         except WrongCode as error:
-            problem = str(error)
+            problem, status = str(error), error.status
     context = {
         "problem": problem,
         "passkeys": half.user.passkeys.exists(),
         "no_passkey": passkeys.why_not_here(request),
     }
-    return render(request, "second_step.html", context)
+    return render(request, "second_step.html", context, status=status)
 
 
 @require_POST
 def passkey_asked(request: HttpRequest) -> HttpResponse:
     """What the browser needs to show a passkey: of who has given the password, or of anybody."""
     half = pending(request)
-    options = passkeys.options_to_show(request, half.user if half else None)
-    return HttpResponse(options, content_type="application/json")
+    return passkeys.options_to_show(request, half.user if half else None)
 
 
 @require_POST
@@ -101,7 +105,7 @@ def passkey_shown(request: HttpRequest) -> HttpResponse:
         record(Action.SIGN_IN_FAILED, named=half.user.get_username() if half else "passkey", after={"why": str(error)})
         messages.error(request, str(error))
         return redirect(back)
-    sign_in(request, user, factor="passkey")
+    sign_in(request, user, factor="passkey", password=half is not None)
     if half is not None:
         return redirect(half.then)
     safe = url_has_allowed_host_and_scheme(then, {request.get_host()}, require_https=request.is_secure())

@@ -99,7 +99,11 @@ class PasswordChange(LoginRequiredMixin, auth.PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
-        messages.success(self.request, "Your password is changed. Other sessions and all API tokens have ended.")
+        messages.success(
+            self.request,
+            "Your password is changed. Other sessions and all API tokens have ended. Passkeys stay: look under Second "
+            "factor whether all of them are yours.",
+        )
         return answer
 
 

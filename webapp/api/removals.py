@@ -57,7 +57,7 @@ class RemovalSerializer(serializers.ModelSerializer[Removal]):
 
     class Meta:
         model = Removal
-        fields = ["id", "slide", "person", "labelled_set", "reason", "by", "at", "ended_at"]
+        fields = ["id", "slide", "slide_was", "person", "labelled_set", "reason", "by", "at", "ended_at"]
 
 
 class RemovalViewSet(

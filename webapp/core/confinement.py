@@ -38,8 +38,16 @@ def confine_process(*, starts_python: bool = False) -> bool:
     programs += [loader.resolve() for place in _LOADERS for loader in Path(place).glob("ld-linux*")] if programs else []
     _State.confined = confine_writes(folders, programs=programs)
     if not _State.confined:
-        _log.warning("this kernel has no Landlock (Linux 5.13 and later have): this process is not confined")
+        _log.warning("this kernel has no Landlock (Linux 5.19 and later have what is needed): process not confined")
+    elif free := _free_threads():
+        _log.warning("%d threads were there before this process was confined, and are not", free)
     return _State.confined
+
+
+def _free_threads() -> int:
+    """Threads of this process that are older than its confinement."""
+    said = [path.read_text("ascii", "replace") for path in Path("/proc/self/task").glob("*/status")]
+    return sum("NoNewPrivs:\t0" in status for status in said)
 
 
 def is_confined() -> bool | None:

@@ -229,9 +229,8 @@ def jobs_watch() -> int:
     """Bring back what would otherwise wait for ever; returns how many messages were sent."""
     now = timezone.now()
     # No lease is so long: the clock was set back, and if its worker is dead nobody would notice for as long.
-    Shard.objects.filter(lease_until__gt=now + timedelta(seconds=2 * settings.LEASE_SECONDS)).update(
-        lease_until=_lease()
-    )
+    too_long = now + timedelta(seconds=2 * settings.LEASE_SECONDS)
+    Shard.objects.filter(job__in=_jobs(*OPEN), lease_until__gt=too_long).update(lease_until=_lease())
     lost = Shard.objects.filter(state=State.RUNNING, lease_until__lt=now, job__in=_jobs(*OPEN)).defer("result")
     for shard in lost.filter(attempt__gte=MAX_ATTEMPTS):
         shard_fail(

@@ -14,6 +14,7 @@ loses those that wait at a process when it ends.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import selectors
 import socket
@@ -25,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from django.apps import apps
 from django.db import connections
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -43,7 +45,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNOR
 # A body without a length, one that waits to be asked for; parts of uploads, which are kept though the rest never comes.
 _IN = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/", re.IGNORECASE)
 # Whose a request is, as far as its head says so.
-_WHOSE = re.compile(rb"\r\n(authorization:[^\r]*|cookie:[^\r]*?sessionid=[^;\r]*)", re.IGNORECASE)
+_SESSION = re.compile(rb"\r\ncookie:[^\r]*?[ :;]sessionid=([^;\r]*)", re.IGNORECASE)
+_TOKEN = re.compile(rb"\r\nauthorization: *token +([^\r]*)", re.IGNORECASE)
 _OUT = re.compile(rb"^(GET|HEAD) ([^ ]*/(file|export)/|/static/)")
 
 
@@ -53,7 +56,7 @@ _Turn = tuple[str, bytes]  # "in" or "out", and whose
 class _Arriving:
     """A request on its way. received: what is there of it. needed: how long it is, once its head says so.
 
-    long: "in" or "out" where it may take long. who: whose it is then, by token, session or address.
+    long: "in" or "out" where it may take long. who: whose it is then, by token or session; else of its address.
     """
 
     def __init__(self, received: bytes) -> None:
@@ -75,8 +78,8 @@ class _Arriving:
                 self.long = "in"
             elif _OUT.search(head):
                 self.long = "out"
-            if self.long and (whose := _WHOSE.search(head)):
-                self.who = whose[1].rpartition(b"sessionid=")[2]
+            if self.long and (whose := _TOKEN.search(head) or _SESSION.search(head)):
+                self.who = whose[1]
             self.needed = end + body
         return bool(self.long) or len(self.received) >= self.needed
 
@@ -103,11 +106,17 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """The application; it is confined before the first request."""
+        """The application; it is confined before the first request, and before it has threads."""
+        for library in ("OPENBLAS", "OMP", "MKL"):  # theirs are made when they are loaded, and would go free
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
         super().load_wsgi()
         from webapp.core.confinement import confine_process  # needs the settings, which are there only now
 
         confine_process()
+        if apps.ready:  # it is Mitoscope that is served
+            from webapp.slides.storage import sweep_from_now_on
+
+            sweep_from_now_on()
 
     def accept(self, listener: Any) -> None:
         """Accept a connection that is still there; left to others for a moment, the longer the more it has."""
@@ -155,7 +164,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         if not isinstance(conn.close, partial):
             conn.close = partial(self._close_in_peace, conn.close)
         if arriving.long:
-            turn = (arriving.long, arriving.who or str(conn.client[0]).encode())
+            turn = (arriving.long, arriving.who or str(conn.client[:1]).encode())
             self.waiting[turn].append(conn)
             self._take_turns(turn)
         else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -13,12 +15,13 @@ from webapp.annotations.models import Region, Verdict
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import DomainError
-from webapp.retraining.models import MinedSample, Removal
-from webapp.retraining.provenance import affected_by
+from webapp.retraining.models import Judgement, MinedSample, Removal
+from webapp.retraining.provenance import affected_by, has_taught
 from webapp.retraining.removals import removal_make
-from webapp.slides.models import Case, CaseDeletion, Slide, Study
-from webapp.slides.roles import Right, demand
+from webapp.slides.models import Case, CaseDeletion, Slide, Study, Upload
+from webapp.slides.roles import Right, demand, may
 from webapp.slides.services import slide_delete
+from webapp.slides.uploads import upload_cancel
 
 
 @dataclass(frozen=True)
@@ -66,26 +69,50 @@ def case_delete(*, case: Case, by: User) -> bool:
     """
     demand(Right.MANAGE, user=by, study=case.study_id)
     with transaction.atomic():
-        case = Case.objects.select_for_update(of=("self",)).select_related("study").get(pk=case.pk)
-        lost = case_losses(case=case)
-        if lost.reports and case.study.deleted_reports == Study.DeletedReports.CONSENT:
-            asked, new = CaseDeletion.objects.get_or_create(case=case, defaults={"by": by})
-            if new:
-                record(Action.CASE_DELETION, case, who=by, after={"asked for by": by.get_username()})
+        found = Case.objects.select_for_update(of=("self",)).select_related("study").filter(pk=case.pk).first()
+        if found is None:
+            raise DomainError("This patient is deleted already.")
+        # Locked, so that nobody signs meanwhile.
+        slides = list(Slide.objects.select_for_update(of=("self",)).filter(case=found).order_by("pk"))
+        lost, asked_by = case_losses(case=found), ""
+        if lost.reports and found.study.deleted_reports == Study.DeletedReports.CONSENT:
+            asked_by = _asked_by(found, by)
+            if not asked_by:
                 return False
-            if asked.by_id == by.pk:
-                raise DomainError("You have asked for this already; a second manager of the study has to agree.")
-        agreed = {"asked for by": lost.asked_by} if lost.asked_by else {}
-        record(
-            Action.CASE_DELETION, case, who=by, before={"slides": lost.slides, "reports": lost.reports}, after=agreed
-        )
-        for slide in Slide.objects.filter(case=case).select_related("case__study"):
-            has_taught = affected_by(removals=[Removal(slide=slide)]).versions
-            if has_taught and not Removal.objects.filter(slide=slide, ended_at=None).exists():
-                removal_make(by=by, reason="The patient was deleted.", slide=slide)
-            slide_delete(slide=slide)
-        case.delete()
+        gone = {"slides": lost.slides, "reports": lost.reports}
+        agreed = {"asked for by": asked_by} if asked_by else {}
+        record(Action.CASE_DELETION, found, who=by, before=gone, after=agreed)
+        for slide in slides:
+            slide_delete_for_good(slide=slide, by=by)
+        for upload in Upload.objects.filter(study=found.study_id, case_identifier=found.identifier, slide=None):
+            upload_cancel(upload=upload)
+        found.delete()
     return True
+
+
+def slide_delete_for_good(*, slide: Slide, by: User | None) -> None:
+    """Delete a slide of a patient who is deleted: what learnt from it is removed from training, pictures of it go."""
+    if has_taught(slide) and not Removal.objects.filter(slide=slide, ended_at=None).exists():
+        removal_make(by=by, reason="The patient was deleted.", slide=slide)
+    for judgement in Judgement.objects.only("slides", "reviewed", "cases"):
+        if str(slide.pk) in {*judgement.slides, *judgement.reviewed} or slide.case.identifier in judgement.cases:
+            transaction.on_commit(partial(shutil.rmtree, judgement.folder, ignore_errors=True))
+    slide_delete(slide=slide)
+
+
+def _asked_by(case: Case, by: User) -> str:
+    """Who has asked for the deletion, where a second manager agrees now; "" where this is the one who asks first."""
+    asked = CaseDeletion.objects.filter(case=case).select_related("by").first()
+    if asked is not None and not may(Right.MANAGE, user=asked.by, study=case.study_id):
+        asked.delete()  # whoever asked is no manager any more
+        asked = None
+    if asked is None:
+        CaseDeletion.objects.create(case=case, by=by)
+        record(Action.CASE_DELETION, case, who=by, after={"asked for by": by.get_username()})
+        return ""
+    if asked.by_id == by.pk:
+        raise DomainError("You have asked for this already; a second manager of the study has to agree.")
+    return str(asked.by.get_username())
 
 
 def case_deletion_withdraw(*, case: Case, by: User) -> None:

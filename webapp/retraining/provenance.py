@@ -95,6 +95,13 @@ def affected_by(*, removals: Iterable[Removal]) -> Affected:
     return found
 
 
+def has_taught(slide: Slide) -> bool:
+    """Whether a training or a calibration, of those under way as well, rests on a slide."""
+    found = affected_by(removals=[Removal(slide=slide)])
+    under_way = ScannerCalibration.objects.filter(version=None).only("figures")
+    return bool(found.trainings or found.versions) or any(found.touches_figures(one.figures) for one in under_way)
+
+
 def removed_now() -> Affected:
     """What the removals that hold have taken out of training, with everything made from it."""
     return affected_by(removals=Removal.objects.filter(ended_at=None))

@@ -18,7 +18,7 @@ from webapp.slides.models import Slide
 
 
 def removal_make(
-    *, by: User, reason: str, slide: Slide | None = None, person: User | None = None,
+    *, by: User | None, reason: str, slide: Slide | None = None, person: User | None = None,
     labelled_set: LabelledSet | None = None,
 ) -> Removal:  # fmt: skip
     """No later training uses it, nor what was made from it (`provenance.affected_by` says what that is)."""

@@ -96,6 +96,11 @@ class StudyAdmin(OfStudies):
     list_display = ["name", "created_at"]
     search_fields = ["name"]
     form = StudyForm
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Study | None = None) -> tuple[str, ...]:
+        """What makes deletions safer is taken back by administrators alone."""
+        return () if request.user.is_superuser else ("deleted_reports",)
+
     inlines = [MembershipInline]
 
 
@@ -122,6 +127,11 @@ class SlideAdmin(OfStudies):
         "mpp_source", "tissue_fraction", "drawn", "wants_detection", "uploaded_by", "uploaded_at", "reader",
     )  # fmt: skip
     readonly_fields = fields[2:]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Slide | None = None) -> tuple[str, ...]:
+        """A slide with signed reports stays in its study, whose rule for them holds."""
+        signed = obj is not None and obj.reports.exists() and not request.user.is_superuser
+        return (*self.readonly_fields, *(["case"] if signed else []))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # slides come in by upload

@@ -6,21 +6,26 @@ import os
 import re
 import secrets
 import shutil
+from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
-from webapp.audit.models import Action
+from webapp.audit.models import Action, Entry
 from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
 from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
 from webapp.slides.roles import Right, demand_on, may, reader_called
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
+
+_FORGOTTEN_AGAIN = timedelta(days=7)
 
 
 def slide_create(
@@ -135,10 +140,19 @@ def slide_delete(*, slide: Slide) -> None:
     """
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
+        slide = _locked(slide)
         Upload.objects.filter(slide=slide).delete()  # they have the name of the file
         record(Action.SLIDE_DELETED, slide, before={"case": slide.case.identifier, "sha256": slide.sha256})
         slide.delete()
-        transaction.on_commit(lambda: slide_forget(gone))
+        transaction.on_commit(lambda: slide_forget(gone), robust=True)  # what fails is done again by `forget_deleted`
+
+
+def forget_deleted() -> None:
+    """Delete once more the files of slides that were deleted lately: a bucket may have been away, or a process died."""
+    since = timezone.now() - _FORGOTTEN_AGAIN
+    lately = Entry.objects.filter(action=Action.SLIDE_DELETED, at__gt=since).values_list("object_id", flat=True)
+    for pk in set(lately):
+        slide_forget(Slide(pk=UUID(pk)))
 
 
 def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
@@ -193,9 +207,18 @@ def clean_name(name: str) -> str:
     return plain_name(re.split(r"[/\\]", name)[-1])[:255].strip() or "unnamed"
 
 
+def _locked(slide: Slide) -> Slide:
+    """The slide, which nobody signs or changes until the end of the transaction."""
+    found = Slide.objects.select_for_update(of=("self",)).select_related("case__study").filter(pk=slide.pk).first()
+    if found is None:
+        raise DomainError("This slide was deleted meanwhile.")
+    return found
+
+
 def _next_number(case: Case) -> int:
     """The number of the next slide of a case; whoever asks at the same time waits, and gets the one after it."""
-    Case.objects.filter(pk=case.pk).update(slides_numbered=F("slides_numbered") + 1)
+    if not Case.objects.filter(pk=case.pk).update(slides_numbered=F("slides_numbered") + 1):
+        raise DomainError("This case was deleted at the same moment; try again.")
     return Case.objects.values_list("slides_numbered", flat=True).get(pk=case.pk)
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+from uuid import UUID
 
 from botocore.exceptions import ClientError
 from django.conf import settings
@@ -36,6 +37,7 @@ from webapp.slides.models import Slide
 
 _SWEPT_EVERY = 60  # seconds
 _log = logging.getLogger(__name__)
+_PARTIAL = ".partial"  # after the name of a folder that is being fetched
 _WHOLE = ".whole"  # in a folder that is in the bucket too, all of it; its time is when the slide was last used
 
 
@@ -146,15 +148,23 @@ def cache_sweep() -> int:
     """Drop what this machine holds of slides that were deleted on another one; how many there were."""
     if s3_bucket() is None:
         return 0
-    folders = {whole.parent.name: whole.parent for whole in Path(settings.SLIDE_DIR).glob(f"*/{_WHOLE}")}
-    there = {str(pk) for pk in Slide.objects.filter(pk__in=folders).values_list("pk", flat=True)}
-    return sum(_drop(folders[name]) for name in folders.keys() - there)
+    folders = [path for path in Path(settings.SLIDE_DIR).glob("*") if path.is_dir() and _key_of(path)]
+    there = set(Slide.objects.filter(pk__in={_key_of(folder) for folder in folders}).values_list("pk", flat=True))
+    return sum(_drop(folder) for folder in folders if _key_of(folder) not in there)
 
 
 def sweep_from_now_on() -> None:
     """Sweep the cache of this machine every minute, beside what the process does."""
     if s3_bucket() is not None:
         threading.Thread(target=_sweep_on, name="sweep", daemon=True).start()
+
+
+def _key_of(folder: Path) -> UUID | None:
+    """The slide that a folder is of, be it whole or being fetched; None where it is of none."""
+    try:
+        return UUID(folder.name.removesuffix(_PARTIAL))
+    except ValueError:
+        return None
 
 
 def _sweep_on() -> None:
@@ -179,7 +189,7 @@ def _here(slide: Slide) -> bool:
 
 def _download(slide: Slide) -> None:
     """Raises SlideError where the bucket has no such slide."""
-    partial = slide.folder.with_name(f"{slide.pk}.partial")
+    partial = slide.folder.with_name(f"{slide.pk}{_PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
     for found in s3_bucket().objects.filter(Prefix=f"{slide.pk}/"):
         path = partial / found.key.removeprefix(f"{slide.pk}/")

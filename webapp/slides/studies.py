@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.core.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named
 from webapp.slides.models import Membership, Study
 from webapp.slides.roles import Right, demand
@@ -29,6 +29,9 @@ def study_change(*, study: Study, by: User, name: str | None = None, **counting:
     demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
         study = Study.objects.select_for_update().get(pk=study.pk)
+        consent = Study.DeletedReports.CONSENT
+        if study.deleted_reports == consent != counting.get("deleted_reports", consent) and not by.is_superuser:
+            raise NotAllowed("That a second manager agrees to deletions is taken back by an administrator alone.")
         changed = {**counting, **({} if name is None else {"name": name})}
         before = {field: getattr(study, field) for field in changed}
         for field, value in counting.items():

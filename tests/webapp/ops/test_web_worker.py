@@ -70,6 +70,14 @@ def processes(port: int, number: int) -> Counter[bytes]:
     return said
 
 
+def test_all_threads_of_a_process_are_confined(port):
+    for pid in processes(port, 4):
+        said = [path.read_text() for path in Path(f"/proc/{pid.decode()}/task").glob("*/status")]
+        if not any("NoNewPrivs:\t1" in status for status in said):
+            pytest.skip("this kernel has no Landlock: processes are not confined here")
+        assert len(said) > 1 and all("NoNewPrivs:\t1" in status for status in said)
+
+
 def test_each_process_gets_its_share_of_connections_that_stay_open(port):
     shares = sorted(min(processes(port, 32).values()) for _ in range(5))
     assert shares[2] >= 10, shares  # 2 to 9 if they just took what they see

@@ -14,12 +14,20 @@ from tests.recorded import recorded
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.audit.models import Action
+from webapp.core.errors import DomainError
+from webapp.jobs.models import Job
+from webapp.registry.models import ModelVersion
 from webapp.reports.models import Report
 from webapp.reports.selectors import report_faults
 from webapp.reports.services import report_sign
 from webapp.results.question import question
-from webapp.retraining.models import Removal
+from webapp.retraining.models import Judgement, Removal
+from webapp.retraining.patients import case_delete
+from webapp.retraining.provenance import affected_by
+from webapp.retraining.trainings import training_request
 from webapp.slides.models import Case, CaseDeletion, Membership, Slide, Study, Upload
+from webapp.slides.services import forget_deleted, slide_delete
+from webapp.slides.uploads import upload_create
 
 
 def manager_of(study, name):
@@ -50,6 +58,16 @@ def slides(study, alice, make_slide, make_run):
     report_sign(slide=made[0], run=runs[0], asked=question(), by=alice, comment="Zorka's", whole_case=True)
     another()
     return made
+
+
+@pytest.fixture
+def rows_of_judgement(model, root):
+    def make(**more):
+        version = ModelVersion.objects.create(name="v", path="v", sha256="v" * 64, card={})
+        job = Job.objects.create(kind=Job.Kind.JUDGE, requested_by=root)
+        return Judgement.objects.create(job=job, version=version, active=model, **more)
+
+    return make
 
 
 def address(slides):
@@ -131,15 +149,56 @@ def test_who_is_no_manager_does_not_see_and_does_nothing(client_of, alice, bob, 
     assert "Delete this patient" not in client_of(alice).get(f"/cases/{slides[0].case_id}/?delete").content.decode()
 
 
-def test_versions_that_learnt_from_the_patient_stay_removed(root, mary, client_of, slides, monkeypatch):
-    from webapp.retraining import patients
-
-    class Learnt:
-        versions = {"a version"}
-
-    monkeypatch.setattr(patients, "affected_by", lambda removals: Learnt())
-    assert client_of(mary).get(address(slides)).json()["versions"] == 1
+def test_what_learns_from_the_patient_now_stays_removed(root, mary, client_of, slides, labelled_set, model):
+    training = training_request(by=root, name="under way", sets=[labelled_set], mining=[], parent=model)
+    rows = training.manifest["figures"]
+    assert [row["slide"] for row in rows] == [str(slides[0].pk)] and training.version is None
     client_of(mary).post(address(slides), {"confirm": True}, format="json")
-    assert {one.slide_was for one in Removal.objects.filter(ended_at=None)} == {slide.pk for slide in slides}
+    (removal,) = Removal.objects.filter(ended_at=None)
+    assert removal.slide_was == slides[0].pk and affected_by(removals=[removal]).trainings == {training.pk}
     page = client_of(root).get("/models/retraining/").content.decode()
     assert "a slide that was deleted: The patient was deleted." in page
+
+
+def test_one_manager_does_not_take_the_second_one_away(client_of, mary, root, study, slides):
+    Study.objects.filter(pk=study.pk).update(deleted_reports="consent")
+    where = f"/api/v1/studies/{study.pk}/"
+    refused = client_of(mary).patch(where, {"deleted_reports": "tombstone"}, format="json")
+    assert (refused.status_code, "an administrator alone" in refused.json()["detail"]) == (403, True)
+    assert client_of(mary).patch(where, {"shape": "square"}, format="json").status_code == 200
+    assert client_of(root).patch(where, {"deleted_reports": "tombstone"}, format="json").status_code == 200
+
+
+def test_who_is_no_manager_any_more_has_asked_for_nothing(client_of, mary, study, slides):
+    Study.objects.filter(pk=study.pk).update(deleted_reports="consent")
+    peter, confirmed = manager_of(study, "peter"), {"confirm": True}
+    client_of(mary).post(address(slides), confirmed, format="json")
+    Membership.objects.filter(user=mary).update(role=Membership.Role.READER)
+    assert client_of(peter).post(address(slides), confirmed, format="json").json() == {"state": "asked for"}
+
+
+def test_pictures_of_comparisons_and_unfinished_uploads_go(
+    client_of, mary, alice, study, slides, rows_of_judgement, django_capture_on_commit_callbacks
+):
+    judgement = rows_of_judgement(cases=["Zorka-1961"])
+    judgement.folder.mkdir(parents=True)
+    upload = upload_create(user=alice, study=study, name="zorka.svs", size=3, case_identifier="Zorka-1961")
+    with django_capture_on_commit_callbacks(execute=True):
+        client_of(mary).post(address(slides), {"confirm": True}, format="json")
+    assert not judgement.folder.exists()
+    assert not Upload.objects.exists() and not upload.file.exists()
+
+
+def test_what_is_deleted_already_is_said(mary, slides):
+    case_delete(case=slides[0].case, by=mary)
+    with pytest.raises(DomainError, match="deleted already"):
+        case_delete(case=slides[0].case, by=mary)
+    with pytest.raises(DomainError, match="deleted meanwhile"):
+        slide_delete(slide=slides[0])
+
+
+def test_files_that_stayed_are_deleted_once_more(mary, slides):
+    case_delete(case=slides[0].case, by=mary)  # and the process died before the files went
+    assert slides[0].folder.exists()
+    forget_deleted()
+    assert not slides[0].folder.exists()

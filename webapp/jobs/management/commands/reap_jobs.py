@@ -6,15 +6,28 @@ import logging
 import time
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 from django.db.utils import Error
 
+from webapp.access.services import answers_expire
 from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.services import jobs_watch
+from webapp.slides.services import forget_deleted
 from webapp.slides.uploads import uploads_expire
 
 _log = logging.getLogger(__name__)
+
+
+_TIDY_EVERY = 3600.0  # seconds
+
+
+def _tidy() -> None:
+    """What is over and done: expired sessions, answers that are kept for a day, files of deleted slides."""
+    call_command("clearsessions")
+    answers_expire()
+    forget_deleted()
 
 
 class Command(BaseCommand):
@@ -26,9 +39,13 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, default=5.0, help="between two looks")
 
     def handle(self, *args: Any, seconds: float, **options: Any) -> None:
+        tidied = -_TIDY_EVERY
         while True:
             try:
                 jobs_watch()
+                if time.monotonic() - tidied > _TIDY_EVERY:
+                    _tidy()
+                    tidied = time.monotonic()
                 uploads_expire()
                 heartbeat_send(name=REAPER, facts={"queues": []})
             except Error:
