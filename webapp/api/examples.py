@@ -131,8 +131,8 @@ SCHEMAS: dict[str, Any] = {
     "Reject": {"below": 0.9},
     "RemovalRequest": {"slide": _SLIDE, "reason": "consent withdrawn"},
     "Removal": {
-        "id": 4, "slide": _SLIDE, "person": None, "labelled_set": None, "reason": "consent withdrawn", "by": "root",
-        "at": _AT, "ended_at": None,
+        "id": 4, "slide": _SLIDE, "slide_was": None, "person": None, "labelled_set": None, "by": "root",
+        "reason": "consent withdrawn", "at": _AT, "ended_at": None,
     },
     "Removed": {**_AFFECTED, "id": 4},
     "Report": _REPORT_EXAMPLE,
