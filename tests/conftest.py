@@ -48,6 +48,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
+def unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What confines a process would confine that of the tests, and for good."""
+    monkeypatch.setattr("webapp.core.confinement.confine_writes", lambda folders, programs=(): True)
+
+
+@pytest.fixture(autouse=True)
 def folders(settings: Any, tmp_path: Path) -> None:
     """Every test has its own uploads, slides and models."""
     settings.UPLOAD_DIR = tmp_path / "uploads"

@@ -95,8 +95,9 @@ def new_database() -> str:
     url = os.environ.get("DATABASE_URL", "")
     if not url:
         pytest.skip("the tests run on SQLite alone: there is no PostgreSQL to use")
+    name = f"served_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"  # the processes share PostgreSQL
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS tus WITH (FORCE)")
-        connection.execute("CREATE DATABASE tus")
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
     base, _, query = url.partition("?")
-    return f"{base.rsplit('/', 1)[0]}/tus" + (f"?{query}" if query else "")
+    return f"{base.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")

@@ -21,6 +21,7 @@ from webapp.annotations.models import Candidate, Run
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Case, Slide, Study
 from webapp.slides.storage import local_path
+User.objects.create_user("alice")
 model = ModelVersion.objects.create(name="m", state="active", path="m", sha256="0" * 64, card={})
 case = Case.objects.create(study=Study.objects.create(name="Laboratory"), identifier="P-17")
 slide = Slide.objects.create(case=case, name="s", state="ready", path="p.tif", mpp_x=0.25, mpp_y=0.25)
