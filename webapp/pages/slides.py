@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -30,6 +31,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         **_worklist(request),
         "studies": studies_of(request.user, Right.UPLOAD),
         "is_member": Study.objects.visible_to(request.user).exists(),
+        "is_alone": request.user.is_superuser and not User.objects.exclude(pk=request.user.pk).exists(),
         "max_upload_gb": settings.MAX_UPLOAD_BYTES // 1024**3,
         "max_flat_megapixels": MAX_FLAT_PIXELS // 10**6,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.urls import reverse
 from drf_spectacular.drainage import GENERATOR_STATS
@@ -158,3 +159,11 @@ def test_health_says_what_each_part_says(client, db, settings):
 
 def test_migrations_are_complete(db):
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_who_is_alone_here_is_told_how_to_go_on(client_of, root, study):
+    assert "First steps" in client_of(root).get("/").content.decode()
+    User.objects.create_user("second")
+    assert "First steps" not in client_of(root).get("/").content.decode()
+    study.delete()
+    assert "Make one" in client_of(root).get("/").content.decode()
