@@ -6,11 +6,14 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 
 import pytest
 
+from tests.served import ROOT
 from tests.waiting import wait_for
 
 STALLED = (
@@ -18,7 +21,10 @@ STALLED = (
     b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data; "
     b'name="f"; filename="a"\r\n\r\nA'
 )
-UPLOADS = 100
+UPLOADS, PEOPLE = 200, 4
+TILE = (
+    "/api/v1/slides/7d1d94f2-5b9a-4be9-9c2c-2b9d0a7e6c11/tiles_files/0/0_0.jpeg"  # of no slide: asked for all the same
+)
 PIECE = 1000
 
 
@@ -46,9 +52,18 @@ def begun_upload(server, open_ones):
     return made.headers["Location"], link
 
 
+def new_token(server):
+    made = subprocess.run(
+        [sys.executable, "manage.py", "make_token", "alice"], cwd=ROOT, env=server.environment, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return made.stdout.strip()
+
+
 def seconds_to_answer(server):
     began = time.monotonic()
     assert urllib.request.urlopen(f"{server.address}/api/v1/health/", timeout=30).status == 200
+    assert ask(server, "GET", TILE).status == 404
     return time.monotonic() - began
 
 
@@ -58,7 +73,11 @@ def test_slow_and_stalled_clients_hold_nobody_up_and_lose_nothing(server):
         for number in range(60):
             link = open_ones.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
             link.sendall(STALLED % (1_000_000 if number % 2 else 10_000))
-        uploads = [begun_upload(server, open_ones) for _ in range(UPLOADS)]
+        tokens = [server.token, *(new_token(server) for _ in range(PEOPLE - 1))]
+        uploads = []
+        for number in range(UPLOADS):
+            server.token = tokens[number % PEOPLE]
+            uploads.append(begun_upload(server, open_ones))
         took = []
         for _ in range(10):
             for _, link in uploads:

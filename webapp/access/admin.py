@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
@@ -14,9 +16,28 @@ from knox.models import AuthToken
 
 from webapp.access.models import ProviderIdentity
 from webapp.access.second_factor import factors_reset
+from webapp.audit.models import Action
+from webapp.audit.services import record
 
 
-class AdministratorsAlone(admin.ModelAdmin[Any]):
+class Recorded(admin.ModelAdmin[Any]):
+    """Records what the fields were and are that are changed here; passwords without a value."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        names = [name for name in form.changed_data if "password" not in name] if change else []
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if names:
+                was, now = ({name: _said(of.get(name)) for name in names} for of in (form.initial, form.cleaned_data))
+                record(Action.ADMIN, obj, before=was, after=now)
+
+
+def _said(value: Any) -> Any:
+    """A value of a form, in words where it is of several rows."""
+    return list(map(str, value)) if isinstance(value, list | QuerySet) else str(value)
+
+
+class AdministratorsAlone(Recorded):
     """Of all studies at once, or of other people: for superusers."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -44,10 +65,20 @@ class ProviderIdentityAdmin(AdministratorsAlone):
     search_fields = ["user__username", "subject"]
 
 
-class PersonAdmin(UserAdmin[User]):
+class PersonAdmin(Recorded, UserAdmin[User]):
     """People; superusers may take the second factors of one away who has lost them."""
 
     actions = ["take_factors_away"]
+
+    # Who may change people could make a superuser of themselves. Others look, to choose members of their studies.
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(request.user.is_superuser)
 
     @admin.action(description="Take second factors away (lost phone or passkey)")
     def take_factors_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -65,6 +96,12 @@ class PersonAdmin(UserAdmin[User]):
         return actions
 
 
+class GroupAdmin(AdministratorsAlone, BaseGroupAdmin):
+    """Groups of permissions."""
+
+
+admin.site.unregister(Group)
+admin.site.register(Group, GroupAdmin)
 admin.site.unregister(User)
 admin.site.register(User, PersonAdmin)
 # Tokens and second factors are made and taken away by their owners, on their pages; an administrator ends tokens with

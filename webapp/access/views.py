@@ -14,6 +14,7 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -97,6 +98,7 @@ class PasswordChange(LoginRequiredMixin, auth.PasswordChangeView):
             return redirect("tokens")
         return super().post(request, *args, **kwargs)
 
+    @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
         messages.success(
@@ -149,6 +151,7 @@ class PasswordResetConfirm(_NeedsMail, auth.PasswordResetConfirmView):
     success_url = reverse_lazy("login")
     extra_context = {"title": "New password", "button": "Set password"}
 
+    @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your password is set; sign in with it.")
         return super().form_valid(form)

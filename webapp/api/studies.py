@@ -19,6 +19,7 @@ from webapp.api.lookup import validated
 from webapp.core.errors import InvalidInput, NotAllowed
 from webapp.results.question import SHAPES
 from webapp.slides.models import Membership, Study
+from webapp.slides.roles import Right, demand
 from webapp.slides.studies import member_put, member_remove, study_change, study_create
 
 
@@ -108,6 +109,7 @@ class StudyViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     def member(self, request: Request, pk: str, username: str) -> Response:
         """Add a person or change the role (PUT), or take a person out of the study (DELETE), for its managers."""
         study = self.get_object()
+        demand(Right.MANAGE, user=self._person, study=study.pk)  # before it is told who there is
         if request.method == "DELETE":
             user = get_object_or_404(User, username=username, memberships__study=study)
             member_remove(study=study, user=user, by=self._person)

@@ -51,6 +51,8 @@ class Action(StrEnum):
     DELETED = "deleted"
     PERSON = "person"
     JOB_ASKED = "job asked for"
+    JOB_CANCELLED = "job cancelled"
+    JOB_RETRIED = "job tried again"
     MINED_JUDGED = "mined samples judged"
     MITOSIS_FREE = "marked mitosis-free"
     ADMIN = "changed in the admin"

@@ -18,8 +18,9 @@ from webapp.audit.services import record
 
 # Not slides and memberships: who deletes those says more.
 _DELETED = (
-    "auth.User", "auth.Group", "slides.Study", "slides.Case", "annotations.Run", "registry.ModelVersion",
-    "retraining.LabelledSet", "retraining.MiningRun", "retraining.MitosisFreeSlide",
+    "auth.User", "auth.Group", "access.ProviderIdentity", "slides.Study", "slides.Case", "slides.Upload",
+    "annotations.Run", "registry.ModelVersion", "retraining.LabelledSet", "retraining.MiningRun",
+    "retraining.MitosisFreeSlide",
 )  # fmt: skip
 _RIGHTS = ("is_active", "is_staff", "is_superuser", "email", "username")
 

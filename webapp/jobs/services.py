@@ -201,6 +201,7 @@ def job_cancel(*, job: Job) -> Job:
         if not _end(job.pk, State.CANCELLED):
             raise DomainError(f"This job has ended already ({job.get_state_display()}); there is nothing to cancel.")
         Shard.objects.filter(job=job, state__in=OPEN).update(state=State.CANCELLED, lease_until=None)
+        record(Action.JOB_CANCELLED, job)
     job.refresh_from_db()
     return job
 
@@ -221,6 +222,7 @@ def job_retry(*, job: Job) -> Job:
         missing.update(state=State.PENDING, claim=None, lease_until=None, attempt=0, units_done=0, facts={})
         for shard in missing.defer("result"):
             send_after_commit(shard)
+        record(Action.JOB_RETRIED, job)
     job.refresh_from_db()
     return job
 

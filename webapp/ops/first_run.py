@@ -41,7 +41,7 @@ def first_run() -> Credentials | None:
         admin, _ = User.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
         admin.set_password(password)
         admin.save()
-        token = token_make(user=admin, name="made at the first start", days=365)
+        token = token_make(user=admin, name="made at the first start")
         if not Study.objects.exists():
             study_create(name="Laboratory", manager=admin)
             if settings.DEMO_SLIDE_PIXELS:

@@ -35,10 +35,11 @@ _MOST = 20  # of these
 _BLOCK = 1 << 16
 _HEAD_BYTES = 1 << 16  # at most
 _SHORT_BODY = 1 << 16  # bytes; kept in memory until they are all there
-_THREADS = {"in": 32, "out": 16}  # of what takes long: they wait for their clients, and use little besides
+_THREADS = {"in": 256, "out": 64}  # of what takes long: they wait for their clients, and use little besides
 _CLOSERS, _CLOSING = 8, 64  # threads that close connections in peace, and how many may wait for that
 _PATIENCE = 10.0  # seconds that a request may take to arrive, and
 _LEAST_RATE = 1000  # bytes a second that it must arrive with from then on
+_UNREAD = 0.2  # seconds
 _STANDSTILL = 30  # seconds in which a client must take or send anything at all
 _REFUSED = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -47,7 +48,7 @@ _IN = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/", re.I
 # Whose a request is, as far as its head says so.
 _SESSION = re.compile(rb"\r\ncookie:[^\r]*?[ :;]sessionid=([^;\r]*)", re.IGNORECASE)
 _TOKEN = re.compile(rb"\r\nauthorization: *token +([^\r]*)", re.IGNORECASE)
-_OUT = re.compile(rb"^(GET|HEAD) ([^ ]*/(file|export)/|/static/)")
+_OUT = re.compile(rb"^(GET|HEAD) ([^ ]*/(file|export|candidates|detections|schema|docs)/|[^ ]*/report\.pdf|/static/)")
 
 
 _Turn = tuple[str, bytes]  # "in" or "out", and whose
@@ -187,6 +188,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
             del self.running[turn]
         self._take_turns(turn)
         self.finish_request(conn, future)
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """What nobody has read of a body, as the request was refused, is waited for for a moment alone."""
+        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _UNREAD))
 
     def _handle_long(self, conn: Any) -> Any:
         try:

@@ -8,13 +8,13 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.access.admin import AdministratorsAlone
+from webapp.access.admin import AdministratorsAlone, Recorded
 from webapp.slides.models import Case, Membership, Slide, Study, Upload
-from webapp.slides.roles import Right, may
+from webapp.slides.roles import Right, may, studies_of
 from webapp.slides.services import slide_correct_case, slide_delete
 
 
-class OfStudies(admin.ModelAdmin[Any]):
+class OfStudies(Recorded):
     """Staff see, in the admin as elsewhere, what belongs to their studies, and may choose that alone."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -47,6 +47,11 @@ class OfStudies(admin.ModelAdmin[Any]):
         manager = db_field.related_model._default_manager
         if hasattr(manager, "visible_to"):
             kwargs.setdefault("queryset", manager.visible_to(request.user))
+        managed = [study.pk for study in studies_of(request.user, Right.MANAGE)]
+        if db_field.related_model is Study:  # nothing is put where the person is no manager
+            kwargs["queryset"] = Study.objects.filter(pk__in=managed)
+        elif db_field.related_model is Case:
+            kwargs["queryset"] = Case.objects.filter(study__in=managed)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
@@ -110,6 +115,11 @@ class CaseAdmin(OfStudies):
     list_display = ["identifier", "study", "created_at"]
     list_filter = [("study", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["identifier"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Case | None = None) -> tuple[str, ...]:
+        """A patient with signed reports stays in the study, whose rule for them holds."""
+        signed = obj is not None and obj.slides.filter(reports__isnull=False).exists()
+        return ("study",) if signed and not request.user.is_superuser else ()
 
 
 @admin.register(Slide)

@@ -265,7 +265,7 @@ class Upload(models.Model):
     objects = UploadQuerySet.as_manager()
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.offset} of {self.size} bytes)"
+        return f"upload {self.pk} ({self.offset} of {self.size} bytes)"  # not its name, which may name a patient
 
     @property
     def expires_at(self) -> datetime:

@@ -6,7 +6,7 @@ make room for it.
 
 Uploads and preparing write to `local_path`, in SLIDE_DIR, so the ingest workers share it with the web; `slide_keep`
 then puts the result into the bucket. Detection workers and tile servers elsewhere need the bucket alone.
-What is deleted is dropped by this host at once, by the others within a minute.
+What is deleted is dropped by this host at once, by the others within a minute, or an hour after it came there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from detector.slide.masks import TISSUE_FILE, Mask, mask_of_png, mask_png
 from webapp.core.bucket import s3_bucket
 from webapp.slides.models import Slide
 
-_SWEPT_EVERY = 60  # seconds
+_SWEPT_EVERY, _SETTLED = 60, 3600  # seconds
 _log = logging.getLogger(__name__)
 _PARTIAL = ".partial"  # after the name of a folder that is being fetched
 _WHOLE = ".whole"  # in a folder that is in the bucket too, all of it; its time is when the slide was last used
@@ -148,7 +148,9 @@ def cache_sweep() -> int:
     """Drop what this machine holds of slides that were deleted on another one; how many there were."""
     if s3_bucket() is None:
         return 0
-    folders = [path for path in Path(settings.SLIDE_DIR).glob("*") if path.is_dir() and _key_of(path)]
+    old = time.time() - _SETTLED  # before, a slide may be on its way here, and its row not committed yet
+    found = (path for path in Path(settings.SLIDE_DIR).glob("*") if path.is_dir() and _key_of(path))
+    folders = [path for path in found if path.stat().st_mtime < old]
     there = set(Slide.objects.filter(pk__in={_key_of(folder) for folder in folders}).values_list("pk", flat=True))
     return sum(_drop(folder) for folder in folders if _key_of(folder) not in there)
 

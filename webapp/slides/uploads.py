@@ -29,8 +29,15 @@ from webapp.slides.roles import Right, demand
 from webapp.slides.services import clean_name, slide_create
 
 _BLOCK = 1 << 20
+_PATIENCE, _LEAST_RATE = 60.0, 200.0  # seconds; bytes a second from then on, on average
 _KEPT_EVERY = 1.0  # s between two times at which it is noted what of an upload is on the disk
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
+
+
+class TooSlow(DomainError):
+    """A client that holds a connection and sends next to nothing. What arrived is kept."""
+
+    status = 408
 
 
 class ChecksumMismatch(DomainError):
@@ -116,7 +123,7 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
             if offset != upload.offset:
                 raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
             Upload.objects.filter(pk=upload.pk).update(holder=mine)
-        arrived, kept_at = offset, time.monotonic()
+        arrived, kept_at, began = offset, time.monotonic(), time.monotonic()
         database_release()  # nobody knows how slow the client is
         try:
             while block := read_a_while(stream, min(_BLOCK, upload.size - arrived), _KEPT_EVERY):
@@ -126,6 +133,8 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
                     file.write(block)
                     file.flush()
                     arrived += len(block)
+                    if arrived - offset < _LEAST_RATE * (time.monotonic() - began - _PATIENCE):
+                        raise TooSlow("These bytes came too slowly; go on from where the server is.")
                     if not checksum and time.monotonic() - kept_at > _KEPT_EVERY:
                         _keep(upload, file, arrived)
                         kept_at = time.monotonic()

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from webapp.core.errors import Busy
 from webapp.jobs.models import Job
+from webapp.slides import uploads
 from webapp.slides.models import Slide, Upload
 from webapp.slides.storage import local_path
 from webapp.slides.uploads import upload_append, uploads_expire
@@ -291,6 +292,15 @@ def test_a_server_that_dies_after_the_last_byte_has_lost_nothing(client_of, alic
     assert local_path(slide).read_bytes() == b"0123456789"
     assert slide.jobs.count() == 1
     assert not Upload.objects.get().file.exists()
+
+
+def test_who_sends_next_to_nothing_is_given_up_and_what_came_is_kept(client_of, alice, monkeypatch):
+    address = begin(client_of(alice), 100)["Location"]
+    monkeypatch.setattr(uploads, "_PATIENCE", -1.0)
+    with pytest.raises(uploads.TooSlow, match="too slowly"):
+        upload_append(upload=Upload.objects.get(), offset=0, stream=Stream(b"a", b"b", b"c"))
+    kept = Upload.objects.get().offset
+    assert kept >= 1 and client_of(alice).head(address, headers=TUS)["Upload-Offset"] == str(kept)
 
 
 def test_one_person_has_no_more_than_so_many_unfinished_uploads(client_of, alice, root, settings):

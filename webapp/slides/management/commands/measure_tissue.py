@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from detector.errors import SlideError
+from webapp.core.confinement import confine_process
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_measure_tissue
 from webapp.slides.storage import tissue_is_kept
@@ -19,6 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure one after the other; one that cannot be read is named and left out."""
+        confine_process()
         measured = 0
         for slide in Slide.objects.filter(state__in=(Slide.State.READY, Slide.State.NEEDS_MPP)).iterator():
             if tissue_is_kept(slide):
