@@ -115,17 +115,17 @@ def differences(then: Any, now: Any, where: str = "", *, close: float = 1e-9) ->
     """Where `now` does not say what `then` said; it may say more. close: as far as numbers may differ."""
     if isinstance(then, dict) and isinstance(now, dict):
         for key, value in then.items():
-            yield from (
-                differences(value, now[key], f"{where}.{key}", close=close)
-                if key in now
-                else [f"{where}.{key} is gone"]
-            )
+            if key in now:
+                yield from differences(value, now[key], f"{where}.{key}", close=close)
+            else:
+                yield f"{where}.{key} is gone"
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for index, pair in enumerate(zip(then, now, strict=True)):
             yield from differences(*pair, f"{where}[{index}]", close=close)
-    elif isinstance(then, float) and isinstance(now, float):
-        if not math.isclose(then, now, rel_tol=close, abs_tol=close):
-            yield f"{where}: {then} was, {now} is"
+    elif all(isinstance(one, str) and re.fullmatch(r"-?\d+\.\d+", one) for one in (then, now)):  # of a CSV
+        yield from differences(float(then), float(now), where, close=close)
+    elif isinstance(then, float) and isinstance(now, float) and math.isclose(then, now, rel_tol=close, abs_tol=close):
+        return
     elif then != now:
         yield f"{where}: {str(then)[:200]} was, {str(now)[:200]} is"
 
