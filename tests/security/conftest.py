@@ -34,6 +34,9 @@ def people(study, bob, root) -> dict[str, User | None]:
 def rows(people, study, make_slide, make_run) -> Rows:
     case = Case.objects.create(study=study, identifier=f"{SECRET}-case")
     slide = make_slide(f"{SECRET} slide", mpp=0.25, case=case, file_name=f"{NAME}.svs")
+    original = slide.folder / "original" / "slide.svs"
+    original.parent.mkdir(exist_ok=True)
+    original.write_bytes(b"as it was uploaded")
     rows = Rows(people["administrator"], people["reader"], slide, make_run(slide, [(1.0, 1.0, 0.9)]))
     rows.make(2)
     rows.upload = upload_create(user=people["reader"], study=study, name=f"{NAME}.svs", size=3)

@@ -23,7 +23,7 @@ from webapp.core.database import database_release
 from webapp.core.errors import DomainError
 from webapp.core.streams import Pipe
 from webapp.slides.models import Slide
-from webapp.slides.services import slide_identity_seen
+from webapp.slides.services import demand_identity, slide_identity_seen
 from webapp.slides.storage import original_of, slide_held
 
 _BLOCK = 1 << 20
@@ -42,6 +42,7 @@ class OriginalFileView(FastView):
         slide = get_object_or_404(Slide.objects.visible_to(user), pk=pk)
         if slide.state not in {Slide.State.READY, Slide.State.NEEDS_MPP}:
             raise DomainError(f"This slide is {slide.get_state_display()}; there is no file to be had.")
+        demand_identity(user)
         with slide_held(slide):
             found = original_of(slide)
             if found is None:

@@ -110,10 +110,9 @@ class ThumbnailView(_PictureView):
     def get(self, request: HttpRequest, user: User, pk: UUID) -> HttpResponse:
         """A JPEG of at most 512 px."""
         slide = _slide(user, pk)
-        try:
-            image = thumbnail_read(slide)
-        except OSError as error:
-            raise Http404 from error
+        image = thumbnail_read(slide)
+        if image is None:
+            raise Http404
         return _cached(HttpResponse(image, content_type="image/jpeg"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+from botocore.exceptions import BotoCoreError, ClientError
 from django.db import Error, InterfaceError, OperationalError
 from redis import RedisError
 
@@ -34,6 +35,11 @@ _FILE = Fault(
     "A file of this is missing on the disk of the server. Verdicts, counts and reports are in the database, and safe. "
     "An administrator has to put the file back, from a backup for example.",
 )
+_BUCKET = Fault(
+    503,
+    f"The storage of the slides does not answer. {_SAFE} Try again in a moment; if it lasts, tell an administrator.",
+    5,
+)
 _DATABASE = Fault(
     503, f"The database does not answer. {_SAFE} Try again in a moment; if it lasts, tell an administrator.", 5
 )
@@ -61,6 +67,8 @@ def _fault(error: BaseException) -> Fault | None:
         return _FILE if error.path is not None and not error.path.exists() else None
     if isinstance(error, RedisError):
         return _BROKER
+    if isinstance(error, BotoCoreError | ClientError):
+        return _BUCKET
     if isinstance(error, Error):
         return _of_database(error)
     if isinstance(error, OSError):

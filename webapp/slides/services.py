@@ -155,12 +155,17 @@ def forget_deleted() -> None:
         slide_forget(Slide(pk=UUID(pk)))
 
 
-def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
-    """Record a person's access to an identifying image or file, or refuse it."""
+def demand_identity(user: User) -> None:
+    """Raise NotAllowed where a person may not see what can name a patient."""
     if not may_see_identity(user):
         raise NotAllowed(
             "Label, macro image and original file may name a patient; they need a permission of their own."
         )
+
+
+def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
+    """Record a person's access to an identifying image or file, or refuse it."""
+    demand_identity(user)
     record(Action.IDENTITY_SEEN, slide, who=user, after={"what": what})
 
 

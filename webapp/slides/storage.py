@@ -77,16 +77,30 @@ def slide_held(slide: Slide) -> Iterator[Path]:
 
 
 def original_of(slide: Slide) -> Path | None:
-    """What was uploaded, of a slide that is held: its file, or the folder that came zipped; None where it was drawn."""
+    """What was uploaded, of a slide that is held: its file, or the folder that came zipped; None where it was drawn.
+
+    Raises SlideError where it is gone.
+    """
     unpacked, original = slide.folder / "unpacked", slide.folder / "original"
     if slide.drawn:
         return None
-    return unpacked if unpacked.is_dir() else next(iter(sorted(original.glob("*"))), None)
+    found = unpacked if unpacked.is_dir() else next(iter(sorted(original.glob("*"))), None)
+    if found is None:
+        raise SlideError("It is not in the storage any more.", original / "slide")
+    return found
 
 
-def thumbnail_read(slide: Slide) -> bytes:
-    """The JPEG of at most 512 px, without fetching the slide for it. OSError where there is none."""
-    return _read_alone(slide, slide.thumbnail)
+def thumbnail_read(slide: Slide) -> bytes | None:
+    """The JPEG of at most 512 px, without fetching the slide for it; None where there is none yet.
+
+    Raises SlideError where it is gone.
+    """
+    try:
+        return _read_alone(slide, slide.thumbnail)
+    except FileNotFoundError as error:
+        if slide.state not in {Slide.State.READY, Slide.State.NEEDS_MPP}:
+            return None
+        raise SlideError("It is not in the storage any more.", slide.thumbnail) from error
 
 
 def tissue_read(slide: Slide) -> Mask | None:
@@ -198,7 +212,7 @@ def _download(slide: Slide) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         s3_bucket().download_file(found.key, str(path))
     if not partial.exists():
-        raise SlideError("Its files are not in the storage any more.")
+        raise SlideError("Its files are not in the storage any more.", slide.folder)
     (partial / _WHOLE).touch()
     shutil.rmtree(slide.folder, ignore_errors=True)
     partial.rename(slide.folder)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.db import OperationalError
 from django.test import Client
 from redis import ConnectionError as RedisGone
@@ -60,6 +61,11 @@ def test_a_fault_is_said_in_a_sentence(name, address, alice, make_slide, broken,
         assert answer["Content-Type"] == "application/problem+json"
 
 
+def test_a_bucket_that_is_away_is_a_fault_of_the_machine():
+    away = EndpointConnectionError(endpoint_url="https://slides.example.org")
+    assert fault_of(away).status == 503 and "storage of the slides" in fault_of(away).say
+
+
 def test_a_mistake_of_the_program_is_none_of_these():
     assert fault_of(ValueError("x")) is None
     assert fault_of(OSError(errno.EINVAL, "x")) is None
@@ -93,7 +99,7 @@ def test_bytes_of_an_upload_that_are_gone_are_asked_for_again(client_of, alice, 
     assert (answer.status_code, "begin the upload anew" in answer.json()["detail"]) == (410, True)
 
 
-def test_a_slide_without_its_file_says_so_and_keeps_its_numbers(client_of, alice, make_slide, make_run):
+def test_a_slide_without_its_file_says_so_and_keeps_its_numbers(client_of, alice, root, make_slide, make_run):
     slide = make_slide()
     make_run(slide, [(100, 100, 0.9)])
     shutil.rmtree(slide.folder)
@@ -104,6 +110,8 @@ def test_a_slide_without_its_file_says_so_and_keeps_its_numbers(client_of, alice
     for call in (
         client.get(f"/api/v1/slides/{slide.pk}/tiles_files/8/0_0.jpeg"),
         client.get(f"/api/v1/slides/{slide.pk}/crop.jpeg?x=100&y=100"),
+        client.get(f"/api/v1/slides/{slide.pk}/thumbnail.jpeg"),
+        client_of(root).get(f"/api/v1/slides/{slide.pk}/file/"),
         client.post(f"/api/v1/slides/{slide.pk}/reports/", {}, format="json"),
     ):
         assert (call.status_code, "put the file back" in call.content.decode()) == (503, True)
