@@ -88,8 +88,8 @@ def test_slow_and_stalled_clients_hold_nobody_up_and_lose_nothing(server):
     def offset(path):
         return json.loads(ask(server, "GET", path).data)["offset"]
 
-    wait_for(lambda: offset(uploads[0][0]) == 11 * PIECE, seconds=30, what="what arrived of the first upload")
-    wait_for(lambda: offset(uploads[-1][0]) == 11 * PIECE, seconds=30, what="what arrived of the last upload")
+    wait_for(lambda: offset(uploads[0][0]) == 11 * PIECE, seconds=60, what="what arrived of the first upload")
+    wait_for(lambda: offset(uploads[-1][0]) == 11 * PIECE, seconds=60, what="what arrived of the last upload")
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)

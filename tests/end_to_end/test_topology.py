@@ -7,6 +7,8 @@ import http.client
 import json
 import re
 import shutil
+import tempfile
+from pathlib import Path
 from urllib.parse import urlencode
 
 import psycopg
@@ -53,15 +55,17 @@ def test_containers_of_ours_have_few_rights(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def stack():
     if NGINX is None:
         pytest.skip("nginx is not installed (Debian: apt install nginx-light)")
-    stack = Topology(tmp_path_factory.mktemp("topology"), ENV)
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.down()
+    # Not in pytest's folder, which other runs of pytest close to everybody: PostgreSQL has an account of its own.
+    with tempfile.TemporaryDirectory(prefix="topology-") as folder:
+        stack = Topology(Path(folder), ENV)
+        try:
+            stack.up()
+            yield stack
+        finally:
+            stack.down()
 
 
 def ask(stack, method, path, body=b"", **headers):
