@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from django.core.management import call_command
@@ -17,17 +18,20 @@ from webapp.jobs.services import jobs_watch
 from webapp.slides.services import forget_deleted
 from webapp.slides.uploads import uploads_expire
 
+_TIDY_EVERY = 3600.0  # seconds
 _log = logging.getLogger(__name__)
 
 
-_TIDY_EVERY = 3600.0  # seconds
-
-
 def _tidy() -> None:
-    """What is over and done: expired sessions, answers that are kept for a day, files of deleted slides."""
-    call_command("clearsessions")
-    answers_expire()
-    forget_deleted()
+    """What is over and done: expired sessions, answers that are kept for a day, files of deleted slides.
+
+    What of it fails (a bucket that is away) is done an hour later: lost jobs matter more.
+    """
+    for part in (partial(call_command, "clearsessions"), answers_expire, forget_deleted):
+        try:
+            part()
+        except Exception:  # whatever it is
+            _log.exception("tidying up failed; it is tried again in an hour")
 
 
 class Command(BaseCommand):
@@ -44,8 +48,8 @@ class Command(BaseCommand):
             try:
                 jobs_watch()
                 if time.monotonic() - tidied > _TIDY_EVERY:
-                    _tidy()
                     tidied = time.monotonic()
+                    _tidy()
                 uploads_expire()
                 heartbeat_send(name=REAPER, facts={"queues": []})
             except Error:
