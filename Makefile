@@ -87,7 +87,7 @@ left-out: table-1-parent  ## what the recipe finds in a laboratory that it has n
 	$(BIN)/python -m detector cross-validate runs/sources-data --plan sources-2 --by source --calibrate-on $(HELD_OUT) \
 		--parent runs/table-1-parent/weights.safetensors --mitosis-free "$(CANINE)" --out runs/left-out
 
-reproduce: table-1-parent  ## the paper's Table 1 (two hours on two cores with AMX, eight without; goes on where it stopped); needs MITOSCOPE_DATA
+reproduce: table-1-parent  ## the paper's Table 1 (about two hours on two cores with AMX, about eight without; goes on where it stopped); needs MITOSCOPE_DATA
 	$(BIN)/python -m detector reproduce "$(MITOSCOPE_DATA)/mitos12" "$(MITOSCOPE_DATA)/mitos14_h" \
 		--unlabelled "$(MITOSCOPE_DATA)/unlabelled" --unseen "$(MITOSCOPE_DATA)/midesec" --out runs/table-1 \
 		--tta-consensus 0.95 --seeds 5 --parent runs/table-1-parent/weights.safetensors $(ARGS)

@@ -31,7 +31,7 @@ class Action(StrEnum):
     SLIDE_ASSIGNED = "slide assigned"
     SLIDE_MOVED = "slide moved"
     SLIDE_DELETED = "slide deleted"
-    CASE_DELETION = "patient deleted"
+    CASE_DELETION = "deletion of a patient"  # asked for, withdrawn, done
     MPP_ENTERED = "um/px entered"
     VERDICT = "verdict"
     REGION_DRAWN = "region drawn"
