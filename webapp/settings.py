@@ -108,6 +108,11 @@ AUDIT_HEAD = DATA_DIR / "audit_head"  # the end of the audit chain, where who ha
 DEBUG = environment.boolean("DEBUG", False)
 HTTPS = environment.boolean("HTTPS", False)
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+if os.environ.get("SCRIPT_NAME", "").strip("/"):
+    raise SystemExit(
+        f"SCRIPT_NAME={os.environ['SCRIPT_NAME']}: Mitoscope has no path prefix; give it a host name of its own, such "
+        "as mitoscope.example.org"
+    )
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS", "")
 CORS_ALLOWED_ORIGINS = environment.origins("CORS_ALLOWED_ORIGINS")  # of pages that may call the API, with a token
 CORS_URLS_REGEX = r"^/api/"
@@ -249,11 +254,6 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "webapp.access.passwords.EndsTokens"},
 ]
 LOGIN_URL = "login"
-if os.environ.get("SCRIPT_NAME", "").strip("/"):
-    raise SystemExit(
-        f"SCRIPT_NAME={os.environ['SCRIPT_NAME']}: Mitoscope has no path prefix; give it a host name of its own, such "
-        "as mitoscope.example.org"
-    )
 OIDC_ISSUER = environment.text("OIDC_ISSUER", "")  # empty: no sign-in by a provider
 OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = environment.text("OIDC_CLIENT_ID", ""), environment.text("OIDC_CLIENT_SECRET", "")
 OIDC_NAME = environment.text("OIDC_NAME", "your hospital")

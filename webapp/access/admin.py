@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -37,7 +36,20 @@ def _said(value: Any) -> Any:
     return list(map(str, value)) if isinstance(value, list | QuerySet) else str(value)
 
 
-class AdministratorsAlone(Recorded):
+class ChangedByAdministrators(Recorded):
+    """Staff may look, superusers alone change."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser) and super().has_delete_permission(request, obj)
+
+
+class AdministratorsAlone(ChangedByAdministrators):
     """Of all studies at once, or of other people: for superusers."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -45,15 +57,6 @@ class AdministratorsAlone(Recorded):
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) and super().has_add_permission(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_view_permission(request) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_view_permission(request) and super().has_delete_permission(request, obj)
 
 
 @admin.register(ProviderIdentity)
@@ -65,35 +68,19 @@ class ProviderIdentityAdmin(AdministratorsAlone):
     search_fields = ["user__username", "subject"]
 
 
-class PersonAdmin(Recorded, UserAdmin[User]):
-    """People; superusers may take the second factors of one away who has lost them."""
+class PersonAdmin(ChangedByAdministrators, UserAdmin[User]):
+    """People. Staff look, to choose members of their studies: who may change people could make a superuser of
+    themselves. Second factors of one who has lost them can be taken away.
+    """
 
     actions = ["take_factors_away"]
 
-    # Who may change people could make a superuser of themselves. Others look, to choose members of their studies.
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return bool(request.user.is_superuser)
-
-    @admin.action(description="Take second factors away (lost phone or passkey)")
+    @admin.action(description="Take second factors away (lost phone or passkey)", permissions=["change"])
     def take_factors_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """They sign in with the password alone, and set a new one up where they must."""
-        if not request.user.is_superuser:
-            raise PermissionDenied
         for user in queryset:
             factors_reset(user=user)
         self.message_user(request, f"Second factors taken away: {', '.join(map(str, queryset))}.")
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
-        if not request.user.is_superuser:
-            actions.pop("take_factors_away", None)
-        return actions
 
 
 class GroupAdmin(AdministratorsAlone, BaseGroupAdmin):

@@ -73,15 +73,9 @@ def options_to_make(request: HttpRequest, user: User) -> HttpResponse:
 
 def passkey_made(request: HttpRequest, user: User, *, answer: str, name: str) -> Passkey:
     """The passkey that the browser has made, not saved yet. Raises NoPasskey, and DomainError for its name."""
-    challenge, credential = _challenge(request), _credential(answer)
+    wanted = _wanted(request, answer)
     try:
-        verified = webauthn.verify_registration_response(
-            credential=credential,
-            expected_challenge=challenge,
-            expected_rp_id=_host(request),
-            expected_origin=_origin(request),
-            require_user_verification=True,
-        )
+        verified = webauthn.verify_registration_response(**wanted)
     except _WRONG as error:
         raise NoPasskey(f"This passkey cannot be used ({error}). Try again.") from error
     return Passkey(
@@ -105,27 +99,34 @@ def options_to_show(request: HttpRequest, user: User | None) -> HttpResponse:
 
 def person_of(request: HttpRequest, answer: str) -> User:
     """Whose passkey the browser has shown. Raises NoPasskey."""
-    challenge, credential = _challenge(request), _credential(answer)
+    wanted = _wanted(request, answer)
     with transaction.atomic():
         known = Passkey.objects.select_for_update(of=("self",)).select_related("user")
-        passkey = known.filter(credential=str(credential["id"]), user__is_active=True).first()
+        passkey = known.filter(credential=str(wanted["credential"]["id"]), user__is_active=True).first()
         if passkey is None:
             raise NoPasskey("This passkey is not known here.")
         try:
             verified = webauthn.verify_authentication_response(
-                credential=credential,
-                expected_challenge=challenge,
-                expected_rp_id=_host(request),
-                expected_origin=_origin(request),
+                **wanted,
                 credential_public_key=bytes(passkey.public_key),
                 credential_current_sign_count=passkey.sign_count,
-                require_user_verification=True,
             )
         except _WRONG as error:
             raise NoPasskey(f"This passkey was not accepted ({error}). Try again.") from error
         passkey.sign_count, passkey.used_at = verified.new_sign_count, timezone.now()
         passkey.save(update_fields=["sign_count", "used_at"])
     return passkey.user
+
+
+def _wanted(request: HttpRequest, answer: str) -> dict[str, Any]:
+    """The browser's answer, and what it must fit. Raises NoPasskey."""
+    return {
+        "expected_challenge": _challenge(request),
+        "credential": _credential(answer),
+        "expected_rp_id": _host(request),
+        "expected_origin": f"{request.scheme}://{request.get_host()}",
+        "require_user_verification": True,
+    }
 
 
 def _descriptors(user: User) -> list[PublicKeyCredentialDescriptor]:
@@ -170,7 +171,3 @@ def _credential(answer: str) -> dict[str, Any]:
 def _host(request: HttpRequest) -> str:
     name = request.get_host()
     return name if name.endswith("]") else name.rsplit(":", 1)[0]
-
-
-def _origin(request: HttpRequest) -> str:
-    return f"{request.scheme}://{request.get_host()}"

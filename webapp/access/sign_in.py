@@ -18,6 +18,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from webapp.audit.models import Action, Entry
 from webapp.audit.origin import client_address
@@ -96,6 +97,12 @@ def address_refused_until(request: HttpRequest) -> datetime | None:
     failed = Entry.objects.filter(action=Action.SIGN_IN_FAILED, origin=client_address(request))
     since = timezone.now() - _WINDOW
     return _end(failed.filter(at__gt=since), settings.SIGN_IN_TRIES * _ADDRESS) if settings.SIGN_IN_TRIES else None
+
+
+def way_on(request: HttpRequest, then: str) -> str:
+    """Where somebody goes who is signed in: to `then`, an address of this server, or to the worklist."""
+    safe = url_has_allowed_host_and_scheme(then, {request.get_host()}, require_https=request.is_secure())
+    return then if then and safe else str(settings.LOGIN_REDIRECT_URL)
 
 
 def _end(failures: QuerySet[Entry], limit: int) -> datetime | None:

@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -24,7 +23,8 @@ from webapp.access.second_factor import (
     pending,
     sign_in,
 )
-from webapp.access.sign_in import SignInForm, address_refused_until
+from webapp.access.sign_in import SignInForm, address_refused_until, way_on
+from webapp.access.views import has_mail
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import DomainError
@@ -43,7 +43,7 @@ class SignIn(LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         more = {
-            "mail": bool(settings.EMAIL_HOST),
+            "mail": has_mail(),
             "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
             "no_passkey": passkeys.why_not_here(self.request),
         }
@@ -106,7 +106,4 @@ def passkey_shown(request: HttpRequest) -> HttpResponse:
         messages.error(request, str(error))
         return redirect(back)
     sign_in(request, user, factor="passkey", password=half is not None)
-    if half is not None:
-        return redirect(half.then)
-    safe = url_has_allowed_host_and_scheme(then, {request.get_host()}, require_https=request.is_secure())
-    return redirect(then if then and safe else settings.LOGIN_REDIRECT_URL)
+    return redirect(half.then if half is not None else way_on(request, then))

@@ -28,8 +28,8 @@ from detector.slide.folder import files_below
 from webapp.audit.models import Action, Entry
 from webapp.core import environment
 from webapp.core.errors import DomainError
-from webapp.retraining.patients import slide_delete_for_good
-from webapp.slides.models import Slide
+from webapp.retraining.patients import slides_delete_for_good
+from webapp.slides.models import Case, Slide
 
 _DELETED = "deleted"  # beside the backups: keys of slides that are to be in none of them
 _KEYS = ("secret_key", "signing_key", "credentials.txt")
@@ -105,10 +105,9 @@ def _deleted(folder: Path) -> set[str]:
 
 
 def _delete_again(folder: Path) -> None:
-    for slide in Slide.objects.filter(pk__in=_deleted(folder)).select_related("case__study"):
-        slide_delete_for_good(slide=slide, by=None)
-        if not slide.case.slides.exists():
-            slide.case.delete()
+    slides = list(Slide.objects.filter(pk__in=_deleted(folder)).select_related("case"))
+    slides_delete_for_good(slides=slides, by=None)
+    Case.objects.filter(pk__in={slide.case_id for slide in slides}, slides=None).delete()
 
 
 def _dump(file: Path) -> None:

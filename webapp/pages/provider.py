@@ -7,11 +7,11 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET
 
 from webapp.access.oidc import SignInFailed, begin, claims_of, person_of
 from webapp.access.second_factor import sign_in
+from webapp.access.sign_in import way_on
 from webapp.slides.provider_groups import groups_apply, meanings_in_force
 
 _NEXT = "provider_next"
@@ -43,8 +43,7 @@ def provider_callback(request: HttpRequest) -> HttpResponse:
         groups_apply(user=user, groups=map(str, said), meanings=meanings)
     then = request.session.pop(_NEXT, "")
     sign_in(request, user, factor="provider", password=False)
-    safe = url_has_allowed_host_and_scheme(then, {request.get_host()}, require_https=request.is_secure())
-    return redirect(then if then and safe else settings.LOGIN_REDIRECT_URL)
+    return redirect(way_on(request, then))
 
 
 def _needs_provider() -> None:

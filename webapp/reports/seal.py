@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import UTC
 
 from django.conf import settings
@@ -28,13 +29,17 @@ def seal_of(report: Report) -> str:
         str(report.number), report.previous, str(report.pk), str(slide), str(report.version),
         str(report.signed_by_id), report.signed_at.astimezone(UTC).isoformat(), report.sha256, report.pdf_sha256,
     )  # fmt: skip
-    return hmac.new(settings.SIGNING_KEY.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+    return _sealed(parts)
 
 
 def stone_seal_of(report: Report) -> str:
     """The seal that a tombstone has to have: of the seal that it was signed with, and of what is left of it."""
     assert report.buried_at is not None
     parts = (report.seal, facts_sha256(report.facts), report.buried_at.astimezone(UTC).isoformat(), report.buried_by)
+    return _sealed(parts)
+
+
+def _sealed(parts: Sequence[str]) -> str:
     return hmac.new(settings.SIGNING_KEY.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
 
 

@@ -31,10 +31,9 @@ def without_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
 @receiver(pre_delete, sender=Slide)
 def _bury(instance: Slide, **_: Any) -> None:
     """By whatever door the slide is deleted."""
-    study = instance.case.study
-    by = person_now()
+    study, by = instance.case.study, person_now()
+    keeps = study.deleted_reports == Study.DeletedReports.TOMBSTONE
     for report in instance.reports.all():
-        keeps = study.deleted_reports == Study.DeletedReports.TOMBSTONE
         report.facts = without_identity(report.facts) if keeps else {}
         report.pdf = b""
         report.slide_was, report.study = instance.pk, study

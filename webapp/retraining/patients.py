@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -73,7 +74,9 @@ def case_delete(*, case: Case, by: User) -> bool:
         if found is None:
             raise DomainError("This patient is deleted already.")
         # Locked, so that nobody signs meanwhile.
-        slides = list(Slide.objects.select_for_update(of=("self",)).filter(case=found).order_by("pk"))
+        slides = list(
+            Slide.objects.select_for_update(of=("self",)).filter(case=found).select_related("case").order_by("pk")
+        )
         lost, asked_by = case_losses(case=found), ""
         if lost.reports and found.study.deleted_reports == Study.DeletedReports.CONSENT:
             asked_by = _asked_by(found, by)
@@ -82,22 +85,23 @@ def case_delete(*, case: Case, by: User) -> bool:
         gone = {"slides": lost.slides, "reports": lost.reports}
         agreed = {"asked for by": asked_by} if asked_by else {}
         record(Action.CASE_DELETION, found, who=by, before=gone, after=agreed)
-        for slide in slides:
-            slide_delete_for_good(slide=slide, by=by)
+        slides_delete_for_good(slides=slides, by=by)
         for upload in Upload.objects.filter(study=found.study_id, case_identifier=found.identifier, slide=None):
             upload_cancel(upload=upload)
         found.delete()
     return True
 
 
-def slide_delete_for_good(*, slide: Slide, by: User | None) -> None:
-    """Delete a slide of a patient who is deleted: what learnt from it is removed from training, pictures of it go."""
-    if has_taught(slide) and not Removal.objects.filter(slide=slide, ended_at=None).exists():
-        removal_make(by=by, reason="The patient was deleted.", slide=slide)
+def slides_delete_for_good(*, slides: Sequence[Slide], by: User | None) -> None:
+    """Delete slides of deleted patients: what learnt from them is removed from training, pictures of them go."""
+    keys, cases = {str(slide.pk) for slide in slides}, {slide.case.identifier for slide in slides}
     for judgement in Judgement.objects.only("slides", "reviewed", "cases"):
-        if str(slide.pk) in {*judgement.slides, *judgement.reviewed} or slide.case.identifier in judgement.cases:
+        if keys & {*judgement.slides, *judgement.reviewed} or cases & {*judgement.cases}:
             transaction.on_commit(partial(shutil.rmtree, judgement.folder, ignore_errors=True))
-    slide_delete(slide=slide)
+    for slide in slides:
+        if has_taught(slide) and not Removal.objects.filter(slide=slide, ended_at=None).exists():
+            removal_make(by=by, reason="The patient was deleted.", slide=slide)
+        slide_delete(slide=slide)
 
 
 def _asked_by(case: Case, by: User) -> str:

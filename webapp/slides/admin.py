@@ -44,14 +44,12 @@ class OfStudies(Recorded):
         return may(Right.MANAGE, user=request.user, study=study)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        manager = db_field.related_model._default_manager
-        if hasattr(manager, "visible_to"):
-            kwargs.setdefault("queryset", manager.visible_to(request.user))
-        managed = [study.pk for study in studies_of(request.user, Right.MANAGE)]
-        if db_field.related_model is Study:  # nothing is put where the person is no manager
-            kwargs["queryset"] = Study.objects.filter(pk__in=managed)
-        elif db_field.related_model is Case:
-            kwargs["queryset"] = Case.objects.filter(study__in=managed)
+        of = db_field.related_model
+        if of in {Study, Case}:  # nothing is put where the person is no manager
+            managed = [study.pk for study in studies_of(request.user, Right.MANAGE)]
+            kwargs["queryset"] = of.objects.filter(**{"pk__in" if of is Study else "study__in": managed})
+        elif hasattr(of._default_manager, "visible_to"):
+            kwargs.setdefault("queryset", of._default_manager.visible_to(request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
@@ -101,12 +99,11 @@ class StudyAdmin(OfStudies):
     list_display = ["name", "created_at"]
     search_fields = ["name"]
     form = StudyForm
+    inlines = [MembershipInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Study | None = None) -> tuple[str, ...]:
         """What makes deletions safer is taken back by administrators alone."""
         return () if request.user.is_superuser else ("deleted_reports",)
-
-    inlines = [MembershipInline]
 
 
 @admin.register(Case)
