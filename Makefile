@@ -59,6 +59,7 @@ load: install-tests  ## fifty readers for ten minutes: pan, judge, count, upload
 
 security: install-tests  ## who may what, on PostgreSQL and SQLite; the API as each of them; known faults of packages; production settings
 	EVERY=1 $(BIN)/python -m pytest -n 0 tests/security tests/webapp/api/test_openapi.py
+	EVERY=1 $(BIN)/python -m pytest -n 0 tests/end_to_end/test_policy.py
 	EVERY=1 MITOSCOPE_TEST_DATABASE=sqlite $(BIN)/python -m pytest -n 0 tests/security
 	$(BIN)/ruff check --select S --ignore S101,S603 .  # as pyproject.toml says
 	$(BIN)/python -m tests.security.dependencies

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-
 from django.conf import settings
 
-from detector.errors import DetectorError
 from detector.slide.prepare import Refusal, SlideFacts, from_json
 from webapp.annotations.services import detection_request_if_wanted
 from webapp.core.errors import DomainError
@@ -17,9 +11,8 @@ from webapp.jobs.services import JobStopped
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
 from webapp.slides.storage import local_path, slide_forget, slide_keep
+from worker.apart import NotRead, read_apart
 from worker.shard import ClaimedShard
-
-TIME_LIMIT = 1800  # seconds that preparing one file may take
 
 
 def run_ingest(shard: ClaimedShard) -> None:
@@ -58,29 +51,8 @@ def _detect_if_wanted(slide: Slide) -> None:
 def _prepare(shard: ClaimedShard) -> SlideFacts | Refusal:
     slide = shard.job.slide
     assert slide is not None
-    command = [sys.executable, "-m", "detector.slide", str(local_path(slide)), str(slide.folder)]
-    if slide.drawn:
-        command.append(str(settings.DEMO_SLIDE_PIXELS))
-    # Without our environment: it holds secrets, and whoever takes a decoder over could read them.
-    environment = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    process = subprocess.Popen(
-        command, cwd=settings.BASE_DIR, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + TIME_LIMIT
+    drawn = [str(settings.DEMO_SLIDE_PIXELS)] if slide.drawn else []
     try:
-        while True:
-            try:
-                out, err = process.communicate(timeout=min(10, settings.LEASE_SECONDS / 3))
-                break
-            except subprocess.TimeoutExpired:
-                shard.progress()
-                if time.monotonic() > deadline:
-                    return Refusal(f"Preparing this file took longer than {TIME_LIMIT // 60} minutes.")
-    finally:
-        process.kill()
-        process.wait()
-    if process.returncode < 0:
-        return Refusal("Reading this file crashed the reader; it is damaged or not what it says it is.")
-    if process.returncode != 0:
-        raise DetectorError(f"the slide could not be prepared:\n{err[-4000:]}")
-    return from_json(out.splitlines()[-1])
+        return from_json(read_apart(shard, "detector.slide", local_path(slide), slide.folder, *drawn, what="this file"))
+    except NotRead as reason:
+        return Refusal(str(reason))

@@ -7,24 +7,20 @@ With PIXELS the file is drawn first, where it is not there: the demonstration sl
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import sys
 from pathlib import Path
 
 from detector.errors import SlideError
-from detector.slide.confine import confine, limit
+from detector.slide.confine import confine, end_with_parent, limit
 from detector.slide.prepare import Refusal, SlideFacts, prepare, to_json
 
-_PR_SET_PDEATHSIG = 1
 _MEMORY_BYTES = 8 << 30  # a flat image of MAX_FLAT_PIXELS needs about 3 GB
 _SECONDS = 3600  # of processor time; the worker waits for less than that by the clock
 
 
 def main() -> int:
     """Exit status 0 also for a refused file: refusing is a result."""
-    if sys.platform == "linux":  # a worker that is killed takes this with it: another will prepare the same folder
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()  # another worker will prepare the same folder
     file, folder = (Path(argument) for argument in sys.argv[1:3])
     if len(sys.argv) > 3 and not file.exists():
         from detector.slide.drawn import draw_slide

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # system calls, of the same number on every architecture
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
-_NO_NEW_PRIVILEGES = 38  # of prctl
+_PARENT_DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38  # of prctl
 
 # Bits of linux/landlock.h, by the version in which they came.
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
@@ -37,6 +38,12 @@ class _Ruleset(ctypes.Structure):
 class _Beneath(ctypes.Structure):
     _pack_ = 1
     _fields_ = [("allowed", ctypes.c_uint64), ("descriptor", ctypes.c_int32)]
+
+
+def end_with_parent() -> None:
+    """From here on this process is killed when the one that started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def limit(*, memory_bytes: int, seconds: int) -> None:

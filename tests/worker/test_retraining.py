@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
+from django.conf import settings
 
 import worker.run_training
 from detector.model.checkpoint import load_weights
 from detector.model.network import ResNet12
+from detector.slide import confine
 from tests.drawing import DarkScorer, draw_tissue
 from tests.worker.conftest import CASES, LOCKED
 from webapp.annotations.models import Label
@@ -69,6 +74,27 @@ def test_what_is_no_labelled_set_is_said_in_words(root, tmp_path):
     job = do(ingest, set_import(name="x", source=path, by=root).job)
     assert job.state == State.FAILED
     assert "no data set that can be read" in job.error
+
+
+def test_a_reader_that_is_taken_over_crashes_alone(root, zipped, tmp_path, monkeypatch):
+    reader = tmp_path / "python"
+    reader.write_text("#!/bin/sh\nkill -9 $$\n")
+    reader.chmod(0o755)
+    monkeypatch.setattr("worker.apart.sys.executable", str(reader))
+    job = do(ingest, set_import(name="x", source=zipped, by=root).job)
+    assert job.state == State.FAILED
+    assert job.error == "Reading this set crashed the reader; it is damaged or not what it says it is."
+
+
+def test_a_set_is_read_by_a_process_that_sees_its_folder_alone(drawn_set, tmp_path):
+    frame = next(drawn_set.folder.rglob("*.png"))
+    frame.rename(tmp_path / "elsewhere.png")
+    frame.symlink_to(tmp_path / "elsewhere.png")
+    if confine._version() < 1:
+        pytest.skip("this kernel has no Landlock")
+    command = [sys.executable, "-m", "detector.datasets", drawn_set.folder]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True)
+    assert done.returncode == 0 and frame.name in json.loads(done.stdout)["refused"]
 
 
 def test_mining_keeps_what_all_eight_agree_on(root, active_model, figure_slide, make_slide, monkeypatch):

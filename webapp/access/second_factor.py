@@ -30,10 +30,11 @@ from webapp.access.models import Passkey
 from webapp.access.sign_in import refused_until
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.audit.signals import FACTOR_KEY
 from webapp.core.errors import DomainError, InvalidInput
 
 CODES = 10  # recovery codes
-_FACTOR, _PENDING, _PASSWORD_AT = "second_factor", "sign_in_pending", "password_at"  # in the session
+_PENDING, _PASSWORD_AT = "sign_in_pending", "password_at"  # in the session, besides FACTOR_KEY
 _APP_CODE, _RECOVERY_CODE = re.compile("[0-9]{6}"), re.compile("[0-9a-f]{6}-?[0-9a-f]{6}")
 _GUESSES = 20  # of codes in a quarter of an hour, where SIGN_IN_TRIES sets no limit
 _PENDING_SECONDS = 600  # between password and second factor
@@ -74,7 +75,7 @@ def is_asked_of(user: User | AnonymousUser) -> bool:
 
 def lets_in(session: Mapping[str, Any], user: User | AnonymousUser) -> bool:
     """Whether a session, as stored, has the second factor that its person must have."""
-    return _FACTOR in session or not is_asked_of(user)
+    return FACTOR_KEY in session or not is_asked_of(user)
 
 
 def has_factor(user: User) -> bool:
@@ -116,7 +117,7 @@ def sign_in(request: HttpRequest, user: User, *, factor: str = "", password: boo
     if SESSION_KEY in request.session:
         request.session.flush()
     if factor:
-        request.session[_FACTOR] = factor
+        request.session[FACTOR_KEY] = factor
     if password:
         request.session[_PASSWORD_AT] = time.time()
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])

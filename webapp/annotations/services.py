@@ -19,6 +19,7 @@ from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates
 from webapp.annotations.selectors import pack
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
@@ -84,7 +85,7 @@ def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, flo
             raise JobStopped(f"{job.pk} was merged or stopped by somebody else")
         rows = list(candidates)
         # Locked, so that no verdict comes between candidates and links.
-        slide = Slide.objects.select_for_update().get(pk=job.slide_id)
+        slide = lock_row(Slide, job.slide_id)
         run: Run = Run.objects.create(slide=slide, job=job, candidate_count=len(rows), **vars(stamp))
         candidates_write(run=run, rows=rows)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
@@ -114,7 +115,7 @@ def figure_judge(
         raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
     _check_inside(slide, x, y)
     with transaction.atomic():
-        Slide.objects.select_for_update().get(pk=slide.pk)  # one verdict at a time on a slide
+        lock_row(Slide, slide.pk)  # one verdict at a time on a slide
         if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
             if given.figure.slide_id != slide.pk:
                 raise InvalidInput("This verdict's id is used on another slide.")
@@ -148,7 +149,7 @@ def figures_judge(
     for x, y, _ in found:
         _check_inside(slide, x, y)
     with transaction.atomic():
-        Slide.objects.select_for_update().get(pk=slide.pk)
+        lock_row(Slide, slide.pk)
         before = [_verdict_on(figure) for figure, _ in judged]
         for figure, label in judged:
             figure.label = label

@@ -22,6 +22,7 @@ _DELETED = (
     "annotations.Run", "registry.ModelVersion", "retraining.LabelledSet", "retraining.MiningRun",
     "retraining.MitosisFreeSlide",
 )  # fmt: skip
+FACTOR_KEY = "second_factor"  # in the session: which one was given
 _RIGHTS = ("is_active", "is_staff", "is_superuser", "email", "username")
 
 
@@ -37,7 +38,7 @@ def _deleted(instance: models.Model, **_: Any) -> None:
 
 @receiver(user_logged_in)
 def _signed_in(user: User, request: Any = None, **_: Any) -> None:
-    factor = request.session.get("second_factor") if request is not None else None
+    factor = request.session.get(FACTOR_KEY) if request is not None else None
     record(Action.SIGNED_IN, user, who=user, after={"second factor": factor} if factor else None)
 
 

@@ -15,6 +15,7 @@ from webapp.annotations.models import Figure, Label, Region
 from webapp.annotations.services import figures_judge, region_draw
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import InvalidInput
 from webapp.exchange.imports import AnotherSlide, Review
 from webapp.slides.models import Slide
@@ -65,7 +66,7 @@ def review_import(*, slide: Slide, by: User, review: Review, same_picture: bool 
             raise InvalidInput(f"{where}: the file says of ({x:g}, {y:g}) both {said} and {label}; leave one out.")
     done.unchanged = len(review.verdicts) - len(verdicts)  # said twice
     with transaction.atomic():
-        Slide.objects.select_for_update().get(pk=slide.pk)
+        lock_row(Slide, slide.pk)
         figures = list(Figure.objects.filter(slide=slide))
         places = [Place(x, y, 0) for x, y in verdicts]
         pairs = match_places_exact_first(places, figures, match_reach(slide))

@@ -34,6 +34,7 @@ from django.utils import timezone
 from detector.version import code_version
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, TooMany
 from webapp.core.logs import log_about
 from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, send_after_commit
@@ -68,7 +69,7 @@ def job_create(
     stored = parameters.to_json() if parameters else {}
     with transaction.atomic():
         if slide is not None:
-            Slide.objects.select_for_update().get(pk=slide.pk)
+            lock_row(Slide, slide.pk)
             if under_way := Job.objects.filter(kind=kind, slide=slide, state__in=OPEN).first():
                 if by is not None and under_way.parameters == stored and _prefer(under_way):
                     return under_way

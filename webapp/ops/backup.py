@@ -28,7 +28,7 @@ from detector.slide.folder import files_below
 from webapp.audit.models import Action, Entry
 from webapp.core import environment
 from webapp.core.errors import DomainError
-from webapp.retraining.patients import slides_delete_for_good
+from webapp.retraining.patients import cases_delete, slides_delete_for_good
 from webapp.slides.models import Case, Slide
 
 _DELETED = "deleted"  # beside the backups: keys of slides that are to be in none of them
@@ -107,7 +107,7 @@ def _deleted(folder: Path) -> set[str]:
 def _delete_again(folder: Path) -> None:
     slides = list(Slide.objects.filter(pk__in=_deleted(folder)).select_related("case"))
     slides_delete_for_good(slides=slides, by=None)
-    Case.objects.filter(pk__in={slide.case_id for slide in slides}, slides=None).delete()
+    cases_delete(Case.objects.filter(pk__in={slide.case_id for slide in slides}, slides=None))
 
 
 def _dump(file: Path) -> None:

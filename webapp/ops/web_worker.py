@@ -4,7 +4,7 @@ A thread that waits for the rest of a request is one that answers nobody, and th
 a body and stop would hold the whole site. So the process's one loop, which waits for all connections at once, reads
 each request; a thread gets it when it is whole. What is large, or may take long by nature, has threads of its own:
 bodies that come in slowly, files that go out slowly. One person takes at most half of those; what more they send waits
-for them, not for others.
+for them, not for others. One address has at most half of the connections, too, where no proxy stands in front.
 
 All processes wait at one socket, and the one that runs already is the first to see a new connection. So one process
 got all the connections of a browser, which it keeps open, and the others none. SO_REUSEPORT would spread them too, but
@@ -98,6 +98,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
 
     def init_process(self) -> None:
         """In the new process."""
+        self.of_address: Counter[Any] = Counter()  # connections
+        self.behind_proxies = False
         self.arriving: dict[Any, _Arriving] = {}
         self.pools = {way: ThreadPoolExecutor(number, way) for way, number in _THREADS.items()}
         self.closers = ThreadPoolExecutor(_CLOSERS, "close")
@@ -115,8 +117,11 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
 
         confine_process()
         if apps.ready:  # it is Mitoscope that is served
+            from django.conf import settings
+
             from webapp.slides.storage import sweep_from_now_on
 
+            self.behind_proxies = settings.PROXIES > 0  # everybody has their address, and they count for themselves
             sweep_from_now_on()
 
     def accept(self, listener: Any) -> None:
@@ -126,11 +131,25 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
 
     def enqueue_req(self, conn: Any) -> None:
         """Begin to read the next request of a connection."""
+        if conn.parser is None and not self._is_welcome(conn):
+            return
         held = conn.parser.unreader.take_buffered() if conn.parser else b""
         conn.sock.setblocking(False)
         self.arriving[conn] = _Arriving(held)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read, conn))
         self._read(conn)
+
+    def _is_welcome(self, conn: Any) -> bool:
+        """Count a new connection for its address, until it is closed; refuse it where that is more than its share."""
+        address = conn.client[:1]
+        self.of_address[address] += 1
+        conn.close = partial(self._close_in_peace, conn.close, address)
+        welcome = self.behind_proxies or self.of_address[address] <= self.worker_connections // 2
+        if not welcome:
+            with contextlib.suppress(OSError):
+                conn.sock.send(_REFUSED % b"429 Too Many Requests")
+            self._close(conn)
+        return welcome
 
     def _read(self, conn: Any, _socket: Any = None) -> None:
         """Read what is there, and give the request to a thread where that completes it."""
@@ -162,8 +181,6 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         conn.init()
         conn.parser.unreader.unread(bytes(arriving.received))
         conn.data_ready = True
-        if not isinstance(conn.close, partial):
-            conn.close = partial(self._close_in_peace, conn.close)
         if arriving.long:
             turn = (arriving.long, arriving.who or str(conn.client[:1]).encode())
             self.waiting[turn].append(conn)
@@ -199,8 +216,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         finally:
             connections.close_all()  # there are many such threads, and the database has few connections
 
-    def _close_in_peace(self, close: Callable[..., None], graceful: bool = False) -> None:
+    def _close_in_peace(self, close: Callable[..., None], address: Any, graceful: bool = False) -> None:
         """Wait for the client to close as well, but not in the loop."""
+        self.of_address -= Counter([address])  # none are kept that have no more
         if graceful and self.closers._work_queue.qsize() < _CLOSING:
             self.closers.submit(close, graceful=True)
         else:

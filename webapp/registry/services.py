@@ -15,6 +15,7 @@ from detector.errors import WeightsError
 from detector.model.card import parse_card
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import TRAINED_HERE, ModelVersion, Promotion
 from webapp.registry.storage import weights_fetched, weights_keep
@@ -91,7 +92,7 @@ def version_roll_back(*, by: User) -> Promotion:
 def version_note(*, version: ModelVersion, key: str, value: Any) -> None:
     """Add an entry to the card of a version, such as the result of a comparison."""
     with transaction.atomic():
-        locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
+        locked = lock_row(ModelVersion, version.pk)
         locked.card[key] = value
         locked.save(update_fields=["card"])
 

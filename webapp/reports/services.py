@@ -12,6 +12,7 @@ from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError
 from webapp.reports.facts import facts_sha256, report_facts, report_part, same_but_for_the_signature
 from webapp.reports.models import Report
@@ -39,7 +40,7 @@ def report_sign(
             "The um/px of this slide is not known; enter it first, then the report has areas and a score."
         )
     with transaction.atomic():
-        Slide.objects.select_for_update().get(pk=slide.pk)  # no verdict comes between numbers and pictures
+        lock_row(Slide, slide.pk)  # no verdict comes between numbers and pictures
         found = findings(slide=slide, run=run, asked=asked)
         others = _others(slide, asked) if whole_case else []
         last = Report.objects.filter(slide=slide).order_by("-version").defer("pdf").first()

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -93,7 +94,7 @@ def training_again(*, training: TrainingRun, by: User, name: str) -> TrainingRun
 def training_report(*, training: TrainingRun, rows: list[CurveRow], said: str = "") -> None:
     """Store the curve so far, and one more line of the log."""
     with transaction.atomic():
-        locked = TrainingRun.objects.select_for_update().get(pk=training.pk)
+        locked = lock_row(TrainingRun, training.pk)
         locked.curve = rows
         if said:
             locked.log = [*locked.log, {"at": timezone.now().isoformat(), "said": said}][-_LOG_LINES:]

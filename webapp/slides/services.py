@@ -19,6 +19,7 @@ from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
 from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
@@ -88,7 +89,7 @@ def slide_correct_case(*, slide: Slide, case: Case) -> None:
 def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
     """Store what preparing found. um/px of the file wins over an entered one."""
     with transaction.atomic():
-        slide = Slide.objects.select_for_update().get(pk=slide.pk)
+        slide = lock_row(Slide, slide.pk)
         uploaded = local_path(slide)
         slide.path, slide.bytes, slide.sha256 = facts.path, facts.bytes, facts.sha256
         slide.format, slide.scanner = facts.format, facts.scanner
@@ -121,7 +122,7 @@ def slide_measure_tissue(*, slide: Slide) -> None:
 def slide_add_remark(*, slide: Slide, remark: str) -> None:
     """Add a remark for the readers of a slide."""
     with transaction.atomic():
-        slide = Slide.objects.select_for_update().get(pk=slide.pk)
+        slide = lock_row(Slide, slide.pk)
         slide.remark = f"{slide.remark} {remark}".strip()
         slide.save(update_fields=["remark"])
 
@@ -140,7 +141,7 @@ def slide_delete(*, slide: Slide) -> None:
     """
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
-        slide = _locked(slide)
+        slide = lock_row(Slide, slide.pk, "case__study")
         Upload.objects.filter(slide=slide).delete()  # they have the name of the file
         record(Action.SLIDE_DELETED, slide, before={"case": slide.case.identifier, "sha256": slide.sha256})
         slide.delete()
@@ -174,7 +175,7 @@ def slide_assign(*, slide: Slide, reader: str | None, by: User) -> None:
     demand_on(Right.JUDGE, slide, by)
     person = None if reader is None else reader_called(reader, study=slide.case.study_id)
     with transaction.atomic():
-        before = Slide.objects.select_for_update(of=("self",)).select_related("reader").get(pk=slide.pk).reader
+        before = lock_row(Slide, slide.pk, "reader").reader
         Slide.objects.filter(pk=slide.pk).update(reader=person)
         was = {"reader": before.get_username() if before else None}
         record(Action.SLIDE_ASSIGNED, slide, who=by, before=was, after={"reader": reader})
@@ -187,7 +188,7 @@ def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
     if plausible_mpp(mpp, mpp) is None:
         raise InvalidInput("um/px must lie between 0.05 and 5; a 40x scan has about 0.25.")
     with transaction.atomic():
-        slide = Slide.objects.select_for_update().get(pk=slide.pk)
+        slide = lock_row(Slide, slide.pk)
         if slide.mpp_source == "file":
             raise DomainError("The um/px of this slide comes from its file and cannot be changed.")
         if slide.state not in {Slide.State.NEEDS_MPP, Slide.State.READY}:
@@ -210,14 +211,6 @@ def may_set_mpp(*, slide: Slide, user: User) -> bool:
 def clean_name(name: str) -> str:
     """The last part of a path as a plain name, for display only; a long one is cut."""
     return plain_name(re.split(r"[/\\]", name)[-1])[:255].strip() or "unnamed"
-
-
-def _locked(slide: Slide) -> Slide:
-    """The slide, which nobody signs or changes until the end of the transaction."""
-    found = Slide.objects.select_for_update(of=("self",)).select_related("case__study").filter(pk=slide.pk).first()
-    if found is None:
-        raise DomainError("This slide was deleted meanwhile.")
-    return found
 
 
 def _next_number(case: Case) -> int:

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named
 from webapp.slides.models import Membership, Study
@@ -28,7 +29,7 @@ def study_change(*, study: Study, by: User, name: str | None = None, **counting:
     """Another name, or another way of counting (`rule`, `area_mm2`, `shape`). For managers."""
     demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
-        study = Study.objects.select_for_update().get(pk=study.pk)
+        study = lock_row(Study, study.pk)
         consent = Study.DeletedReports.CONSENT
         if study.deleted_reports == consent != counting.get("deleted_reports", consent) and not by.is_superuser:
             raise NotAllowed("That a second manager agrees to deletions is taken back by an administrator alone.")
@@ -45,7 +46,7 @@ def member_put(*, study: Study, user: User, role: str | None, by: User) -> Membe
     """Add a person to a study (a reader by default), or give a member another role. For managers; one must stay."""
     demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
-        Study.objects.select_for_update().get(pk=study.pk)
+        lock_row(Study, study.pk)
         given = {"role": role} if role else {}
         membership, _ = Membership.objects.update_or_create(study=study, user=user, defaults=given)
         _check_managed(study)
@@ -56,7 +57,7 @@ def member_remove(*, study: Study, user: User, by: User) -> None:
     """Take a person out of a study. For managers; one manager must stay. The person's slides have no reader then."""
     demand(Right.MANAGE, user=by, study=study.pk)
     with transaction.atomic():
-        Study.objects.select_for_update().get(pk=study.pk)
+        lock_row(Study, study.pk)
         if not Membership.objects.filter(study=study, user=user).delete()[0]:
             raise InvalidInput(f"{user.get_username()} is not in this study.")
         _check_managed(study)

@@ -20,7 +20,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
-from webapp.core.database import database_release
+from webapp.core.database import database_release, lock_row
 from webapp.core.errors import Busy, DomainError, Gone, InvalidInput, TooLarge, TooMany
 from webapp.core.names import named
 from webapp.core.streams import Readable, read_a_while
@@ -192,7 +192,7 @@ def upload_finish(*, upload: Upload) -> Slide:
     Raises NotAllowed where the person may not upload into the study any more; the bytes stay until they expire.
     """
     with transaction.atomic():
-        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        upload = lock_row(Upload, upload.pk)
         if upload.slide is not None:
             return upload.slide
         if upload.offset != upload.size:

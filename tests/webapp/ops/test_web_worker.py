@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import select
 import socket
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def port(tmp_path):
     port = free_port()
     command = f"-m gunicorn pid_of --pythonpath {tmp_path} --bind 127.0.0.1:{port} --workers 2 --threads 4"
     kind = ["--worker-class", "webapp.ops.web_worker.WebWorker", "--no-control-socket", "--worker-tmp-dir", tmp_path]
+    kind += ["--worker-connections", 300]
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen([sys.executable, *command.split(), *map(str, kind)], cwd=ROOT, stderr=log)
         try:
@@ -111,6 +113,10 @@ def opened(port: int, number: int, sends: bytes):
         yield links
 
 
+def answered(links: list[socket.socket]) -> list[socket.socket]:
+    return select.select(links, [], [], 0)[0]
+
+
 @pytest.mark.parametrize("begun", BEGUN)
 def test_requests_that_begin_and_stop_hold_nobody_up(port, begun):
     with opened(port, 100, begun):
@@ -147,6 +153,17 @@ def test_what_one_person_has_waiting_is_answered_in_turn(port):
                 more = link.recv(1000)
                 assert more, said
                 said += more
+
+
+def test_one_address_has_half_of_the_connections_of_a_process(port):
+    """Twice 150; those of others are let in."""
+    with opened(port, 400, b"GET /") as links:
+        wait_for(lambda: len(answered(links)) >= 100, seconds=9, what="those that are refused")
+        assert {one.recv(12) for one in answered(links)} <= {b"HTTP/1.1 429", b""}
+        with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=("127.0.0.2", 0)) as other:
+            other.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
+    wait_for(lambda: answer(port) < 1, seconds=10, what="room after they have gone")
 
 
 def test_clients_that_do_not_close_hold_nobody_up(port):

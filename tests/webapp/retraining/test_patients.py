@@ -21,7 +21,8 @@ from webapp.reports.models import Report
 from webapp.reports.selectors import report_faults
 from webapp.reports.services import report_sign
 from webapp.results.question import question
-from webapp.retraining.models import Judgement, Removal
+from webapp.retraining.locked_cases import case_lock
+from webapp.retraining.models import Judgement, LockedCase, Removal
 from webapp.retraining.patients import case_delete
 from webapp.retraining.provenance import affected_by
 from webapp.retraining.trainings import training_request
@@ -189,9 +190,28 @@ def test_pictures_of_comparisons_and_unfinished_uploads_go(
     assert not Upload.objects.exists() and not upload.file.exists()
 
 
+def test_the_name_goes_from_locked_cases_and_comparisons(
+    client_of, mary, study, slides, make_slide, rows_of_judgement, root
+):
+    other = Case.objects.create(study=study, identifier="Zorka-19")
+    make_slide(case=other)
+    for name in ("Zorka-1961", "Zorka-19"):
+        case_lock(name=name, by=root)
+    judgement = rows_of_judgement(
+        cases=["Zorka-19", "Zorka-1961"], left_out={"Zorka-1961": "not read to the end"},
+        why="It was trained on Zorka-19, Zorka-1961.", result={"differences": [{"case": "Zorka-1961", "x": 1.0}]},
+    )  # fmt: skip
+    client_of(mary).post(address(slides), {"confirm": True}, format="json")
+    judgement.refresh_from_db()
+    assert judgement.cases == [other.identifier, "(deleted)"] and judgement.why.endswith("Zorka-19, (deleted).")
+    assert judgement.left_out == {"(deleted)": "not read to the end"}
+    assert judgement.result == {"differences": [{"case": "(deleted)", "x": 1.0}]}
+    assert [case.name for case in LockedCase.objects.all()] == ["Zorka-19"]
+
+
 def test_what_is_deleted_already_is_said(mary, slides):
     case_delete(case=slides[0].case, by=mary)
-    with pytest.raises(DomainError, match="deleted already"):
+    with pytest.raises(DomainError, match="case was deleted meanwhile"):
         case_delete(case=slides[0].case, by=mary)
     with pytest.raises(DomainError, match="deleted meanwhile"):
         slide_delete(slide=slides[0])
