@@ -8,7 +8,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-jobs picture \
+.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-intake bench-jobs bench-lists picture \
 	fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
@@ -137,6 +137,12 @@ topology: install-tests  ## docker-compose.yml, Dockerfile and docs/nginx.conf a
 
 chaos: install-tests  ## kill -9 of workers, web, Redis and PostgreSQL, twenty times while slides go through; nothing may be lost
 	$(BIN)/python -m tests.resilience.chaos $(ARGS)
+
+bench-intake: install-tests  ## 10,000 small slides through a watched folder whose watcher is killed; lost and doubled ones
+	$(BIN)/python -m tests.bench.intake $(ARGS)
+
+bench-lists: install-tests  ## pages and lists with 10,000 slides on PostgreSQL
+	$(BIN)/python -m tests.bench.lists $(ARGS)
 
 bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
 	$(BIN)/python -m tests.bench.count

@@ -14,6 +14,7 @@ from webapp.annotations.models import Figure, Label, Region, Run, Verdict
 from webapp.annotations.services import candidates_write
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.intake.models import Arrival
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion, Promotion
@@ -82,6 +83,10 @@ class Rows:
         self._job(Job.Kind.DETECT, self._slide(self.case, f"failed {i}"), state=State.FAILED)
         for slide in (self.ready, None):
             Upload.objects.create(user=self.alice, study=self.study, name=f"{i}", size=1, slide=slide)
+        Arrival.objects.create(
+            key=f"{i:064}", sha256=f"{i:064}", place="/share", name=f"{i}.svs", size=1, stamp="1",
+            still_since=timezone.now(), state=Arrival.State.TAKEN, slide=self.ready,
+        )  # fmt: skip
         record(Action.VERDICT, self.slide, who=self.person)
 
     def _on_the_slide(self, i: int) -> None:

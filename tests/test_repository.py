@@ -61,12 +61,13 @@ def test_compose_is_complete_as_far_as_it_can_be_read():
     services = compose["services"]
     assert set(services) == {
         "proxy", "web", "reaper", "ingest", "worker", "trainer", "gpu-worker", "gpu-trainer", "postgres", "redis", "s3",
-        "bucket", "backup",
+        "bucket", "backup", "import",
     }  # fmt: skip
     of_profile = {
-        profile: {n for n, s in services.items() if profile in s.get("profiles", [])} for profile in ("gpu", "s3")
+        profile: {n for n, s in services.items() if profile in s.get("profiles", [])}
+        for profile in ("gpu", "s3", "watch")
     }
-    assert of_profile == {"gpu": {"gpu-worker", "gpu-trainer"}, "s3": {"s3", "bucket"}}
+    assert of_profile == {"gpu": {"gpu-worker", "gpu-trainer"}, "s3": {"s3", "bucket"}, "watch": {"import"}}
     settings = set(re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     volumes = set(compose["volumes"])
     for name, service in services.items():
@@ -76,8 +77,8 @@ def test_compose_is_complete_as_far_as_it_can_be_read():
             assert set(service["environment"]) <= settings, f"{name} is given a setting that nobody reads"
         for mount in service.get("volumes", []):
             source = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", mount).split(":")[0]
-            if source == "./backups":
-                continue  # made by the first backup
+            if source in {"./backups", "./watched"}:
+                continue  # made by the first use
             assert source in volumes or (ROOT / source).exists(), f"{name} mounts {source}, which is not there"
         if "celery" in service.get("command", []):
             assert set(service["command"][service["command"].index("-Q") + 1].split(",")) <= set(QUEUES)

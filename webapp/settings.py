@@ -32,6 +32,11 @@ MAX_UPLOAD_BYTES = environment.integer("MAX_UPLOAD_GB", 50, low=1, high=10_000) 
 USER_QUOTA_BYTES = environment.integer("USER_QUOTA_GB", 2000, low=1, high=1_000_000) * 1024**3
 UPLOADS_PER_USER = environment.integer("UPLOADS_PER_USER", 1000, low=1, high=1_000_000)  # unfinished ones
 UPLOAD_KEPT = timedelta(days=environment.integer("UPLOAD_DAYS", 7, low=1, high=365))
+WATCH_FOLDER = environment.text("WATCH_FOLDER", "")  # from which slides come in by themselves: `import_slides`
+WATCH_STUDY = environment.text("WATCH_STUDY", "")
+WATCH_PATTERN = environment.text("WATCH_PATTERN", "")
+WATCH_IN_PLACE = environment.boolean("WATCH_IN_PLACE", False)
+WATCH_SECONDS = environment.integer("WATCH_SECONDS", 30, low=1, high=86_400)
 DEMO_SLIDE_PIXELS = environment.integer("DEMO_SLIDE_PIXELS", 20_000, low=0, high=100_000)  # 0: no demonstration slide
 DETECT_SHARDS = environment.integer("DETECT_SHARDS", 1, low=1, high=256)
 JOBS_PER_USER = environment.integer("JOBS_PER_USER", 10_000, low=1, high=10_000_000)
@@ -158,6 +163,7 @@ INSTALLED_APPS = [
     "webapp.annotations",
     "webapp.reports",
     "webapp.retraining",
+    "webapp.intake",
     "webapp.pages",
     "webapp.ops",
 ]

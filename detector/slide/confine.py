@@ -57,10 +57,12 @@ def limit(*, memory_bytes: int, seconds: int) -> None:
 def confine(folder: Path) -> bool:
     """From here on this process reads libraries alone, writes below `folder` alone, starts nothing, connects nowhere.
 
+    It also reads the files to which links below `folder`/original lead: those of a slide that is used in place.
     False where the kernel has no Landlock; the process is then as free as before.
     """
     ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
-    reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours)}
+    used_in_place = (str(path.resolve()) for path in (folder / "original").rglob("*") if path.is_symlink())
+    reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours), *used_in_place}
     return _restrict(reads=reads, writes={str(folder)}, all_reads=False, tcp=False)
 
 

@@ -18,7 +18,7 @@ from redis import RedisError
 
 from detector.version import code_version
 from webapp.core.redis import redis_client
-from webapp.jobs.heartbeat import REAPER, heartbeats
+from webapp.jobs.heartbeat import REAPER, WATCHER, heartbeats
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import OPEN, State
 from webapp.jobs.stored import ShardFacts
@@ -75,6 +75,7 @@ class Health:
 def health_of_jobs() -> Health:
     """Look at the rows and at what processes say of themselves."""
     here = heartbeats()
+    here = None if here is None else {name: said for name, said in here.items() if name != WATCHER}
     workers = None if here is None else [_worker(name, said) for name, said in here.items() if name != REAPER]
     queues = _queues(workers)
     stuck = [

@@ -14,13 +14,17 @@ from webapp.core.redis import redis_client
 HEARTBEAT_SECONDS = 5
 HEARTBEAT_KEPT_SECONDS = 30
 REAPER = "reap_jobs"  # the name of the process that brings back lost work
+WATCHER = "import_slides"  # that of the process that watches a folder for slides
 _PREFIX = "mitoscope:here:"
 
 
-def heartbeat_send(*, name: str, facts: dict[str, Any]) -> None:
-    """Renew the heartbeat of a process, with what it computes on. A broker that is away is no reason to stop."""
+def heartbeat_send(*, name: str, facts: dict[str, Any], kept: float = HEARTBEAT_KEPT_SECONDS) -> None:
+    """Renew the heartbeat of a process, with what it computes on. A broker that is away is no reason to stop.
+
+    kept: seconds after which it is thought to be gone.
+    """
     with contextlib.suppress(RedisError):
-        redis_client().set(_PREFIX + name, json.dumps({**facts, "at": time.time()}), ex=HEARTBEAT_KEPT_SECONDS)
+        redis_client().set(_PREFIX + name, json.dumps({**facts, "at": time.time()}), ex=round(kept))
 
 
 def heartbeats() -> dict[str, dict[str, Any]] | None:

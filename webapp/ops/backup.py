@@ -24,7 +24,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from detector.slide.folder import files_below
 from webapp.audit.models import Action, Entry
 from webapp.core import environment
 from webapp.core.errors import DomainError
@@ -162,11 +161,13 @@ def _slides() -> int:
 
 
 def _copy_missing(source: Path, target: Path) -> None:
-    """Copy what is not there yet; each file whole or not at all."""
-    for path in files_below(source) if source.exists() else ():
-        copy = target / path.relative_to(source)
-        if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            partial = copy.with_name(f"{copy.name}.copying")
-            shutil.copy2(path, partial)
-            partial.replace(copy)
+    """Copy what is not there yet; each file whole or not at all. A link stays one: a slide that is used in place is in
+    no backup."""
+    for folder, _, names in os.walk(source):
+        for path in (Path(folder) / name for name in names):
+            copy = target / path.relative_to(source)
+            if not os.path.lexists(copy):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                partial = copy.with_name(f"{copy.name}.copying")
+                shutil.copy2(path, partial, follow_symlinks=False)
+                partial.replace(copy)

@@ -197,6 +197,8 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         "reap_jobs": f"{python} manage.py reap_jobs",
         "measure_tissue": f"nice -n 15 {python} manage.py measure_tissue",
     }
+    if os.environ.get("WATCH_FOLDER"):
+        programs["import_slides"] = f"{python} manage.py import_slides --watch"
     if redis is not None:
         (data / "redis").mkdir(exist_ok=True)
         programs["redis"] = (

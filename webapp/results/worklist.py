@@ -59,6 +59,7 @@ def _group(min_score: float) -> Case:
     asked for it.
     """
     slide = OuterRef("pk")
+    has_report = Exists(Slide.objects.filter(pk=slide, reports__isnull=False))
     undetected = ~Exists(Run.objects.filter(slide=slide))
     at_work = Exists(Job.objects.filter(slide=slide, state__in=OPEN))
     judged = Exists(Figure.objects.filter(slide=slide).exclude(label=Label.OPEN))
@@ -67,7 +68,7 @@ def _group(min_score: float) -> Case:
     return Case(
         When(Q(state=Slide.State.PREPARING) | Q(undetected & at_work), then=Constant(Group.WAITING)),
         When(Q(state__in=_UNREADABLE) | Q(undetected), then=Constant(Group.ASKING)),
-        When(is_signed(), then=Constant(Group.READ)),
+        When(Q(has_report) & Q(is_signed()), then=Constant(Group.READ)),  # few have one, and is_signed looks at much
         When(~judged | Exists(unjudged.filter(run=Subquery(newest))), then=Constant(Group.TO_READ)),
         default=Constant(Group.READ),
         output_field=CharField(),

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -38,10 +39,12 @@ def slide_create(
     user: User | None,
     mpp: float | None = None,
     detect: bool = True,
+    links: Sequence[tuple[str, str]] = (),
 ) -> Slide:
     """A slide from a file on this server, which is moved into the slide's folder. It still has to be prepared.
 
     The file stays where it was until the rows are there for good, so that a death at any moment loses nothing.
+    links: instead of a file, (name, path) of files that are read where they are, and stay there; the one to open first.
 
     Without a file the slide is one that preparing draws. Without an identifier it is a case of its own, under a
     pseudonym. The name of the file is kept apart: others read the case's pseudonym and the number of the slide in it.
@@ -49,27 +52,32 @@ def slide_create(
     with transaction.atomic():
         identifier = named(case_identifier, what="case", longest=100) or f"case-{secrets.token_hex(3)}"
         case, _ = Case.objects.get_or_create(study=study, identifier=identifier)
-        number = _next_number(case) if file else None
+        drawn = file is None and not links
+        number = None if drawn else _next_number(case)
         slide: Slide = Slide.objects.create(
             case=case,
             number=number,
-            name=f"{case.identifier} slide {number}" if file else clean_name(name),
-            file_name=clean_name(name) if file else "",
-            path=f"original/slide{_suffix(name)}",
+            name=clean_name(name) if drawn else f"{case.identifier} slide {number}",
+            file_name="" if drawn else clean_name(name),
+            path=f"original/{links[0][0]}" if links else f"original/slide{_suffix(name)}",
             bytes=file.stat().st_size if file else 0,
             uploaded_by=user,
             wants_detection=detect,
-            drawn=file is None,
+            drawn=drawn,
             mpp_x=mpp,
             mpp_y=mpp,
             mpp_source="entered" if mpp else "",
         )
         uploaded = {"study": study.name, "mpp": mpp, "bytes": slide.bytes}
-        record(Action.SLIDE_UPLOADED if file else Action.SLIDE_DRAWN, slide, who=user, after=uploaded)
+        record(Action.SLIDE_DRAWN if drawn else Action.SLIDE_UPLOADED, slide, who=user, after=uploaded)
         local_path(slide).parent.mkdir(parents=True)
         if file is not None:
             _link_or_copy(file, local_path(slide))
             transaction.on_commit(lambda: file.unlink(missing_ok=True))
+        for beside, source in links:
+            link = slide.folder / "original" / beside
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
     return slide
 
 

@@ -84,7 +84,8 @@ def original_of(slide: Slide) -> Path | None:
     unpacked, original = slide.folder / "unpacked", slide.folder / "original"
     if slide.drawn:
         return None
-    found = unpacked if unpacked.is_dir() else next(iter(sorted(original.glob("*"))), None)
+    lie_there = sorted(original.glob("*"))  # several where they are used in place
+    found = unpacked if unpacked.is_dir() else original if len(lie_there) > 1 else next(iter(lie_there), None)
     if found is None:
         raise SlideError("It is not in the storage any more.", original / "slide")
     return found
