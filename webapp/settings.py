@@ -11,6 +11,7 @@ from typing import Any
 
 import dj_database_url
 import django_stubs_ext
+from botocore.config import Config
 
 from detector import paper
 from webapp.core import environment
@@ -71,10 +72,11 @@ _LOST = {
 def _key(given: str, name: str) -> str:
     """The key that was given, else one made at first run and kept beside the data under this name."""
     if given:
-        if len(given) < _KEY_LENGTH:
+        if len(given.strip()) < _KEY_LENGTH or len(set(given)) < _KEY_LENGTH // 3:
             raise SystemExit(
-                f"{name.upper()} has {len(given)} characters, and is guessed; give it {_KEY_LENGTH} or more, or none: "
-                f"one is made then, and kept beside the data. With another one {_LOST[name]}"
+                f"{name.upper()} has {len(given)} characters, {len(set(given))} different ones, and is guessed; give "
+                f"it {_KEY_LENGTH} or more, or none: one is made then, and kept beside the data. With another one "
+                f"{_LOST[name]}"
             )
         return given
     path = DATA_DIR / name
@@ -304,6 +306,7 @@ STORAGES = {
             "region_name": environment.text("S3_REGION", "us-east-1"),
             "access_key": environment.text("S3_ACCESS_KEY", "") or None,
             "secret_key": environment.text("S3_SECRET_KEY", "") or None,
+            "client_config": Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3}),
         },
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from django.conf import settings
 from detector.errors import DetectorError
 from worker.shard import ClaimedShard
 
+_log = logging.getLogger(__name__)
 TIME_LIMIT = 1800  # seconds that reading may take
 
 
@@ -47,5 +49,6 @@ def read_apart(shard: ClaimedShard, module: str, *arguments: str | Path, what: s
     if process.returncode < 0:
         raise NotRead(f"Reading {what} crashed the reader; it is damaged or not what it says it is.")
     if process.returncode != 0:
-        raise DetectorError(f"{what} could not be read:\n{err[-4000:]}")
+        _log.error("the reader of %s failed:\n%s", what, err[-4000:])
+        raise DetectorError(f"{what.capitalize()} could not be read, by a fault of the reader; the log says which.")
     return out.splitlines()[-1]

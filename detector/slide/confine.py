@@ -2,14 +2,16 @@
 
 What a decoder that was taken over can still do in preparing: read the libraries and the slide's own folder, and write
 into that. Servers, which read what was prepared, are held to less (`confine_writes`).
-Memory, time and open files are bounded by resource limits; files, programs and the network by Landlock, where the
-kernel has it (Linux 5.13 and later; the network from 6.7 on).
+Memory, time and open files are bounded by resource limits; files and programs by Landlock, where the kernel has it
+(Linux 5.13 and later); sockets of every kind, signals to others and what gets round them by a filter of system calls.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import platform
 import resource
 import signal
 import sys
@@ -29,6 +31,28 @@ _LINKS_CAME, _TCP_CAME = 2, 4  # before, no file may be linked into another fold
 
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 _MACHINE = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")
+
+
+# Of linux/seccomp.h and linux/filter.h: load a word, compare, return.
+_SECCOMP_FILTER, _ALL_THREADS = 1, 1
+_LOAD, _IS, _IS_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_NUMBER, _ARCHITECTURE = 0, 4  # where a filter finds them
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+_OTHER_NUMBERS = 0x40000000  # from here on, those of x32
+# By machine: its name for filters, the number of the call `seccomp`, and what is refused: socket, kill, tkill, ptrace,
+# process_vm_writev; and, of the same number everywhere, pidfd_send_signal, io_uring_setup, pidfd_open, pidfd_getfd.
+_CALLS = {
+    "x86_64": (0xC000003E, 317, (41, 62, 200, 101, 311, 424, 425, 434, 438)),
+    "aarch64": (0xC00000B7, 277, (198, 129, 130, 117, 271, 424, 425, 434, 438)),
+}
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_uint16), ("yes", ctypes.c_uint8), ("no", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_uint16), ("filter", ctypes.POINTER(_Instruction))]
 
 
 class _Ruleset(ctypes.Structure):
@@ -63,7 +87,7 @@ def confine(folder: Path) -> bool:
     ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
     used_in_place = (str(path.resolve()) for path in (folder / "original").rglob("*") if path.is_symlink())
     reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours), *used_in_place}
-    return _restrict(reads=reads, writes={str(folder)}, all_reads=False, tcp=False)
+    return _restrict(reads=reads, writes={str(folder)}, all_reads=False, tcp=False) and _refuse_calls()
 
 
 def confine_writes(folders: Iterable[Path], *, programs: Iterable[Path] = ()) -> bool:
@@ -104,6 +128,19 @@ def _restrict(
     confined = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
     return bool(confined)
+
+
+def _refuse_calls() -> bool:
+    """Refuse this process sockets and signals to others; True as well on machines whose calls are not known here."""
+    if platform.machine() not in _CALLS:
+        return True
+    architecture, seccomp, refused = _CALLS[platform.machine()]
+    code = [(_LOAD, 0, 0, _ARCHITECTURE), (_IS, 0, len(refused) + 3, architecture), (_LOAD, 0, 0, _NUMBER)]
+    code += [(_IS_AT_LEAST, len(refused) + 1, 0, _OTHER_NUMBERS)]
+    code += [(_IS, len(refused) - at, 0, number) for at, number in enumerate(refused)]
+    code += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
+    program = _Program(len(code), (_Instruction * len(code))(*(_Instruction(*one) for one in code)))
+    return bool(ctypes.CDLL(None).syscall(seccomp, _SECCOMP_FILTER, _ALL_THREADS, ctypes.byref(program)) == 0)
 
 
 def _version() -> int:

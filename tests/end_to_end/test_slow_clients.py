@@ -84,6 +84,12 @@ def test_slow_and_stalled_clients_hold_nobody_up_and_lose_nothing(server):
                 link.sendall(b"y" * PIECE)
             took.append(seconds_to_answer(server))
         assert sorted(took)[len(took) // 2] < 1 and max(took) < 5, took
+        server.token = new_token(server)
+        began = time.monotonic()
+        _, link = begun_upload(server, open_ones)
+        link.sendall(b"z" * (100_000 - PIECE))
+        assert link.recv(100).startswith(b"HTTP/1.1 204")
+        assert time.monotonic() - began < 3, "another upload does not wait for them"
 
     def offset(path):
         return json.loads(ask(server, "GET", path).data)["offset"]

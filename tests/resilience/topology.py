@@ -191,17 +191,15 @@ class Topology:
 
     def _nginx(self, service: Mapping[str, Any]) -> list[str]:
         """nginx with the file that the container has at its place."""
-        source = next(volume.split(":")[0] for volume in service["volumes"] if "conf.d" in volume)
-        server = (ROOT / source).read_text("utf-8")
-        server = server.replace(f"listen {_PROXY};", f"listen 127.0.0.1:{self.ports['proxy']};")
-        server = server.replace(f"web:{_WEB}", f"127.0.0.1:{self.ports['web']}")
+        source = next(volume.split(":")[0] for volume in service["volumes"] if "nginx.conf" in volume)
+        main = (ROOT / source).read_text("utf-8")
+        main = main.replace(f"listen {_PROXY};", f"listen 127.0.0.1:{self.ports['proxy']};")
+        main = main.replace(f"web:{_WEB}", f"127.0.0.1:{self.ports['web']}")
         run = self.folder / "run"
         temporary = "".join(
             f"{kind}_temp_path {run}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        main = (
-            f"pid {run}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{server}}}\n"
-        )
+        main = main.replace("pid /run/", f"pid {run}/").replace("http {\n", f"http {{\n{temporary}", 1)
         (run / "nginx.conf").write_text(main)
         assert NGINX is not None, "nginx is not installed"
         return [NGINX, "-e", "stderr", "-c", str(run / "nginx.conf"), "-g", "daemon off;"]

@@ -29,6 +29,7 @@ _TABLE = (
     ("second-factor", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("passkey-new", {}),  # until the password is given once more
     ("password-reset password-reset-confirm provider provider-callback", {}),
+    ("admin-password-change", {"GET": ANYBODY, "POST": ANYBODY}),  # on to the page that all have
     ("admin-login", {"GET": STAFF, "POST": STAFF}),
     ("password-change tokens report-check", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("token-revoke", {"POST": SIGNED_IN}),

@@ -7,8 +7,10 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from threading import BoundedSemaphore
 from typing import Any
 
 from authlib.common.errors import AuthlibBaseError
@@ -28,6 +30,7 @@ from webapp.core.errors import DomainError
 
 _LONGEST = 150  # characters of a name
 _SECONDS = 10  # that the provider may take
+_ASKING = BoundedSemaphore(1)  # of a process: one in four of its threads
 
 
 class SignInFailed(DomainError):
@@ -36,10 +39,22 @@ class SignInFailed(DomainError):
     status = 403
 
 
+@contextmanager
+def _few_at_once() -> Iterator[None]:
+    """A provider that hangs must not hold the threads of the site. Raises SignInFailed."""
+    if not _ASKING.acquire(timeout=1):
+        raise SignInFailed(f"{settings.OIDC_NAME} is busy, or does not answer. Try again in a moment.")
+    try:
+        yield
+    finally:
+        _ASKING.release()
+
+
 def begin(request: HttpRequest, callback: str) -> HttpResponse:
     """Send the browser to the provider, which sends it back to `callback`. Raises SignInFailed."""
     try:
-        answer: HttpResponse = _provider().authorize_redirect(request, callback)
+        with _few_at_once():
+            answer: HttpResponse = _provider().authorize_redirect(request, callback)
     except (AuthlibBaseError, RequestException, RuntimeError, ValueError) as error:
         raise SignInFailed(f"The sign-in of {settings.OIDC_NAME} does not answer. Try again later.") from error
     return answer
@@ -48,7 +63,8 @@ def begin(request: HttpRequest, callback: str) -> HttpResponse:
 def claims_of(request: HttpRequest) -> Mapping[str, Any]:
     """What the provider says of the person who comes back from it. Raises SignInFailed."""
     try:
-        token = _provider().authorize_access_token(request)
+        with _few_at_once():
+            token = _provider().authorize_access_token(request)
     except (AuthlibBaseError, JoseError, RequestException, RuntimeError, ValueError, KeyError) as error:
         if address_refused_until(request) is None:  # once it fails too often it is not told of any more
             record(Action.SIGN_IN_FAILED, named=settings.OIDC_NAME, after={"why": str(error)[:300]})

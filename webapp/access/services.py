@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.contrib.auth.models import User
@@ -75,6 +75,13 @@ def answer_begin(*, user: User, key: str, fingerprint: str) -> Answer:
 def answers_expire() -> None:
     """Drop the answers that are kept no longer."""
     Answer.objects.filter(at__lt=timezone.now() - KEPT).delete()
+
+
+def answers_forget(*, words: Sequence[str]) -> None:
+    """Delete the answers that are kept and hold one of these words: a deleted patient must not come back by one."""
+    sought = [word.encode() for word in words]
+    kept = Answer.objects.values_list("pk", "body").iterator()
+    Answer.objects.filter(pk__in=[pk for pk, body in kept if any(word in bytes(body) for word in sought)]).delete()
 
 
 def answer_keep(*, answer: Answer, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.views import LogoutView
 from django.urls import path
+from django.views.generic import RedirectView
 
 from webapp.access import second_factor_page, sign_in_views, views
 
@@ -12,6 +13,7 @@ urlpatterns = [
     path("login/passkey/asked/", sign_in_views.passkey_asked, name="passkey-asked"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/login/", views.admin_login, name="admin-login"),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password-change"), name="admin-password-change"),
     path("password/", views.PasswordChange.as_view(), name="password-change"),
     path("password/reset/", views.PasswordReset.as_view(), name="password-reset"),
     path("password/reset/<uidb64>/<token>/", views.PasswordResetConfirm.as_view(), name="password-reset-confirm"),

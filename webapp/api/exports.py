@@ -30,7 +30,7 @@ from webapp.results.findings import Findings, findings
 from webapp.results.question import Counting, Question, question
 from webapp.slides.models import Slide, Study, may_see_identity
 from webapp.slides.roles import Right, demand, demand_on
-from webapp.slides.services import slide_identity_seen
+from webapp.slides.services import slide_identity_seen, slides_identity_seen
 
 MAX_IMPORT_BYTES = 50 << 20
 
@@ -120,6 +120,10 @@ class StudyExportView(APIView):
         slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
         asked = question(**query, study=Counting.of(study))
         record(Action.EXPORTED, study, after={"format": form.name})
+        if _names_the_patient(key):
+            slides_identity_seen(
+                slides=slides.exclude(runs=None), user=cast(User, request.user), what="patient ID of the file"
+            )
         found = (one for slide in slides.iterator() if (one := _findings(slide, asked)))
         response = StreamingHttpResponse(study_zip(found, form), content_type="application/zip")
         response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.zip"'

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any, cast
 
 from django.contrib.auth.models import User
+from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -32,6 +35,7 @@ class Idempotent(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.method != "POST" or HEADER not in request.headers:
             return super().dispatch(request, *args, **kwargs)
+        self._read_body(request)  # nobody is kept waiting by a transaction while a slow client sends
         with transaction.atomic():
             response = super().dispatch(request, *args, **kwargs)
             if response.status_code >= 300:
@@ -39,6 +43,12 @@ class Idempotent(APIView):
             elif self._answer is not None and self._answer.status is None:
                 self._keep(response)
         return response
+
+    def _read_body(self, request: HttpRequest) -> None:
+        """Of who may call at all; it is refused from others, in a moment, without being read."""
+        with contextlib.suppress(APIException, RequestDataTooBig):  # both come again, and are said
+            if self.initialize_request(request).user.is_authenticated:
+                request.body  # noqa: B018  read from here on
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

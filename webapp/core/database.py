@@ -1,7 +1,14 @@
-"""Connections to the database, and rows that are locked in it."""
+"""Connections to the database, and rows that are locked in it.
+
+The database has few connections, and a process of the web many threads that wait for slow clients. Each of those has a
+turn (`database_turn`), which is needed to use a connection, and gives both back while it waits.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID
 
@@ -10,6 +17,41 @@ from django.db import connection, models
 from webapp.core.errors import Gone
 
 _Row = TypeVar("_Row", bound=models.Model)
+
+
+class _Turn(threading.local):
+    of: threading.Semaphore | None = None  # whose turn this thread has, if it needs one
+
+
+_turn = _Turn()
+
+
+@contextmanager
+def database_turn(turns: threading.Semaphore) -> Iterator[None]:
+    """For what may wait long for its client: as many at once as there are turns use the database."""
+    with turns:
+        _turn.of = turns
+        try:
+            yield
+        finally:
+            _turn.of = None
+
+
+@contextmanager
+def database_released() -> Iterator[None]:
+    """Without a connection and without a turn, for a block that waits for somebody; not within a transaction."""
+    if connection.in_atomic_block:
+        yield
+        return
+    connection.close()
+    turns = _turn.of
+    if turns is not None:
+        turns.release()
+    try:
+        yield
+    finally:
+        if turns is not None:
+            turns.acquire()
 
 
 def database_release() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import Error, InterfaceError, OperationalError
+from django.http import UnreadablePostError
 from redis import RedisError
 
 from detector.errors import SlideError
@@ -16,8 +17,8 @@ _SAFE = "What was saved before is safe; what was sent just now was not saved."
 
 @dataclass(frozen=True)
 class Fault:
-    """status: 503, or 507 for want of room. say: what is so, what is safe, what to do. retry: seconds, None for who
-    knows."""
+    """status: 503, 507 for want of room, or 408 where the client fell silent. say: what is so, what is safe, what to
+    do. retry: seconds, None for who knows."""
 
     status: int
     say: str
@@ -44,6 +45,7 @@ _DATABASE = Fault(
     503, f"The database does not answer. {_SAFE} Try again in a moment; if it lasts, tell an administrator.", 5
 )
 _LOCKED = Fault(503, f"The database is busy with somebody else's work. {_SAFE} Try again in a moment.", 2)
+_BROKEN_OFF = Fault(408, f"What you sent did not arrive: it broke off, or came too slowly. {_SAFE} Send it again.")
 _READ_ONLY = Fault(503, f"The database is read-only. {_SAFE} Tell an administrator; then send it again.")
 _BROKER = Fault(
     503,
@@ -63,6 +65,8 @@ def fault_of(error: BaseException | None) -> Fault | None:
 
 
 def _fault(error: BaseException) -> Fault | None:
+    if isinstance(error, UnreadablePostError):
+        return _BROKEN_OFF
     if isinstance(error, SlideError):
         return _FILE if error.path is not None and not error.path.exists() else None
     if isinstance(error, RedisError):

@@ -24,7 +24,7 @@ _LOOSER = (
     (re.compile("/slides/[^/]+/$"), "; style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='"),
 )
 _SLOW_SECONDS = 1.0
-_STRANGERS_BYTES = 16_384
+_STRANGERS_BYTES, _FORM_BYTES = 16_384, 4 << 20
 # Logged only when slow or wrong.
 _MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
 
@@ -90,16 +90,19 @@ def methods_of_pages(get_response: _View) -> _View:
 
 
 def bodies_of_strangers(get_response: _View) -> _View:
-    """What somebody sends who is not signed in is short, and is refused before it is read where it is not.
-
-    The API asks who it is before it reads.
+    """What somebody sends who is not signed in is short, a form is not long, and each is refused before it is read
+    where it is. The API asks who it is before it reads.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        long = "HTTP_TRANSFER_ENCODING" in request.META or not length.isdigit() or int(length) > _STRANGERS_BYTES
-        if long and not request.path.startswith("/api/") and SESSION_KEY not in request.session:
+        unclear = "HTTP_TRANSFER_ENCODING" in request.META or not length.isdigit()
+        if request.path.startswith("/api/"):
+            return get_response(request)
+        if (unclear or int(length) > _STRANGERS_BYTES) and SESSION_KEY not in request.session:
             return HttpResponse("Sign in before you send so much.\n", status=413, content_type="text/plain")
+        if unclear or int(length) > _FORM_BYTES:
+            return HttpResponse("No form is so large.\n", status=413, content_type="text/plain")
         return get_response(request)
 
     return middleware

@@ -6,10 +6,9 @@ import io
 import time
 from typing import Any, Protocol
 
-from webapp.core.database import database_release
+from webapp.core.database import database_released
 
 _PIECE = 1 << 16
-_SLOW = 0.1  # s; a client that takes longer for a piece will be waited for again
 
 
 class Readable(Protocol):
@@ -22,8 +21,7 @@ class Readable(Protocol):
 def read_a_while(stream: Readable, most: int, seconds: float) -> bytes:
     """What comes next, at most so many bytes in about so many seconds; none at the end.
 
-    Where the stream breaks what came before is given, and the error is raised the next time. No connection to the
-    database, which has few, is held while a slow client is waited for.
+    Where the stream breaks what came before is given, and the error is raised the next time.
     """
     data, began = bytearray(), time.monotonic()
     while len(data) < most and (not data or time.monotonic() - began < seconds):
@@ -36,9 +34,24 @@ def read_a_while(stream: Readable, most: int, seconds: float) -> bytes:
         if not piece:
             break
         data += piece
-        if len(data) < most and time.monotonic() - began > _SLOW:
-            database_release()
     return bytes(data)
+
+
+class Patient:
+    """A body that others are not kept waiting for: while it is read its reader has no connection to the database."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, *size: int) -> bytes:
+        """As of the body."""
+        with database_released():
+            return bytes(self._body.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        """As of the body."""
+        with database_released():
+            return bytes(self._body.readline(*size))
 
 
 class Pipe(io.RawIOBase):

@@ -27,7 +27,8 @@ from django.utils import timezone
 from webapp.audit.models import Action, Entry
 from webapp.core import environment
 from webapp.core.errors import DomainError
-from webapp.retraining.patients import cases_delete, slides_delete_for_good
+from webapp.retraining.forgetting import cases_delete
+from webapp.retraining.patients import slides_delete_for_good
 from webapp.slides.models import Case, Slide
 
 _DELETED = "deleted"  # beside the backups: keys of slides that are to be in none of them

@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # it needs Django's settings, which are there only after the 
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
+# Commands by which who reaches Redis would write files, or load code.
+_REDIS_WITHOUT = ("CONFIG", "MODULE", "DEBUG", "SAVE", "BGSAVE", "BGREWRITEAOF", "REPLICAOF", "SLAVEOF", "SHUTDOWN")
 _SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit is 107
 
 
@@ -188,8 +190,7 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
     python = sys.executable
     programs = {
         "web": f"{python} -m gunicorn webapp.wsgi --bind {host}:{port} --workers 2 --threads 4 "
-        "--worker-class webapp.ops.web_worker.WebWorker --timeout 120 --graceful-timeout 5 --no-control-socket "
-        "--max-requests 20000 --max-requests-jitter 1000",
+        "--worker-class webapp.ops.web_worker.WebWorker --timeout 120 --graceful-timeout 5 --no-control-socket",
         "ingest": _worker(python, "ingest", 2),
         "detect": _worker(python, "detect", 1),
         # At a low priority and in a process of its own, so that nobody who waits for a detection waits for a training.
@@ -203,7 +204,8 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         (data / "redis").mkdir(exist_ok=True)
         programs["redis"] = (
             f"{redis} --port 0 --unixsocket {redis_socket} --unixsocketperm 600 --dir {data / 'redis'} "
-            "--save '' --appendonly no --daemonize no"
+            "--save '' --appendonly no --daemonize no "
+            + " ".join(f"--rename-command {name} ''" for name in _REDIS_WITHOUT)
         )
     sections = [
         f"[supervisord]\nnodaemon=true\nsilent=true\nlogfile={data}/logs/supervisor.log\n"

@@ -16,26 +16,35 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import selectors
 import socket
 import struct
+import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from django.apps import apps
 from django.db import connections
 from gunicorn.workers.gthread import ThreadWorker
+
+from webapp.core.database import database_turn
+from webapp.core.streams import Patient
 
 _SECONDS = 0.0003  # that a new connection is left to others, for each connection that it has
 _MOST = 20  # of these
 _BLOCK = 1 << 16
 _HEAD_BYTES = 1 << 16  # at most
 _SHORT_BODY = 1 << 16  # bytes; kept in memory until they are all there
-_THREADS = {"in": 32, "out": 16}  # of what takes long: they wait for their clients, and use little besides
+_THREADS = {"in": 400, "out": 16}  # of what takes long: they wait for their clients, and use little besides
+_TURNS = 16  # of those that read a body, at the database
+_FILES = 65_536  # open ones, at most; a process may have 1,024 where nobody asks for more
+_ANSWER = 1 << 18  # bytes that are sent without waiting for who takes them
 _CLOSERS, _CLOSING = 8, 64  # threads that close connections in peace, and how many may wait for that
 _PATIENCE = 10.0  # seconds that a request may take to arrive, and
 _LEAST_RATE = 1000  # bytes a second that it must arrive with from then on
@@ -43,12 +52,24 @@ _UNREAD = 0.2  # seconds
 _STANDSTILL = 30  # seconds in which a client must take or send anything at all
 _REFUSED = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
-# A body without a length, one that waits to be asked for; parts of uploads, which are kept though the rest never comes.
-_IN = re.compile(rb"\r\n(transfer-encoding|expect):|^PATCH [^ ]*/uploads/", re.IGNORECASE)
+# A body without a length; parts of uploads, which are kept though the rest never comes.
+_IN = re.compile(rb"\r\ntransfer-encoding:|^PATCH [^ ]*/uploads/", re.IGNORECASE)
+_EXPECT = re.compile(rb"\r\nexpect:[^\r]*", re.IGNORECASE)  # a body that waits to be asked for
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Whose a request is, as far as its head says so.
 _SESSION = re.compile(rb"\r\ncookie:[^\r]*?[ :;]sessionid=([^;\r]*)", re.IGNORECASE)
 _TOKEN = re.compile(rb"\r\nauthorization: *token +([^\r]*)", re.IGNORECASE)
-_OUT = re.compile(rb"^(GET|HEAD) ([^ ]*/(file|export|candidates|detections|schema|docs)/|[^ ]*/report\.pdf|/static/)")
+_ADDRESS = re.compile(rb"^(?:GET|HEAD) +(?:[a-z]+://[^/ ]*)?([^ ?]*)", re.IGNORECASE)
+# What may be large, of all that is looked at: static files, reports, and of the API what is not a tile, a crop, a count
+# or an answer of a word.
+_STATIC = re.compile(r"/+static/")
+_OUT = re.compile(r"/+(static/|audit/|api/v1/(?!health/)(?!.*/(tiles_files|crop|thumbnail|mitosis-count)/))")
+
+
+def _with_patience(application: Any, environ: dict[str, Any], start_response: Any) -> Any:
+    """The application, with a body that can be waited for."""
+    environ["wsgi.input"] = Patient(environ["wsgi.input"])
+    return application(environ, start_response)
 
 
 _Turn = tuple[str, bytes]  # "in" or "out", and whose
@@ -64,6 +85,7 @@ class _Arriving:
         self.received, self.began = bytearray(received), time.monotonic()
         self.needed: int | None = None
         self.long, self.who = "", b""
+        self.asks = False  # to be told that the body may come
 
     def is_whole(self) -> bool:
         """Whether a thread can take it: all of a short one is there, or the head of a long one."""
@@ -75,12 +97,20 @@ class _Arriving:
             length = _LENGTH.search(head)
             body = int(length[1]) if length else 0
             unclear = length is None and b"content-length" in head.lower()
+            address = _ADDRESS.match(head)
+            path = unquote(address[1].decode("latin-1")) if address else ""
             if unclear or body > _SHORT_BODY or _IN.search(head):
                 self.long = "in"
-            elif _OUT.search(head):
+            elif _OUT.match(path):
                 self.long = "out"
-            if self.long and (whose := _TOKEN.search(head) or _SESSION.search(head)):
+            # A static file is everybody's: who asks for it need not be who it says.
+            whose = None if _STATIC.match(path) else _TOKEN.search(head) or _SESSION.search(head)
+            if self.long and whose:
                 self.who = whose[1]
+            if not self.long and (asked := _EXPECT.search(head)):
+                self.asks = True
+                del self.received[asked.start() : asked.end()]
+                end -= asked.end() - asked.start()
             self.needed = end + body
         return bool(self.long) or len(self.received) >= self.needed
 
@@ -96,8 +126,16 @@ class _Arriving:
 class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
     """A threaded worker whose threads get whole requests alone."""
 
+    worker_connections: int
+    wsgi: Any
+
     def init_process(self) -> None:
         """In the new process."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft = max(soft, min(hard, _FILES) if hard != resource.RLIM_INFINITY else _FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.worker_connections = min(self.worker_connections, soft // 2)  # others are for slides
+        self.turns = threading.Semaphore(_TURNS)
         self.of_address: Counter[Any] = Counter()  # connections
         self.behind_proxies = False
         self.arriving: dict[Any, _Arriving] = {}
@@ -121,6 +159,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
 
             from webapp.slides.storage import sweep_from_now_on
 
+            self.wsgi = partial(_with_patience, self.wsgi)
             self.behind_proxies = settings.PROXIES > 0  # everybody has their address, and they count for themselves
             sweep_from_now_on()
 
@@ -165,9 +204,14 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
                 self._drop(conn)
                 return
             arriving.received += data
+        whole = arriving.is_whole()
+        if arriving.asks:
+            arriving.asks = False
+            with contextlib.suppress(OSError):
+                conn.sock.send(_CONTINUE)
         if arriving.is_too_large():
             self._refuse(conn, b"431 Request Header Fields Too Large")
-        elif arriving.is_whole():
+        elif whole:
             self._release(conn)
             try:
                 self._hand_over(conn, arriving)
@@ -178,6 +222,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         # Timeouts of the system: gunicorn takes Python's away.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _STANDSTILL, 0))
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ANSWER)
         conn.init()
         conn.parser.unreader.unread(bytes(arriving.received))
         conn.data_ready = True
@@ -194,7 +239,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         while self.waiting[turn] and self.running[turn] < _THREADS[turn[0]] // 2:
             conn = self.waiting[turn].popleft()
             self.running[turn] += 1
-            done = self.pools[turn[0]].submit(self._handle_long, conn)
+            done = self.pools[turn[0]].submit(self._handle_long, turn[0], conn)
             done.add_done_callback(partial(self.method_queue.defer, self._long_is_done, turn, conn))
         if not self.waiting[turn]:
             del self.waiting[turn]
@@ -210,11 +255,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         """What nobody has read of a body, as the request was refused, is waited for for a moment alone."""
         return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _UNREAD))
 
-    def _handle_long(self, conn: Any) -> Any:
-        try:
-            return self.handle(conn)
-        finally:
-            connections.close_all()  # there are many such threads, and the database has few connections
+    def _handle_long(self, way: str, conn: Any) -> Any:
+        with database_turn(self.turns) if way == "in" else contextlib.nullcontext():
+            try:
+                return self.handle(conn)
+            finally:
+                connections.close_all()  # there are many such threads, and the database has few connections
 
     def _close_in_peace(self, close: Callable[..., None], address: Any, graceful: bool = False) -> None:
         """Wait for the client to close as well, but not in the loop."""

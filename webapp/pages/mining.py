@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, render
 
 from webapp.core.errors import InvalidInput
 from webapp.pages.administrators import administrators_only
+from webapp.pages.asked import number_of
 from webapp.pages.pagination import MOST_CHOICES, SAMPLES, page_of
 from webapp.registry.models import ModelVersion
 from webapp.results.filters import Filters, scanners_of, slides_filtered
@@ -24,14 +25,14 @@ from webapp.slides.models import Study
 def choose(request: HttpRequest) -> HttpResponse:
     """The unlabelled slides to choose from, with the filters of the list of slides."""
     studies, problem = Study.objects.order_by("name"), ""
-    study = studies.filter(pk=request.GET["study"]).first() if request.GET.get("study", "").isdigit() else None
+    study = studies.filter(pk=number_of(request.GET.get("study", ""))).first()
     every = slides_unlabelled(study=study)
     try:
         filters = Filters.of({name: str(value) for name, value in request.GET.items() if name != "study"})
     except InvalidInput as error:
         filters, problem = Filters(), str(error)
     found = slides_filtered(slides=every, user=request.user, filters=filters, min_score=settings.DEFAULT_MIN_SCORE)
-    most = int(asked) if (asked := request.GET.get("most", "")).isdigit() and int(asked) else MOST_CHOICES
+    most = number_of(request.GET.get("most", "")) or MOST_CHOICES
     context = {
         "studies": studies,
         "study": study,

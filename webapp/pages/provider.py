@@ -38,6 +38,10 @@ def provider_callback(request: HttpRequest) -> HttpResponse:
     except SignInFailed as error:
         return _back(request, error)
     if (meanings := meanings_in_force()) is not None:
+        if settings.OIDC_GROUPS_CLAIM in (claims.get("_claim_names") or {}):  # too many to be listed, as Entra does
+            return _back(
+                request, SignInFailed("Your groups are too many to be told; let them be limited to Mitoscope's.")
+            )
         groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
         said = groups if isinstance(groups, list) else [groups]
         groups_apply(user=user, groups=map(str, said), meanings=meanings)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from webapp.core.database import lock_row
 from webapp.core.errors import DomainError
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active, version_note
+from webapp.retraining.forgetting import without_names
 from webapp.retraining.locked_cases import cases_learnt_by
 from webapp.retraining.models import Judgement, LockedCase, MitosisFreeSlide
 from webapp.retraining.provenance import removed_now
@@ -64,6 +69,11 @@ def judgement_save(*, judgement: Judgement, result: ComparisonVerdict) -> None:
     if known:
         why += f" {judgement.active} was trained on {', '.join(known)}, so its metrics there are optimistic."
     with transaction.atomic():
+        now = lock_row(Judgement, judgement.pk)
+        if gone := set(judgement.cases) - set(now.cases):  # a patient was deleted while it ran
+            why, result = without_names(why, gone), without_names(result, gone)
+            judgement.cases = now.cases
+            transaction.on_commit(partial(shutil.rmtree, judgement.folder, ignore_errors=True))
         Judgement.objects.filter(pk=judgement.pk).update(result=result, verdict=result["verdict"], why=why)
         both = {"candidate": result["candidate"], "active": result["active"]}
         sides = {side: {"max_f1": of["max_f1"], "f1_at_0.5": of["f1_at_0.5"]} for side, of in both.items()}

@@ -12,6 +12,7 @@ from webapp.retraining.models import MitosisFreeSlide, Removal
 from webapp.retraining.provenance import affected_by
 from webapp.slides.models import Slide
 from webapp.slides.roles import Right, demand_on
+from webapp.slides.selectors import reports_on
 from webapp.slides.services import slide_delete
 
 
@@ -47,7 +48,7 @@ def slide_losses(*, slide: Slide) -> SlideLosses:
         candidates=Candidate.objects.filter(run__slide=slide).count(),
         verdicts=Verdict.objects.filter(figure__slide=slide).count(),
         regions=slide.regions.count(),
-        reports=slide.reports.count(),
+        reports=reports_on(slide=slide),
         mined_samples=slide.mined_samples.count(),
         mitosis_free=MitosisFreeSlide.objects.filter(slide=slide).exists(),
         trainings=len(affected.trainings),

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
+from webapp.access.services import answers_forget
 from webapp.annotations.models import Region, Verdict
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError
-from webapp.retraining.models import Judgement, LabelledFrame, LockedCase, MinedSample, Removal
+from webapp.retraining.forgetting import cases_delete
+from webapp.retraining.models import Judgement, MinedSample, Removal
 from webapp.retraining.provenance import affected_by, has_taught
 from webapp.retraining.removals import removal_make
 from webapp.slides.models import Case, CaseDeletion, Slide, Study, Upload
 from webapp.slides.roles import Right, demand, may
 from webapp.slides.services import slide_delete
 from webapp.slides.uploads import upload_cancel
-
-_GONE = "(deleted)"  # instead of the name of a case
-_NAMING = ("cases", "left_out", "why", "result")  # fields of a comparison that name cases
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,7 @@ def case_delete(*, case: Case, by: User) -> bool:
         slides_delete_for_good(slides=slides, by=by)
         for upload in Upload.objects.filter(study=found.study_id, case_identifier=found.identifier, slide=None):
             upload_cancel(upload=upload)
+        answers_forget(words=[found.identifier, *(str(slide.pk) for slide in slides)])
         cases_delete(Case.objects.filter(pk=found.pk))
     return True
 
@@ -106,37 +104,6 @@ def slides_delete_for_good(*, slides: Sequence[Slide], by: User | None) -> None:
         if has_taught(slide) and not Removal.objects.filter(slide=slide, ended_at=None).exists():
             removal_make(by=by, reason="The patient was deleted.", slide=slide)
         slide_delete(slide=slide)
-
-
-def cases_delete(cases: QuerySet[Case]) -> None:
-    """Delete cases without slides, and their names where they are locked or were compared on.
-
-    A name stays where another case or a labelled set has it.
-    """
-    names = set(cases.values_list("identifier", flat=True))
-    cases.delete()
-    names -= set(Case.objects.filter(identifier__in=names).values_list("identifier", flat=True))
-    names -= set(LabelledFrame.objects.filter(case__in=names).values_list("case", flat=True))
-    LockedCase.objects.filter(name__in=names).delete()
-    for judgement in Judgement.objects.all():
-        named = names & {*judgement.cases, *judgement.left_out}
-        for field in _NAMING if named else ():
-            setattr(judgement, field, _without(getattr(judgement, field), named))
-        if named:
-            judgement.save(update_fields=_NAMING)
-
-
-def _without(value: Any, names: set[str]) -> Any:
-    """A part of a stored comparison, with another word for some names."""
-    if isinstance(value, dict):
-        return {_without(key, names): _without(one, names) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_without(one, names) for one in value]
-    if not isinstance(value, str) or value in names:
-        return _GONE if value in names else value
-    for name in names:  # in a sentence; a number alone would be found in what is no name, too
-        value = value if name.isdigit() else re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _GONE, value)
-    return value
 
 
 def _asked_by(case: Case, by: User) -> str:

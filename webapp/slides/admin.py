@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from webapp.access.admin import AdministratorsAlone, Recorded
 from webapp.slides.models import Case, Membership, Slide, Study, Upload
 from webapp.slides.roles import Right, may, studies_of
+from webapp.slides.selectors import reports_on
 from webapp.slides.services import slide_correct_case, slide_delete
 
 
@@ -151,7 +152,12 @@ class SlideAdmin(OfStudies):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What goes with slides; those with signed reports go with their patient alone, on the page of the case."""
         to_delete, counts, needed, kept = super().get_deleted_objects(objs, request)
-        return to_delete, counts, needed, [*kept, *(f"signed reports of {one}" for one in objs if one.reports.exists())]
+        return (
+            to_delete,
+            counts,
+            needed,
+            [*kept, *(f"signed reports of {one}" for one in objs if reports_on(slide=one))],
+        )
 
     def delete_model(self, request: HttpRequest, obj: Slide) -> None:
         slide_delete(slide=obj)

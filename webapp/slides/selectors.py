@@ -62,3 +62,12 @@ def readers_by_study(*, slides: Iterable[Slide], user: Viewer) -> dict[int, list
     for study, name in members.values_list("study", "user__username"):
         names[study].add(name)
     return {study: sorted(found) for study, found in names.items()}
+
+
+def reports_on(*, slide: Slide) -> int:
+    """How many signed reports rest on a slide: its own, and those over the whole case that it is in."""
+    others = slide.case.slides.exclude(pk=slide.pk).exclude(reports=None).values_list("reports__facts", flat=True)
+    over_the_case = sum(
+        any(part["slide"].get("sha256") == slide.sha256 for part in facts.get("others", ())) for facts in others
+    )
+    return int(slide.reports.count()) + over_the_case

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.utils import timezone
 from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
 from webapp.audit.models import Action, Entry
-from webapp.audit.services import record
+from webapp.audit.services import record, record_many
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
@@ -174,8 +174,13 @@ def demand_identity(user: User) -> None:
 
 def slide_identity_seen(*, slide: Slide, user: User, what: str) -> None:
     """Record a person's access to an identifying image or file, or refuse it."""
+    slides_identity_seen(slides=[slide], user=user, what=what)
+
+
+def slides_identity_seen(*, slides: Iterable[Slide], user: User, what: str) -> None:
+    """The same of many slides, each of which has its entry."""
     demand_identity(user)
-    record(Action.IDENTITY_SEEN, slide, who=user, after={"what": what})
+    record_many(Action.IDENTITY_SEEN, [(slide, None, {"what": what}) for slide in slides], who=user)
 
 
 def slide_assign(*, slide: Slide, reader: str | None, by: User) -> None:

@@ -1,15 +1,16 @@
-"""What a change of a membership brings with it, by whatever door: a record, and slides that lose their reader."""
+"""What a change brings with it, by whatever door: a record, slides that lose their reader, bytes that go."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
-from webapp.slides.models import Membership, Slide
+from webapp.slides.models import Membership, Slide, Upload
 from webapp.slides.roles import Right, may
 
 
@@ -31,6 +32,13 @@ def _saved(instance: Membership, **_: Any) -> None:
 def _deleted(instance: Membership, **_: Any) -> None:
     _record(instance, instance.role, None)
     _take_slides(instance)
+
+
+@receiver(post_delete, sender=Upload)
+def _bytes_go(instance: Upload, **_: Any) -> None:
+    """Those of an upload, by whatever door it was deleted: by its person, in the admin, or with its person."""
+    file = instance.file  # its name is forgotten with the row
+    transaction.on_commit(lambda: file.unlink(missing_ok=True))
 
 
 def _record(membership: Membership, before: str | None, after: str | None) -> None:

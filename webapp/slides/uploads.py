@@ -20,7 +20,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from detector.slide import plausible_mpp
-from webapp.core.database import database_release, lock_row
+from webapp.core.database import lock_row
 from webapp.core.errors import Busy, DomainError, Gone, InvalidInput, TooLarge, TooMany
 from webapp.core.names import named
 from webapp.core.streams import Readable, read_a_while
@@ -124,7 +124,6 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
                 raise DomainError(f"The server has {upload.offset} bytes of this file, not {offset}; go on from there.")
             Upload.objects.filter(pk=upload.pk).update(holder=mine)
         arrived, kept_at, began = offset, time.monotonic(), time.monotonic()
-        database_release()  # nobody knows how slow the client is
         try:
             while block := read_a_while(stream, min(_BLOCK, upload.size - arrived), _KEPT_EVERY):
                 with _locked(file):

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 TRY = """
-import json, socket, subprocess, sys
+import json, os, socket, subprocess, sys
 from pathlib import Path
 import openslide
 from detector.slide.confine import confine, limit
@@ -41,6 +41,9 @@ print(json.dumps({
     "move inside": outcome(lambda: (Path(folder) / "made" ).replace(Path(folder) / "moved")),
     "start a program": outcome(lambda: subprocess.run(["/usr/bin/env"])),
     "connect": outcome(lambda: socket.create_connection(("127.0.0.1", int(listening)), 2)),
+    "connect to a socket of the machine": outcome(lambda: socket.socket(socket.AF_UNIX)),
+    "send a datagram": outcome(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+    "signal its parent": outcome(lambda: os.kill(os.getppid(), 0)),
     "take memory": outcome(lambda: bytearray(5 << 30)),
 }))
 """

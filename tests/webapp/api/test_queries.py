@@ -24,7 +24,7 @@ NO_LISTS = {
     "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:tissue", "api:candidates",
     "api:export", "api:file", "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload",
     "difference", "login", "logout", "token-revoke", "admin-login", "password-change", "password-reset",
-    "password-reset-confirm", "provider", "provider-callback", "second-step",
+    "password-reset-confirm", "admin-password-change", "provider", "provider-callback", "second-step",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
 NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}

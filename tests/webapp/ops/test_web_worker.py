@@ -134,10 +134,10 @@ def test_clients_that_do_not_take_what_they_asked_for_hold_nobody_up(port):
 @pytest.mark.parametrize("mine", [b"Authorization: Token 1", b"Cookie: a=b; sessionid=1; c=d"])
 def test_one_person_leaves_half_of_the_threads_to_others(port, mine):
     """As many downloads that nobody takes as both processes have threads for; those of somebody else come at once."""
-    with opened(port, 60, b"GET /static/large HTTP/1.1\r\nHost: a\r\n" + mine + b"\r\n\r\n"):
+    with opened(port, 60, b"GET /api/v1/large HTTP/1.1\r\nHost: a\r\n" + mine + b"\r\n\r\n"):
         time.sleep(0.5)
         for other in (b"Authorization: Token 2", b"Cookie: sessionid=2"):
-            with opened(port, 4, b"GET /static/large HTTP/1.1\r\nHost: a\r\n" + other + b"\r\n\r\n") as links:
+            with opened(port, 4, b"GET /api/v1/large HTTP/1.1\r\nHost: a\r\n" + other + b"\r\n\r\n") as links:
                 assert all(link.recv(100).startswith(b"HTTP/1.1 200") for link in links)
 
 

@@ -21,12 +21,14 @@ from webapp.reports.models import Report
 from webapp.reports.selectors import report_faults
 from webapp.reports.services import report_sign
 from webapp.results.question import question
+from webapp.retraining.judgements import judgement_save
 from webapp.retraining.locked_cases import case_lock
 from webapp.retraining.models import Judgement, LockedCase, Removal
 from webapp.retraining.patients import case_delete
 from webapp.retraining.provenance import affected_by
 from webapp.retraining.trainings import training_request
 from webapp.slides.models import Case, CaseDeletion, Membership, Slide, Study, Upload
+from webapp.slides.selectors import reports_on
 from webapp.slides.services import forget_deleted, slide_delete
 from webapp.slides.uploads import upload_create
 
@@ -207,6 +209,65 @@ def test_the_name_goes_from_locked_cases_and_comparisons(
     assert judgement.left_out == {"(deleted)": "not read to the end"}
     assert judgement.result == {"differences": [{"case": "(deleted)", "x": 1.0}]}
     assert [case.name for case in LockedCase.objects.all()] == ["Zorka-19"]
+
+
+def test_a_number_as_a_name_goes_too_and_fields_stay_what_they_are(
+    client_of, mary, study, make_slide, rows_of_judgement, model
+):
+    for name in ("19610417", "x"):
+        make_slide(case=Case.objects.create(study=study, identifier=name))
+    judgement = rows_of_judgement(
+        cases=["19610417", "x"], why="Trained on 19610417; F1 0.19610417 of 3 cases.",
+        result={"differences": [{"case": "x", "x": 1.0}], "active": {"x": 2}},
+    )  # fmt: skip
+    version = judgement.version
+    version.card = {"judgement": {"cases": ["19610417", "x"], "why": "19610417 and x"}}
+    version.save()
+    for case in Case.objects.filter(identifier__in=["19610417", "x"]):
+        client_of(mary).post(f"/api/v1/cases/{case.pk}/deletion/", {"confirm": True}, format="json")
+    judgement.refresh_from_db()
+    version.refresh_from_db()
+    assert judgement.why == "Trained on (deleted); F1 0.19610417 of 3 cases."
+    assert judgement.result == {"differences": [{"case": "(deleted)", "x": 1.0}], "active": {"x": 2}}
+    assert version.card["judgement"] == {"cases": ["(deleted)", "(deleted)"], "why": "(deleted) and (deleted)"}
+
+
+def test_a_comparison_that_runs_meanwhile_does_not_bring_the_name_back(
+    client_of, mary, slides, rows_of_judgement, django_capture_on_commit_callbacks
+):
+    judgement = rows_of_judgement(cases=["Zorka-1961"])
+    client_of(mary).post(address(slides), {"confirm": True}, format="json")
+    judgement.folder.mkdir(parents=True)
+    sides = {"max_f1": 0.5, "f1_at_0.5": 0.5}
+    result = {"candidate": sides, "active": sides, "verdict": "better", "why": "On Zorka-1961.", "rule": "r"}
+    with django_capture_on_commit_callbacks(execute=True):
+        judgement_save(judgement=judgement, result={**result, "differences": [{"case": "Zorka-1961"}]})
+    judgement.refresh_from_db()
+    judgement.version.refresh_from_db()
+    kept = json.dumps([judgement.cases, judgement.why, judgement.result, judgement.version.card])
+    assert "Zorka" not in kept and "better" in kept and not judgement.folder.exists()
+
+
+def test_no_answer_that_is_kept_brings_the_patient_back(client_of, mary, slides):
+    client, key = client_of(mary), {"HTTP_IDEMPOTENCY_KEY": "once"}
+    said = client.post(f"/api/v1/slides/{slides[1].pk}/reports/", {}, format="json", **key)
+    assert said.status_code == 201 and "Zorka" in said.content.decode()
+    client.post(address(slides), {"confirm": True}, format="json")
+    again = client.post(f"/api/v1/slides/{slides[1].pk}/reports/", {}, format="json", **key)
+    assert again.status_code == 404 and "Zorka" not in again.content.decode()
+
+
+def test_a_slide_in_a_report_over_the_whole_case_goes_with_its_patient_alone(client_of, mary, slides):
+    """`make_slide` gives all slides one hash; a report knows its slides by theirs."""
+    Slide.objects.filter(pk=slides[1].pk).update(sha256="f" * 64)
+    slides[1].refresh_from_db()
+    report = of_patient()
+    for part in report.facts["others"]:
+        part["slide"]["sha256"] = "f" * 64
+    report.save()
+    assert reports_on(slide=slides[1]) == 1
+    answer = client_of(mary).delete(f"/api/v1/slides/{slides[1].pk}/?confirm=true")
+    assert answer.status_code == 409 and "Its patient can" in answer.json()["detail"]
 
 
 def test_what_is_deleted_already_is_said(mary, slides):

@@ -16,9 +16,9 @@ from django.utils import timezone
 from webapp.core.errors import Busy
 from webapp.jobs.models import Job
 from webapp.slides import uploads
-from webapp.slides.models import Slide, Upload
+from webapp.slides.models import Membership, Slide, Upload
 from webapp.slides.storage import local_path
-from webapp.slides.uploads import upload_append, uploads_expire
+from webapp.slides.uploads import upload_append, upload_create, uploads_expire
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -307,3 +307,12 @@ def test_one_person_has_no_more_than_so_many_unfinished_uploads(client_of, alice
     settings.UPLOADS_PER_USER = 2
     assert [begin(client_of(alice), 3).status_code for _ in range(3)] == [201, 201, 429]
     assert begin(client_of(root), 3, study="Breast").status_code == 201
+
+
+def test_bytes_go_with_the_upload_by_whatever_door_it_goes(study, alice, bob, django_capture_on_commit_callbacks):
+    Membership.objects.create(study=study, user=bob, role=Membership.Role.UPLOADER)
+    uploads = [upload_create(user=user, study=study, name="a.tif", size=3) for user in (alice, bob)]
+    with django_capture_on_commit_callbacks(execute=True):
+        Upload.objects.filter(pk=uploads[0].pk).delete()  # as the admin does
+        bob.delete()
+    assert not any(upload.file.exists() for upload in uploads)
