@@ -50,7 +50,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture(autouse=True)
 def unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
     """What confines a process would confine that of the tests, and for good."""
-    monkeypatch.setattr("webapp.core.confinement.confine_writes", lambda folders, programs=(): True)
+    monkeypatch.setattr("webapp.core.confinement.confine_server", lambda **_: True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Confinement of a process that reads a file which nobody has looked at yet.
 
 What a decoder that was taken over can still do in preparing: read the libraries and the slide's own folder, and write
-into that. Servers, which read what was prepared, are held to less (`confine_writes`).
+into that. Servers, which read what was prepared, are held to less (`confine_server`).
 Memory, time and open files are bounded by resource limits; files and programs by Landlock, where the kernel has it
 (Linux 5.13 and later); sockets of every kind, signals to others and what gets round them by a filter of system calls.
 """
@@ -87,32 +87,29 @@ def confine(folder: Path) -> bool:
     ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
     used_in_place = (str(path.resolve()) for path in (folder / "original").rglob("*") if path.is_symlink())
     reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours), *used_in_place}
-    return _restrict(reads=reads, writes={str(folder)}, all_reads=False, tcp=False) and _refuse_calls()
+    return _restrict(reads=reads, writes={str(folder)}, tcp=False) and _refuse_calls()
 
 
-def confine_writes(folders: Iterable[Path], *, programs: Iterable[Path] = ()) -> bool:
-    """From here on this process writes below some folders and devices alone, and starts `programs` alone. It reads and
-    connects.
+def confine_server(*, writes: Iterable[Path], reads: Iterable[Path], programs: Iterable[Path] = ()) -> bool:
+    """From here on this process writes below some folders and devices alone, reads below these and some others alone,
+    and starts `programs` alone. It connects.
 
-    For a server that opens files which others have sent: what takes it over changes no program and leaves nothing
-    behind elsewhere. False where the kernel has no Landlock; the process is then as free as before.
+    For a server that opens files which others have sent: what takes it over changes no program, leaves nothing behind
+    elsewhere, and does not see what is none of its business. False where the kernel has no Landlock; the process is
+    then as free as before.
     """
-    starts = map(str, programs)
     if _version() < _LINKS_CAME:
         return False
-    return _restrict(reads=(), writes={"/dev", *map(str, folders)}, starts=starts, all_reads=True, tcp=True)
+    both = {"/dev", *map(str, writes)}
+    return _restrict(reads=map(str, reads), writes=both, starts=map(str, programs), tcp=True)
 
 
-def _restrict(
-    *, reads: Iterable[str], writes: Iterable[str], starts: Iterable[str] = (), all_reads: bool, tcp: bool
-) -> bool:
-    """Restrict this process and what it starts to these paths; all_reads, tcp: leave reading, or connections, alone."""
+def _restrict(*, reads: Iterable[str], writes: Iterable[str], starts: Iterable[str] = (), tcp: bool) -> bool:
+    """Restrict this process and what it starts to these paths; tcp: leave connections alone."""
     libc, version = ctypes.CDLL(None), _version()
     if version < 1:
         return False
     everything = _ALL_OVER_FILES[min(version, max(_ALL_OVER_FILES))]
-    if all_reads:
-        everything &= ~(_READ_FILE | _READ_FOLDER)
     rules = _Ruleset(everything, 0 if tcp else _ALL_OVER_TCP)
     size = ctypes.sizeof(rules) if version >= _TCP_CAME else ctypes.sizeof(ctypes.c_uint64)
     ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0)

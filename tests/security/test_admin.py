@@ -15,7 +15,8 @@ from tests.security.rules import ADMINISTRATORS, SECRET, STAFF
 from tests.security.test_matrix import ALL, KINDS, METHODS, body_of
 
 SITE = next(one for one in get_resolver().url_patterns if getattr(one, "namespace", "") == "admin")
-PUBLIC = {"/admin/login/", "/admin/jsi18n/", "/admin/logout/"}  # signing in, texts, and who is signed out already
+# Signing in, texts, who is signed out already, and the way to the page on which all change their passwords.
+PUBLIC = {"/admin/login/", "/admin/jsi18n/", "/admin/logout/", "/admin/password_change/"}
 
 
 def addresses() -> list[str]:

@@ -1,12 +1,14 @@
-"""What the processes of web and workers may still do: write below the data folder, start nothing, or Python alone.
+"""What the processes of web and workers may still do: write below the data folder, read that, the program and the
+system, start nothing, or Python alone.
 
-They open slides and labelled sets. What is prepared is read in a process of its own, which may far less:
+They open slides and labelled sets. What nobody has looked at yet is read in a process of its own, which may far less:
 `detector.slide.confine`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,10 +16,14 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from detector.slide.confine import confine_writes
+from detector.slide.confine import confine_server
 from detector.version import code_version
 
 _LOADERS = ("/lib64", "/lib")  # of programs: ld-linux-*.so
+# People's files and what is mounted, which no library is in.
+_HIDDEN = {"home", "root", "mnt", "media", "srv", "var", "boot", "lost+found"}
+_OF_HOME = (".pgpass", ".pg_service.conf", ".postgresql", ".aws")  # where clients of databases and buckets look
+_CERTIFICATES = Path("/var/lib/ca-certificates")
 _log = logging.getLogger(__name__)
 
 
@@ -36,12 +42,34 @@ def confine_process(*, starts_python: bool = False) -> bool:
         folders.append(Path(str(connection.settings_dict["NAME"])).resolve().parent)
     programs = [Path(sys.executable).resolve()] if starts_python else []
     programs += [loader.resolve() for place in _LOADERS for loader in Path(place).glob("ld-linux*")] if programs else []
-    _State.confined = confine_writes(folders, programs=programs)
+    _State.confined = confine_server(writes=folders, reads=_readable(), programs=programs)
     if not _State.confined:
         _log.warning("this kernel has no Landlock (Linux 5.19 and later have what is needed): process not confined")
     elif free := _free_threads():
         _log.warning("%d threads were there before this process was confined, and are not", free)
     return _State.confined
+
+
+def is_readable(path: Path) -> bool:
+    """Whether web and workers may read there."""
+    own = [*_readable(), Path(settings.DATA_DIR), Path(tempfile.gettempdir())]
+    return any(path.resolve().is_relative_to(one) for one in own)
+
+
+def _readable() -> list[Path]:
+    """The system without `_HIDDEN`; of these what is ours: the program, weights, a watched folder, keys of clients."""
+    system = [path for path in Path("/").iterdir() if path.name not in _HIDDEN]
+    program = [
+        Path(settings.BASE_DIR),
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        *(Path(path) for path in sys.path if path),
+    ]
+    ours = [Path(settings.MODEL_DIR), _CERTIFICATES, *(Path.home() / name for name in _OF_HOME)]
+    if settings.WATCH_FOLDER and not settings.WATCH_FOLDER.startswith("s3://"):
+        ours.append(Path(settings.WATCH_FOLDER))
+    named = [Path(value) for name, value in os.environ.items() if name.endswith(("_FILE", "_BUNDLE", "PASSFILE"))]
+    return [path.resolve() for path in (*system, *program, *ours, *named) if path.exists()]
 
 
 def _free_threads() -> int:

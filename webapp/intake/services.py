@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from webapp.core.confinement import is_readable
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.core.faults import fault_of
@@ -51,6 +52,10 @@ def arrivals_look(*, place: Place, manner: Manner) -> Counter[str]:
     """
     if manner.in_place and (settings.S3_BUCKET or not isinstance(place, Folder)):
         raise InvalidInput("Slides are used in place from a folder alone, and not where slides are kept in a bucket.")
+    if manner.in_place and not is_readable(Path(place.address)):
+        raise InvalidInput(
+            f"Web and workers may not read in {place.address}; set WATCH_FOLDER to it, or to one above it."
+        )
     _drop_old_copies()
     manner = _with_table(place, manner)
     known = {arrival.key: arrival for arrival in Arrival.objects.filter(place=place.address).defer("name")}

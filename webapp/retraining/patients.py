@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -14,18 +16,20 @@ from django.db.models import Count
 
 from webapp.access.services import answers_forget
 from webapp.annotations.models import Region, Verdict
-from webapp.audit.models import Action
+from webapp.audit.models import Action, Entry
 from webapp.audit.services import record
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError
 from webapp.retraining.forgetting import cases_delete
 from webapp.retraining.models import Judgement, MinedSample, Removal
 from webapp.retraining.provenance import affected_by, has_taught
-from webapp.retraining.removals import removal_make
+from webapp.retraining.removals import removal_make, removal_make_of_deleted
 from webapp.slides.models import Case, CaseDeletion, Slide, Study, Upload
 from webapp.slides.roles import Right, demand, may
 from webapp.slides.services import slide_delete
 from webapp.slides.uploads import upload_cancel
+
+_REASON = "The patient was deleted."
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def case_delete(*, case: Case, by: User) -> bool:
         agreed = {"asked for by": asked_by} if asked_by else {}
         record(Action.CASE_DELETION, found, who=by, before=gone, after=agreed)
         slides_delete_for_good(slides=slides, by=by)
+        _remove_deleted_before(found, by)
         for upload in Upload.objects.filter(study=found.study_id, case_identifier=found.identifier, slide=None):
             upload_cancel(upload=upload)
         answers_forget(words=[found.identifier, *(str(slide.pk) for slide in slides)])
@@ -102,8 +107,17 @@ def slides_delete_for_good(*, slides: Sequence[Slide], by: User | None) -> None:
             transaction.on_commit(partial(shutil.rmtree, judgement.folder, ignore_errors=True))
     for slide in slides:
         if has_taught(slide) and not Removal.objects.filter(slide=slide, ended_at=None).exists():
-            removal_make(by=by, reason="The patient was deleted.", slide=slide)
+            removal_make(by=by, reason=_REASON, slide=slide)
         slide_delete(slide=slide)
+
+
+def _remove_deleted_before(case: Case, by: User) -> None:
+    """What learnt from slides of the case that were deleted by themselves is removed from training now."""
+    for entry in Entry.objects.filter(action=Action.SLIDE_DELETED):
+        was = json.loads(entry.before or "{}")
+        of_it = (was.get("case"), was.get("study")) == (case.identifier, case.study.name)
+        if of_it and has_taught(Slide(pk=UUID(entry.object_id))):
+            removal_make_of_deleted(pk=UUID(entry.object_id), by=by, reason=_REASON)
 
 
 def _asked_by(case: Case, by: User) -> str:

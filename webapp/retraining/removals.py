@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -33,6 +34,14 @@ def removal_make(
         removal: Removal = Removal.objects.create(by=by, reason=reason.strip(), **subject)
         record(Action.REMOVED, removal, who=by, after={"reason": removal.reason})
     return removal
+
+
+def removal_make_of_deleted(*, pk: UUID, by: User | None, reason: str) -> None:
+    """The same of a slide that was deleted before, where it is not removed yet."""
+    if not Removal.objects.filter(slide_was=pk, ended_at=None).exists():
+        with transaction.atomic():
+            removal = Removal.objects.create(slide_was=pk, by=by, reason=reason)
+            record(Action.REMOVED, removal, who=by, after={"reason": reason})
 
 
 @receiver(pre_delete, sender=Slide)

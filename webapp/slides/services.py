@@ -151,7 +151,8 @@ def slide_delete(*, slide: Slide) -> None:
     with transaction.atomic():
         slide = lock_row(Slide, slide.pk, "case__study")
         Upload.objects.filter(slide=slide).delete()  # they have the name of the file
-        record(Action.SLIDE_DELETED, slide, before={"case": slide.case.identifier, "sha256": slide.sha256})
+        was = {"case": slide.case.identifier, "study": slide.case.study.name, "sha256": slide.sha256}
+        record(Action.SLIDE_DELETED, slide, before=was)
         slide.delete()
         transaction.on_commit(lambda: slide_forget(gone), robust=True)  # what fails is done again by `forget_deleted`
 

@@ -70,11 +70,12 @@ def test_what_a_taken_over_decoder_can_do(tmp_path):
 WEB = """
 import json, os, subprocess, sys, tempfile
 from pathlib import Path
-from detector.slide.confine import confine_writes
+from detector.slide.confine import confine_server
 data, elsewhere = map(Path, sys.argv[1:3])
 (elsewhere / "before").write_text("x")
 python = [Path(sys.executable).resolve(), *(one.resolve() for one in Path("/lib64").glob("ld-linux*"))]
-confined = confine_writes([data], programs=python if sys.argv[3:] else [])
+reads = [Path(one) for one in ("/usr", "/lib", "/lib64", "/etc", "/proc", sys.prefix, sys.base_prefix)]
+confined = confine_server(writes=[data], reads=reads, programs=python if sys.argv[3:] else [])
 could = {"confined": confined}
 def tried(name, act):
     try:
@@ -107,6 +108,6 @@ def test_a_confined_server_writes_to_its_data_alone_and_starts_nothing(tmp_path,
     could = json.loads(done.stdout)
     if not could.pop("confined"):
         pytest.skip("this kernel has no Landlock: files are not confined here")
-    refused = {"write elsewhere", "change elsewhere", "delete elsewhere", "start a program"}
+    refused = {"write elsewhere", "change elsewhere", "delete elsewhere", "read elsewhere", "start a program"}
     refused |= set() if starts_python else {"start Python"}
     assert {name for name, done in could.items() if not done} == refused

@@ -163,6 +163,17 @@ def test_what_learns_from_the_patient_now_stays_removed(root, mary, client_of, s
     assert "a slide that was deleted: The patient was deleted." in page
 
 
+def test_what_learnt_from_a_slide_that_was_deleted_before_is_removed_with_its_patient(
+    root, mary, client_of, slides, labelled_set, model
+):
+    training = training_request(by=root, name="before", sets=[labelled_set], mining=[], parent=model)
+    slide_delete(slide=slides[0])
+    assert not Removal.objects.exists()
+    case_delete(case=slides[1].case, by=mary)
+    (removal,) = Removal.objects.filter(ended_at=None)
+    assert removal.slide_was == slides[0].pk and affected_by(removals=[removal]).trainings == {training.pk}
+
+
 def test_one_manager_does_not_take_the_second_one_away(client_of, mary, root, study, slides):
     Study.objects.filter(pk=study.pk).update(deleted_reports="consent")
     where = f"/api/v1/studies/{study.pk}/"

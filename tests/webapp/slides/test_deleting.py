@@ -84,7 +84,7 @@ def test_who_deleted_and_who_had_seen_a_name_outlives_the_slide(client_of, root,
     slide = make_slide()
     slide_identity_seen(slide=slide, user=root, what="label image")
     assert client_of(root).delete(f"/api/v1/slides/{slide.pk}/").status_code == 204
-    before = {"case": slide.case.identifier, "sha256": slide.sha256}
+    before = {"case": slide.case.identifier, "study": slide.case.study.name, "sha256": slide.sha256}
     assert recorded(Action.SLIDE_DELETED, slide) == [("root", before, None)]
     assert recorded(Action.IDENTITY_SEEN, slide) == [("root", None, {"what": "label image"})]
 

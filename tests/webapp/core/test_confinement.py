@@ -1,0 +1,31 @@
+"""What web and workers may read: themselves, the system and their data, and none of what people keep on the machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from webapp.core.confinement import is_readable
+
+
+def test_people_s_files_and_mounted_ones_are_none_of_their_business(settings):
+    for path in (
+        "/home/alice/.ssh/id_ed25519",
+        "/root/.ssh/id_rsa",
+        "/mnt/archive/1.svs",
+        "/srv/www",
+        "/var/mail/root",
+    ):
+        assert not is_readable(Path(path)), path
+    for path in (settings.BASE_DIR / "manage.py", settings.DATA_DIR, sys.executable, "/etc/resolv.conf", "/usr/lib"):
+        assert is_readable(Path(path)), path
+
+
+def test_a_watched_folder_is_read(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("webapp.core.confinement._HIDDEN", {tmp_path.parts[1]})
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/nowhere")
+    settings.DATA_DIR = tmp_path / "data"
+    assert not is_readable(tmp_path / "share" / "1.svs")
+    (tmp_path / "share").mkdir()
+    settings.WATCH_FOLDER = str(tmp_path / "share")
+    assert is_readable(tmp_path / "share" / "1.svs")
