@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
+from functools import cache
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import FloatField, Model, QuerySet
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -20,7 +23,22 @@ from webapp.audit.services import record
 
 
 class Recorded(admin.ModelAdmin[Any]):
-    """Records what the fields were and are that are changed here; passwords without a value."""
+    """Records what the fields were and are that are changed here; passwords without a value. Numbers are shown with
+    four digits: an area or a score has no more that mean anything."""
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [self.shortly(one) for one in super().get_list_display(request)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [self.shortly(one) for one in super().get_readonly_fields(request, obj)]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        shown = set(self.get_readonly_fields(request, obj))
+        return [short if (short := self.shortly(one)) in shown else one for one in super().get_fields(request, obj)]
+
+    def shortly(self, column: Any) -> Any:
+        """A column as it is, or of a number with digits behind the point what shows it with four."""
+        return _rounded(cast(Hashable, self.model), column) if isinstance(column, str) else column
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         names = [name for name in form.changed_data if "password" not in name] if change else []
@@ -29,6 +47,22 @@ class Recorded(admin.ModelAdmin[Any]):
             if names:
                 was, now = ({name: _said(of.get(name)) for name in names} for of in (form.initial, form.cleaned_data))
                 record(Action.ADMIN, obj, before=was, after=now)
+
+
+@cache
+def _rounded(model: Hashable, column: str) -> Any:
+    try:
+        field = cast(type[Model], model)._meta.get_field(column)
+    except FieldDoesNotExist:
+        return column
+    if not isinstance(field, FloatField):
+        return column
+
+    def shown(row: Any) -> str:
+        value = getattr(row, field.attname)
+        return "-" if value is None else f"{value:.4g}"
+
+    return admin.display(description=field.verbose_name, ordering=field.name)(shown)
 
 
 def _said(value: Any) -> Any:

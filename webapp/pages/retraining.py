@@ -24,7 +24,7 @@ from webapp.retraining.models import (
     ScannerCalibration,
     TrainingRun,
 )
-from webapp.retraining.plans import DEVICES, plan_names
+from webapp.retraining.plans import DEVICES, PLANS, plan_names
 from webapp.retraining.reviewed_cases import cases_lockable
 from webapp.retraining.selectors import local_labels, mining_runs_shown, precision_among, slides_unlabelled
 from webapp.slides.models import Slide
@@ -56,7 +56,8 @@ def retraining(request: HttpRequest) -> HttpResponse:
         "promotions": Promotion.objects.select_related("version", "replaced", "by"),
         "removals": Removal.objects.select_related("slide", "person", "labelled_set", "by"),
         "chosen_mining": request.GET.get("mining", ""),
-        "plans": plan_names(),
+        "plans": PLANS.items(),
+        "more_plans": [name for name in plan_names() if name not in PLANS],
         "devices": DEVICES,
     }
     return render(request, "retraining.html", context)

@@ -24,7 +24,7 @@ from webapp.retraining.models import (
     ScannerCalibration,
     TrainingRun,
 )
-from webapp.retraining.plans import plan_names
+from webapp.retraining.plans import PLANS, plan_names
 from webapp.retraining.trainings import training_request
 
 
@@ -32,7 +32,7 @@ class RetrainForm(ActionForm):
     """What the action "Retrain with ..." asks for; the page Models has every choice."""
 
     name = forms.CharField(required=False, label="Name of the training")
-    plan = forms.ChoiceField(required=False, choices=lambda: [(name, name) for name in plan_names()])
+    plan = forms.ChoiceField(required=False, choices=lambda: [(name, PLANS.get(name, name)) for name in plan_names()])
 
 
 class _Record(AdministratorsAlone):

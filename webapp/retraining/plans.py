@@ -14,10 +14,18 @@ DEVICES = ("auto", "cpu", "cuda")
 _SEED_LIMIT, _ITERATIONS_LIMIT = 2**31, 1_000_000
 
 
+# Those for a laboratory, the quickest first, with what each is for.
+PLANS = {
+    "short": "short: for trying things out",
+    "standard": "standard: half an hour to an hour, from the active version",
+    "paper": "paper: the paper's 60,000 iterations, for a GPU",
+}
+
+
 def plan_names() -> list[str]:
-    """The plans that are shipped with the detector."""
+    """The plans that are shipped with the detector: those for a laboratory, then those of its development."""
     folder = settings.BASE_DIR / "detector" / "plans"
-    return ["paper", *sorted(path.stem for path in folder.glob("*.toml"))]
+    return [*PLANS, *sorted(path.stem for path in folder.glob("*.toml") if path.stem not in PLANS)]
 
 
 def checked_plan(given: Mapping[str, Any]) -> PlanChoice:

@@ -139,7 +139,7 @@ class SlideAdmin(OfStudies):
     def get_readonly_fields(self, request: HttpRequest, obj: Slide | None = None) -> tuple[str, ...]:
         """A slide with signed reports stays in its study, whose rule for them holds."""
         signed = obj is not None and obj.reports.exists() and not request.user.is_superuser
-        return (*self.readonly_fields, *(["case"] if signed else []))
+        return (*super().get_readonly_fields(request, obj), *(["case"] if signed else []))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # slides come in by upload

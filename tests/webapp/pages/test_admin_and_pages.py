@@ -167,3 +167,12 @@ def test_who_is_alone_here_is_told_how_to_go_on(client_of, root, study):
     assert "First steps" not in client_of(root).get("/").content.decode()
     study.delete()
     assert "Make one" in client_of(root).get("/").content.decode()
+
+
+def test_the_admin_has_our_looks_and_numbers_that_mean_something(client, root, make_slide):
+    slide = make_slide(mpp=0.24561234567890123)
+    client.force_login(root)
+    for page in ("", f"{slide.pk}/change/"):
+        said = client.get(f"/admin/slides/slide/{page}").content.decode()
+        assert "favicon.svg" in said and "css/admin.css" in said and "Mitoscope admin" in said
+        assert "0.2456<" in said and "0.24561" not in said

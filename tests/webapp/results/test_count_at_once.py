@@ -119,8 +119,9 @@ WRITES = {
 SILENT = {
     "bytes_used", "candidates_write", "clean_name", "demand_identity", "detection_request",
     "detection_request_if_wanted", "forget_deleted", "may_set_mpp", "member_put", "slide_add_remark", "slide_assign",
-    "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused", "study_create",
-    "upload_append", "upload_cancel", "upload_create", "upload_finish", "uploads_expire", "version_active",
+    "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
+    "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",
+    "upload_finish", "uploads_expire", "version_active",
     "version_note", "version_register", "version_weights",
 }  # fmt: skip
 
