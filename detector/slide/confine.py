@@ -39,11 +39,12 @@ _LOAD, _IS, _IS_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER, _ARCHITECTURE = 0, 4  # where a filter finds them
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 _OTHER_NUMBERS = 0x40000000  # from here on, those of x32
-# By machine: its name for filters, the number of the call `seccomp`, and what is refused: socket, kill, tkill, ptrace,
-# process_vm_writev; and, of the same number everywhere, pidfd_send_signal, io_uring_setup, pidfd_open, pidfd_getfd.
+# By machine: its name for filters, the number of the call `seccomp`, and what is refused: socket, kill, tkill, tgkill,
+# rt_sigqueueinfo, rt_tgsigqueueinfo, ptrace, process_vm_writev; and, of the same number everywhere, pidfd_send_signal,
+# io_uring_setup, pidfd_open, pidfd_getfd.
 _CALLS = {
-    "x86_64": (0xC000003E, 317, (41, 62, 200, 101, 311, 424, 425, 434, 438)),
-    "aarch64": (0xC00000B7, 277, (198, 129, 130, 117, 271, 424, 425, 434, 438)),
+    "x86_64": (0xC000003E, 317, (41, 62, 200, 234, 129, 297, 101, 311, 424, 425, 434, 438)),
+    "aarch64": (0xC00000B7, 277, (198, 129, 130, 131, 138, 240, 117, 271, 424, 425, 434, 438)),
 }
 
 

@@ -23,6 +23,8 @@ _LOADERS = ("/lib64", "/lib")  # of programs: ld-linux-*.so
 # People's files and what is mounted, which no library is in.
 _HIDDEN = {"home", "root", "mnt", "media", "srv", "var", "boot", "lost+found"}
 _OF_HOME = (".pgpass", ".pg_service.conf", ".postgresql", ".aws")  # where clients of databases and buckets look
+# Variables of the environment that name such files.
+_NAMING = ("_FILE", "_BUNDLE", "PASSFILE", "SSL_CERT_DIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
 _CERTIFICATES = Path("/var/lib/ca-certificates")
 _log = logging.getLogger(__name__)
 
@@ -65,11 +67,13 @@ def _readable() -> list[Path]:
         Path(sys.base_prefix),
         *(Path(path) for path in sys.path if path),
     ]
-    ours = [Path(settings.MODEL_DIR), _CERTIFICATES, *(Path.home() / name for name in _OF_HOME)]
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  says "~" where there is none, and does not raise
+    ours = [Path(settings.MODEL_DIR), _CERTIFICATES, *(home / name for name in _OF_HOME)]
     if settings.WATCH_FOLDER and not settings.WATCH_FOLDER.startswith("s3://"):
         ours.append(Path(settings.WATCH_FOLDER))
-    named = [Path(value) for name, value in os.environ.items() if name.endswith(("_FILE", "_BUNDLE", "PASSFILE"))]
-    return [path.resolve() for path in (*system, *program, *ours, *named) if path.exists()]
+    named = [Path(value) for name, value in os.environ.items() if value and name.endswith(_NAMING)]
+    # os.path: where a path may not be looked at, or is none at all, Path raises.
+    return [path.resolve() for path in (*system, *program, *ours, *named) if os.path.exists(path)]  # noqa: PTH110
 
 
 def _free_threads() -> int:

@@ -39,19 +39,20 @@ def database_turn(turns: threading.Semaphore) -> Iterator[None]:
 
 @contextmanager
 def database_released() -> Iterator[None]:
-    """Without a connection and without a turn, for a block that waits for somebody; not within a transaction."""
-    if connection.in_atomic_block:
+    """Without a connection and without a turn, for a block that waits for somebody; not within a transaction, and not
+    for a thread that needs no turn."""
+    turns = _turn.of
+    if turns is None or connection.in_atomic_block:
         yield
         return
     connection.close()
-    turns = _turn.of
-    if turns is not None:
-        turns.release()
+    _turn.of = None
+    turns.release()
     try:
         yield
     finally:
-        if turns is not None:
-            turns.acquire()
+        turns.acquire()
+        _turn.of = turns
 
 
 def database_release() -> None:

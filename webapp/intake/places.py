@@ -150,7 +150,7 @@ class Bucket:
     """A bucket below a prefix; objects are whole as soon as they are there. A slide of several files comes zipped."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
-        self.prefix, self.address = prefix, f"s3://{bucket}/{prefix}"
+        self.prefix, self.address = f"{prefix.rstrip('/')}/".lstrip("/"), f"s3://{bucket}/{prefix}"
         connection: Any = storages["slides"]
         self.bucket = connection.connection.Bucket(bucket)
 
@@ -162,8 +162,8 @@ class Bucket:
                 yield Item(name, name, one.size, one.e_tag, [(PurePosixPath(name).name, one.key)], known)
 
     def table(self) -> bytes:
-        key = f"{self.prefix.rstrip('/')}/{TABLE}".lstrip("/")
-        found = list(self.bucket.objects.filter(Prefix=key).limit(1))
+        key = f"{self.prefix}{TABLE}"
+        found = [one for one in self.bucket.objects.filter(Prefix=key).limit(1) if one.key == key]
         return bytes(found[0].get()["Body"].read()) if found else b""
 
     def fetch(self, item: Item, target: Path) -> str:

@@ -91,6 +91,8 @@ def _considered(arrival: Arrival, item: Item, place: Place, manner: Manner) -> s
     """The state of an arrival after this look."""
     now = timezone.now()
     if (arrival.size, arrival.stamp) != (item.size, item.stamp):
+        if arrival.state == Arrival.State.TAKEN:
+            arrival = _after(arrival, item)
         arrival.size, arrival.stamp, arrival.still_since = item.size, item.stamp, now
         arrival.name, arrival.state, arrival.reason = item.shown, Arrival.State.WAITING, _MOVING
         arrival.slide, arrival.sha256 = None, ""
@@ -105,10 +107,18 @@ def _considered(arrival: Arrival, item: Item, place: Place, manner: Manner) -> s
         _import(arrival, item, place, manner)
     except DomainError as error:
         _wait(arrival, str(error))
-    except (OSError, BotoCoreError, ClientError) as error:
+    except (OSError, UnicodeError, BotoCoreError, ClientError) as error:
         fault = fault_of(error)
         _wait(arrival, fault.say if fault else f"It cannot be read: {error}.")
     return str(arrival.state)
+
+
+def _after(taken: Arrival, item: Item) -> Arrival:
+    """A new arrival in the place of one that was imported, whose content is still known."""
+    key = taken.key
+    taken.key = Arrival.key_of(taken.place, f"{item.identity}\0{taken.size} {taken.stamp}")
+    taken.save(update_fields=["key"])
+    return Arrival(key=key, place=taken.place)
 
 
 def _keep(arrival: Arrival) -> None:
@@ -142,7 +152,10 @@ def _import(arrival: Arrival, item: Item, place: Place, manner: Manner) -> None:
         try:
             with transaction.atomic():
                 _become_slide(arrival, item, study, said.case, said.mpp, copy, manner)
-        except IntegrityError:  # somebody else has taken the same content meanwhile
+        except IntegrityError as error:  # somebody else has taken the same content meanwhile, or deleted the study
+            arrival.state = Arrival.State.WAITING
+            if not _same_content(arrival):
+                raise DomainError("It could not be imported just now; it is tried again at the next look.") from error
             _known_already(arrival)
     finally:
         if copy is not None:

@@ -99,10 +99,10 @@ class _Arriving:
             unclear = length is None and b"content-length" in head.lower()
             address = _ADDRESS.match(head)
             path = unquote(address[1].decode("latin-1")) if address else ""
-            if unclear or body > _SHORT_BODY or _IN.search(head):
-                self.long = "in"
-            elif _OUT.match(path):
+            if _OUT.match(path):  # though it brings a body: nobody reads that
                 self.long = "out"
+            elif unclear or body > _SHORT_BODY or _IN.search(head):
+                self.long = "in"
             # A static file is everybody's: who asks for it need not be who it says.
             whose = None if _STATIC.match(path) else _TOKEN.search(head) or _SESSION.search(head)
             if self.long and whose:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 TRY = """
-import json, os, socket, subprocess, sys
+import ctypes, json, os, socket, subprocess, sys
 from pathlib import Path
 import openslide
 from detector.slide.confine import confine, limit
@@ -20,6 +20,11 @@ from detector.slide.confine import confine, limit
 folder, secret, listening = sys.argv[1:4]
 limit(memory_bytes=4 << 30, seconds=60)
 confined = confine(Path(folder))
+
+def tgkill(pid):
+    number = {"x86_64": 234, "aarch64": 131}[os.uname().machine]
+    if ctypes.CDLL(None, use_errno=True).syscall(number, pid, pid, 0):
+        raise OSError(ctypes.get_errno(), "tgkill")
 
 def outcome(act):
     try:
@@ -44,6 +49,7 @@ print(json.dumps({
     "connect to a socket of the machine": outcome(lambda: socket.socket(socket.AF_UNIX)),
     "send a datagram": outcome(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
     "signal its parent": outcome(lambda: os.kill(os.getppid(), 0)),
+    "signal a thread of its parent": outcome(lambda: tgkill(os.getppid())),
     "take memory": outcome(lambda: bytearray(5 << 30)),
 }))
 """

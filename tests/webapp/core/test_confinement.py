@@ -21,6 +21,13 @@ def test_people_s_files_and_mounted_ones_are_none_of_their_business(settings):
         assert is_readable(Path(path)), path
 
 
+def test_what_cannot_be_looked_at_stops_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "-----BEGIN CERTIFICATE-----" + "x" * 5000)
+    monkeypatch.setenv("EMPTY_FILE", "")
+    monkeypatch.setenv("HOME", "/proc/1/root/nobody")
+    assert is_readable(Path("/usr/lib")) and not is_readable(Path("/home/alice"))
+
+
 def test_a_watched_folder_is_read(settings, tmp_path, monkeypatch):
     monkeypatch.setattr("webapp.core.confinement._HIDDEN", {tmp_path.parts[1]})
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/nowhere")

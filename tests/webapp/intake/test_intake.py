@@ -98,6 +98,21 @@ def test_a_slide_that_was_deleted_does_not_come_again_and_names_nobody(folder, l
     assert Arrival.objects.get(slide=None).name == ""
 
 
+def test_nor_does_it_when_its_file_is_touched(folder, look, study):
+    look()
+    slide_delete(slide=Slide.objects.get(file_name="1.svs"))
+    (folder / study.name / "P-17" / "1.svs").touch()
+    assert look() == {"taken": 1, "known": 1} and Slide.objects.count() == 1
+
+
+def test_what_is_touched_before_it_is_prepared_is_imported_once(folder, look, study):
+    look()
+    assert not any(Slide.objects.values_list("sha256", flat=True))
+    for path in folder.rglob("*.svs"):
+        path.touch()
+    assert look() == {"known": 2} and Slide.objects.count() == 2
+
+
 def test_another_file_of_that_name_is_another_slide(folder, look, study):
     look()
     (folder / study.name / "P-17" / "1.svs").write_bytes(b"scanned again")

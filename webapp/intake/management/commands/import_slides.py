@@ -57,7 +57,7 @@ class Command(BaseCommand):
             arrivals_look(place=place, manner=manner)
             time.sleep(_QUIET)
             found = arrivals_look(place=place, manner=manner)
-        except (DomainError, BotoCoreError, ClientError) as error:
+        except (DomainError, OSError, BotoCoreError, ClientError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(_sentence(found))
         for reason in sorted(set(_waiting(place.address))):
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         while True:
             try:
                 sentence = _sentence(arrivals_look(place=place_of(folder), manner=manner))
-            except (DomainError, BotoCoreError, ClientError) as error:
+            except (DomainError, OSError, BotoCoreError, ClientError) as error:
                 sentence = f"{folder}: {error}"
             except Error:
                 _log.exception("the database does not answer; trying again")
