@@ -32,7 +32,8 @@ from detector.experiments.hidden_labels import (
 )
 from detector.experiments.report import Result, Table, table_of, write_table
 from detector.frames import Case, LabelledFrame
-from detector.model.card import data_summary, read_card, refuse_training_cases, sha256_of
+from detector.model.card import data_summary, read_card, refuse_training_cases
+from detector.slide.folder import sha256_of
 from detector.split import evaluable_cases, rotated_cases, split_by_case
 from detector.training.plan import Plan
 from detector.training.train import WEIGHTS, is_trained, train_final_model, train_initial_model

@@ -6,7 +6,6 @@ Keys are stored names and stay. Cards of 0.2.0 have no `schema`; `Plan` reads th
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, TypedDict, cast, get_args, get_origin, get_type_hints, i
 
 from detector.errors import WeightsError
 from detector.frames import Case, frames_by_source
+from detector.slide.folder import sha256_of
 
 SCHEMA = 1  # of the cards written now; a higher one cannot be read
 
@@ -252,12 +252,6 @@ def read_card(path: Path) -> Card:
     if not isinstance(values, dict) or values.get("sha256") != sha256_of(path):
         raise WeightsError(f"{path} is not the file that its card {card_path.name} describes (SHA-256 differs)")
     return parse_card(values, f"the card {card_path}")
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_summary(cases: Sequence[Case]) -> list[SourceSummary]:

@@ -19,9 +19,10 @@ from safetensors.torch import save
 
 from detector import paper
 from detector.errors import WeightsError
-from detector.model.card import SCHEMA, Card, read_card, sha256_of
+from detector.model.card import SCHEMA, Card, read_card
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
+from detector.slide.folder import sha256_of
 
 _PADDED = {"ResNet12": False, "ResNet12, zero-padded": True}  # what a file says that it holds
 # What it takes and gives: um/px of its input, the side of a patch and the step from cell to cell in px.

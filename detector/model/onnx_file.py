@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from detector import paper
 from detector.errors import DetectorError, WeightsError
-from detector.model.card import sha256_of
 from detector.model.checkpoint import load_figure_scale, load_shifts, load_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
+from detector.slide.folder import sha256_of
 
 if TYPE_CHECKING:
     import onnx

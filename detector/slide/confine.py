@@ -83,12 +83,13 @@ def confine(folder: Path) -> bool:
     """From here on this process reads libraries alone, writes below `folder` alone, starts nothing, connects nowhere.
 
     It also reads the files to which links below `folder`/original lead: those of a slide that is used in place.
-    False where the kernel has no Landlock; the process is then as free as before.
+    False where the kernel has no Landlock; the process then reads, writes and starts what it did before.
     """
     ours = Path(__file__).resolve().parents[1]  # not the folder above it: it may hold data, secrets and other slides
     used_in_place = (str(path.resolve()) for path in (folder / "original").rglob("*") if path.is_symlink())
     reads = {*_LIBRARIES, *_MACHINE, sys.prefix, sys.base_prefix, str(ours), *used_in_place}
-    return _restrict(reads=reads, writes={str(folder)}, tcp=False) and _refuse_calls()
+    restricted = _restrict(reads=reads, writes={str(folder)}, tcp=False)
+    return _refuse_calls() and restricted
 
 
 def confine_server(*, writes: Iterable[Path], reads: Iterable[Path], programs: Iterable[Path] = ()) -> bool:
@@ -130,7 +131,7 @@ def _restrict(*, reads: Iterable[str], writes: Iterable[str], starts: Iterable[s
 
 def _refuse_calls() -> bool:
     """Refuse this process sockets and signals to others; True as well on machines whose calls are not known here."""
-    if platform.machine() not in _CALLS:
+    if sys.platform != "linux" or platform.machine() not in _CALLS:
         return True
     architecture, seccomp, refused = _CALLS[platform.machine()]
     code = [(_LOAD, 0, 0, _ARCHITECTURE), (_IS, 0, len(refused) + 3, architecture), (_LOAD, 0, 0, _NUMBER)]
@@ -138,7 +139,9 @@ def _refuse_calls() -> bool:
     code += [(_IS, len(refused) - at, 0, number) for at, number in enumerate(refused)]
     code += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
     program = _Program(len(code), (_Instruction * len(code))(*(_Instruction(*one) for one in code)))
-    return bool(ctypes.CDLL(None).syscall(seccomp, _SECCOMP_FILTER, _ALL_THREADS, ctypes.byref(program)) == 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    return bool(libc.syscall(seccomp, _SECCOMP_FILTER, _ALL_THREADS, ctypes.byref(program)) == 0)
 
 
 def _version() -> int:

@@ -7,7 +7,6 @@ down nothing else.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import zipfile
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ import tifffile
 from detector import paper
 from detector.errors import SlideError
 from detector.slide.archive import unpack
-from detector.slide.folder import files_below
+from detector.slide.folder import files_below, sha256_of
 from detector.slide.masks import TISSUE_FILE, Mask, mask_png
 from detector.slide.pyramid import write_pyramid
 from detector.slide.reader import FlatImage, OpenSlideFile, Rgb, Slide, open_slide
@@ -92,7 +91,7 @@ def prepare(file: Path, folder: Path) -> SlideFacts:
 
     Raises SlideError with the reason for which the file is refused.
     """
-    size, sha256 = file.stat().st_size, _sha256(file)
+    size, sha256 = file.stat().st_size, sha256_of(file)
     with _opened(file, folder) as slide:
         kind, file = slide.format, slide.path
         if isinstance(slide, OpenSlideFile):
@@ -306,8 +305,3 @@ def _series(path: Path) -> str:
             return slide.properties.get("dicom.SeriesInstanceUID", str(path))
     except SlideError:
         return str(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

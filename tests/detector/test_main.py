@@ -12,9 +12,9 @@ import detector
 from detector.__main__ import main
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
-from detector.model.card import sha256_of
 from detector.model.checkpoint import save_weights
 from detector.slide import ArrayFrame
+from detector.slide.folder import sha256_of
 from tests.detector.datasets.test_datasets import ami_br
 from tests.drawing import draw_tissue, write_pyramid
 

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.core.files.storage import storages
 
+from detector.slide.folder import sha256_of, sha256_of_all
 from webapp.core.errors import DomainError, InvalidInput
 
 TABLE = "slides.csv"  # beside the files: which study and case they are of
@@ -65,6 +65,10 @@ class Place(Protocol):
         """Copy a slide, as a zip where it has several files; its SHA-256. Raises OSError or what boto3 raises."""
         ...
 
+    def stands_still(self, item: Item) -> bool:
+        """Whether it is as it was when it was found. Raises OSError."""
+        ...
+
 
 def place_of(address: str) -> Place:
     """A folder, or s3://BUCKET/PREFIX of the S3 server of the settings. Raises InvalidInput where it is neither."""
@@ -108,13 +112,11 @@ class Folder:
     def hashed(self, item: Item) -> str:
         """SHA-256 of a slide as it lies there: of its file, or of names and contents of its files."""
         if len(item.files) == 1:
-            with Path(item.files[0][1]).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        total = hashlib.sha256()
-        for name, path in sorted(item.files):
-            with Path(path).open("rb") as file:
-                total.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-        return total.hexdigest()
+            return sha256_of(Path(item.files[0][1]))
+        return sha256_of_all((name, Path(path)) for name, path in sorted(item.files))
+
+    def stands_still(self, item: Item) -> bool:
+        return (item.size, item.stamp) == _size_and_stamp([Path(path) for _, path in item.files])
 
     def _slides(self, folder: Path, below: list[str], names: list[str]) -> Iterator[Item]:
         """Those of one folder; takes folders that belong to one of them out of `below`."""
@@ -135,12 +137,12 @@ class Folder:
 
     def _item(self, paths: Sequence[Path], *, identity: Path | None = None, known: bool = True) -> Item:
         beside = paths[0].parent
-        said = [path.stat() for path in paths if path.exists()]
+        size, stamp = _size_and_stamp([path for path in paths if path.exists()])
         return Item(
             name=paths[0].relative_to(self.root).as_posix(),
             identity=(identity or paths[0]).relative_to(self.root).as_posix(),
-            size=sum(one.st_size for one in said),
-            stamp=str(max((one.st_mtime_ns for one in said), default=0)),
+            size=size,
+            stamp=stamp,
             files=[(path.relative_to(beside).as_posix(), str(path)) for path in paths],
             known=known,
         )
@@ -168,13 +170,16 @@ class Bucket:
 
     def fetch(self, item: Item, target: Path) -> str:
         self.bucket.download_file(item.files[0][1], str(target))
-        with target.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(target)
+
+    def stands_still(self, item: Item) -> bool:
+        return True
 
 
-def room_for(item: Item) -> bool:
-    """Whether the disk of the data folder has room for a copy, and a gigabyte besides."""
-    return shutil.disk_usage(settings.DATA_DIR).free > item.size + (1 << 30)
+def _size_and_stamp(paths: Sequence[Path]) -> tuple[int, str]:
+    """Bytes of some files together, and when the last of them was changed."""
+    said = [path.stat() for path in paths]
+    return sum(one.st_size for one in said), str(max((one.st_mtime_ns for one in said), default=0))
 
 
 def _copied(source: Path, target: Path) -> str:

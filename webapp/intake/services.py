@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -21,11 +21,12 @@ from webapp.core.errors import DomainError, InvalidInput
 from webapp.core.faults import fault_of
 from webapp.intake.models import Arrival
 from webapp.intake.naming import Rules, rows_of
-from webapp.intake.places import Folder, Item, Place, room_for
+from webapp.intake.places import Folder, Item, Place
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study
 from webapp.slides.services import slide_create
+from webapp.slides.uploads import has_room
 
 _COPY, _OLD = "intake-", 86_400  # the name of a copy on its way begins so; seconds
 _MOVING = "It is still being written, or came just now."
@@ -57,7 +58,7 @@ def arrivals_look(*, place: Place, manner: Manner) -> Counter[str]:
             f"Web and workers may not read in {place.address}; set WATCH_FOLDER to it, or to one above it."
         )
     _drop_old_copies()
-    manner = _with_table(place, manner)
+    manner = replace(manner, rules=replace(manner.rules, rows=rows_of(place.table())))
     known = {arrival.key: arrival for arrival in Arrival.objects.filter(place=place.address).defer("name")}
     states: Counter[str] = Counter()
     for item in place.items():
@@ -74,12 +75,6 @@ def _drop_old_copies() -> None:
     for copy in settings.UPLOAD_DIR.glob(f"{_COPY}*"):
         if copy.stat().st_mtime < time.time() - _OLD:
             copy.unlink(missing_ok=True)
-
-
-def _with_table(place: Place, manner: Manner) -> Manner:
-    rows = rows_of(place.table())
-    rules = Rules(manner.rules.study, manner.rules.pattern, rows)
-    return Manner(rules, manner.in_place, manner.detect, manner.quiet)
 
 
 def _is_done(arrival: Arrival, item: Item) -> bool:
@@ -147,7 +142,7 @@ def _import(arrival: Arrival, item: Item, place: Place, manner: Manner) -> None:
     copy = None if manner.in_place else settings.UPLOAD_DIR / f"{_COPY}{uuid4()}"
     try:
         arrival.sha256 = _fetched(item, place, copy)
-        if not _stands_still(item, place):
+        if not place.stands_still(item):
             raise DomainError(_MOVING)
         try:
             with transaction.atomic():
@@ -166,18 +161,9 @@ def _fetched(item: Item, place: Place, copy: Path | None) -> str:
     if copy is None:
         assert isinstance(place, Folder)
         return place.hashed(item)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    if not room_for(item):
+    if not has_room(size=item.size):
         raise DomainError("There is not enough room on the disk of the server for it; make room.")
     return place.fetch(item, copy)
-
-
-def _stands_still(item: Item, place: Place) -> bool:
-    """Whether it is as it was before it was read."""
-    if not isinstance(place, Folder):
-        return True
-    said = [Path(path).stat() for _, path in item.files]
-    return (item.size, item.stamp) == (sum(one.st_size for one in said), str(max(one.st_mtime_ns for one in said)))
 
 
 def _become_slide(

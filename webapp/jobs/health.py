@@ -75,8 +75,8 @@ class Health:
 def health_of_jobs() -> Health:
     """Look at the rows and at what processes say of themselves."""
     here = heartbeats()
-    here = None if here is None else {name: said for name, said in here.items() if name != WATCHER}
-    workers = None if here is None else [_worker(name, said) for name, said in here.items() if name != REAPER]
+    others = {REAPER, WATCHER}
+    workers = None if here is None else [_worker(name, said) for name, said in here.items() if name not in others]
     queues = _queues(workers)
     stuck = [
         *(["No reaper of lost jobs is running, so lost work waits; start it: manage.py reap_jobs."] * _no_reaper(here)),

@@ -202,10 +202,10 @@ def _configuration(host: str, port: int, data: Path, redis_socket: Path, redis: 
         programs["import_slides"] = f"{python} manage.py import_slides --watch"
     if redis is not None:
         (data / "redis").mkdir(exist_ok=True)
+        without = " ".join(f"--rename-command {name} ''" for name in _REDIS_WITHOUT)
         programs["redis"] = (
             f"{redis} --port 0 --unixsocket {redis_socket} --unixsocketperm 600 --dir {data / 'redis'} "
-            "--save '' --appendonly no --daemonize no "
-            + " ".join(f"--rename-command {name} ''" for name in _REDIS_WITHOUT)
+            f"--save '' --appendonly no --daemonize no {without}"
         )
     sections = [
         f"[supervisord]\nnodaemon=true\nsilent=true\nlogfile={data}/logs/supervisor.log\n"

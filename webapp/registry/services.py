@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from django.db import transaction
 
 from detector.errors import WeightsError
 from detector.model.card import parse_card
+from detector.slide.folder import sha256_of
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import lock_row
@@ -28,8 +28,7 @@ def version_register(*, weights: Path, name: str = "", parent: ModelVersion | No
     """
     try:
         card = parse_card(json.loads(weights.with_suffix(".json").read_text("utf-8")), f"The card of {weights.name}")
-        with weights.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(weights)
     except (OSError, json.JSONDecodeError) as error:
         raise DomainError(f"The weights {weights.name} or their card cannot be read: {error}") from error
     except WeightsError as error:

@@ -17,7 +17,7 @@ _SEED_LIMIT, _ITERATIONS_LIMIT = 2**31, 1_000_000
 # Those for a laboratory, the quickest first, with what each is for.
 PLANS = {
     "short": "short: for trying things out",
-    "standard": "standard: half an hour to an hour, from the active version",
+    "standard": "standard: 1,600 iterations on top of initial weights",
     "paper": "paper: the paper's 60,000 iterations, for a GPU",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from django.db import transaction
 
 from detector.errors import SlideError
 from detector.slide.archive import unpack
-from detector.slide.folder import files_below
+from detector.slide.folder import files_below, sha256_of_all
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import InvalidInput
@@ -86,11 +85,7 @@ def set_frames_save(*, labelled_set: LabelledSet, frames: Iterable[FrameFacts], 
 
 def folder_hash(folder: Path) -> str:
     """SHA-256 over names and contents of all files, in the order of the names."""
-    total = hashlib.sha256()
-    for path in files_below(folder):
-        with path.open("rb") as file:
-            total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
+    return sha256_of_all((str(path.relative_to(folder)), path) for path in files_below(folder))
 
 
 def _unpack(source: Path, folder: Path) -> None:

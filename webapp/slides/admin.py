@@ -138,7 +138,7 @@ class SlideAdmin(OfStudies):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Slide | None = None) -> tuple[str, ...]:
         """A slide with signed reports stays in its study, whose rule for them holds."""
-        signed = obj is not None and obj.reports.exists() and not request.user.is_superuser
+        signed = obj is not None and reports_on(slide=obj) > 0 and not request.user.is_superuser
         return (*super().get_readonly_fields(request, obj), *(["case"] if signed else []))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -152,12 +152,8 @@ class SlideAdmin(OfStudies):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What goes with slides; those with signed reports go with their patient alone, on the page of the case."""
         to_delete, counts, needed, kept = super().get_deleted_objects(objs, request)
-        return (
-            to_delete,
-            counts,
-            needed,
-            [*kept, *(f"signed reports of {one}" for one in objs if reports_on(slide=one))],
-        )
+        signed = [f"signed reports of {one}" for one in objs if reports_on(slide=one)]
+        return to_delete, counts, needed, [*kept, *signed]
 
     def delete_model(self, request: HttpRequest, obj: Slide) -> None:
         slide_delete(slide=obj)

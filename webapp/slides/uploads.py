@@ -83,9 +83,7 @@ def upload_create(
             f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
             f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for more."
         )
-    settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
-    awaited = Upload.objects.unfinished().aggregate(bytes=Sum(F("size") - F("offset")))["bytes"] or 0
-    if shutil.disk_usage(settings.UPLOAD_DIR).free < size + awaited + _SPARE_BYTES:
+    if not has_room(size=size):
         raise TooLarge("There is not enough room on the server for this file; ask your administrator for space.")
     upload = Upload.objects.create(
         user=user,
@@ -98,6 +96,13 @@ def upload_create(
     )
     upload.file.touch(mode=0o600)
     return upload
+
+
+def has_room(*, size: int) -> bool:
+    """Whether the disk has room for so many bytes, besides what unfinished uploads still bring, and to spare."""
+    settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
+    awaited = Upload.objects.unfinished().aggregate(bytes=Sum(F("size") - F("offset")))["bytes"] or 0
+    return bool(shutil.disk_usage(settings.UPLOAD_DIR).free >= size + awaited + _SPARE_BYTES)
 
 
 def bytes_used(*, user: User) -> int:

@@ -17,9 +17,9 @@ from detector.detection.cascade_recall import measure_recall, score_frames
 from detector.detection.detect import find_peaks, scan
 from detector.detection.scorer import Scorer, load_scorer, logit
 from detector.detection.windows import plan_windows
-from detector.model.card import sha256_of
 from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights, save_weights
 from detector.slide import ArrayFrame
+from detector.slide.folder import sha256_of
 from tests.drawing import DarkScorer, draw_tissue
 
 FLOOR = logit(paper.STORED_SCORE_FLOOR)

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from detector.errors import WeightsError
-from detector.model.card import sha256_of
 from detector.model.checkpoint import load_weights, save_weights
 from detector.model.network import ResNet12
+from detector.slide.folder import sha256_of
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from detector.__main__ import main
 from detector.detection.scorer import load_scorer
 from detector.errors import WeightsError
 from detector.model import onnx_file
-from detector.model.card import sha256_of
 from detector.model.checkpoint import load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.model.network import mitosis_logit
 from detector.model.readme import readme_of
+from detector.slide.folder import sha256_of
 from tests.drawing import draw_tissue
 
 DOCS = Path(__file__).parents[3] / "docs" / "onnx.md"

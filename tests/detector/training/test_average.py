@@ -10,9 +10,9 @@ import torch
 from detector.__main__ import main
 from detector.errors import WeightsError
 from detector.frames import cases_of
-from detector.model.card import sha256_of
 from detector.model.checkpoint import load_weights, save_weights
 from detector.model.network import ResNet12
+from detector.slide.folder import sha256_of
 from detector.training.average import average_weights
 from tests.detector.test_main import dataset
 from tests.drawing import draw_hpf

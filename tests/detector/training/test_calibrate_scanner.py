@@ -12,8 +12,9 @@ from detector import paper
 from detector.__main__ import main
 from detector.detection.scorer import load_scorer
 from detector.errors import DataSetError, WeightsError
-from detector.model.card import read_card, sha256_of
+from detector.model.card import read_card
 from detector.model.checkpoint import load_coarse, load_shifts, load_weights, save_weights
+from detector.slide.folder import sha256_of
 from detector.training.average import average_weights
 from detector.training.calibrate_scanner import calibrate_scanner, find_shift
 from tests.drawing import draw_tissue, write_pyramid

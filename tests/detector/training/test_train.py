@@ -13,10 +13,11 @@ import torch
 
 from detector.errors import DataSetError, PlanError, WeightsError
 from detector.frames import Case, LabStatistics, cases_of
-from detector.model.card import read_card, refuse_training_cases, sha256_of
+from detector.model.card import read_card, refuse_training_cases
 from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
 from detector.model.network import ResNet12
 from detector.model.stains import stain_range
+from detector.slide.folder import sha256_of
 from detector.training.plan import Plan
 from detector.training.train import is_trained, train_final_model, train_initial_model
 from tests.drawing import draw_hpf

@@ -157,6 +157,16 @@ def test_a_stranger_does_not_grow_the_table_by_coming_back_from_nowhere(provider
     assert len(recorded(Action.SIGN_IN_FAILED)) == 50
 
 
+def test_groups_that_are_too_many_to_be_named_take_no_role(provider, settings, study, tmp_path):
+    (tmp_path / "groups.toml").write_text(GROUPS)
+    settings.OIDC_GROUPS, provider.claims["groups"] = str(tmp_path / "groups.toml"), ["pathology"]
+    sign_in(Client())
+    del provider.claims["groups"]
+    provider.claims["_claim_names"] = {"groups": "elsewhere"}
+    assert sign_in(Client())["Location"] == "/login/"
+    assert Membership.objects.get().role == "reader"
+
+
 @pytest.mark.parametrize("groups", ["pathology", 5, {"a": 1}, None])
 def test_groups_that_are_no_list_are_taken_as_one_or_none(provider, settings, study, tmp_path, groups):
     (tmp_path / "groups.toml").write_text(GROUPS)

@@ -138,7 +138,7 @@ def test_what_cannot_be_imported_says_why_and_is_when_it_can(folder, look, study
 
 
 def test_a_disk_without_room_is_waited_for(look, monkeypatch):
-    monkeypatch.setattr("webapp.intake.services.room_for", lambda item: False)
+    monkeypatch.setattr("webapp.intake.services.has_room", lambda size: False)
     assert look() == {"waiting": 2}
     assert all("make room" in reason for reason in reasons().values())
 

@@ -118,7 +118,8 @@ WRITES = {
 # What does not change a count: it makes what is not counted yet, or says who, when and what about it.
 SILENT = {
     "bytes_used", "candidates_write", "clean_name", "demand_identity", "detection_request",
-    "detection_request_if_wanted", "forget_deleted", "may_set_mpp", "member_put", "slide_add_remark", "slide_assign",
+    "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp", "member_put",
+    "slide_add_remark", "slide_assign",
     "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
     "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",
     "upload_finish", "uploads_expire", "version_active",
