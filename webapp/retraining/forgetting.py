@@ -6,11 +6,13 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import QuerySet
 
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.core.database import lock_row
+from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import Judgement, LabelledFrame, LockedCase, ScannerCalibration, TrainingRun
 from webapp.slides.models import Case
@@ -22,7 +24,10 @@ _NAMING: tuple[tuple[type[models.Model], tuple[str, ...]], ...] = (
     (Judgement, ("cases", "left_out", "why", "result")),
     (TrainingRun, ("warnings", "log")),
     (ScannerCalibration, ("remark",)),
+    (Job, ("error",)),
 )
+# The fields, and the keys within them, at which names and sentences with names stand; all others are ours.
+_NAMED = {"case", "cases", "left_out", "why", "warnings", "log", "remark", "error"}
 
 
 def cases_delete(cases: QuerySet[Case]) -> None:
@@ -30,41 +35,48 @@ def cases_delete(cases: QuerySet[Case]) -> None:
 
     A name stays where another case or a labelled set has it.
     """
-    names = set(cases.values_list("identifier", flat=True))
-    cases.delete()
-    names -= set(Case.objects.filter(identifier__in=names).values_list("identifier", flat=True))
-    names -= set(LabelledFrame.objects.filter(case__in=names).values_list("case", flat=True))
-    for case in LockedCase.objects.filter(name__in=names):
-        record(Action.CASE_UNLOCKED, case, after={"its patient": "deleted"})
-        case.delete()
-    for kind, fields in _NAMING:
-        for row in kind._default_manager.all():
-            _rewrite(row, fields, names)
-    for version in ModelVersion.objects.exclude(card__judgement=None):
-        if (said := without_names(version.card["judgement"], names)) != version.card["judgement"]:
-            version.card["judgement"] = said
-            version.save(update_fields=["card"])
+    with transaction.atomic():
+        names = set(cases.values_list("identifier", flat=True))
+        cases.delete()
+        names -= set(Case.objects.filter(identifier__in=names).values_list("identifier", flat=True))
+        names -= set(LabelledFrame.objects.filter(case__in=names).values_list("case", flat=True))
+        for case in LockedCase.objects.filter(name__in=names):
+            record(Action.CASE_UNLOCKED, case, after={"its patient": "deleted"})
+            case.delete()
+        for kind, fields in _NAMING:
+            for row in kind._default_manager.order_by("pk"):
+                _rewrite(row, fields, names)
+        for version in ModelVersion.objects.exclude(card__judgement=None):
+            if without_names(version.card["judgement"], names) != version.card["judgement"]:
+                version = lock_row(ModelVersion, version.pk)
+                version.card["judgement"] = without_names(version.card["judgement"], names)
+                version.save(update_fields=["card"])
 
 
 def _rewrite(row: models.Model, fields: Collection[str], names: Collection[str]) -> None:
-    changed = {
-        name: said for name in fields if (said := without_names(getattr(row, name), names)) != getattr(row, name)
-    }
-    for name, value in changed.items():
-        setattr(row, name, value)
-    if changed:
-        row.save(update_fields=list(changed))
+    was = {field: getattr(row, field) for field in fields}
+    if without_names(was, names) == was:
+        return
+    row = lock_row(type(row), row.pk)  # a worker may write it at this moment
+    for field, said in without_names({field: getattr(row, field) for field in fields}, names).items():
+        setattr(row, field, said)
+    row.save(update_fields=list(fields))
 
 
-def without_names(value: Any, names: Collection[str]) -> Any:
-    """A part of what is stored, with another word for some names: as values, in sentences, and as the keys that they
-    are in `left_out`."""
+def without_names(value: Any, names: Collection[str], key: str = "") -> Any:
+    """A part of what is stored, with another word for some names where cases are named: as values, in sentences, as
+    the keys of `left_out`, and for the frame that is a slide of the case. key: under which the part stands."""
     if isinstance(value, dict):
-        named_keys = all(isinstance(one, str) for one in value.values())  # reasons by name; others are fields
-        return {GONE if named_keys and key in names else key: without_names(one, names) for key, one in value.items()}
+        of_it = value.get("case") in names
+        return {
+            GONE if key == "left_out" and inner in names else inner: (
+                GONE if of_it and inner == "frame" else without_names(one, names, key if key in _NAMED else inner)
+            )
+            for inner, one in value.items()
+        }
     if isinstance(value, list):
-        return [without_names(one, names) for one in value]
-    if not isinstance(value, str):
+        return [without_names(one, names, key) for one in value]
+    if not isinstance(value, str) or key not in _NAMED:
         return value
     if value in names:
         return GONE

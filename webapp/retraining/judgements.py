@@ -71,7 +71,8 @@ def judgement_save(*, judgement: Judgement, result: ComparisonVerdict) -> None:
     with transaction.atomic():
         now = lock_row(Judgement, judgement.pk)
         if gone := set(judgement.cases) - set(now.cases):  # a patient was deleted while it ran
-            why, result = without_names(why, gone), without_names(result, gone)
+            said = without_names({"why": why, "result": result}, gone)
+            why, result = said["why"], said["result"]
             judgement.cases = now.cases
             transaction.on_commit(partial(shutil.rmtree, judgement.folder, ignore_errors=True))
         Judgement.objects.filter(pk=judgement.pk).update(result=result, verdict=result["verdict"], why=why)

@@ -222,24 +222,30 @@ def test_the_name_goes_from_locked_cases_and_comparisons(
     assert [case.name for case in LockedCase.objects.all()] == ["Zorka-19"]
 
 
-def test_a_number_as_a_name_goes_too_and_fields_stay_what_they_are(
+def test_a_number_as_a_name_goes_too_and_what_is_ours_stays(
     client_of, mary, study, make_slide, rows_of_judgement, model
 ):
-    for name in ("19610417", "x"):
+    for name in ("19610417", "x", "better"):
         make_slide(case=Case.objects.create(study=study, identifier=name))
+    by_us = {"active": {"x": 2}, "verdict": "better", "device": "x"}
+    row = {"case": "x", "frame": "Zorka's slide", "x": 1.0, "by": "x"}
     judgement = rows_of_judgement(
         cases=["19610417", "x"], why="Trained on 19610417; F1 0.19610417 of 3 cases.",
-        result={"differences": [{"case": "x", "x": 1.0}], "active": {"x": 2}},
+        left_out={"x": "No frame of it."}, result={"differences": [row], "left_out": {"x": "None."}, **by_us},
     )  # fmt: skip
+    Job.objects.filter(pk=judgement.job_id).update(error="The slides of 19610417 cannot be read.")
     version = judgement.version
     version.card = {"judgement": {"cases": ["19610417", "x"], "why": "19610417 and x"}}
     version.save()
-    for case in Case.objects.filter(identifier__in=["19610417", "x"]):
+    for case in Case.objects.filter(identifier__in=["19610417", "x", "better"]):
         client_of(mary).post(f"/api/v1/cases/{case.pk}/deletion/", {"confirm": True}, format="json")
     judgement.refresh_from_db()
     version.refresh_from_db()
     assert judgement.why == "Trained on (deleted); F1 0.19610417 of 3 cases."
-    assert judgement.result == {"differences": [{"case": "(deleted)", "x": 1.0}], "active": {"x": 2}}
+    assert judgement.left_out == {"(deleted)": "No frame of it."}
+    gone = {**row, "case": "(deleted)", "frame": "(deleted)"}
+    assert judgement.result == {"differences": [gone], "left_out": {"(deleted)": "None."}, **by_us}
+    assert Job.objects.get(pk=judgement.job_id).error == "The slides of (deleted) cannot be read."
     assert version.card["judgement"] == {"cases": ["(deleted)", "(deleted)"], "why": "(deleted) and (deleted)"}
 
 
