@@ -12,6 +12,7 @@ from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
 from webapp.slides.storage import local_path, slide_forget, slide_keep
 from worker.apart import NotRead, read_apart
+from worker.process import worker_name
 from worker.shard import ClaimedShard
 
 
@@ -51,8 +52,24 @@ def _detect_if_wanted(slide: Slide) -> None:
 def _prepare(shard: ClaimedShard) -> SlideFacts | Refusal:
     slide = shard.job.slide
     assert slide is not None
+    if not slide.drawn:
+        _demand_readable(slide)
     drawn = [str(settings.DEMO_SLIDE_PIXELS)] if slide.drawn else []
     try:
         return from_json(read_apart(shard, "detector.slide", local_path(slide), slide.folder, *drawn, what="this file"))
     except NotRead as reason:
         return Refusal(str(reason))
+
+
+def _demand_readable(slide: Slide) -> None:
+    """Raise DomainError where this worker may not read the file, which is no fault of the file: a share, say, in which
+    it is used in place, is not mounted here."""
+    for path in local_path(slide).parent.rglob("*"):
+        try:
+            if not path.is_dir():
+                path.open("rb").close()
+        except OSError as error:
+            raise DomainError(
+                f"The worker {worker_name()} cannot read it ({error.strerror}). Mount the folder that it is used in "
+                "there, or give it the right; then start the worker anew, and try again."
+            ) from error

@@ -18,6 +18,7 @@ from webapp.intake.naming import Rules
 from webapp.intake.places import place_of
 from webapp.intake.services import Manner, arrivals_look
 from webapp.jobs.models import Job
+from webapp.jobs.services import job_retry
 from webapp.slides.models import Slide
 from webapp.slides.storage import original_of, slide_opened
 from worker.tasks import ingest
@@ -63,6 +64,19 @@ def test_what_is_in_a_share_is_prepared(share, study, in_place):
             assert file.size == (1500, 1200) and file.read(0, 600, 500, 64, 64).std() > 0
         assert original_of(slide).exists()
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in share.rglob("*") if path.is_file()} == before
+
+
+def test_a_share_that_is_not_mounted_at_the_worker_is_no_fault_of_the_slide(share, study):
+    (share / study.name / "P-1" / "b.tif").unlink()
+    arrivals_look(place=place_of(str(share)), manner=Manner(in_place=True, quiet=AT_ONCE))
+    share.rename(share.with_name("away"))
+    assert {slide.state for slide in prepared().values()} == {"preparing"}
+    jobs = Job.objects.filter(state="failed")
+    assert all("Mount the folder that it is used in" in job.error for job in jobs) and jobs.count() == 3
+    share.with_name("away").rename(share)
+    for job in jobs.all():
+        job_retry(job=job)
+    assert sorted(slide.state for slide in prepared().values()) == ["ready", "ready", "refused"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -124,7 +124,9 @@ class StudyExportView(APIView):
             slides_identity_seen(
                 slides=slides.exclude(runs=None), user=cast(User, request.user), what="patient ID of the file"
             )
-        found = (one for slide in slides.iterator() if (one := _findings(slide, asked)))
+        keys = list(slides.values_list("pk", flat=True))  # no cursor, which would be held while it is sent
+        each = (slide for key in keys if (slide := slides.filter(pk=key).first()))
+        found = (one for slide in each if (one := _findings(slide, asked)))
         response = StreamingHttpResponse(study_zip(found, form), content_type="application/zip")
         response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.zip"'
         return response

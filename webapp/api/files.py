@@ -19,7 +19,6 @@ from drf_spectacular.utils import extend_schema
 
 from detector.slide.folder import files_below
 from webapp.api.fast_view import FastView
-from webapp.core.database import database_release
 from webapp.core.errors import DomainError
 from webapp.core.streams import Pipe
 from webapp.slides.models import Slide
@@ -51,7 +50,6 @@ class OriginalFileView(FastView):
             response = _zipped(slide, found) if found.is_dir() else _file(request, slide, found)
         if request.method == "HEAD":
             response.streaming_content = iter(())  # type: ignore[attr-defined]  # of a streaming response
-        database_release()
         patch_cache_control(response, private=True, no_store=True)
         return response
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from webapp.audit.models import Action, Entry
+from webapp.core.database import in_batches
 from webapp.core.errors import InvalidInput
 from webapp.core.names import no_formula
 
@@ -89,8 +90,8 @@ class _Line:
 
 
 def _rows(entries: QuerySet[Entry]) -> Iterator[dict[str, object]]:
-    for row in entries.order_by("id").values(*COLUMNS).iterator(_AT_ONCE):
-        yield {**row, "at": row["at"].isoformat()}
+    for entry in in_batches(entries, _AT_ONCE):
+        yield {name: getattr(entry, name) for name in COLUMNS} | {"at": entry.at.isoformat()}
 
 
 def _midnight(day: date) -> datetime:

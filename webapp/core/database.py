@@ -55,10 +55,13 @@ def database_released() -> Iterator[None]:
         _turn.of = turns
 
 
-def database_release() -> None:
-    """Let go of this thread's connection before it waits long for somebody; the next query opens another."""
-    if not connection.in_atomic_block:
-        connection.close()
+def in_batches(rows: models.QuerySet[_Row], size: int) -> Iterator[_Row]:
+    """Rows in the order of their keys, by a query for each batch: between two of them nothing of the database is held,
+    as a cursor would be."""
+    last = None
+    while batch := list(rows.order_by("pk")[:size] if last is None else rows.filter(pk__gt=last).order_by("pk")[:size]):
+        yield from batch
+        last = batch[-1].pk
 
 
 def lock_row(kind: type[_Row], pk: UUID | int | None, *related: str) -> _Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import Error, InterfaceError, OperationalError
@@ -33,8 +34,9 @@ _FOLDER = Fault(
 )
 _FILE = Fault(
     503,
-    "A file of this is missing on the disk of the server. Verdicts, counts and reports are in the database, and safe. "
-    "An administrator has to put the file back, from a backup for example.",
+    "A file of this is missing on the disk of the server, or the server may not read it. Verdicts, counts and reports "
+    "are in the database, and safe. An administrator has to put the file back, from a backup for example, or mount the "
+    "folder that it is used in.",
 )
 _BUCKET = Fault(
     503,
@@ -68,7 +70,7 @@ def _fault(error: BaseException) -> Fault | None:
     if isinstance(error, UnreadablePostError):
         return _BROKEN_OFF
     if isinstance(error, SlideError):
-        return _FILE if error.path is not None and not error.path.exists() else None
+        return _FILE if error.path is not None and not _can_be_read(error.path) else None
     if isinstance(error, RedisError):
         return _BROKER
     if isinstance(error, BotoCoreError | ClientError):
@@ -83,6 +85,17 @@ def _fault(error: BaseException) -> Fault | None:
         if error.errno in {errno.EIO, errno.ESTALE}:
             return _FILE
     return None
+
+
+def _can_be_read(path: Path) -> bool:
+    """By opening it: a process that is confined may look at a file that it may not read."""
+    try:
+        path.open("rb").close()
+    except IsADirectoryError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _of_database(error: Error) -> Fault | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from webapp.core.database import database_released
@@ -52,6 +53,23 @@ class Patient:
         """As of the body."""
         with database_released():
             return bytes(self._body.readline(*size))
+
+
+class PatientAnswer:
+    """An answer that others are not kept waiting for: while a piece of it is sent, nothing of the database is held."""
+
+    def __init__(self, answer: Iterable[bytes]) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._answer:
+            with database_released():
+                yield piece
+
+    def close(self) -> None:
+        """As of the answer."""
+        if hasattr(self._answer, "close"):
+            self._answer.close()
 
 
 class Pipe(io.RawIOBase):

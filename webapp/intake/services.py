@@ -140,6 +140,8 @@ def _import(arrival: Arrival, item: Item, place: Place, manner: Manner) -> None:
     if study is None:
         raise DomainError(f"There is no study {said.study}; make it, and this file is imported at the next look.")
     copy = None if manner.in_place else settings.UPLOAD_DIR / f"{_COPY}{uuid4()}"
+    if copy is None and not all(is_readable(Path(path)) for _, path in item.files):
+        raise DomainError("It is a link to where web and workers may not read; copy it, or mount WATCH_FOLDER there.")
     try:
         arrival.sha256 = _fetched(item, place, copy)
         if not place.stands_still(item):

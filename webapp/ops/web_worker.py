@@ -3,8 +3,9 @@
 A thread that waits for the rest of a request is one that answers nobody, and there are few: ten connections that begin
 a body and stop would hold the whole site. So the process's one loop, which waits for all connections at once, reads
 each request; a thread gets it when it is whole. What is large, or may take long by nature, has threads of its own:
-bodies that come in slowly, files that go out slowly. One person takes at most half of those; what more they send waits
-for them, not for others. One address has at most half of the connections, too, where no proxy stands in front.
+bodies that come in slowly, files that go out slowly. They are many, and use the database in turns, not while they wait.
+One person takes a share of those; what more they send waits for them, not for others. One address has at most half of
+the connections, too, where no proxy stands in front.
 
 All processes wait at one socket, and the one that runs already is the first to see a new connection. So one process
 got all the connections of a browser, which it keeps open, and the others none. SO_REUSEPORT would spread them too, but
@@ -34,15 +35,16 @@ from django.db import connections
 from gunicorn.workers.gthread import ThreadWorker
 
 from webapp.core.database import database_turn
-from webapp.core.streams import Patient
+from webapp.core.streams import Patient, PatientAnswer
 
 _SECONDS = 0.0003  # that a new connection is left to others, for each connection that it has
 _MOST = 20  # of these
 _BLOCK = 1 << 16
 _HEAD_BYTES = 1 << 16  # at most
 _SHORT_BODY = 1 << 16  # bytes; kept in memory until they are all there
-_THREADS = {"in": 400, "out": 16}  # of what takes long: they wait for their clients, and use little besides
-_TURNS = 16  # of those that read a body, at the database
+_THREADS = {"in": 400, "out": 200}  # of what takes long: they wait for their clients, and use little besides
+_OF_ONE = {"in": 200, "out": 8}  # threads, at most, of one person: uploads wait for a line, downloads take all of it
+_TURNS = 16  # of each at the database
 _FILES = 65_536  # open ones, at most; a process may have 1,024 where nobody asks for more
 _ANSWER = 1 << 18  # bytes that are sent without waiting for who takes them
 _CLOSERS, _CLOSING = 8, 64  # threads that close connections in peace, and how many may wait for that
@@ -67,9 +69,9 @@ _OUT = re.compile(r"/+(static/|audit/|api/v1/(?!health/)(?!.*/(tiles_files|crop|
 
 
 def _with_patience(application: Any, environ: dict[str, Any], start_response: Any) -> Any:
-    """The application, with a body that can be waited for."""
+    """The application, with a body and an answer that can be waited for."""
     environ["wsgi.input"] = Patient(environ["wsgi.input"])
-    return application(environ, start_response)
+    return PatientAnswer(application(environ, start_response))
 
 
 _Turn = tuple[str, bytes]  # "in" or "out", and whose
@@ -135,7 +137,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         soft = max(soft, min(hard, _FILES) if hard != resource.RLIM_INFINITY else _FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         self.worker_connections = min(self.worker_connections, soft // 2)  # others are for slides
-        self.turns = threading.Semaphore(_TURNS)
+        self.turns = {way: threading.Semaphore(_TURNS) for way in _THREADS}
         self.of_address: Counter[Any] = Counter()  # connections
         self.behind_proxies = False
         self.arriving: dict[Any, _Arriving] = {}
@@ -151,6 +153,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         for library in ("OPENBLAS", "OMP", "MKL"):  # theirs are made when they are loaded, and would go free
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
         super().load_wsgi()
+        self.wsgi = partial(_with_patience, self.wsgi)
         from webapp.core.confinement import confine_process  # needs the settings, which are there only now
 
         confine_process()
@@ -159,7 +162,6 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
 
             from webapp.slides.storage import sweep_from_now_on
 
-            self.wsgi = partial(_with_patience, self.wsgi)
             self.behind_proxies = settings.PROXIES > 0  # everybody has their address, and they count for themselves
             sweep_from_now_on()
 
@@ -235,8 +237,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
             done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
 
     def _take_turns(self, turn: _Turn) -> None:
-        """Begin what somebody has waiting, as far as half of the threads goes."""
-        while self.waiting[turn] and self.running[turn] < _THREADS[turn[0]] // 2:
+        """Begin what somebody has waiting, as far as their share goes."""
+        while self.waiting[turn] and self.running[turn] < _OF_ONE[turn[0]]:
             conn = self.waiting[turn].popleft()
             self.running[turn] += 1
             done = self.pools[turn[0]].submit(self._handle_long, turn[0], conn)
@@ -256,7 +258,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _UNREAD))
 
     def _handle_long(self, way: str, conn: Any) -> Any:
-        with database_turn(self.turns) if way == "in" else contextlib.nullcontext():
+        with database_turn(self.turns[way]):
             try:
                 return self.handle(conn)
             finally:

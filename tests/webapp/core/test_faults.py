@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -14,6 +16,7 @@ from django.db import OperationalError
 from django.test import Client
 from redis import ConnectionError as RedisGone
 
+from detector.errors import SlideError
 from webapp.core.faults import fault_of
 from webapp.slides.models import Slide
 from webapp.slides.uploads import upload_create
@@ -64,6 +67,14 @@ def test_a_fault_is_said_in_a_sentence(name, address, alice, make_slide, broken,
 def test_a_bucket_that_is_away_is_a_fault_of_the_machine():
     away = EndpointConnectionError(endpoint_url="https://slides.example.org")
     assert fault_of(away).status == 503 and "storage of the slides" in fault_of(away).say
+
+
+def test_a_slide_that_may_not_be_read_is_one_too(tmp_path, monkeypatch):
+    (tmp_path / "slide.tif").write_bytes(b"II")
+    error = SlideError("It cannot be opened.", tmp_path / "slide.tif")
+    assert fault_of(error) is None, "then the file is wrong"
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(errno.EACCES, "x")))
+    assert (fault_of(error).status, "mount the folder" in fault_of(error).say) == (503, True)
 
 
 def test_a_mistake_of_the_program_is_none_of_these():

@@ -230,6 +230,13 @@ def test_in_place_nothing_is_copied_changed_or_deleted(folder, look, study):
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*")} == before
 
 
+def test_a_link_out_of_the_share_waits_where_nobody_could_follow_it(folder, look, study):
+    link = folder / study.name / "linked.svs"
+    link.symlink_to("/srv/elsewhere/1.svs")
+    assert look(in_place=True) == {"taken": 2, "waiting": 1}
+    assert "It is a link to where web and workers may not read" in Arrival.objects.get(state="waiting").reason
+
+
 def test_in_place_and_a_bucket_exclude_each_other(look, settings):
     settings.S3_BUCKET = "slides"
     with pytest.raises(InvalidInput, match="in place from a folder alone"):

@@ -23,7 +23,7 @@ APPLICATION = """
 import os
 
 def application(environ, start_response):
-    if environ["PATH_INFO"].startswith("/static/"):
+    if environ["PATH_INFO"].endswith("/large"):
         start_response("200 OK", [("Content-Length", str(30 << 20))])
         return environ["wsgi.file_wrapper"](open(__file__ + ".large", "rb"))
     read = len(environ["wsgi.input"].read())
@@ -131,9 +131,19 @@ def test_clients_that_do_not_take_what_they_asked_for_hold_nobody_up(port):
         assert answer(port) < 5
 
 
+def test_downloads_of_many_that_nobody_takes_hold_up_no_list(port):
+    with contextlib.ExitStack() as open_ones:
+        for person in range(10):
+            head = b"GET /api/v1/large HTTP/1.1\r\nHost: a\r\nAuthorization: Token %d\r\n\r\n" % person
+            open_ones.enter_context(opened(port, 12, head))
+        time.sleep(0.5)
+        with opened(port, 4, b"GET /api/v1/slides/ HTTP/1.1\r\nHost: a\r\n\r\n") as links:
+            assert all(link.recv(100).startswith(b"HTTP/1.1 200") for link in links)
+
+
 @pytest.mark.parametrize("mine", [b"Authorization: Token 1", b"Cookie: a=b; sessionid=1; c=d"])
-def test_one_person_leaves_half_of_the_threads_to_others(port, mine):
-    """As many downloads that nobody takes as both processes have threads for; those of somebody else come at once."""
+def test_one_person_leaves_threads_to_others(port, mine):
+    """More downloads that nobody takes than both processes have for one person; those of somebody else come at once."""
     with opened(port, 60, b"GET /api/v1/large HTTP/1.1\r\nHost: a\r\n" + mine + b"\r\n\r\n"):
         time.sleep(0.5)
         for other in (b"Authorization: Token 2", b"Cookie: sessionid=2"):
