@@ -33,7 +33,8 @@ _PRECISION = {
 _REPORT_EXAMPLE = {
     "id": _REPORT, "slide": _SLIDE, "version": 2, "signed_by": "alice", "signed_at": _LATER, "sha256": _SHA,
     "pdf_sha256": _SHA[::-1], "number": 41, "previous": _SHA[1:] + "0", "seal": _SHA[2:] + "00",
-    "pdf": f"/api/v1/reports/{_REPORT}/report.pdf", "changes": ["count 96, was 97"],
+    "pdf": f"/api/v1/reports/{_REPORT}/report.pdf", "fhir": f"/api/v1/reports/{_REPORT}/fhir/",
+    "changes": ["count 96, was 97"],
     "facts": {"count": 96, "count_per_mm2": 1.02, "min_score": 0.5},
 }  # fmt: skip
 _REGION_EXAMPLE = {
@@ -206,6 +207,15 @@ BODIES: dict[tuple[str, str], Any] = {
         **_CONFLICT, "detail": "Somebody has changed or removed this region in the meantime; reload to see it.",
     },
     ("slides_import_create", "request"): _GEOJSON,
+    ("reports_fhir_retrieve", "200"): {
+        "resourceType": "DiagnosticReport", "id": _REPORT, "status": "final", "code": {"text": "Mitotic count"},
+        "subject": {"type": "Patient", "identifier": {"value": "case-17"}}, "issued": _LATER,
+        "contained": [{
+            "resourceType": "Observation", "id": "score-1", "status": "final", "valueInteger": 3,
+            "code": {"text": "Mitotic score by the rule Density: above 3 and from 8 per mm²"},
+        }],
+        "result": [{"reference": "#score-1"}],
+    },
     ("slides_reports_sign", "request"): {"min_score": 0.5, "shape": "circle"},
     ("slides_tiles.dzi_retrieve", "200"): '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" '
     'Overlap="0" TileSize="254"><Size Width="78000" Height="61000"/></Image>',

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -22,6 +23,7 @@ from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.reports import fhir
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_changes
 from webapp.reports.services import MAX_COMMENT, report_sign
@@ -39,17 +41,21 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
 
     signed_by = serializers.CharField(source="signed_by.username")
     pdf = serializers.SerializerMethodField()
+    fhir = serializers.SerializerMethodField()
     changes = serializers.SerializerMethodField()
 
     class Meta:
         model = Report
         fields = [
             "id", "slide", "version", "signed_by", "signed_at", "sha256", "pdf_sha256", "number", "previous", "seal",
-            "pdf", "changes", "facts",
+            "pdf", "fhir", "changes", "facts",
         ]  # fmt: skip
 
     def get_pdf(self, report: Report) -> str:
         return reverse("api:report-pdf", args=[report.pk])
+
+    def get_fhir(self, report: Report) -> str:
+        return reverse("api:report-fhir", args=[report.pk])
 
     def get_changes(self, report: Report) -> list[str]:
         return report_changes(report=report, slide=self.context["slide"])
@@ -110,6 +116,27 @@ class ReportPdfView(APIView):
         response["Content-Disposition"] = f'inline; filename="report-{report.slide_id}-v{report.version}.pdf"'
         response["Cache-Control"] = "private, no-cache"
         return response
+
+
+class ReportFhirView(APIView):
+    """A signed report for other systems."""
+
+    @extend_schema(responses={(200, fhir.CONTENT_TYPE): OpenApiTypes.OBJECT}, operation_id="reports_fhir_retrieve")
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """FHIR R4 DiagnosticReport: status, reader, and as contained observations count, density, area and score of
+        each slide, of the hotspot and of all that is evaluable, with the slide and the detector.
+
+        It is final where every candidate of each hotspot has been judged, else preliminary.
+        """
+        report = get_object_or_404(_reports(request).select_related("slide").defer("pdf"), pk=pk)
+        assert report.slide is not None
+        record(Action.EXPORTED, report.slide, after={"format": "FHIR", "version": report.version})
+        made = fhir.diagnostic_report(
+            report,
+            pdf_url=request.build_absolute_uri(reverse("api:report-pdf", args=[pk])),
+            newest=report.slide.reports.aggregate(newest=Max("version"))["newest"],
+        )
+        return HttpResponse(json.dumps(made, ensure_ascii=False), content_type=fhir.CONTENT_TYPE)
 
 
 def _reports(request: Request) -> QuerySet[Report]:

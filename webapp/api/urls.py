@@ -16,7 +16,7 @@ from webapp.api.locked_cases import LockedCaseViewSet
 from webapp.api.mining import MiningRunViewSet
 from webapp.api.mitosis_free_slides import MitosisFreeSlideViewSet
 from webapp.api.removals import RemovalViewSet
-from webapp.api.reports import ReportPdfView, ReportsView
+from webapp.api.reports import ReportFhirView, ReportPdfView, ReportsView
 from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
 from webapp.api.slides import SlideViewSet
 from webapp.api.studies import StudyViewSet
@@ -51,6 +51,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/import/", SlideImportView.as_view(), name="import"),
     path("slides/<uuid:pk>/reports/", ReportsView.as_view(), name="reports"),
     path("reports/<uuid:pk>/report.pdf", ReportPdfView.as_view(), name="report-pdf"),
+    path("reports/<uuid:pk>/fhir/", ReportFhirView.as_view(), name="report-fhir"),
     path("cases/<int:pk>/deletion/", CaseDeletionView.as_view(), name="case-deletion"),
     path("studies/<int:pk>/export/", StudyExportView.as_view(), name="study-export"),
     path("slides/<uuid:pk>/tiles.dzi", DziView.as_view(), name="dzi"),

@@ -22,7 +22,8 @@ MANY = 50
 # No lists: pictures and files, forms, what is only sent to, and the export of a study, which reads each slide.
 NO_LISTS = {
     "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:tissue", "api:candidates",
-    "api:export", "api:file", "api:study-export", "api:report-pdf", "api:schema", "api:docs", "api:upload",
+    "api:export", "api:file", "api:study-export", "api:report-pdf", "api:report-fhir", "api:schema", "api:docs",
+    "api:upload",
     "difference", "login", "logout", "token-revoke", "admin-login", "password-change", "password-reset",
     "password-reset-confirm", "admin-password-change", "provider", "provider-callback", "second-step",
 }  # fmt: skip
