@@ -19,7 +19,8 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from webapp.access.second_factor import lets_in
+from webapp.access.models import ProviderIdentity
+from webapp.access.second_factor import has_factor, is_asked_of, lets_in
 from webapp.access.services import token_used
 from webapp.core.cached_sql import CachedSql
 
@@ -60,7 +61,10 @@ class TokenAuthentication(knox.auth.TokenAuthentication):  # type: ignore[misc] 
             used_at = used_at.replace(tzinfo=UTC)
         if used_at is None or timezone.now() - used_at > _NOTED_EVERY:
             transaction.on_commit(lambda: token_used(token=digest), robust=True)
-        return _person(tuple(person)), None
+        user = _person(tuple(person))
+        if is_asked_of(user) and not (has_factor(user) or ProviderIdentity.objects.filter(user=user).exists()):
+            raise AuthenticationFailed("You must have a second factor here: sign in in a browser, and set one up.")
+        return user, None
 
 
 class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]

@@ -61,7 +61,12 @@ def begin(request: HttpRequest, callback: str) -> HttpResponse:
 
 
 def claims_of(request: HttpRequest) -> Mapping[str, Any]:
-    """What the provider says of the person who comes back from it. Raises SignInFailed."""
+    """What the provider says of the person who comes back from it. Raises SignInFailed.
+
+    A failure is recorded where the sign-in was begun here: a picture on a page elsewhere could call this address.
+    """
+    if f"_state_provider_{request.GET.get('state', '')}" not in request.session:
+        raise SignInFailed("This sign-in was not begun in this browser, or long ago. Try again.")
     try:
         with _few_at_once():
             token = _provider().authorize_access_token(request)

@@ -84,6 +84,11 @@ def answers_forget(*, words: Sequence[str]) -> None:
     Answer.objects.filter(pk__in=[pk for pk, body in kept if any(word in bytes(body) for word in sought)]).delete()
 
 
+def answers_forget_of(*, user: User) -> None:
+    """Delete the answers that are kept for a person, who may see less from now on."""
+    Answer.objects.filter(user=user).delete()
+
+
 def answer_keep(*, answer: Answer, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Store the answer for repeated calls."""
     Answer.objects.filter(pk=answer.pk).update(status=status, headers=dict(headers), body=body)

@@ -126,6 +126,7 @@ class TissueView(_PictureView):
         As it was measured and then corrected by regions of the kinds tissue and glass; 204 where it was not measured.
         """
         slide = _slide(user, pk)
+        slide_pixels_taken(slide=slide, user=user)
         evaluable = evaluable_of(slide, list(Region.objects.current().filter(slide=slide)))
         if not evaluable.measured:
             return HttpResponse(status=204)

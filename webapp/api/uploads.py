@@ -7,7 +7,9 @@ import base64
 import binascii
 import contextlib
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +25,7 @@ from rest_framework.response import Response
 
 from webapp.api.idempotency import Idempotent
 from webapp.api.serializers import UploadSerializer
-from webapp.core.errors import DomainError, Gone, InvalidInput, TooLarge
+from webapp.core.errors import DomainError, Gone, InvalidInput, TooLarge, TooMany
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.slides.models import Slide, Study, Upload
@@ -32,6 +34,9 @@ from webapp.slides.uploads import Checksum, upload_append, upload_cancel, upload
 
 _VERSION = "1.0.0"
 _BYTES = "application/offset+octet-stream"
+_MOST_SENDING = 200  # connections of a person at each process of the web that send bytes
+_sending: Counter[int | None] = Counter()
+_counting = threading.Lock()
 _ALGORITHMS = ("sha1", "sha256", "md5")
 
 
@@ -181,6 +186,22 @@ class UploadView(_TusView):
         return upload
 
 
+@contextlib.contextmanager
+def _one_more(person: int | None) -> Iterator[None]:
+    """Count an open connection of a person, by whichever of their tokens."""
+    with _counting:
+        if _sending[person] >= _MOST_SENDING:
+            raise TooMany(f"You send {_MOST_SENDING} uploads at once; go on with this one when another is done.")
+        _sending[person] += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _sending[person] -= 1
+            if not _sending[person]:
+                del _sending[person]
+
+
 def _append(request: Request, upload: Upload, response: HttpResponse, *, offset: int) -> HttpResponse:
     """Add the body of a request to an upload, and tell how far it is."""
     more = int(request.headers.get("Content-Length") or 0)
@@ -190,13 +211,10 @@ def _append(request: Request, upload: Upload, response: HttpResponse, *, offset:
             "Begin anew with the right Upload-Length."
         )
     if not (upload.slide_id and offset == upload.size):  # the answer to the last bytes may have got lost
+        checksum = _checksum(request.headers.get("Upload-Checksum", ""))
         try:
-            upload_append(
-                upload=upload,
-                offset=offset,
-                stream=request._request,
-                checksum=_checksum(request.headers.get("Upload-Checksum", "")),
-            )
+            with _one_more(request.user.pk):
+                upload_append(upload=upload, offset=offset, stream=request._request, checksum=checksum)
         except UnreadablePostError:  # the connection broke; what arrived is kept, and nobody is there to be told
             return HttpResponse(status=400)
     if upload.offset == upload.size:

@@ -1,7 +1,7 @@
 """Addresses below /api/v1/."""
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from webapp.api.calibrations import CalibrationViewSet
@@ -15,6 +15,7 @@ from webapp.api.labelled_sets import LabelledSetViewSet
 from webapp.api.locked_cases import LockedCaseViewSet
 from webapp.api.mining import MiningRunViewSet
 from webapp.api.mitosis_free_slides import MitosisFreeSlideViewSet
+from webapp.api.openapi import DescriptionView
 from webapp.api.removals import RemovalViewSet
 from webapp.api.reports import ReportFhirView, ReportPdfView, ReportsView
 from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
@@ -70,7 +71,7 @@ urlpatterns = [
     path("uploads/", UploadsView.as_view(), name="uploads"),
     path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),
     path("health/", HealthView.as_view(), name="health"),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", DescriptionView.as_view(), name="schema"),
     path(
         "docs/", SpectacularSwaggerView.as_view(url_name="api:schema", http_method_names=["get", "head"]), name="docs"
     ),

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, timedelta
@@ -25,6 +26,7 @@ from webapp.audit.models import Action, Entry
 from webapp.audit.origin import origin_now, person_now
 from webapp.core.logs import about_now
 
+_log = logging.getLogger(__name__)
 _LOCK = 0x6D69746F  # of PostgreSQL: one chain
 _AT_ONCE = 1000
 _PATIENCE = timedelta(minutes=10)  # until an entry without a place is told of
@@ -151,6 +153,9 @@ def _note_head(number: int, chain: str) -> None:
     noted = _noted_head()
     if noted is not None and noted[0] >= number:
         return  # another process was faster
+    if noted is not None and noted[0] and not Entry.objects.filter(number=noted[0], chain=noted[1]).exists():
+        _log.error("audit entry %d is not the one that was noted; the note stays, for audit_verify", noted[0])
+        return
     with contextlib.suppress(OSError):
         partial = settings.AUDIT_HEAD.with_name(f"{settings.AUDIT_HEAD.name}.{threading.get_native_id()}")
         partial.write_text(f"{number}:{chain}", "utf-8")

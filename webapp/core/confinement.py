@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 class _State:
     confined: bool | None = None
+    free_threads = 0
 
 
 def confine_process(*, starts_python: bool = False) -> bool:
@@ -48,6 +49,7 @@ def confine_process(*, starts_python: bool = False) -> bool:
     if not _State.confined:
         _log.warning("this kernel has no Landlock (Linux 5.19 and later have what is needed): process not confined")
     elif free := _free_threads():
+        _State.free_threads = free
         _log.warning("%d threads were there before this process was confined, and are not", free)
     return _State.confined
 
@@ -69,6 +71,8 @@ def _readable() -> list[Path]:
     ]
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  says "~" where there is none, and does not raise
     ours = [Path(settings.MODEL_DIR), _CERTIFICATES, *(home / name for name in _OF_HOME)]
+    if settings.OIDC_GROUPS:
+        ours.append(Path(settings.OIDC_GROUPS))
     if settings.WATCH_FOLDER and not settings.WATCH_FOLDER.startswith("s3://"):
         ours.append(Path(settings.WATCH_FOLDER))
     named = [Path(value) for name, value in os.environ.items() if value and name.endswith(_NAMING)]
@@ -85,3 +89,8 @@ def _free_threads() -> int:
 def is_confined() -> bool | None:
     """Whether this process is confined; None where nobody has asked for it."""
     return _State.confined
+
+
+def threads_not_confined() -> int:
+    """Threads of this process that are not, though it is."""
+    return _State.free_threads

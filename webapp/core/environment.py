@@ -18,6 +18,8 @@ def text(name: str, default: str) -> str:
             value = Path(file).read_text("utf-8").strip()
         except OSError as error:
             raise SystemExit(f"{name}_FILE={file} cannot be read: {error.strerror}") from error
+        if not value:
+            raise SystemExit(f"{name}_FILE={file} is empty; write the value into it, or leave {name}_FILE away")
     if not _SECRET.search(name):
         _asked[name] = value
     return value

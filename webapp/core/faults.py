@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError
 from django.http import UnreadablePostError
 from redis import RedisError
@@ -30,7 +31,7 @@ _DISK = Fault(507, f"The disk of the server is full. {_SAFE} An administrator ha
 _FOLDER = Fault(
     503,
     f"The server may not read or write in its data folder. {_SAFE} An administrator has to give it back its rights "
-    "there (a disk that is mounted read-only, another owner); then send it again.",
+    "there (a disk that is away or mounted read-only, another owner); then send it again.",
 )
 _FILE = Fault(
     503,
@@ -80,7 +81,9 @@ def _fault(error: BaseException) -> Fault | None:
     if isinstance(error, OSError):
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return _DISK
-        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}:
+            return _FOLDER
+        if error.errno == errno.ENOENT and not Path(settings.DATA_DIR).is_dir():
             return _FOLDER
         if error.errno in {errno.EIO, errno.ESTALE}:
             return _FILE

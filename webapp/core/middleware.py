@@ -1,4 +1,4 @@
-"""Request id and log, addresses that hold a NUL, methods of pages, bodies of strangers, Content-Security-Policy."""
+"""Request id and log, what holds a NUL, methods of pages, bodies of strangers, Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from webapp.core.logs import log_about
-from webapp.core.names import refuse_nul
+from webapp.core.names import refuse_nul, refuse_nul_in_form
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -69,12 +70,17 @@ def request_log(get_response: _View) -> _View:
 
 
 def plain_address(get_response: _View) -> _View:
-    """An address that holds a NUL is answered with 400."""
+    """An address, a cookie or a form that holds a NUL is answered with 400. The API looks at its bodies itself."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         refuse_nul(request)
         return get_response(request)
 
+    def process_view(request: HttpRequest, *_: Any) -> None:
+        if request.method == "POST" and not request.path.startswith("/api/"):
+            refuse_nul_in_form(request)
+
+    middleware.process_view = process_view  # type: ignore[attr-defined]  # as Django looks for it
     return middleware
 
 

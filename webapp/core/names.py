@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.exceptions import BadRequest
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 
 from webapp.core.errors import InvalidInput
 
@@ -52,9 +52,21 @@ class NameField(models.CharField[str, str]):
 
 
 def refuse_nul(request: HttpRequest) -> None:
-    """BadRequest where the address holds a NUL, which no name has and PostgreSQL does not take."""
+    """BadRequest where address or cookies hold a NUL, which no name has and PostgreSQL does not take."""
     if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
         raise BadRequest("The address holds a NUL character; no name has one.")
+    if any("\0" in value for value in request.COOKIES.values()):
+        raise BadRequest("A cookie holds a NUL character; none of ours does.")
+
+
+def refuse_nul_in_form(request: HttpRequest) -> None:
+    """The same for what a form sends, which is read here."""
+    try:
+        sent = request.POST
+    except UnreadablePostError:
+        return  # said where it is needed
+    if any("\0" in value for _, values in sent.lists() for value in values):
+        raise BadRequest("What was sent holds a NUL character; remove it and send it again.")
 
 
 def no_formula(value: Any) -> Any:

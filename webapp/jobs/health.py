@@ -225,6 +225,9 @@ def _broker() -> dict[str, Any]:
 
 
 def _disk() -> dict[str, Any]:
-    free = shutil.disk_usage(settings.DATA_DIR).free
+    try:
+        free = shutil.disk_usage(settings.DATA_DIR).free
+    except OSError:
+        return {"ok": False, "free_gb": 0.0, "say": "the data folder is away; nothing can be opened or uploaded"}
     room = {"ok": free > SPARE_BYTES, "free_gb": round(free / 1024**3, 1)}
     return room if room["ok"] else {**room, "say": "the disk is full; nothing can be uploaded"}

@@ -27,7 +27,6 @@ from django.utils import timezone
 from webapp.audit.models import Action, Entry
 from webapp.core import environment
 from webapp.core.errors import DomainError
-from webapp.retraining.forgetting import cases_delete
 from webapp.retraining.patients import slides_delete_for_good
 from webapp.slides.models import Case, Slide
 
@@ -107,7 +106,7 @@ def _deleted(folder: Path) -> set[str]:
 def _delete_again(folder: Path) -> None:
     slides = list(Slide.objects.filter(pk__in=_deleted(folder)).select_related("case"))
     slides_delete_for_good(slides=slides, by=None)
-    cases_delete(Case.objects.filter(pk__in={slide.case_id for slide in slides}, slides=None))
+    Case.objects.filter(pk__in={slide.case_id for slide in slides}, slides=None).delete()
 
 
 def _dump(file: Path) -> None:

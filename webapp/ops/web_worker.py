@@ -15,12 +15,15 @@ loses those that wait at a process when it ends.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
 import selectors
 import socket
 import struct
+import sys
+import termios
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -58,9 +61,9 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNOR
 _IN = re.compile(rb"\r\ntransfer-encoding:|^PATCH [^ ]*/uploads/", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[^\r]*", re.IGNORECASE)  # a body that waits to be asked for
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Whose a request is, as far as its head says so.
-_SESSION = re.compile(rb"\r\ncookie:[^\r]*?[ :;]sessionid=([^;\r]*)", re.IGNORECASE)
-_TOKEN = re.compile(rb"\r\nauthorization: *token +([^\r]*)", re.IGNORECASE)
+# Whose a request is, as far as its head says so; of several cookies of a name the last one is meant.
+_SESSION = re.compile(rb"\r\ncookie:[^\r]*[ \t:;]sessionid[ \t]*=[ \t]*([^;\s]*)", re.IGNORECASE)
+_TOKEN = re.compile(rb"\r\nauthorization:[ \t]*token[ \t]+(\S*)", re.IGNORECASE)
 _ADDRESS = re.compile(rb"^(?:GET|HEAD) +(?:[a-z]+://[^/ ]*)?([^ ?]*)", re.IGNORECASE)
 # What may be large, of all that is looked at: static files, reports, and of the API what is not a tile, a crop, a count
 # or an answer of a word.
@@ -72,6 +75,11 @@ def _with_patience(application: Any, environ: dict[str, Any], start_response: An
     """The application, with a body and an answer that can be waited for."""
     environ["wsgi.input"] = Patient(environ["wsgi.input"])
     return PatientAnswer(application(environ, start_response))
+
+
+def _unsent(sock: socket.socket) -> int:
+    """Bytes of answers that the client has not taken."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 _Turn = tuple[str, bytes]  # "in" or "out", and whose
@@ -228,8 +236,11 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # its types are not known
         conn.init()
         conn.parser.unreader.unread(bytes(arriving.received))
         conn.data_ready = True
+        address = str(conn.client[:1]).encode()
+        if not arriving.long and _unsent(conn.sock):  # asked again before the answers before were taken
+            arriving.long, arriving.who = "out", address
         if arriving.long:
-            turn = (arriving.long, arriving.who or str(conn.client[:1]).encode())
+            turn = (arriving.long, arriving.who or address)
             self.waiting[turn].append(conn)
             self._take_turns(turn)
         else:

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from webapp.core.confinement import is_confined
+from webapp.core.confinement import is_confined, threads_not_confined
 from webapp.jobs.health import health_of_jobs, parts_of_server
 
 
@@ -17,4 +17,13 @@ def health(request: HttpRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied
     wrong = [part["say"] for part in parts_of_server().values() if not part["ok"]]
-    return render(request, "health.html", {"free": is_confined() is False, "wrong": wrong, "health": health_of_jobs()})
+    return render(
+        request,
+        "health.html",
+        {
+            "free": is_confined() is False,
+            "free_threads": threads_not_confined(),
+            "wrong": wrong,
+            "health": health_of_jobs(),
+        },
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,6 +17,7 @@ from webapp.access.sign_in import way_on
 from webapp.slides.provider_groups import groups_apply, meanings_in_force
 
 _NEXT = "provider_next"
+_log = logging.getLogger(__name__)
 
 
 @require_GET
@@ -37,7 +40,12 @@ def provider_callback(request: HttpRequest) -> HttpResponse:
         user = person_of(claims)
     except SignInFailed as error:
         return _back(request, error)
-    if (meanings := meanings_in_force()) is not None:
+    try:
+        meanings = meanings_in_force()
+    except ValueError as error:
+        _log.error("OIDC_GROUPS: %s", error)
+        return _back(request, SignInFailed("What your groups mean here cannot be read; tell an administrator."))
+    if meanings is not None:
         if settings.OIDC_GROUPS_CLAIM in (claims.get("_claim_names") or {}):  # too many to be listed, as Entra does
             return _back(
                 request, SignInFailed("Your groups are too many to be told; let them be limited to Mitoscope's.")

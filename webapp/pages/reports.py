@@ -21,6 +21,7 @@ from webapp.results.count import mitosis_count
 from webapp.results.question import Counting, question
 from webapp.results.worklist import next_to_read
 from webapp.slides.models import Slide
+from webapp.slides.opened import slide_pixels_taken
 from webapp.slides.roles import Right, may
 
 _MAX_PDF_BYTES = 100 << 20
@@ -53,6 +54,7 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
         except DomainError as error:
             messages.error(request, str(error))
         return redirect("slide-report", pk=pk)
+    slide_pixels_taken(slide=slide, user=request.user)
     reports = Report.objects.filter(slide=slide).select_related("signed_by").defer("pdf").order_by("-version")
     now = SlideNow(slide)
     context = {

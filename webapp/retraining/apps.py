@@ -5,4 +5,4 @@ class RetrainingConfig(AppConfig):
     name = "webapp.retraining"
 
     def ready(self) -> None:
-        from webapp.retraining import removals  # noqa: F401  listens to deletions
+        from webapp.retraining import forgetting, removals  # noqa: F401  listen to deletions

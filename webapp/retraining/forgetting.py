@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 
 from webapp.audit.models import Action
 from webapp.audit.services import record
@@ -30,27 +33,30 @@ _NAMING: tuple[tuple[type[models.Model], tuple[str, ...]], ...] = (
 _NAMED = {"case", "cases", "left_out", "why", "warnings", "log", "remark", "error"}
 
 
-def cases_delete(cases: QuerySet[Case]) -> None:
-    """Delete cases without slides, and their names where they are locked, were compared on or trained on.
+@receiver(post_delete, sender=Case)
+def _forget(instance: Case, **_: Any) -> None:
+    """By whatever door a case is deleted, its name goes from where it is locked, was compared on or trained on, and
+    with it the pictures of comparisons.
 
-    A name stays where another case or a labelled set has it.
+    It stays where another case or a labelled set has it.
     """
-    with transaction.atomic():
-        names = set(cases.values_list("identifier", flat=True))
-        cases.delete()
-        names -= set(Case.objects.filter(identifier__in=names).values_list("identifier", flat=True))
-        names -= set(LabelledFrame.objects.filter(case__in=names).values_list("case", flat=True))
-        for case in LockedCase.objects.filter(name__in=names):
-            record(Action.CASE_UNLOCKED, case, after={"its patient": "deleted"})
-            case.delete()
-        for kind, fields in _NAMING:
-            for row in kind._default_manager.order_by("pk"):
-                _rewrite(row, fields, names)
-        for version in ModelVersion.objects.exclude(card__judgement=None):
-            if without_names(version.card["judgement"], names) != version.card["judgement"]:
-                version = lock_row(ModelVersion, version.pk)
-                version.card["judgement"] = without_names(version.card["judgement"], names)
-                version.save(update_fields=["card"])
+    name = instance.identifier
+    if Case.objects.filter(identifier=name).exists() or LabelledFrame.objects.filter(case=name).exists():
+        return
+    for case in LockedCase.objects.filter(name=name):
+        record(Action.CASE_UNLOCKED, case, after={"its patient": "deleted"})
+        case.delete()
+    for judgement in Judgement.objects.only("cases"):
+        if name in judgement.cases:
+            transaction.on_commit(partial(shutil.rmtree, judgement.folder, ignore_errors=True))
+    for kind, fields in _NAMING:
+        for row in kind._default_manager.order_by("pk"):
+            _rewrite(row, fields, {name})
+    for version in ModelVersion.objects.exclude(card__judgement=None):
+        if without_names(version.card["judgement"], {name}) != version.card["judgement"]:
+            version = lock_row(ModelVersion, version.pk)
+            version.card["judgement"] = without_names(version.card["judgement"], {name})
+            version.save(update_fields=["card"])
 
 
 def _rewrite(row: models.Model, fields: Collection[str], names: Collection[str]) -> None:

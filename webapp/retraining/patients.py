@@ -20,7 +20,6 @@ from webapp.audit.models import Action, Entry
 from webapp.audit.services import record
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError
-from webapp.retraining.forgetting import cases_delete
 from webapp.retraining.models import Judgement, MinedSample, Removal
 from webapp.retraining.provenance import affected_by, has_taught
 from webapp.retraining.removals import removal_make, removal_make_of_deleted
@@ -77,6 +76,8 @@ def case_delete(*, case: Case, by: User) -> bool:
     """
     demand(Right.MANAGE, user=by, study=case.study_id)
     with transaction.atomic():
+        of_it = Upload.objects.filter(study=case.study_id, case_identifier=case.identifier, slide=None)
+        uploads = list(of_it.select_for_update(of=("self",)).order_by("pk"))  # locked in the order in which they finish
         found = lock_row(Case, case.pk, "study")
         # Locked, so that nobody signs meanwhile.
         slides = list(
@@ -92,10 +93,10 @@ def case_delete(*, case: Case, by: User) -> bool:
         record(Action.CASE_DELETION, found, who=by, before=gone, after=agreed)
         slides_delete_for_good(slides=slides, by=by)
         _remove_deleted_before(found, by)
-        for upload in Upload.objects.filter(study=found.study_id, case_identifier=found.identifier, slide=None):
+        for upload in uploads:
             upload_cancel(upload=upload)
         answers_forget(words=[found.identifier, *(str(slide.pk) for slide in slides)])
-        cases_delete(Case.objects.filter(pk=found.pk))
+        found.delete()
     return True
 
 

@@ -115,9 +115,14 @@ class CaseAdmin(OfStudies):
     search_fields = ["identifier"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Case | None = None) -> tuple[str, ...]:
-        """A patient with signed reports stays in the study, whose rule for them holds."""
-        signed = obj is not None and obj.slides.filter(reports__isnull=False).exists()
-        return ("study",) if signed and not request.user.is_superuser else ()
+        """A patient with signed reports stays in the study, whose rule for them holds.
+
+        The name stays, by which slides, locked cases and comparisons know it: slides are put into a case of another.
+        """
+        if obj is None:
+            return ()
+        signed = obj.slides.filter(reports__isnull=False).exists()
+        return ("identifier", "study") if signed and not request.user.is_superuser else ("identifier",)
 
 
 @admin.register(Slide)

@@ -105,7 +105,7 @@ def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
         remarks = [facts.remark] if facts.remark else []
         same = Slide.objects.filter(case__study=slide.case.study_id, sha256=slide.sha256).exclude(pk=slide.pk)
         if twin := same.exclude(state=Slide.State.REFUSED).order_by("uploaded_at").first():
-            remarks.append(f"The same file is here already as {twin.name}, uploaded on {twin.uploaded_at:%Y-%m-%d}.")
+            remarks.append(f"The same file is here already, uploaded on {twin.uploaded_at:%Y-%m-%d}.")
         if facts.mpp:
             if slide.mpp_source == "entered" and slide.mpp_x != facts.mpp[0]:
                 remarks.append(f"The file says {facts.mpp[0]:.4g} um/px; the {slide.mpp_x:g} entered is not used.")

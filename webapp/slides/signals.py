@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 
+from webapp.access.services import answers_forget_of
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
-from webapp.slides.models import Membership, Slide, Upload
+from webapp.slides.models import Case, Membership, Slide, Upload
 from webapp.slides.roles import Right, may
 
 
@@ -25,13 +27,13 @@ def _saved(instance: Membership, **_: Any) -> None:
     before = getattr(instance, "_before", None)
     if before != instance.role:
         _record(instance, before, instance.role)
-        _take_slides(instance)
+        _sees_less(instance)
 
 
 @receiver(post_delete, sender=Membership)
 def _deleted(instance: Membership, **_: Any) -> None:
     _record(instance, instance.role, None)
-    _take_slides(instance)
+    _sees_less(instance)
 
 
 @receiver(post_delete, sender=Upload)
@@ -41,14 +43,23 @@ def _bytes_go(instance: Upload, **_: Any) -> None:
     transaction.on_commit(lambda: file.unlink(missing_ok=True))
 
 
+@receiver(post_delete, sender=Case)
+@receiver(post_delete, sender=Slide)
+def _names_go(sender: type[Case | Slide], instance: Case | Slide, **_: Any) -> None:
+    """What was changed of it in the admin is kept there by its name."""
+    of_it = {"content_type__app_label": sender._meta.app_label, "content_type__model": sender._meta.model_name}
+    LogEntry.objects.filter(**of_it, object_id=str(instance.pk)).delete()
+
+
 def _record(membership: Membership, before: str | None, after: str | None) -> None:
     person = {"person": membership.user.get_username()}
     record(Action.ROLE, membership.study, before={**person, "role": before}, after={**person, "role": after})
 
 
-def _take_slides(membership: Membership) -> None:
-    """Who may judge no more is the reader of no slide."""
+def _sees_less(membership: Membership) -> None:
+    """Answers that are kept do not come again, and who may judge no more is the reader of no slide."""
     user = membership.user
+    answers_forget_of(user=user)
     if may(Right.JUDGE, user=user, study=membership.study_id):
         return
     assigned = Slide.objects.filter(case__study=membership.study_id, reader=user)

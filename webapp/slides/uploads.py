@@ -34,6 +34,9 @@ _KEPT_EVERY = 1.0  # s between two times at which it is noted what of an upload 
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
 
 
+_GONE = "The bytes of this upload are no longer on the server; begin the upload anew."
+
+
 class TooSlow(DomainError):
     """A client that holds a connection and sends next to nothing. What arrived is kept."""
 
@@ -121,7 +124,7 @@ def upload_append(*, upload: Upload, offset: int, stream: Readable, checksum: Ch
     """
     mine = secrets.token_hex(8)
     if not upload.file.exists():
-        raise Gone("The bytes of this upload are no longer on the server; begin the upload anew.")
+        raise Gone(_GONE)
     with upload.file.open("r+b") as file:
         with _locked(file):
             upload.refresh_from_db()
@@ -202,6 +205,8 @@ def upload_finish(*, upload: Upload) -> Slide:
         if upload.offset != upload.size:
             raise DomainError(f"{upload.size - upload.offset} bytes of this file have not arrived yet.")
         demand(Right.UPLOAD, user=upload.user, study=upload.study_id)
+        if not upload.file.exists():
+            raise Gone(_GONE)
         slide = slide_create(
             study=upload.study,
             case_identifier=upload.case_identifier,
@@ -218,5 +223,4 @@ def upload_finish(*, upload: Upload) -> Slide:
 
 def upload_cancel(*, upload: Upload) -> None:
     """Delete an upload and its bytes; a slide made from it stays."""
-    upload.file.unlink(missing_ok=True)
     upload.delete()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 
 from tests.recorded import recorded
@@ -19,10 +20,33 @@ def staff(study):
 
 
 def test_what_is_changed_in_the_admin_is_recorded_with_its_values(client_of, root, study):
-    case = Case.objects.create(study=study, identifier="before")
+    case, other = Case.objects.create(study=study, identifier="c"), Study.objects.create(name="other")
     address = f"/admin/slides/case/{case.pk}/change/"
-    assert client_of(root).post(address, {"identifier": "after", "study": study.pk}).status_code == 302
-    assert ("root", {"identifier": "before"}, {"identifier": "after"}) in recorded(Action.ADMIN, case)
+    assert client_of(root).post(address, {"identifier": "other name", "study": other.pk}).status_code == 302
+    assert [entry[0] for entry in recorded(Action.ADMIN, case)] == ["root"]
+    case.refresh_from_db()
+    assert (case.study, case.identifier) == (other, "c"), "by its name slides and comparisons know a case"
+
+
+@pytest.mark.parametrize(
+    "asked", ["file_name__startswith=M", "name__regex=%5B", "uploaded_at__year=99999999", "case__identifier=x"]
+)
+def test_nothing_is_read_letter_by_letter(client_of, staff, root, asked):
+    for person in (staff, root):
+        assert client_of(person).get(f"/admin/slides/slide/?{asked}").status_code == 400
+        assert client_of(person).get("/admin/slides/slide/?state__exact=ready&drawn__exact=0").status_code == 200
+
+
+def test_the_admin_s_own_log_forgets_what_is_deleted(client_of, root, study, make_slide):
+    slide = make_slide()
+    client = client_of(root)
+    other = Case.objects.create(study=study, identifier="other")
+    client.post(f"/admin/slides/slide/{slide.pk}/change/", {"name": "Schmidt", "case": other.pk})
+    client.post(f"/admin/slides/case/{other.pk}/change/", {"study": Study.objects.create(name="o").pk})
+    assert LogEntry.objects.count() == 2
+    for address in (f"slide/{slide.pk}", f"case/{other.pk}"):
+        assert client.post(f"/admin/slides/{address}/delete/", {"post": "yes"}).status_code == 302
+    assert not LogEntry.objects.exists()
 
 
 def test_staff_make_no_superusers(client_of, staff, alice):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -101,7 +101,7 @@ def test_an_answer_to_somebody_elses_question_lets_nobody_in(provider):
     back = urlsplit(there(Client()))
     other = Client()
     other.get("/provider/")
-    assert "did not sign you in" in problem(other.get(f"{back.path}?{back.query}"), other)
+    assert "was not begun in this browser" in problem(other.get(f"{back.path}?{back.query}"), other)
     assert not User.objects.exists()
 
 
@@ -150,11 +150,26 @@ def test_a_file_of_groups_that_is_wrong_says_where(tmp_path, text, words):
         read_groups(tmp_path / "g.toml")
 
 
-def test_a_stranger_does_not_grow_the_table_by_coming_back_from_nowhere(provider):
+def test_coming_back_from_nowhere_counts_as_no_failure_of_an_address(provider):
     client = Client()
     for _ in range(55):
         assert client.get("/provider/callback/?code=x&state=y").status_code == 302
+    assert not recorded(Action.SIGN_IN_FAILED)
+
+
+def test_who_fails_at_the_provider_is_recorded_and_in_the_end_not_any_more(provider):
+    client = Client()
+    for _ in range(55):
+        back = urlsplit(there(client))
+        state = parse_qs(back.query)["state"][0]
+        assert client.get(f"{back.path}?code=wrong&state={state}").status_code == 302
     assert len(recorded(Action.SIGN_IN_FAILED)) == 50
+
+
+def test_groups_that_cannot_be_read_let_nobody_in_and_are_said(provider, settings, tmp_path):
+    settings.OIDC_GROUPS = str(tmp_path / "away.toml")
+    client = Client()
+    assert "tell an administrator" in problem(sign_in(client), client)
 
 
 def test_groups_that_are_too_many_to_be_named_take_no_role(provider, settings, study, tmp_path):

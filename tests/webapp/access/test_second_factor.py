@@ -11,8 +11,9 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tests.recorded import recorded
-from webapp.access.models import Passkey
+from webapp.access.models import Passkey, ProviderIdentity
 from webapp.access.second_factor import app_begin, recovery_codes_left, recovery_codes_make
+from webapp.access.services import token_make
 from webapp.audit.models import Action
 
 
@@ -174,3 +175,16 @@ def test_who_has_lost_everything_is_let_in_by_an_administrator(alice, root, app)
     admin.force_login(root)
     admin.post("/admin/auth/user/", {"action": "take_factors_away", "_selected_action": alice.pk})
     assert not TOTPDevice.objects.exists()
+
+
+def test_a_token_lets_nobody_in_without_the_factor_that_they_must_have(settings, alice, app):
+    token = {"Authorization": f"Token {token_make(user=alice)}"}
+    tile = "/api/v1/slides/7d1d94f2-5b9a-4be9-9c2c-2b9d0a7e6c11/tiles_files/0/0_0.jpeg"
+    settings.SECOND_FACTOR = "everybody"
+    assert Client().get("/api/v1/slides/", headers=token).status_code == 200
+    app.delete()
+    for address in ("/api/v1/slides/", tile):
+        answer = Client().get(address, headers=token)
+        assert (answer.status_code, "set one up" in answer.json()["detail"]) == (401, True)
+    ProviderIdentity.objects.create(user=alice, issuer="https://id.example.org", subject="1")
+    assert Client().get("/api/v1/slides/", headers=token).status_code == 200

@@ -12,6 +12,7 @@ from django.test import RequestFactory
 from webapp.access.services import token_make
 from webapp.api.idempotency import HEADER, Idempotent
 from webapp.core.faults import fault_of
+from webapp.slides.models import Membership
 
 
 class Body(io.BytesIO):
@@ -57,3 +58,15 @@ def test_a_body_that_does_not_come_is_a_sentence(alice):
     with pytest.raises(UnreadablePostError) as error:
         View.as_view()(asked(Broken(), HTTP_AUTHORIZATION=f"Token {token_make(user=alice)}"))
     assert fault_of(error.value).status == 408 and "Send it again" in fault_of(error.value).say
+
+
+def test_an_answer_does_not_come_again_for_who_may_see_less(client_of, alice, study, make_slide, make_run):
+    slide, again = make_slide(mpp=2.0), {"Idempotency-Key": "one"}
+    make_run(slide, [(50, 50, 0.9)])
+    address = f"/api/v1/slides/{slide.pk}/figures/"
+    body = {"x": 50, "y": 50, "label": "mitotic"}
+    client = client_of(alice)
+    assert client.post(address, body, format="json", headers=again).status_code == 200
+    assert "Idempotency-Replayed" in client.post(address, body, format="json", headers=again)
+    Membership.objects.get(user=alice, study=study).delete()
+    assert client.post(address, body, format="json", headers=again).status_code == 404

@@ -85,6 +85,14 @@ def test_an_end_that_was_cut_off_is_seen_by_what_was_noted(entries, settings):
     assert fault in said.getvalue()
 
 
+def test_an_end_that_was_cut_off_is_not_forgotten_when_the_table_grows_on(entries, root):
+    behind_its_back("DELETE FROM audit_entry WHERE number > %s", audit_head()[0] - 3)
+    for _ in range(6):
+        record(Action.ADMIN, root)
+        chain_on()
+    assert any("the end was cut off" in fault for fault in audit_faults())
+
+
 def test_a_chain_that_was_made_anew_without_an_entry_is_seen(entries):
     behind_its_back("DELETE FROM audit_entry WHERE number = %s", entries[1].number)
     behind_its_back("UPDATE audit_entry SET number = NULL, chain = '' WHERE number > %s", entries[1].number)

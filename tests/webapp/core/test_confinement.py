@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from webapp.core import confinement
 from webapp.core.confinement import is_readable
 
 
@@ -36,3 +37,10 @@ def test_a_watched_folder_is_read(settings, tmp_path, monkeypatch):
     (tmp_path / "share").mkdir()
     settings.WATCH_FOLDER = str(tmp_path / "share")
     assert is_readable(tmp_path / "share" / "1.svs")
+
+
+def test_the_file_of_groups_is_read_at_each_sign_in(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(confinement.tempfile, "gettempdir", lambda: "/nowhere")
+    settings.OIDC_GROUPS = str(tmp_path / "groups.toml")
+    (tmp_path / "groups.toml").touch()
+    assert Path(settings.OIDC_GROUPS) in confinement._readable()

@@ -13,13 +13,14 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from django.db import OperationalError
-from django.test import Client
+from django.test import Client, RequestFactory
 from redis import ConnectionError as RedisGone
 
 from detector.errors import SlideError
 from webapp.core.faults import fault_of
 from webapp.slides.models import Slide
 from webapp.slides.uploads import upload_create
+from webapp.wsgi import application
 
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
 ERRORS = {
@@ -155,3 +156,43 @@ def test_processes_that_start_at_once_have_one_key(tmp_path):
     keys = {process.communicate()[0] for process in started}
     assert len(keys) == 1 and len(keys.pop()) > 100
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret_key", "signing_key"]
+
+
+def test_an_empty_file_of_a_secret_is_refused(tmp_path):
+    (tmp_path / "key").write_text("\n")
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), "SIGNING_KEY_FILE": str(tmp_path / "key")}
+    made = subprocess.run(
+        [sys.executable, "-c", "import webapp.settings"], env=environment, capture_output=True, text=True
+    )
+    assert made.returncode and "SIGNING_KEY_FILE" in made.stderr and "is empty" in made.stderr
+
+
+def test_a_data_folder_that_is_away_is_said(client_of, root, settings, tmp_path):
+    settings.DATA_DIR = tmp_path / "away"
+    answer = client_of(root).get("/api/v1/health/")
+    assert (answer.status_code, "the data folder is away" in str(answer.json())) == (503, True)
+    assert "data folder is away" in client_of(root).get("/health/").content.decode()
+    assert fault_of(FileNotFoundError(errno.ENOENT, "x")).status == 503
+
+
+@pytest.mark.parametrize("path", ["/login/", "/", "/api/v1/slides/"])
+def test_a_cookie_with_a_nul_is_refused(path, db):
+    client = Client()
+    client.cookies["sessionid"] = "\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    assert client.get(path).status_code == 400
+
+
+def test_a_form_with_a_nul_is_refused(client_of, alice, make_slide, make_run):
+    slide = make_slide(mpp=2.0)
+    make_run(slide, [(50, 50, 0.9)])
+    answer = client_of(alice).post(f"/slides/{slide.pk}/report/", {"comment": "a\0b", "unreviewed": "yes"})
+    assert answer.status_code == 400 and not slide.reports.exists()
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "punycode", "nonsense"])
+def test_a_charset_of_a_stranger_breaks_nothing(charset, db):
+    said = []
+    environ = RequestFactory().post("/login/?a=b", {"username": "ä"}).environ
+    environ["CONTENT_TYPE"] += f"; charset={charset}"
+    list(application(environ, lambda status, headers: said.append(status)))
+    assert said == ["403 Forbidden"]  # for want of a CSRF token

@@ -23,6 +23,9 @@ APPLICATION = """
 import os
 
 def application(environ, start_response):
+    if environ["PATH_INFO"].endswith("/medium"):
+        start_response("200 OK", [("Content-Length", "5000")])
+        return [bytes(5000)]
     if environ["PATH_INFO"].endswith("/large"):
         start_response("200 OK", [("Content-Length", str(30 << 20))])
         return environ["wsgi.file_wrapper"](open(__file__ + ".large", "rb"))
@@ -139,6 +142,27 @@ def test_downloads_of_many_that_nobody_takes_hold_up_no_list(port):
         time.sleep(0.5)
         with opened(port, 4, b"GET /api/v1/slides/ HTTP/1.1\r\nHost: a\r\n\r\n") as links:
             assert all(link.recv(100).startswith(b"HTTP/1.1 200") for link in links)
+
+
+def test_who_asks_again_and_again_without_taking_an_answer_holds_nobody_up(port):
+    with opened(port, 24, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as links:
+        for link in links:
+            link.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(3000):
+                    link.send(b"GET /login/medium HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(2)
+        assert min(answer(port) for _ in range(3)) < 1
+
+
+@pytest.mark.parametrize(
+    ("header", "who"),
+    [(b"Authorization: Token abc", b"abc"), (b"authorization:Token  \tabc  ", b"abc"),
+     (b"Cookie: sessionid=1; sessionid=2", b"2"), (b"Cookie: a=b;sessionid = 2 ", b"2")],
+)  # fmt: skip
+def test_a_person_has_one_share_however_they_write_who_they_are(header, who):
+    arriving = web_worker._Arriving(b"GET /api/v1/slides/ HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n\r\n")
+    assert arriving.is_whole() and (arriving.long, arriving.who) == ("out", who)
 
 
 @pytest.mark.parametrize("mine", [b"Authorization: Token 1", b"Cookie: a=b; sessionid=1; c=d"])

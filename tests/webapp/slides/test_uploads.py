@@ -10,15 +10,17 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from webapp.api import uploads as api
 from webapp.core.errors import Busy
 from webapp.jobs.models import Job
 from webapp.slides import uploads
 from webapp.slides.models import Membership, Slide, Upload
 from webapp.slides.storage import local_path
-from webapp.slides.uploads import upload_append, upload_create, uploads_expire
+from webapp.slides.uploads import upload_append, upload_cancel, upload_create, uploads_expire
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -88,7 +90,9 @@ def test_bytes_that_were_changed_on_the_way_are_not_kept(client_of, alice, algor
     assert send(client, address, 5, b"56789", **{"Upload-Checksum": "sha1 %%%"}).status_code == 400
 
 
-def test_unfinished_uploads_are_listed_and_dropped_when_nothing_is_heard_of_them(client_of, alice, bob):
+def test_unfinished_uploads_are_listed_and_dropped_when_nothing_is_heard_of_them(
+    client_of, alice, bob, django_capture_on_commit_callbacks
+):
     client = client_of(alice)
     begun = begin(client, 10, "a.svs")
     assert parsedate_to_datetime(begun["Upload-Expires"]) > timezone.now() + timedelta(days=6)
@@ -101,7 +105,8 @@ def test_unfinished_uploads_are_listed_and_dropped_when_nothing_is_heard_of_them
     file = Upload.objects.get().file
     assert send(client, begun["Location"], 5, b"56789").status_code == 410
     assert client.get("/api/v1/uploads/").json() == []
-    assert uploads_expire() == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        assert uploads_expire() == 1
     assert not file.exists()
     assert client.head(begun["Location"], headers=TUS).status_code == 404
 
@@ -238,13 +243,42 @@ def test_an_upload_belongs_to_who_began_it(client_of, alice, root):
     assert send(client_of(root), address, 0, b"abc").status_code == 404
 
 
-def test_giving_up_leaves_nothing(client_of, alice):
+def test_giving_up_leaves_nothing(client_of, alice, django_capture_on_commit_callbacks):
     client = client_of(alice)
     address = begin(client, 3)["Location"]
     file = Upload.objects.get().file
-    assert client.delete(address, headers=TUS).status_code == 204
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.delete(address, headers=TUS).status_code == 204
     assert not file.exists()
     assert client.head(address, headers=TUS).status_code == 404
+
+
+def test_giving_up_that_is_rolled_back_loses_no_byte(client_of, alice):
+    begin(client_of(alice), 3)
+    upload = Upload.objects.get()
+    with transaction.atomic():
+        upload_cancel(upload=upload)
+        transaction.set_rollback(True)
+    assert Upload.objects.get().file.exists()
+
+
+def test_a_whole_upload_whose_bytes_are_gone_is_begun_anew(client_of, alice):
+    client = client_of(alice)
+    address = begin(client, 3)["Location"]
+    Upload.objects.update(offset=3)
+    Upload.objects.get().file.unlink()
+    answer = client.patch(
+        address, b"", content_type="application/offset+octet-stream", headers={**TUS, "Upload-Offset": "3"}
+    )
+    assert (answer.status_code, "begin the upload anew" in answer.json()["detail"]) == (410, True)
+
+
+def test_a_person_sends_so_many_at_once_by_all_their_tokens(client_of, alice, bob, study, monkeypatch):
+    monkeypatch.setattr(api, "_MOST_SENDING", 1)
+    address = begin(client_of(alice), 3)["Location"]
+    with api._one_more(alice.pk):
+        assert send(client_of(alice), address, 0, b"abc").status_code == 429
+    assert send(client_of(alice), address, 0, b"abc").status_code == 204 and not api._sending
 
 
 def test_bad_headers_are_named(client_of, alice):
