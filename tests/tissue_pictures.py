@@ -198,6 +198,16 @@ def _white_unscanned(name: str) -> TissuePicture:
     return _partly_scanned(name, (235, 235, 235), (255, 255, 255), _LAYOUTS[3])
 
 
+def _white_on_tinted(name: str) -> TissuePicture:
+    """The same beside glass that is not white: by that white, glass has the colour of faint tissue."""
+    return _partly_scanned(name, (223, 215, 213), (255, 255, 255), _LAYOUTS[3])
+
+
+def _grey_on_yellow(name: str) -> TissuePicture:
+    """A grey that is no darker than yellowish glass, and has less yellow."""
+    return _partly_scanned(name, (242, 236, 226), (228, 228, 228), _LAYOUTS[1])
+
+
 def _partly_scanned(name: str, glass: Colour, unscanned: Colour, layout: Sequence[Ellipse]) -> TissuePicture:
     """Fields of 60 x 46 px near tissue are scanned; two fields with tissue are missed, and are not tissue."""
     rng = seeded_rng(name)
@@ -363,6 +373,8 @@ _KINDS: dict[str, Callable[[str], TissuePicture]] = {
     "black scan gaps": _black_gaps,
     "grey unscanned areas": _grey_unscanned,
     "white unscanned areas": _white_unscanned,
+    "white unscanned areas, tinted glass": _white_on_tinted,
+    "grey unscanned areas, yellowish glass": _grey_on_yellow,
     "pen marks": _pen_marks,
     "coverslip edge": _coverslip,
     "air bubbles": _bubbles,

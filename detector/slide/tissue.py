@@ -29,10 +29,14 @@ _WHITE: Final = 245.0  # grey level of the glass, where the picture shows none
 _EVEN: Final = 3.0  # grey levels: local standard deviation of glass, at most, or twice that of the evenest parts
 _MEASURED: Final = 512
 _LEAST_GLASS: Final = 0.01  # of the picture; with less there is no glass to measure
+_LEAST_SCANNED: Final = 0.01  # of the picture; with less besides what is filled in, the glass is what is filled in
+_FLAT: Final = 9  # px: what is of one value is no glass from this size on
+_NEUTRAL: Final = 6  # grey levels between the channels of what a scanner fills in, at most
+_FILLS: Final = 3  # colours that may be filled in
 _LEAST_STAIN: Final = 0.008  # optical density by which green must exceed the less absorbed of red and blue
 _NOISES: Final = 5.0  # standard deviations of the glass by which it must, too
 _RIM: Final = 0.4  # of the stain beside it: a pixel at the rim of tissue with less is mostly glass
-_HOLE_UM2: Final = 150.0**2  # holes in tissue up to here are tissue: fat cells, small vessels, lumina
+_HOLE_UM2: Final = 180.0**2  # holes in tissue up to here are tissue: fat cells, small vessels, lumina
 _SPECK_UM2: Final = 40.0**2  # what is smaller is no tissue
 _ASSUMED_UM_PER_PX: Final = 8.0  # of a picture whose scale is not known
 
@@ -60,7 +64,8 @@ def tissue_mask(picture: Rgb, um_per_px: float | None = None) -> Mask:
     glass = measure_glass(smooth)
     density = _density(smooth, glass.rgb)
     stained = _beyond_grey(density)
-    found = (stained > max(_LEAST_STAIN, _NOISES * glass.noise)) & (smooth.max(axis=2) > BLACK) & ~_pen(density)
+    found = (stained > max(_LEAST_STAIN, _NOISES * glass.noise)) & (density[..., 1] > 0) & ~_pen(density)
+    found &= (smooth.max(axis=2) > BLACK) & ~_filled(smooth)
     strongest = cv2.dilate(stained, np.ones((5, 5), np.uint8))
     at_the_rim = cv2.dilate((~found).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     found &= ~(at_the_rim & (stained < _RIM * strongest))
@@ -85,6 +90,9 @@ def measure_glass(picture: Rgb) -> Glass:
         even &= brightness >= _BRIGHT * np.percentile(brightness[even], 99)
     if even.mean() < _LEAST_GLASS:
         return Glass(np.full((*picture.shape[:2], 3), _WHITE, np.float32), 0.0, 0.0)
+    scanned = even & (cv2.dilate(_filled(pixels).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0)
+    if scanned.mean() >= _LEAST_SCANNED:
+        even = scanned
     often = np.bincount(pixels[..., 1][even].astype(int), minlength=256).astype(np.float32)
     green = np.asarray(cv2.GaussianBlur(often[:, None], (1, 5), 1))[:, 0]
     mode = int(np.flatnonzero(green >= _MODE * green.max())[-1])  # the brightest that is common: tissue absorbs
@@ -97,6 +105,21 @@ def measure_glass(picture: Rgb) -> Glass:
         noise = 1.4826 * float(np.median(np.abs(stained[kept])))
         tolerance = max(0.75 * _LEAST_STAIN, 3 * noise)
     return Glass(np.asarray(cv2.resize(rgb, size), np.float32), noise, float(kept.mean()))
+
+
+def _filled(pixels: NDArray[Any]) -> Mask:
+    """Where nothing was scanned: large areas of exactly one colour without a tint, be it black, grey or white."""
+    colourless = np.ptp(pixels, axis=2) <= _NEUTRAL
+    flat = (_local_deviation(pixels.mean(axis=2, dtype=np.float32)) < 1e-3) & colourless
+    window = np.ones((_FLAT, _FLAT), np.uint8)
+    large = cv2.morphologyEx(flat.astype(np.uint8), cv2.MORPH_OPEN, window) > 0
+    filled = np.zeros_like(large)
+    grey = pixels[..., 1].astype(int)
+    for value in np.argsort(-np.bincount(grey[large], minlength=256))[:_FILLS]:
+        of_it = (large & (grey == value)).astype(np.uint8)
+        beside = cv2.dilate(of_it, np.ones((2 * _FLAT - 1, 2 * _FLAT - 1), np.uint8)) > 0
+        filled |= beside & (np.abs(grey - value) <= _NEUTRAL) & colourless  # JPEG changes it a little at its rim
+    return np.asarray(filled)
 
 
 def stain(pixels: NDArray[Any], glass: NDArray[Any]) -> Floats:

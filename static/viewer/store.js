@@ -221,7 +221,8 @@ export class Store {
    */
   counts(x, y) {
     if (this.tissue && !this.tissue.near(x, y)) return false;
-    if (this.regions.some(({ kind, polygon }) => kind === "exclusion" && inPolygon(polygon, x, y))) return false;
+    const without = this.regions.filter(({ kind }) => kind === "exclusion" || kind === "glass");
+    if (without.some(({ polygon }) => inPolygon(polygon, x, y))) return false;
     return this.regions.every(({ kind }) => kind !== "tumour") || this.inTumour(x, y);
   }
 

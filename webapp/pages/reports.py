@@ -16,7 +16,7 @@ from webapp.annotations.selectors import run_current
 from webapp.core.errors import DomainError
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_by_file, report_by_hash, report_changes, report_faults
-from webapp.reports.services import report_sign
+from webapp.reports.services import is_unreviewed, others_of_case, report_sign
 from webapp.results.count import mitosis_count
 from webapp.results.question import Counting, question
 from webapp.results.worklist import next_to_read
@@ -41,10 +41,12 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise PermissionDenied
     asked = question(study=Counting.of(slide.case.study))
     count = mitosis_count(run=run, asked=asked) if run else None
-    unreviewed = bool(count and count.review and count.review.judged < count.review.of)
+    unreviewed = bool(count and is_unreviewed(count))
     comment = request.POST.get("comment", "").replace("\r\n", "\n")
     whole_case = "whole_case" in request.POST
-    asks = request.method == "POST" and unreviewed and "unreviewed" not in request.POST
+    others, left_out = others_of_case(slide=slide, asked=asked) if whole_case else ([], [])
+    open_ones = [other.slide.name for other in others if is_unreviewed(other.count)]
+    asks = request.method == "POST" and (unreviewed or bool(open_ones)) and "unreviewed" not in request.POST
     if request.method == "POST" and run is not None and not asks:
         try:
             report = report_sign(
@@ -65,6 +67,8 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
         "may_sign": may_sign,
         "comment": comment,
         "whole_case": whole_case,
+        "open_ones": open_ones,
+        "left_out": left_out,
         "others": Slide.objects.filter(case=slide.case_id).exclude(pk=pk).count(),
         "reports": [{"report": report, "changes": report_changes(report=report, slide=now)} for report in reports],
         "next": next_to_read(user=request.user, after=slide) if reports else None,

@@ -78,6 +78,7 @@ class ReportFacts(ReportPart):
     """All that is signed. signed_at: ISO 8601, to the second. comment: of the reader.
 
     replaces: the printed hash of the version before it. others: the other slides of the case, where asked for.
+    left_out: those of them that are not in it, with the reason.
     """
 
     version: int = 1
@@ -87,6 +88,7 @@ class ReportFacts(ReportPart):
     replaces: str = ""
     others: tuple[ReportPart, ...] = ()
     use: str = "research use only"
+    left_out: tuple[str, ...] = ()
 
     def stored(self) -> dict[str, Any]:
         """As parsed JSON: what `Report.facts` keeps and the hash is of. Its form never changes."""
@@ -129,6 +131,7 @@ def report_facts(
     comment: str = "",
     replaces: str = "",
     others: Sequence[ReportPart] = (),
+    left_out: Sequence[str] = (),
 ) -> ReportFacts:
     """A slide as it is signed, by whom and when."""
     return ReportFacts(
@@ -139,6 +142,7 @@ def report_facts(
         comment=comment,
         replaces=replaces,
         others=tuple(others),
+        left_out=tuple(left_out),
     )
 
 
@@ -149,5 +153,5 @@ def facts_sha256(stored: dict[str, Any]) -> str:
 
 def same_but_for_the_signature(stored: dict[str, Any], others: dict[str, Any]) -> bool:
     """Whether two reports say the same of the slide."""
-    names = ("slide", "count", "figures", "elsewhere", "regions", "comment", "others")
-    return all(stored.get(name) == others.get(name) for name in names)
+    names = ("slide", "count", "figures", "elsewhere", "regions", "comment", "others", "left_out")
+    return all((stored.get(name) or None) == (others.get(name) or None) for name in names)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import typst
 from django.conf import settings
@@ -11,12 +13,14 @@ from fontTools.ttLib import TTFont
 
 _PACKAGES = Path(settings.BASE_DIR) / "node_modules"
 _FOLDERS = (
-    *(_PACKAGES / "@embedpdf" / f"fonts-{name}" / "fonts" for name in ("latin", "arabic", "hebrew", "sc", "kr")),
-    *sorted((_PACKAGES / "@expo-google-fonts").glob("noto-sans-*/*00Regular")),
+    *(_PACKAGES / "@embedpdf" / f"fonts-{name}" / "fonts" for name in ("latin", "arabic", "hebrew", "sc", "kr", "jp")),
+    *sorted((_PACKAGES / "@expo-google-fonts").glob("noto-*/*00Regular")),
     _PACKAGES / "dejavu-fonts-ttf" / "ttf",  # Armenian, Georgian, Lao, signs
 )
 _FILES = ("*Regular.ttf", "*Regular.otf", "DejaVuSans.ttf")
 _FIRST = "Noto Sans"
+_JOINERS = {"\u200c", "\u200d"}
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 @cache
@@ -43,8 +47,21 @@ def _letters() -> frozenset[int]:
 
 
 def printable(text: str) -> str:
-    """The text; a sign that no font has is written as its number, such as [U+1F52C]."""
+    """The text; a sign that no font has is written as its number, such as [U+1F52C].
+
+    Joiners stay, by which letters of Persian or Sinhala take their shape; selectors of variants go, as fonts have one.
+    """
     return "".join(
-        sign if sign.isprintable() and ord(sign) in _letters() else f"[U+{ord(sign):04X}]"
+        sign if sign in _JOINERS or (sign.isprintable() and ord(sign) in _letters()) else f"[U+{ord(sign):04X}]"
         for sign in " ".join(text.split())
+        if not _SELECTORS.match(sign)
     )
+
+
+def all_printable(value: Any) -> Any:
+    """The same of every text in what is to be printed."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: all_printable(one) for key, one in value.items()}
+    return [all_printable(one) for one in value] if isinstance(value, list | tuple) else value

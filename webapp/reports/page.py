@@ -16,7 +16,7 @@ import typst
 
 from webapp.annotations.models import Label, Region
 from webapp.reports.facts import ReportFacts, ReportFigure, ReportPart
-from webapp.reports.fonts import families, fonts, printable
+from webapp.reports.fonts import all_printable, families, fonts
 from webapp.reports.pictures import CROP_UM, Pictures
 from webapp.results.types import Count, Value
 
@@ -28,21 +28,19 @@ def draw_page(facts: ReportFacts, sha256: str, pictures: Sequence[Pictures]) -> 
     """A4, portrait, as many pages as it takes; PDF/UA-1. pictures: of the slide, then of the others of its case."""
     parts: list[ReportPart] = [facts, *facts.others]
     words = {
-        "title": printable(
-            f"Mitotic count, case {facts.slide.case}, slide {facts.slide.name}, version {facts.version}"
-        ),
+        "title": f"Mitotic count, case {facts.slide.case}, slide {facts.slide.name}, version {facts.version}",
         "author": _reader(facts),
-        "fonts": families(),
         "signed": f"Version {facts.version}, signed by {_reader(facts)} at {moment(facts.signed_at)}",
         "hash": sha256,
         "chain": [f"Replaces version {facts.version - 1}, report hash {facts.replaces}."] if facts.replaces else [],
-        "comment": [printable(line) for line in facts.comment.splitlines() if line.strip()],
+        "left_out": [f"Not in this report: slide {sentence}." for sentence in facts.left_out],
+        "comment": [line for line in facts.comment.splitlines() if line.strip()],
         "parts": [_part(part, shots) for part, shots in zip(parts, pictures, strict=True)],
     }
     with TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "report.typ").write_bytes(_TEMPLATE.read_bytes())
-        (place / "report.json").write_text(json.dumps(words), "utf-8")
+        (place / "report.json").write_text(json.dumps({**all_printable(words), "fonts": families()}), "utf-8")
         for name, data in _files(pictures):
             (place / f"{name}.jpeg").write_bytes(data)
         made = typst.compile(
@@ -66,7 +64,7 @@ def moment(at: str | datetime) -> str:
 
 
 def _reader(facts: ReportFacts) -> str:
-    name, username = printable(facts.reader.name), printable(facts.reader.username)
+    name, username = facts.reader.name, facts.reader.username
     return f"{name} ({username})" if name else username
 
 
@@ -87,16 +85,16 @@ def _part(part: ReportPart, shots: Pictures) -> dict[str, Any]:
     mpp = " x ".join(f"{value:.4g}" for value in count.mpp)
     columns = ["", "on the slide", "per mm² evaluable", "in the hotspot", "mitotic score"]
     return {
-        "heading": printable(f"Case {slide.case}   Slide {slide.name}   Study {slide.study}"),
+        "heading": f"Case {slide.case} Slide {slide.name} Study {slide.study}",
         "file": f"{slide.size[0]} x {slide.size[1]} px, {mpp} µm/px{entered}, SHA-256 {slide.sha256}",
         "numbers": _numbers(count),
         "review": _unreviewed(count),
-        "sentences": [*_sentences(count), *filter(None, [printable(slide.remark)])],
+        "sentences": [*_sentences(count), *filter(None, [slide.remark])],
         "columns": columns,
         "values": [_row(_reviewed_as(count), count.reviewed), _row("AI alone", count.ai)],
         "area": _area(part),
         "regions": [
-            [Region.Kind(one.kind).label, "-" if one.mm2 is None else f"{one.mm2:.3g} mm²", printable(one.by)]
+            [Region.Kind(one.kind).label, "-" if one.mm2 is None else f"{one.mm2:.3g} mm²", one.by]
             for one in part.regions
         ],
         "hotspot": shots.hotspot is not None,
@@ -109,15 +107,17 @@ def _part(part: ReportPart, shots: Pictures) -> dict[str, Any]:
     }
 
 
-def _crops(where: str, shown: int, figures: Sequence[ReportFigure]) -> tuple[str, list[str]]:
-    """A title, and what is said under each crop that is shown."""
+def _crops(where: str, shown: int, figures: Sequence[ReportFigure]) -> tuple[str, list[str], str]:
+    """A title, what is said under each crop that is shown, and where the others lie, level-0 px."""
     side = f"{CROP_UM:g} x {CROP_UM:g} µm each"
-    more = f"; showing {shown} of {len(figures)}" if shown < len(figures) else ""
+    more = f"; pictures of {shown}, then the places of the others" if shown < len(figures) else ""
     words = [
         " ".join(filter(None, ["" if one.score is None else f"{one.score:.2f}", _SAID[Label(one.label)]]))
-        for one in figures[:shown]
+        for one in figures
     ]
-    return f"Figures that count {where}: {len(figures)}, {side}, highest confidence first{more}", words
+    places = [f"({one.x:.0f}, {one.y:.0f}) {said}" for one, said in zip(figures[shown:], words[shown:], strict=True)]
+    title = f"Figures that count {where}: {len(figures)}, {side}, highest confidence first{more}"
+    return title, words[:shown], "; ".join(places)
 
 
 def _numbers(count: Count) -> list[tuple[str, str]]:
@@ -159,7 +159,7 @@ def _row(name: str, value: Value | None) -> list[str]:
 def _shape(count: Count) -> str:
     """The shape of the hotspot and what it holds."""
     place, area = count.hotspot, f"{count.area_mm2:.4g} mm²"
-    shape = "ten fields" if count.shape == "fields" else f"a {count.shape}"
+    shape = "ten fields, chosen one after the other," if count.shape == "fields" else f"a {count.shape}"
     if place is None or place.evaluable_mm2 is None:
         return f"{shape} of {area}"
     held = f"{place.evaluable_mm2:.3g} of {area}" if place.evaluable_mm2 < 0.98 * place.area_mm2 else area
@@ -181,7 +181,7 @@ def _sentences(count: Count) -> list[str]:
         to_next = f"; {score.to_next} more would be the next mitotic score" if score.to_next is not None else ""
         lines.append(
             f"Rule {rule.id} version {rule.version}: 2 from {second}, 3 from {third} figures in "
-            f"{rule.area_mm2:.4g} mm²{to_next}. Source: {printable(rule.source)}"
+            f"{rule.area_mm2:.4g} mm²{to_next}. Source: {rule.source}"
         )
     if score and score.small_sample:
         lines.append("Small sample: less was evaluable than the rule asks for.")
@@ -208,12 +208,16 @@ def _provenance(count: Count) -> list[str]:
     parameters = ", ".join(f"{name} {_plain(value)}" for name, value in sorted(count.parameters.items()))
     stamp = f"Run {count.run} of {moment(count.detected_at)}, code {count.code_version}"
     return [
-        printable(f"Model {count.model.name}, SHA-256 {count.model.sha256}"),
+        f"Model {count.model.name}, SHA-256 {count.model.sha256}",
         f"{stamp}, counted from confidence {count.min_score:g}",
-        printable(f"Parameters: {parameters}"),
+        f"Parameters: {parameters}",
     ]
 
 
 def _plain(value: object) -> object:
-    """A number to four digits."""
+    """A number to four digits, also where there are several."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return " x ".join(str(_plain(one)) for one in value)
     return f"{value:.4g}" if isinstance(value, float) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from webapp.annotations.models import Run
 from webapp.annotations.selectors import run_current
+from webapp.audit.models import Action, Entry
 from webapp.core.typed_json import from_json
 from webapp.reports.facts import facts_sha256
 from webapp.reports.models import Report
@@ -21,6 +23,8 @@ from webapp.results.question import Question, question
 from webapp.results.rules import Rule
 from webapp.results.types import Count
 from webapp.slides.models import Slide, Viewer
+
+_SIGNED = ("number", "seal", "sha256", "pdf_sha256")
 
 
 def report_by_hash(*, user: Viewer, sha256: str) -> Report | None:
@@ -38,15 +42,37 @@ def report_by_file(*, user: Viewer, data: bytes) -> Report | None:
 
 def report_faults(report: Report) -> list[str]:
     """Why what is stored is not what was signed, one sentence each; empty where it is."""
+    elsewhere = _audit_faults(report) + seal_faults(report)
     if report.buried_at is not None:
         same = hmac.compare_digest(report.stone_seal, stone_seal_of(report))
-        return ([] if same else ["What is left of it is not what was left."]) + seal_faults(report)
+        return ([] if same else ["What is left of it is not what was left."]) + elsewhere
     faults = []
     if facts_sha256(report.facts) != report.sha256:
         faults.append("Its numbers are not the signed ones: their hash differs.")
     if hashlib.sha256(bytes(report.pdf)).hexdigest() != report.pdf_sha256:
         faults.append("Its PDF is not the signed one: its hash differs.")
-    return faults + seal_faults(report)
+    return faults + elsewhere
+
+
+def reports_missing() -> list[str]:
+    """Which reports the audit table says were signed, and are not there, one sentence each."""
+    there = {str(pk) for pk in Report.objects.values_list("pk", flat=True)}
+    signed = (json.loads(entry.after) for entry in Entry.objects.filter(action=Action.SIGNED).order_by("id"))
+    return [
+        f"Report {one['report']}, number {one.get('number')}, was signed and is not here any more."
+        for one in signed
+        if one.get("report", "") and one["report"] not in there
+    ]
+
+
+def _audit_faults(report: Report) -> list[str]:
+    """Where the audit table says otherwise: who has the database alone cannot change both unseen."""
+    entries = Entry.objects.filter(action=Action.SIGNED, object_id=str(report.slide_was or report.slide_id))
+    for entry in entries.filter(after__contains=str(report.pk)):
+        said = json.loads(entry.after)
+        if any(said[name] != getattr(report, name) for name in _SIGNED if name in said):
+            return ["Its number, seal or hashes are not those that the audit table has of its signing."]
+    return []
 
 
 class SlideNow:

@@ -21,6 +21,7 @@ from webapp.reports.pictures import take_pictures
 from webapp.reports.seal import report_keep
 from webapp.results.findings import Findings, findings
 from webapp.results.question import Question
+from webapp.results.types import Count
 from webapp.slides.models import Slide
 
 MAX_COMMENT = 4000  # characters
@@ -31,7 +32,7 @@ def report_sign(
 ) -> Report:
     """Freeze what holds now under a person's name, as the next version of the slide's report.
 
-    whole_case: with the other slides of the case that are detected and have um/px.
+    whole_case: with the other slides of the case; those that are not detected or have no um/px are named as left out.
     """
     if len(comment) > MAX_COMMENT:
         raise DomainError(f"A comment has at most {MAX_COMMENT:,} characters, this one {len(comment):,}; shorten it.")
@@ -42,7 +43,7 @@ def report_sign(
     with transaction.atomic():
         lock_row(Slide, slide.pk)  # no verdict comes between numbers and pictures
         found = findings(slide=slide, run=run, asked=asked)
-        others = _others(slide, asked) if whole_case else []
+        others, left_out = others_of_case(slide=slide, asked=asked) if whole_case else ([], [])
         last = Report.objects.filter(slide=slide).order_by("-version").defer("pdf").first()
         now = timezone.localtime()
         facts = report_facts(
@@ -53,6 +54,7 @@ def report_sign(
             comment=comment.strip(),
             replaces=last.sha256 if last else "",
             others=[report_part(other) for other in others],
+            left_out=left_out,
         )
         stored = facts.stored()
         if last is not None and last.signed_by_id == by.pk and same_but_for_the_signature(stored, last.facts):
@@ -75,8 +77,22 @@ def report_sign(
     return report
 
 
-def _others(slide: Slide, asked: Question) -> list[Findings]:
-    """The other slides of its case, by name."""
-    slides = Slide.objects.filter(case=slide.case_id).exclude(pk=slide.pk).exclude(mpp_x=None)
-    runs = [(other, run_current(slide=other)) for other in slides.select_related("case__study").order_by("name")]
-    return [findings(slide=other, run=run, asked=asked) for other, run in runs if run is not None]
+def is_unreviewed(count: Count) -> bool:
+    """Whether candidates of the hotspot have no verdict, which a report prints as large as the number."""
+    return count.review is not None and count.review.judged < count.review.of
+
+
+def others_of_case(*, slide: Slide, asked: Question) -> tuple[list[Findings], list[str]]:
+    """The other slides of its case, by name; and which of them a report cannot have, with the reason."""
+    found, left_out = [], []
+    for other in (
+        Slide.objects.filter(case=slide.case_id).exclude(pk=slide.pk).select_related("case__study").order_by("name")
+    ):
+        run = run_current(slide=other)
+        if other.mpp is None:
+            left_out.append(f"{other.name}, of which um/px are not known")
+        elif run is None:
+            left_out.append(f"{other.name}, on which nothing has been detected yet")
+        else:
+            found.append(findings(slide=other, run=run, asked=asked))
+    return found, left_out

@@ -23,6 +23,7 @@ from webapp.results.hotspot import Held, Place, hotspots, in_places_of
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import FIELDS, Question, question
+from webapp.results.reaches import ENOUGH
 from webapp.results.rules import score
 from webapp.results.types import (
     Count,
@@ -38,7 +39,7 @@ from webapp.results.types import (
 from webapp.slides.models import Viewer
 from webapp.slides.selectors import viewer_values
 
-_ENOUGH = 0.98  # of the area asked for; with less a sample is small
+_LEAST_MM2 = 0.1  # evaluable; with less there is no score, as one figure more or less would make 10 per mm2
 
 
 def mitosis_count(*, run: Run, asked: Question) -> Count:
@@ -115,7 +116,7 @@ class CountBuilder:
         self.mm_per_px = np.array(evaluable.mpp or (np.nan, np.nan)) / 1000
         self.cut_offs = asked.rule.cut_offs(asked.area_mm2)
         self.mm2 = evaluable.mm2 or 0.0
-        self.small = self.mm2 < _ENOUGH * asked.area_mm2
+        self.small = self.mm2 < ENOUGH * asked.area_mm2
         self.reason = self._reason()
         self._held: dict[Figures, Held] = {}
 
@@ -131,7 +132,7 @@ class CountBuilder:
         begun = said.mitotic + said.non_mitotic + said.unsure > 0
         return Values(
             tissue_mm2=self.evaluable.mm2,
-            reason=self.reason,
+            reason=self.reason or self._too_few_fields(value),
             ai=ai,
             reviewed=value if begun else None,
             judged=said,
@@ -166,9 +167,10 @@ class CountBuilder:
         """
         if scored is None or self.cut_offs is None:
             return None
-        if self.asked.shape == "fields":  # which ten fields are the best follows from all figures
-            return figures.open
         said = Figures(figures.xy[~figures.open], figures.open[~figures.open])
+        if self.asked.shape == "fields":  # which ten fields are the best follows from all figures
+            sure = score(self._in_fields(said, scored.value), self.cut_offs)[0]
+            return figures.open & (sure < scored.value)
         if self.small:
             sure = score(len(said), self.cut_offs)[0]
             return figures.open & (sure < scored.value)
@@ -186,7 +188,7 @@ class CountBuilder:
                 reaches = self.evaluable.reaches("circle", asked.area_mm2 / FIELDS)
             else:
                 reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
-            self._held[figures] = Held(figures.xy * self.mm_per_px, reaches)
+            self._held[figures] = Held(figures.xy * self.mm_per_px, reaches, whole=asked.rule.withhold_small)
         return self._held[figures]
 
     def _hotspots(self, figures: Figures) -> Iterable[Hotspot]:
@@ -197,13 +199,20 @@ class CountBuilder:
             for place in hotspots(self.held(figures)):
                 yield self._hotspot(figures, self._at(place), place.inside, place.evaluable_mm2, place.reach)
             return
-        places = hotspots(self.held(figures), FIELDS, touching=self.asked.rule.contiguous)
+        places = hotspots(self.held(figures), FIELDS, touching=self.asked.rule.contiguous, fill=True)
         if not places:
             return
         fields = tuple(Field(*self._at(place), place.reach, place.count) for place in places)
         inside = np.unique(np.concatenate([place.inside for place in places]))  # one may lie where two touch
         held = sum(place.evaluable_mm2 for place in places)
         yield self._hotspot(figures, self._at(places[0]), inside, held, fields[0].reach_mm, fields)
+
+    def _in_fields(self, figures: Figures, wanted: int) -> int:
+        """How many of these the ten fields hold, as far as that tells whether they have a score."""
+        assert self.cut_offs is not None
+        if self.small or wanted == 1 or len(figures) < self.cut_offs[wanted - 2]:
+            return len(figures)
+        return next((hotspot.count for hotspot in self._hotspots(figures)), 0)
 
     def _at(self, place: Place) -> tuple[float, float]:
         return place.x / float(self.mm_per_px[0]), place.y / float(self.mm_per_px[1])
@@ -234,13 +243,19 @@ class CountBuilder:
     def _score(self, hotspot: Hotspot | None) -> Score | None:
         rule, asked = self.asked.rule, self.asked
         held = hotspot.evaluable_mm2 if hotspot else None
-        small = self.small or (held is not None and asked.shape != "fields" and held < _ENOUGH * asked.area_mm2)
-        if self.cut_offs is None or (small and rule.withhold_small):
+        small = self.small or (held is not None and held < ENOUGH * asked.area_mm2)
+        if self.cut_offs is None or self.mm2 < _LEAST_MM2 or (small and rule.withhold_small):
             return None
         count = hotspot.count if hotspot else 0
         value, to_next = score(count, self.cut_offs)
         stamp = Score.Rule(rule.id, rule.name, rule.version, rule.source, asked.area_mm2, self.cut_offs)
         return Score(value, stamp, to_next, poisson_interval(count), small)
+
+    def _too_few_fields(self, value: Value) -> str:
+        if value.hotspot is None or value.score is not None:
+            return ""
+        fit = len(value.hotspot.fields)
+        return f"Only {fit} of ten fields fit on what is evaluable, so the rule {self.asked.rule.id} gives no score."
 
     def _reason(self) -> str:
         area, rule = f"{self.asked.area_mm2:.4g} mm2", self.asked.rule
@@ -253,7 +268,9 @@ class CountBuilder:
                 return f"In {area} the rule {rule.id} cannot tell a score of 1, 2 and 3, so there is no score."
             return f"The rule {rule.id} is for {rule.area_mm2:.4g} mm2, so there is no score in {area}."
         if self.small:
-            held = f"{self.mm2:.2g}" if self.mm2 < 1 else f"{self.mm2:.2f}"
+            held = "less than 0.01" if self.mm2 < 0.01 else f"{self.mm2:.2g}" if self.mm2 < 1 else f"{self.mm2:.2f}"
             less = f"Only {held} of {area} are evaluable; everything there is counted."
+            if self.mm2 < _LEAST_MM2:
+                return f"{less} There is no score below {_LEAST_MM2} mm2."
             return f"{less} The rule {rule.id} gives no score on so little." if rule.withhold_small else less
         return ""

@@ -27,6 +27,7 @@ from webapp.slides.models import Slide
 from webapp.slides.storage import tissue_read
 
 NEAR_TISSUE_UM = 25.0  # a figure so near to tissue lies on it: at its rim, half of the figure's picture is glass
+_NOWHERE = shapely.MultiPolygon()
 _MOST = 16  # areas kept by each process, 6 MB each
 
 
@@ -36,7 +37,7 @@ class Evaluable:
 
     size: of the slide, level-0 px. mpp: (x, y) um per level-0 px, None where not known; there is no area then.
     spread: share of tissue where it was not measured where that lies, and is taken to be everywhere alike.
-    measured: whether it was.
+    measured: whether it was. removed: where people have said that there is glass, level-0 px.
     """
 
     roi: BaseGeometry
@@ -45,6 +46,7 @@ class Evaluable:
     mpp: tuple[float, float] | None
     spread: float = 1.0
     measured: bool = True
+    removed: BaseGeometry = _NOWHERE
 
     @cached_property
     def pixels(self) -> NDArray[np.bool_]:
@@ -82,14 +84,16 @@ class Evaluable:
 
     def picture(self) -> NDArray[np.uint8]:
         """Where figures may lie, [h, w] over the slide: 255 tissue, 128 so near to it that they count, 0 glass."""
-        return np.where(self.tissue, 255, np.where(self._near_tissue, 128, 0)).astype(np.uint8)
+        near = self._near_tissue & ~_pixels_in(self.removed, self.tissue.shape, self.size)
+        return np.where(self.tissue, 255, np.where(near, 128, 0)).astype(np.uint8)
 
     def contains(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which points [n, 2], level-0 px, lie in the ROI, and on tissue or within `NEAR_TISSUE_UM` of it."""
+        """Which points [n, 2], level-0 px, lie in the ROI, on tissue or within `NEAR_TISSUE_UM` of it, and not where
+        people have removed it."""
         height, width = self.tissue.shape
         column, row = np.floor(xy * [width / self.size[0], height / self.size[1]]).astype(int).T
         on_tissue = self._near_tissue[row.clip(0, height - 1), column.clip(0, width - 1)]
-        return np.asarray(roi_contains(self.roi, xy) & on_tissue)
+        return np.asarray(roi_contains(self.roi, xy) & on_tissue & ~roi_contains(self.removed, xy))
 
     def reaches(self, shape: Shape, area_mm2: float) -> Reaches:
         """How far a hotspot must reach to hold an area of what is evaluable. Raises ValueError without um/px."""
@@ -126,7 +130,8 @@ def evaluable_of(slide: Slide, regions: Sequence[Region]) -> Evaluable:
         height, width = (max(1, round(512 * side / max(size))) for side in reversed(size))
         tissue = np.full((height, width), spread > 0)
     tissue = _corrected(tissue, regions, size)
-    made = Evaluable(region_of_interest(slide, regions), tissue, size, slide.mpp, spread, measured)
+    glass = shapely.union_all([polygon_of(region) for region in regions if region.kind == Region.Kind.GLASS])
+    made = Evaluable(region_of_interest(slide, regions), tissue, size, slide.mpp, spread, measured, glass)
     with _lock:
         _kept[key] = made
         while len(_kept) > _MOST:

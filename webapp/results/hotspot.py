@@ -44,11 +44,11 @@ class Place:
         return len(self.inside)
 
 
-def hotspots(held: Held, number: int = 3, *, touching: bool = False) -> list[Place]:
+def hotspots(held: Held, number: int = 3, *, touching: bool = False, fill: bool = False) -> list[Place]:
     """The place that holds the most of the figures, then the best that does not overlap it, and so on.
 
     touching: the others only beside one of those before, as fields in a row are. Fewer, or none, where no place holds a
-    figure.
+    figure; fill: then with the nearest places that hold none, as far as they hold the whole area.
     """
     reaches = held.reaches
     places: list[Place] = []
@@ -62,12 +62,19 @@ def hotspots(held: Held, number: int = 3, *, touching: bool = False) -> list[Pla
         beside = np.min(gaps, axis=0) <= 2 * max(reaches.cell)
         return np.asarray(free & beside if touching else free)
 
-    while len(places) < number and (tied := held.best_of(fits)).size:
-        best = _best(held, tied)
+    def take(best: int) -> None:
         _, figures = held.pairs(np.array([best]), 0)
         ((x, y),) = reaches.xy(np.array([best])).tolist()
         reach, mm2 = float(reaches.reach.flat[best]), float(reaches.held.flat[best])
         places.append(Place(x, y, reach, mm2, np.sort(held.order[figures])))
+
+    while len(places) < number and (tied := held.best_of(fits)).size:
+        take(_best(held, tied))
+    if fill and places:
+        left = reaches.whole
+        while len(places) < number and (left := left[fits(left)]).size:
+            apart = distance(reaches.xy(left) - (places[0].x, places[0].y), "circle")
+            take(int(left[int(np.argmin(apart.round(9)))]))
     return places
 
 
@@ -111,10 +118,10 @@ class Held:
 
     xy: (n, 2) of figures, in an order of their own, so that the order in which they come changes nothing; order: their
     indices as they came. cell: the cell of each. at_most: for each place, figures in the box of cells around it; exact:
-    how many it holds, -1 where that is not known yet.
+    how many it holds, -1 where that is not known yet. whole: only places that hold the whole area count.
     """
 
-    def __init__(self, xy: Floats, reaches: Reaches) -> None:
+    def __init__(self, xy: Floats, reaches: Reaches, *, whole: bool = False) -> None:
         self.reaches = reaches
         self.rows, self.columns = reaches.reach.shape
         came = np.asarray(xy, float).reshape(-1, 2)
@@ -127,6 +134,10 @@ class Held:
         self.exact = self.at_most.copy()
         self.exact[reaches.others] = -1
         self.sums, self.at_most[reaches.others] = reaches.in_boxes(inside)
+        if whole:
+            part = np.ones(reaches.size, bool)
+            part[reaches.whole] = False
+            self.at_most[part] = self.exact[part] = 0
 
     @cached_property
     def _spans(self) -> tuple[Indices, Indices, Indices]:

@@ -25,6 +25,7 @@ Indices = NDArray[np.int64]
 Shape = Literal["circle", "square"]
 
 LIMIT = 3.0  # of the radius, or side, that the shape has where all is evaluable
+ENOUGH = 0.98  # of the area asked for; with less a sample is small
 SLACK = 1e-9  # mm; what is so near to the rim is inside
 _PLACES_PER_REACH = 10  # places in a radius, or half a side, of that
 _MOST_PLACES = 1_000_000  # of a grid; for a small shape on a large slide the places lie further apart
@@ -77,6 +78,11 @@ class Reaches:
     def others(self) -> Indices:
         """The places with something evaluable whose reach is not the usual one."""
         return np.flatnonzero((self.reach.ravel() > 0) & (self.reach.ravel() != self.usual))
+
+    @cached_property
+    def whole(self) -> Indices:
+        """The places that hold the area, or nearly."""
+        return np.flatnonzero(self.held.ravel() >= ENOUGH * self.area_mm2)
 
     def rows_of(self, places: Indices) -> tuple[Indices, Indices]:
         """The rows of cells that each of these places may touch, from and to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import uuid
 from datetime import timedelta
 
 import numpy as np
@@ -24,6 +25,7 @@ from webapp.reports.selectors import report_changes, report_faults
 from webapp.results.rules import Rule
 from webapp.slides.services import slide_set_mpp
 
+NOT_IN_AUDIT = "Its number, seal or hashes are not those that the audit table has of its signing."
 # 3 x 2.4 mm at 2 um/px: a circle of 2 mm2 has a radius of 399 px. Eight figures in a row of 700 px, one far away.
 CANDIDATES = [(400.0 + 80 * i, 500.0, 0.95 - i / 100) for i in range(8)] + [(1400.0, 1100.0, 0.9), (100, 100, 0.3)]
 
@@ -191,11 +193,12 @@ def test_neither_a_changed_nor_a_removed_report_passes(client_of, alice, slide):
     second.facts["count"]["count"] = 99
     second.sha256 = facts_sha256(second.facts)
     second.save()
-    assert report_faults(second) == ["Its seal is not the one that it was signed with."]
+    changed = [NOT_IN_AUDIT, "Its seal is not the one that it was signed with."]
+    assert report_faults(second) == changed
     third.pdf = b"%PDF another"
     third.pdf_sha256 = hashlib.sha256(third.pdf).hexdigest()
     third.save()
-    assert report_faults(third) == ["Its seal is not the one that it was signed with."]
+    assert report_faults(third) == changed
     third.signed_at += timedelta(days=1)
     third.save()
     second.delete()
@@ -210,7 +213,32 @@ def test_a_seal_needs_the_key_and_old_reports_have_none(client_of, alice, slide,
     settings.SIGNING_KEY = "another"
     assert report_faults(report) == ["Its seal is not the one that it was signed with."]
     report.number, report.seal = None, ""
+    assert report_faults(report) == [
+        "Its number, seal or hashes are not those that the audit table has of its signing."
+    ]
+    report.pk = uuid.uuid4()  # of one from before there were seals nothing is in the audit table
     assert report_faults(report) == []
+
+
+def test_the_newest_report_that_was_changed_or_removed_is_told_of(client_of, alice, slide):
+    first, last = (sign(client_of(alice), slide).json()["id"], _changed_and_signed(client_of(alice), alice, slide))
+    report = Report.objects.get(pk=last)
+    report.facts["count"]["count"] = 77
+    changed = {"facts": report.facts, "sha256": facts_sha256(report.facts), "number": None, "seal": "", "previous": ""}
+    Report.objects.filter(pk=last).update(**changed)
+    with pytest.raises(CommandError, match="1 of 2 reports"):
+        call_command("check_reports", stdout=io.StringIO())
+    Report.objects.filter(pk=last).delete()
+    with pytest.raises(CommandError, match="0 of 1 reports are not as they were signed, and 1 more are missing"):
+        call_command("check_reports", stdout=io.StringIO())
+    Report.objects.filter(pk=first).delete()
+    with pytest.raises(CommandError, match="2 more are missing"):
+        call_command("check_reports", stdout=io.StringIO())
+
+
+def _changed_and_signed(client, by, slide):
+    figure_judge(slide=slide, by=by, label=Label.NON_MITOTIC, x=400, y=500)
+    return sign(client, slide).json()["id"]
 
 
 def test_the_hash_is_checked_on_a_page(client_of, alice, bob, slide):
@@ -302,8 +330,8 @@ def test_where_little_is_evaluable_the_report_says_so(client_of, alice, make_sli
     slide = make_slide(mpp=0.25)
     make_run(slide, [(100, 100, 0.9)])
     text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
-    assert "all there is, 0.0147 of 2 mm² evaluable" in " ".join(text.split()) and "Small sample" in text
-    assert "Only 0.015 of 2 mm2 are evaluable" in text
+    assert "all there is, 0.0147 of 2 mm² evaluable" in " ".join(text.split()) and "Small sample" not in text
+    assert "Only 0.015 of 2 mm2 are evaluable" in text and "There is no score below 0.1 mm2." in text
 
 
 def test_without_mpp_nothing_is_signed(client_of, alice, make_slide, make_run):

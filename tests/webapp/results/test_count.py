@@ -140,8 +140,8 @@ def test_a_rule_brings_its_area_and_refuses_another(count):
 def test_ten_fields_hold_a_tenth_of_the_area_each(count, slide, alice):
     body = count("min_score=0.3&area_mm2=0.5&shape=fields")
     hotspot = body["hotspot"]
-    assert [field["count"] for field in hotspot["fields"]] == [1, 1, 1, 1] and hotspot["count"] == 4
-    assert hotspot["evaluable_mm2"] == pytest.approx(0.2)  # four fields hold all figures there are
+    assert [field["count"] for field in hotspot["fields"]] == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0] and hotspot["count"] == 4
+    assert hotspot["evaluable_mm2"] == pytest.approx(0.5)  # of four that hold all figures there are, and six empty ones
     assert body["score"]["value"] == 3 and not body["score"]["small_sample"]
     for one, two in itertools.combinations(hotspot["fields"], 2):
         assert math.hypot(one["x"] - two["x"], one["y"] - two["y"]) >= (one["reach_mm"] + two["reach_mm"]) * 1000 - 1e-6

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.results.hotspot import Held, hotspots
+from webapp.results.hotspot import Held, hotspots, in_places_of
 from webapp.results.reaches import LIMIT, Reaches, distance, grid_of, reach_of
 
 WIDTH, HEIGHT = 6.0, 5.0
@@ -147,3 +147,24 @@ def test_a_place_at_the_rim_of_tissue_is_larger_and_one_on_glass_is_none():
     radius = reach_of("circle", 1.0)
     inside, rim, glass = (reaches.reach[len(reaches.reach) // 2, int(x / reaches.cell[0])] for x in (1.5, 2.95, 3.5))
     assert inside == pytest.approx(radius) and rim == pytest.approx(radius * math.sqrt(2), rel=0.08) and glass == 0
+
+
+def test_empty_fields_beside_the_others_complete_them():
+    places = hotspots(Held(np.array([[1.0, 1.0]]), ground("circle", 0.05)), 10, fill=True)
+    assert [place.count for place in places] == [1] + [0] * 9
+    assert all(place.evaluable_mm2 == pytest.approx(0.05, rel=0.02) for place in places)
+    for one, two in itertools.combinations(places, 2):
+        assert math.hypot(one.x - two.x, one.y - two.y) >= one.reach + two.reach - 1e-9
+    assert max(math.hypot(place.x - 1, place.y - 1) for place in places) < 0.8, "none lies far away"
+
+
+def test_a_place_that_holds_less_does_not_compete_where_the_rule_asks_for_all():
+    shares = np.zeros((30, 40), np.float32)
+    shares[:, :20] = 1
+    shares[14:16, 36:38] = 1  # an island of 0.04 mm2
+    reaches = Reaches(shares, (0.1, 0.1), "circle", 0.5)
+    figures = np.array([[1.0, 1.5], [3.65, 1.45], [3.7, 1.5]])
+    assert hotspots(Held(figures, reaches))[0].count == 2
+    (best, *_) = hotspots(Held(figures, reaches, whole=True))
+    assert best.count == 1 and best.evaluable_mm2 == pytest.approx(0.5, rel=0.02)
+    assert in_places_of(Held(figures, reaches, whole=True), 1).tolist() == [True, False, False]

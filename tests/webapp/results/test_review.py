@@ -114,3 +114,10 @@ def test_without_um_per_px_all_candidates_are_to_review():
     figures = Figures(np.array([[100.0, 100.0]]), np.array([True]))
     review = build.review(Counted(slide, figures, figures, Judged(0, 0, 0, 0, 1)), build.value(figures), begun=False)
     assert (review.state, review.judged, review.of, review.left) == ("not reviewed", 0, 1, None)
+
+
+def test_of_ten_fields_nothing_decides_where_the_said_figures_have_the_score_of_all():
+    xy = [(250.0 * i, 250.0 * j) for i in range(3) for j in range(2)]
+    assert reviewed(xy, [MITOTIC] * 5 + [OPEN], "fields")[1].left == 0  # 3 with or without the sixth
+    assert reviewed(xy[:1], [OPEN], "fields")[1].left == 0  # one figure is a score of 1 whatever is said
+    assert reviewed(xy, [MITOTIC] + [OPEN] * 5, "fields")[1].left == 5

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from webapp.reports.models import Report
-from webapp.reports.selectors import report_faults
+from webapp.reports.selectors import report_faults, reports_missing
 
 
 class Command(BaseCommand):
@@ -24,6 +24,11 @@ class Command(BaseCommand):
             faulty += bool(faults)
             for fault in faults:
                 self.stdout.write(f"{report.pk} (version {report.version} of slide {report.slide_id}): {fault}")
-        if faulty:
-            raise CommandError(f"{faulty} of {checked} reports are not as they were signed.")
+        missing = reports_missing()
+        for sentence in missing:
+            self.stdout.write(sentence)
+        if faulty or missing:
+            raise CommandError(
+                f"{faulty} of {checked} reports are not as they were signed, and {len(missing)} more are missing."
+            )
         self.stdout.write(f"All {checked} reports are as they were signed.")
