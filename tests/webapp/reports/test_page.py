@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.webapp.reports.test_reports import CANDIDATES, sign, slide, text_of  # noqa: F401  slide is a fixture
+from tests.webapp.reports.conftest import CANDIDATES
+from tests.webapp.reports.test_reports import sign, text_of
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.reports import pictures

@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from pypdf import PdfReader
 
+from tests.webapp.reports.conftest import CANDIDATES
 from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw
 from webapp.reports.facts import facts_sha256
@@ -26,16 +27,6 @@ from webapp.results.rules import Rule
 from webapp.slides.services import slide_set_mpp
 
 NOT_IN_AUDIT = "Its number, seal or hashes are not those that the audit table has of its signing."
-# 3 x 2.4 mm at 2 um/px: a circle of 2 mm2 has a radius of 399 px. Eight figures in a row of 700 px, one far away.
-CANDIDATES = [(400.0 + 80 * i, 500.0, 0.95 - i / 100) for i in range(8)] + [(1400.0, 1100.0, 0.9), (100, 100, 0.3)]
-
-
-@pytest.fixture
-def slide(alice, make_slide, make_run):
-    picture = np.full((1200, 1500, 3), (225, 160, 190), np.uint8)
-    slide = make_slide(mpp=2.0, image=picture, tissue_fraction=1.0)
-    make_run(slide, CANDIDATES)
-    return slide
 
 
 def sign(client, slide):
