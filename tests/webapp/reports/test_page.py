@@ -26,7 +26,7 @@ def test_no_text_of_anybody_stops_the_signing(client_of, alice, slide, settings,
     assert "Rule ours[U+1F52C]" in text and "Model a[U+1F52C]" in text
 
 
-@pytest.mark.parametrize("name", ["علی\u200cرضا", "ශ්\u200dරී", "ଓଡ଼ିଆ", "བོད", "ދިވެހި", "𠮷", "ᏣᎳᎩ", "ᲜᲘᲜᲝ"])
+@pytest.mark.parametrize("name", ["علی\u200cرضا", "ශ්\u200dරී", "ଓଡ଼ିଆ", "བོད", "ދިވެހި", "𠮷", "ᏣᎳᎩ", "ᲜᲘᲜᲝ"])  # noqa: RUF001
 def test_names_of_many_scripts_are_printed(name):
     assert printable(name) == name
     assert printable("辻\U000e0100") == "辻"
