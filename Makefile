@@ -8,7 +8,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-intake bench-jobs bench-lists picture \
+.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-skipped bench-intake bench-jobs bench-lists picture \
 	fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
@@ -143,6 +143,9 @@ bench-intake: install-tests  ## 10,000 small slides through a watched folder who
 
 bench-lists: install-tests  ## pages and lists with 10,000 slides on PostgreSQL
 	$(BIN)/python -m tests.bench.lists $(ARGS)
+
+bench-skipped: install  ## what is skipped as glass on slides, and whether anything is found there (SLIDES="a.svs b.tif")
+	$(BIN)/python -m tests.bench.skipped $(SLIDES)
 
 bench-count: install-tests  ## load: mitosis-count at 200 requests a second over 2 million candidates
 	$(BIN)/python -m tests.bench.count
