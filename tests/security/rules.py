@@ -38,7 +38,7 @@ _TABLE = (
     ("slide case", _LOOKED_AT),
     ("slide-report", {"GET": MEMBERS, "POST": READERS}),
     ("health metrics", {"GET": STAFF}),
-    ("audit imports retraining choose mining training calibration", _FOR_ADMINISTRATORS),
+    ("audit imports server retraining choose mining training calibration", _FOR_ADMINISTRATORS),
     ("judgement difference removal samples", _FOR_ADMINISTRATORS),
     # The API: slides, of which label, macro image and file need a permission of their own.
     ("api:slide-list", {"GET": SIGNED_IN}),

@@ -8,16 +8,19 @@ from pathlib import Path
 
 _SECRET = re.compile("KEY|PASSWORD|SECRET|TOKEN|_URL")
 _asked: dict[str, str] = {}
+_origins: dict[str, str] = {}
 
 
 def text(name: str, default: str) -> str:
     """The variable, or what stands in the file named by NAME_FILE (docker secrets)."""
     value = os.environ.get(name, default)
+    _origins[name] = "environment" if name in os.environ else "default"
     if file := os.environ.get(f"{name}_FILE"):
         try:
             value = Path(file).read_text("utf-8").strip()
         except OSError as error:
             raise SystemExit(f"{name}_FILE={file} cannot be read: {error.strerror}") from error
+        _origins[name] = f"file {file}"
         if not value:
             raise SystemExit(f"{name}_FILE={file} is empty; write the value into it, or leave {name}_FILE away")
     if not _SECRET.search(name):
@@ -28,6 +31,11 @@ def text(name: str, default: str) -> str:
 def asked() -> dict[str, str]:
     """The settings that were asked for, with their values; without those that are secret."""
     return dict(sorted(_asked.items()))
+
+
+def origins_of_settings() -> dict[str, str]:
+    """Where each setting that was asked for comes from: default, environment or a file; secret ones, too."""
+    return dict(sorted(_origins.items()))
 
 
 def boolean(name: str, default: bool) -> bool:
