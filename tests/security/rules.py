@@ -36,6 +36,8 @@ _TABLE = (
     # Pages.
     ("worklist worklist-rows slides cases jobs job-rows models model", {"GET": SIGNED_IN}),  # of what one may see
     ("slide case", _LOOKED_AT),
+    ("studies", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies
+    ("study", {"GET": MEMBERS, "POST": MANAGERS}),
     ("slide-report", {"GET": MEMBERS, "POST": READERS}),
     ("health metrics", {"GET": STAFF}),
     ("audit imports server retraining choose mining training calibration", _FOR_ADMINISTRATORS),

@@ -18,6 +18,7 @@ from webapp.pages import (
     server,
     slide,
     slides,
+    studies,
     trainings,
 )
 
@@ -33,6 +34,8 @@ urlpatterns = [
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/rows/", jobs.job_rows, name="job-rows"),
     path("health/", health.health, name="health"),
+    path("studies/", studies.studies, name="studies"),
+    path("studies/<int:pk>/", studies.study, name="study"),
     path("imports/", imports.imports, name="imports"),
     path("server/", server.server, name="server"),
     path("audit/", audit.audit, name="audit"),
