@@ -56,7 +56,7 @@ class Glass:
 def tissue_mask(picture: Rgb, um_per_px: float | None = None) -> Mask:
     """True [h, w] where a picture of a slide (or frame) shows tissue.
 
-    um_per_px: of the picture, for holes (up to 0.02 mm2 are tissue) and specks (less than 0.0016 mm2 are none).
+    um_per_px: of the picture, for holes (up to 0.03 mm2 are tissue) and specks (less than 0.0016 mm2 are none).
     """
     smooth: Rgb = picture
     if min(picture.shape[:2]) >= 3:

@@ -121,7 +121,7 @@ def test_a_jpeg_2000_aperio_slide_without_scale_is_viewed_and_detection_asks_for
 def test_the_same_file_again_is_said_so(arrive, picture, model):
     first = arrive(encoded(picture, "PNG"), "frame.png", mpp=0.25)
     again = arrive(encoded(picture, "PNG"), "copy.png", mpp=0.25)
-    assert f"here already as {first.name}" in again.remark
+    assert f"here already, uploaded on {first.uploaded_at:%Y-%m-%d}" in again.remark and first.name not in again.remark
     assert "already" not in first.remark
     assert "already" not in arrive(encoded(picture[::-1], "PNG"), "other.png", mpp=0.25).remark
 

@@ -34,7 +34,7 @@ from webapp.slides.uploads import Checksum, upload_append, upload_cancel, upload
 
 _VERSION = "1.0.0"
 _BYTES = "application/offset+octet-stream"
-_MOST_SENDING = 200  # connections of a person at each process of the web that send bytes
+_MOST_SENDING = 300  # connections of a person at each process of the web that send bytes
 _sending: Counter[int | None] = Counter()
 _counting = threading.Lock()
 _ALGORITHMS = ("sha1", "sha256", "md5")

@@ -182,7 +182,7 @@ def test_a_folder_without_a_data_set_is_refused_with_the_layouts_that_are_known(
 
 
 def test_a_slide_without_mitoses_is_cut_into_frames_of_tissue(tmp_path):
-    image = draw_glass(2600, 800)
+    image = draw_glass(3200, 800)
     image[:, :2000] = draw_tissue(2000, 800)
     (frame,) = read_mitosis_free(write_pyramid(tmp_path / "dog.tif", image, mpp=0.25))
     assert (frame.case, frame.image.shape, len(frame.mitoses), frame.exhaustive) == ("dog", (800, 2048, 3), 0, True)
