@@ -20,7 +20,7 @@ from detector.detection import windows
 from detector.detection.detect import detect
 from detector.detection.scorer import Scorer
 from detector.evaluation.metrics import match
-from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_weights
+from detector.model.checkpoint import SHIPPED_WEIGHTS, load_coarse, load_figure_scale, load_weights
 from detector.slide import WorkingFrame, open_slide
 
 FIXED = 220  # mean of R, G and B of a block from which it was glass in 0.2.0
@@ -38,7 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slides", nargs="+", type=Path)
     network, _ = load_weights(SHIPPED_WEIGHTS)
-    scorer = Scorer(network, coarse=load_coarse(SHIPPED_WEIGHTS), device="cpu")
+    figures = load_figure_scale(SHIPPED_WEIGHTS)
+    scorer = Scorer(network, coarse=load_coarse(SHIPPED_WEIGHTS), figures=figures, device="cpu")
     print("| slide | windows | skipped | by 0.2.0 | skipped now alone | then alone | found | lost now | lost then |")
     print("|---|---|---|---|---|---|---|---|---|")
     for path in parser.parse_args().slides:
