@@ -58,10 +58,10 @@ def database_released() -> Iterator[None]:
 def in_batches(rows: models.QuerySet[_Row], size: int) -> Iterator[_Row]:
     """Rows in the order of their keys, by a query for each batch: between two of them nothing of the database is held,
     as a cursor would be."""
-    last = None
-    while batch := list(rows.order_by("pk")[:size] if last is None else rows.filter(pk__gt=last).order_by("pk")[:size]):
+    rows = left = rows.order_by("pk")
+    while batch := list(left[:size]):
         yield from batch
-        last = batch[-1].pk
+        left = rows.filter(pk__gt=batch[-1].pk)
 
 
 def lock_row(kind: type[_Row], pk: UUID | int | None, *related: str) -> _Row:

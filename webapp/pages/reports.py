@@ -16,7 +16,7 @@ from webapp.annotations.selectors import run_current
 from webapp.core.errors import DomainError
 from webapp.reports.models import Report
 from webapp.reports.selectors import SlideNow, report_by_file, report_by_hash, report_changes, report_faults
-from webapp.reports.services import is_unreviewed, others_of_case, report_sign
+from webapp.reports.services import others_of_case, report_sign
 from webapp.results.count import mitosis_count
 from webapp.results.question import Counting, question
 from webapp.results.worklist import next_to_read
@@ -41,11 +41,11 @@ def slide_report(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise PermissionDenied
     asked = question(study=Counting.of(slide.case.study))
     count = mitosis_count(run=run, asked=asked) if run else None
-    unreviewed = bool(count and is_unreviewed(count))
+    unreviewed = bool(count and count.unreviewed)
     comment = request.POST.get("comment", "").replace("\r\n", "\n")
     whole_case = "whole_case" in request.POST
     others, left_out = others_of_case(slide=slide, asked=asked) if whole_case else ([], [])
-    open_ones = [other.slide.name for other in others if is_unreviewed(other.count)]
+    open_ones = [other.slide.name for other in others if other.count.unreviewed]
     asks = request.method == "POST" and (unreviewed or bool(open_ones)) and "unreviewed" not in request.POST
     if request.method == "POST" and run is not None and not asks:
         try:

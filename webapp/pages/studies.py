@@ -14,14 +14,12 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from webapp.api.studies import StudyChangeSerializer
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.pages.pagination import page_of
-from webapp.results.question import SHAPES
 from webapp.slides.models import Membership, Study
 from webapp.slides.roles import Right, may
 from webapp.slides.studies import member_put, member_remove, study_change, study_create
-
-_AREAS_MM2 = 0.0001, 100.0
 
 
 @login_required
@@ -97,19 +95,11 @@ def _done(request: HttpRequest, found: Study) -> str:
 
 
 def _changes(sent: Any) -> dict[str, Any]:
-    """How the study counts from now on. Raises InvalidInput."""
-    rule, shape, area = (sent.get(name, "").strip() for name in ("rule", "shape", "area_mm2"))
-    if rule and rule not in settings.SCORE_RULES:
-        raise InvalidInput("There is no such rule.")
-    if shape and shape not in SHAPES:
-        raise InvalidInput("There is no such shape.")
-    if sent.get("deleted_reports") not in Study.DeletedReports.values:
-        raise InvalidInput("Choose what becomes of reports.")
-    try:
-        mm2 = float(area.replace(",", ".")) if area else None
-    except ValueError:
-        mm2 = float("nan")
-    if mm2 is not None and not _AREAS_MM2[0] <= mm2 <= _AREAS_MM2[1]:
-        raise InvalidInput("An area is between 0.0001 and 100 mm².")
-    counting = {"rule": rule, "shape": shape, "area_mm2": mm2, "deleted_reports": sent["deleted_reports"]}
-    return {"name": sent.get("name", ""), **counting}
+    """How the study counts from now on, by the checks of the API; an empty area is the rule's. Raises InvalidInput."""
+    given = {name: sent.get(name, "").strip() for name in ("name", "rule", "shape", "area_mm2", "deleted_reports")}
+    asked = StudyChangeSerializer(data={**given, "area_mm2": given["area_mm2"].replace(",", ".") or None})
+    if not asked.is_valid():
+        field, (why, *_) = next(iter(asked.errors.items()))
+        raise InvalidInput(f"{field}: {why}")
+    changes: dict[str, Any] = asked.validated_data
+    return changes

@@ -139,8 +139,7 @@ def _numbers(count: Count) -> list[tuple[str, str]]:
 
 def _unreviewed(count: Count) -> str:
     """What is printed as large as the number, where not every candidate of the hotspot has a verdict."""
-    review = count.review
-    return f"not reviewed: {review.of - review.judged} of {review.of}" if review and review.judged < review.of else ""
+    return f"not reviewed: {count.unreviewed} of {count.review.of}" if count.review and count.unreviewed else ""
 
 
 def _reviewed_as(count: Count) -> str:

@@ -21,7 +21,6 @@ from webapp.reports.pictures import take_pictures
 from webapp.reports.seal import report_keep
 from webapp.results.findings import Findings, findings
 from webapp.results.question import Question
-from webapp.results.types import Count
 from webapp.slides.models import Slide
 
 MAX_COMMENT = 4000  # characters
@@ -75,11 +74,6 @@ def report_sign(
         signed = {"version": report.version, "sha256": sha256, "pdf_sha256": report.pdf_sha256, "seal": report.seal}
         record(Action.SIGNED, slide, who=by, after={"report": str(report.pk), "number": report.number, **signed})
     return report
-
-
-def is_unreviewed(count: Count) -> bool:
-    """Whether candidates of the hotspot have no verdict, which a report prints as large as the number."""
-    return count.review is not None and count.review.judged < count.review.of
 
 
 def others_of_case(*, slide: Slide, asked: Question) -> tuple[list[Findings], list[str]]:

@@ -203,6 +203,11 @@ class Count:
     review: Review | None = None  # null in reports signed before it was told
 
     @property
+    def unreviewed(self) -> int:
+        """Candidates of the hotspot without a verdict, which a report prints as large as the number."""
+        return self.review.of - self.review.judged if self.review else 0
+
+    @property
     def standing(self) -> Value:
         """The reviewed value, or that by AI until somebody has judged."""
         return self.reviewed or self.ai

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 
+from tests.webapp.reports.conftest import CANDIDATES
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.slides.services import slide_delete
 
 AREA = 1500 * 1200 * 4 / 1e6
-CANDIDATES = [(400.0 + 80 * i, 500.0, 0.95 - i / 100) for i in range(8)] + [(1400.0, 1100.0, 0.9)]
-
-
-@pytest.fixture
-def slide(alice, make_slide, make_run):
-    slide = make_slide(mpp=2.0, image=np.full((1200, 1500, 3), (225, 160, 190), np.uint8), tissue_fraction=1.0)
-    make_run(slide, CANDIDATES)
-    return slide
 
 
 @pytest.fixture
