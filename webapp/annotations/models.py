@@ -1,6 +1,6 @@
 """Runs with their candidates; verdicts on figures and regions drawn by people.
 
-A run is one model version with one set of parameters on one slide; its candidates never change. Verdicts and regions
+A run is one model version with one set of parameters on one slide; its candidates never move. Verdicts and regions
 are histories: nothing in them is overwritten.
 """
 
@@ -70,6 +70,9 @@ class Candidate(models.Model):
     x = models.FloatField()
     y = models.FloatField()
     score = models.FloatField()
+    evaluable = models.BooleanField(
+        default=True, db_default=True, help_text="Whether it lies on the evaluable area of its slide, as that is now."
+    )
     figure = models.ForeignKey(
         "Figure",
         on_delete=models.SET_NULL,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import numpy as np
 import shapely
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -14,6 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from webapp.annotations.evaluable import evaluable_of
 from webapp.annotations.matching import Place, match_places, match_places_exact_first, match_reach
 from webapp.annotations.models import Candidate, Figure, Label, PackedCandidates, Region, Run, Verdict
 from webapp.annotations.selectors import pack
@@ -29,6 +31,7 @@ from webapp.registry.services import version_active
 from webapp.slides.models import Slide
 
 MAX_CORNERS = 5000
+_AT_ONCE = 5000  # candidates written by one query
 _Place = TypeVar("_Place", Figure, Candidate)
 
 
@@ -95,11 +98,25 @@ def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, flo
 
 def candidates_write(*, run: Run, rows: Iterable[tuple[float, float, float]]) -> None:
     """Write the candidates (x, y, score) of a run, and beside them the form in which pages take them all at once."""
-    made = Candidate.objects.bulk_create(
-        (Candidate(run=run, x=x, y=y, score=score) for x, y, score in rows), batch_size=5000
-    )
+    made = [Candidate(run=run, x=x, y=y, score=score) for x, y, score in rows]
+    counts = _on_evaluable(run.slide, [(one.x, one.y) for one in made])
+    for one, on in zip(made, counts, strict=True):
+        one.evaluable = on
+    Candidate.objects.bulk_create(made, batch_size=_AT_ONCE)
     packed = pack((one.score, one.x, one.y, one.pk) for one in made)
     PackedCandidates.objects.create(run=run, data=packed)
+
+
+def candidates_place(*, slide: Slide) -> None:
+    """Say anew which candidates of a slide lie on its evaluable area, after its regions, tissue or um/px changed."""
+    with transaction.atomic():
+        slide = lock_row(Slide, slide.pk)  # no run comes meanwhile
+        rows = list(Candidate.objects.filter(run__slide=slide).values_list("pk", "x", "y", "evaluable"))
+        now = _on_evaluable(slide, [row[1:3] for row in rows])
+        for on in (True, False):
+            changed = [row[0] for row, counts in zip(rows, now, strict=True) if counts is on and row[3] is not on]
+            for first in range(0, len(changed), _AT_ONCE):
+                Candidate.objects.filter(pk__in=changed[first : first + _AT_ONCE]).update(evaluable=on)
 
 
 def figure_judge(
@@ -182,23 +199,43 @@ def region_draw(
 
     Raises VerdictConflict where that one was changed or removed in the meantime.
     """
-    corners = _checked_polygon(slide, polygon)
+    corners = polygon_checked(slide, polygon)
     with transaction.atomic():
         if replaces is not None:
-            region_remove(region=replaces, by=by)
-        region: Region = Region.objects.create(slide=slide, kind=kind, polygon=corners, by=by, replaces=replaces)
-        drawn = {"region": str(region.pk), "kind": kind, "polygon": corners}
-        record(Action.REGION_DRAWN, slide, who=by, after=drawn)
+            _end(replaces, by)
+        region = Region(slide=slide, kind=kind, polygon=corners, by=by, replaces=replaces)
+        regions_keep(slide=slide, by=by, regions=[region])
     return region
+
+
+def regions_keep(*, slide: Slide, by: User, regions: Sequence[Region]) -> None:
+    """Keep new regions, their polygons checked (`polygon_checked`)."""
+    with transaction.atomic():
+        Region.objects.bulk_create(regions)
+        drawn = ({"region": str(one.pk), "kind": one.kind, "polygon": one.polygon} for one in regions)
+        record_many(Action.REGION_DRAWN, [(slide, None, one) for one in drawn], who=by)
+        candidates_place(slide=slide)
 
 
 def region_remove(*, region: Region, by: User) -> None:
     """End a region; it stays in the history. Raises VerdictConflict where it had ended."""
     with transaction.atomic():
-        if not Region.objects.filter(pk=region.pk, ended_at=None).update(ended_at=timezone.now(), ended_by=by):
-            raise VerdictConflict("Somebody has changed or removed this region in the meantime; reload to see it.")
-        removed = {"region": str(region.pk), "kind": region.kind, "polygon": region.polygon}
-        record(Action.REGION_REMOVED, region.slide, who=by, before=removed)
+        _end(region, by)
+        candidates_place(slide=region.slide)
+
+
+def _end(region: Region, by: User) -> None:
+    if not Region.objects.filter(pk=region.pk, ended_at=None).update(ended_at=timezone.now(), ended_by=by):
+        raise VerdictConflict("Somebody has changed or removed this region in the meantime; reload to see it.")
+    removed = {"region": str(region.pk), "kind": region.kind, "polygon": region.polygon}
+    record(Action.REGION_REMOVED, region.slide, who=by, before=removed)
+
+
+def _on_evaluable(slide: Slide, xy: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which places, level-0 px, lie on the evaluable area of a slide."""
+    regions = list(Region.objects.current().filter(slide=slide))
+    inside: list[bool] = evaluable_of(slide, regions).contains(np.array(xy, float).reshape(-1, 2)).tolist()
+    return inside
 
 
 def _verdict_on(figure: Figure) -> dict[str, Any]:
@@ -256,7 +293,8 @@ def _in_reach(places: QuerySet[_Place], x: float, y: float, reach: tuple[float, 
     return places.filter(x__range=(x - reach[0], x + reach[0]), y__range=(y - reach[1], y + reach[1]))
 
 
-def _checked_polygon(slide: Slide, polygon: Any) -> list[list[float]]:
+def polygon_checked(slide: Slide, polygon: Any) -> list[list[float]]:
+    """The corners [[x, y], ...] of a polygon on a slide. Raises InvalidInput where it is none."""
     try:
         corners = [[float(x), float(y)] for x, y in polygon]
     except (OverflowError, TypeError, ValueError):

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 
 from detector.errors import SlideError
 from detector.slide.tiles import TileCache, TileSource
+from webapp.annotations.evaluable import evaluable_of
 from webapp.annotations.models import Region
 from webapp.api.fast_view import FastView
 from webapp.core.faults import fault_of
-from webapp.results.evaluable import evaluable_of
 from webapp.slides.models import Slide
 from webapp.slides.opened import slide_pixels_taken
 from webapp.slides.selectors import slide_shown

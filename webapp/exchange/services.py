@@ -12,7 +12,7 @@ from django.db import transaction
 
 from webapp.annotations.matching import Place, match_places_exact_first, match_reach
 from webapp.annotations.models import Figure, Label, Region
-from webapp.annotations.services import figures_judge, region_draw
+from webapp.annotations.services import figures_judge, polygon_checked, regions_keep
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import lock_row
@@ -84,6 +84,7 @@ def review_import(*, slide: Slide, by: User, review: Review, same_picture: bool 
         figures_judge(slide=slide, by=by, judged=judged, found=found)
         done.verdicts = len(judged) + len(found)
         held = [(region.kind, region.polygon) for region in Region.objects.current().filter(slide=slide)]
+        drawn = []
         for kind, corners, where in review.regions:
             within = _within(slide, corners, where)
             done.cut += within != corners
@@ -91,10 +92,11 @@ def review_import(*, slide: Slide, by: User, review: Review, same_picture: bool 
                 done.unchanged += 1
                 continue
             try:
-                region_draw(slide=slide, by=by, kind=kind, polygon=within)
+                drawn.append(Region(slide=slide, kind=kind, polygon=polygon_checked(slide, within), by=by))
             except InvalidInput as error:
                 raise InvalidInput(f"{where}: {error}") from error
-            done.regions += 1
+        regions_keep(slide=slide, by=by, regions=drawn)
+        done.regions = len(drawn)
         record(Action.IMPORTED, slide, who=by, after={"verdicts": done.verdicts, "regions": done.regions})
     return done
 

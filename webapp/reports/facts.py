@@ -12,9 +12,9 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from webapp.annotations.models import Region
+from webapp.annotations.roi import polygon_of
 from webapp.core.typed_json import to_json
 from webapp.results.findings import Findings
-from webapp.results.roi import polygon_of
 from webapp.results.types import Count
 from webapp.slides.models import Slide
 

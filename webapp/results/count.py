@@ -15,15 +15,15 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from webapp.annotations.evaluable import Evaluable
 from webapp.annotations.models import Run
 from webapp.results.cache import CountAnswer, remembered, shared
-from webapp.results.evaluable import Evaluable
 from webapp.results.figures import Counted, Figures, figures_counted
 from webapp.results.hotspot import Held, Place, hotspots, in_places_of
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import FIELDS, Question, question
-from webapp.results.reaches import ENOUGH
+from webapp.results.reaches import ENOUGH, reaches_on
 from webapp.results.rules import score
 from webapp.results.types import (
     Count,
@@ -185,9 +185,9 @@ class CountBuilder:
         if figures not in self._held:
             asked = self.asked
             if asked.shape == "fields":
-                reaches = self.evaluable.reaches("circle", asked.area_mm2 / FIELDS)
+                reaches = reaches_on(self.evaluable, "circle", asked.area_mm2 / FIELDS)
             else:
-                reaches = self.evaluable.reaches(asked.shape, asked.area_mm2)
+                reaches = reaches_on(self.evaluable, asked.shape, asked.area_mm2)
             self._held[figures] = Held(figures.xy * self.mm_per_px, reaches, whole=asked.rule.withhold_small)
         return self._held[figures]
 

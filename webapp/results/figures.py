@@ -12,9 +12,9 @@ import numpy as np
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 
+from webapp.annotations.evaluable import Evaluable, evaluable_of
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
 from webapp.core.cached_sql import CachedSql
-from webapp.results.evaluable import Evaluable, evaluable_of
 from webapp.results.types import Judged
 from webapp.slides.models import Slide
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from detector import paper
 from detector.slide.hatching import mirror_share
+from webapp.annotations.evaluable import evaluable_of
 from webapp.annotations.models import Candidate, Label, Region, Run
 from webapp.annotations.selectors import figures_of
 from webapp.results.count import mitosis_count
-from webapp.results.evaluable import evaluable_of
 from webapp.results.question import Question
 from webapp.results.types import Count
 from webapp.slides.models import Slide

@@ -15,10 +15,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from webapp.annotations.evaluable import Evaluable
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -155,6 +158,23 @@ def _sums(shares: NDArray[np.float32], shape: Shape, reach: tuple[float, float])
         return np.asarray(summed[:height, :width].ravel().take(places), np.float64)
 
     return held_by
+
+
+def reaches_on(evaluable: Evaluable, shape: Shape, area_mm2: float) -> Reaches:
+    """Those of a slide's evaluable area, kept as long as that is. Raises ValueError without um/px."""
+    if evaluable.mpp is None:
+        raise ValueError("there is no area without um/px")
+    made = _made.setdefault(evaluable, {})
+    if (shape, area_mm2) not in made:
+        width, height = (px * um / 1000 for px, um in zip(evaluable.size, evaluable.mpp, strict=True))
+        grid = grid_of(width, height, shape, area_mm2)
+        shares = cv2.resize(evaluable.pixels.astype(np.float32) * evaluable.spread, grid, interpolation=cv2.INTER_AREA)
+        cell = width / grid[0], height / grid[1]
+        made[shape, area_mm2] = Reaches(np.asarray(shares, np.float32), cell, shape, area_mm2)
+    return made[shape, area_mm2]
+
+
+_made: WeakKeyDictionary[Evaluable, dict[tuple[Shape, float], Reaches]] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=256)

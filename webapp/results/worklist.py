@@ -53,7 +53,8 @@ def groups(slides: QuerySet[Slide], *, user: Viewer, min_score: float) -> dict[G
 def _group(min_score: float) -> Case:
     """Which of the last four groups a slide is in.
 
-    To read: detected, not signed, and nobody has judged some candidate at or above the threshold, or anything at all.
+    To read: detected, not signed, and nobody has judged some candidate on the evaluable area at or above the threshold,
+    or anything at all.
     Read: detected, and signed since, or all are judged. Waiting: being prepared, or with a job that has not ended.
     Asking: nothing will happen without a person, as um/px is missing, the file was refused, detection failed or nobody
     asked for it.
@@ -64,7 +65,9 @@ def _group(min_score: float) -> Case:
     at_work = Exists(Job.objects.filter(slide=slide, state__in=OPEN))
     judged = Exists(Figure.objects.filter(slide=slide).exclude(label=Label.OPEN))
     newest = Run.objects.filter(slide=OuterRef(slide)).order_by("-created_at").values("pk")[:1]
-    unjudged = Candidate.objects.filter(Q(figure=None) | Q(figure__label=Label.OPEN), score__gte=min_score)
+    unjudged = Candidate.objects.filter(
+        Q(figure=None) | Q(figure__label=Label.OPEN), score__gte=min_score, evaluable=True
+    )
     return Case(
         When(Q(state=Slide.State.PREPARING) | Q(undetected & at_work), then=Constant(Group.WAITING)),
         When(Q(state__in=_UNREADABLE) | Q(undetected), then=Constant(Group.ASKING)),

@@ -25,6 +25,7 @@ from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
 from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
 from webapp.slides.roles import Right, demand_on, may, reader_called
+from webapp.slides.signals import area_changed
 from webapp.slides.storage import local_path, slide_forget, slide_opened, tissue_keep
 
 _FORGOTTEN_AGAIN = timedelta(days=7)
@@ -124,7 +125,9 @@ def slide_measure_tissue(*, slide: Slide) -> None:
     with slide_opened(slide) as file:
         _, mask = tissue_of(file)
     tissue_keep(slide, mask)
-    Slide.objects.filter(pk=slide.pk).update(tissue_fraction=float(mask.mean()))
+    with transaction.atomic():
+        Slide.objects.filter(pk=slide.pk).update(tissue_fraction=float(mask.mean()))
+        area_changed.send(Slide, slide=slide)
 
 
 def slide_add_remark(*, slide: Slide, remark: str) -> None:
@@ -213,6 +216,7 @@ def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
         slide.state = Slide.State.READY
         slide.save()
         record(Action.MPP_ENTERED, slide, who=user, before={"mpp": before}, after={"mpp": mpp})
+        area_changed.send(Slide, slide=slide)
     return slide
 
 

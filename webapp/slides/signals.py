@@ -7,13 +7,15 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
-from django.dispatch import receiver
+from django.dispatch import Signal, receiver
 
 from webapp.access.services import answers_forget_of
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
 from webapp.slides.models import Case, Membership, Slide, Upload
 from webapp.slides.roles import Right, may
+
+area_changed = Signal()  # slide: the one whose tissue, or um/px, is another now
 
 
 @receiver(pre_save, sender=Membership)

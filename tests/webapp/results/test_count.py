@@ -151,6 +151,7 @@ def test_figures_count_on_tissue_and_at_its_rim_and_a_hotspot_holds_tissue(count
     tissue = np.zeros((1200, 1600), bool)
     tissue[:, :700] = True
     (slide.folder / TISSUE_FILE).write_bytes(mask_png(tissue))
+    type(slide).objects.update(tissue_fraction=tissue.mean())
     body = count()
     assert (body["ai"]["count"], body["judged"]["unseen"]) == (1, 1)  # those at 800 and 1200 lie on glass
     assert body["tissue_mm2"] == pytest.approx(0.84)

@@ -9,6 +9,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -20,7 +21,8 @@ import webapp.slides.services
 import webapp.slides.studies
 import webapp.slides.uploads
 from webapp.access.services import token_make
-from webapp.annotations.models import Figure, Label, Region
+from webapp.annotations.evaluable import evaluable_of
+from webapp.annotations.models import Candidate, Figure, Label, Region
 from webapp.annotations.services import RunStamp, figure_judge, region_draw, region_remove, run_save
 from webapp.core.redis import ask_again
 from webapp.core.typed_json import to_json
@@ -98,8 +100,10 @@ WRITES = {
     "figure_judge": _judged_twice,
     "figure_judge, a missed one": lambda slide, by: figure_judge(slide=slide, by=by, x=20, y=400, label=Label.MITOTIC),
     "region_draw, region_remove": _drawn_changed_removed,
-    "review_import, figures_judge": lambda slide, by: review_import(
-        slide=slide, by=by, review=Review([(300.0, 200.0, Label.NON_MITOTIC, "line 2")], [])
+    "review_import, figures_judge, regions_keep": lambda slide, by: review_import(
+        slide=slide,
+        by=by,
+        review=Review([(300.0, 200.0, Label.NON_MITOTIC, "line 2")], [(Region.Kind.EXCLUSION, CORNER, "line 3")]),
     ),
     "run_save": _another_run,
     "slide_set_mpp": _mpp,
@@ -117,14 +121,23 @@ WRITES = {
 }
 # What does not change a count: it makes what is not counted yet, or says who, when and what about it.
 SILENT = {
-    "bytes_used", "candidates_write", "clean_name", "demand_identity", "detection_request",
-    "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp", "member_put",
+    "bytes_used", "candidates_place", "candidates_write", "clean_name", "demand_identity", "detection_request",
+    "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp", "member_put", "polygon_checked",
     "slide_add_remark", "slide_assign",
     "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
     "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",
     "upload_finish", "uploads_expire", "version_active",
     "version_note", "version_register", "version_weights",
 }  # fmt: skip
+
+
+def _check_candidates(slide):
+    """Worklist and filters find those on the evaluable area by what is written with them."""
+    for slide in Slide.objects.filter(pk=slide.pk):
+        evaluable = evaluable_of(slide, list(Region.objects.current().filter(slide=slide)))
+        rows = list(Candidate.objects.filter(run__slide=slide).values_list("x", "y", "evaluable"))
+        inside = evaluable.contains(np.array([row[:2] for row in rows], float).reshape(-1, 2))
+        assert [row[2] for row in rows] == inside.tolist()
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -144,6 +157,7 @@ def test_the_next_count_is_of_what_holds(name, client_of, alice, make_slide, mak
     assert before[0] == before[1]
     steps = WRITES[name](slide, alice)
     for _ in steps if inspect.isgenerator(steps) else [None]:
+        _check_candidates(slide)
         after = list(answers())
         assert after[0].status_code == after[1].status_code
         assert after[0].content == after[1].content

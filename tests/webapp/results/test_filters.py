@@ -9,6 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from webapp.annotations.models import Label, Region
+from webapp.annotations.services import figure_judge, region_draw, region_remove
 from webapp.slides.models import Case, Slide
 
 
@@ -55,6 +57,26 @@ def test_filters_find_what_fits_by_rest_and_on_the_page(slides, client_of, alice
     found = client_of(alice).get(f"/api/v1/slides/?{query}").json()
     assert {slide["name"] for slide in found["results"]} == set(names.split())
     assert found["count"] == len(names.split())
+
+
+def test_filters_and_groups_count_what_lies_on_the_evaluable_area(make_slide, make_run, client_of, alice):
+    slide = make_slide("one", mpp=1.0)
+    make_run(slide, [(100, 100, 0.9), (300, 300, 0.9)])
+    client = client_of(alice)
+    figure_judge(slide=slide, by=alice, x=100, y=100, label=Label.MITOTIC)
+
+    def found(query):
+        return client.get(f"/api/v1/slides/?{query}").json()["count"]
+
+    def listed(group):
+        return f"/slides/{slide.pk}/" in client.get(f"/?show={group}").content.decode()
+
+    assert found("min_count=2") and listed("to-read")
+    corners = [[200, 200], [400, 200], [400, 400], [200, 400]]
+    region = region_draw(slide=slide, by=alice, kind=Region.Kind.EXCLUSION, polygon=corners)
+    assert not found("min_count=2") and found("max_count=1") and listed("read")
+    region_remove(region=region, by=alice)
+    assert found("min_count=2") and listed("to-read")
 
 
 @pytest.mark.parametrize("query", ["state=lost", "since=yesterday", "min_count=-1", "max_count=many"])

@@ -9,8 +9,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from webapp.annotations.evaluable import Evaluable
 from webapp.results.count import CountBuilder, Figures
-from webapp.results.evaluable import Evaluable
 from webapp.results.question import Question
 from webapp.results.reaches import LIMIT, reach_of
 from webapp.results.rules import Rule

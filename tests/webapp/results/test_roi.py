@@ -12,9 +12,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webapp.annotations.evaluable import _pixels_in
 from webapp.annotations.models import Region
-from webapp.results.evaluable import _pixels_in
-from webapp.results.roi import region_of_interest, roi_contains
+from webapp.annotations.roi import region_of_interest, roi_contains
 from webapp.slides.models import Slide
 
 CASES = json.loads((Path(__file__).parents[2] / "fixtures" / "polygons.json").read_text("utf-8"))

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from webapp.annotations.models import Region
-from webapp.results.reaches import Reaches, Shape, grid_of
-from webapp.results.roi import polygon_of, region_of_interest, roi_contains
+from webapp.annotations.roi import polygon_of, region_of_interest, roi_contains
 from webapp.slides.models import Slide
 from webapp.slides.storage import tissue_read
 
@@ -94,24 +93,6 @@ class Evaluable:
         column, row = np.floor(xy * [width / self.size[0], height / self.size[1]]).astype(int).T
         on_tissue = self._near_tissue[row.clip(0, height - 1), column.clip(0, width - 1)]
         return np.asarray(roi_contains(self.roi, xy) & on_tissue & ~roi_contains(self.removed, xy))
-
-    def reaches(self, shape: Shape, area_mm2: float) -> Reaches:
-        """How far a hotspot must reach to hold an area of what is evaluable. Raises ValueError without um/px."""
-        if (shape, area_mm2) not in self._reaches:
-            self._reaches[shape, area_mm2] = self._reach(shape, area_mm2)
-        return self._reaches[shape, area_mm2]
-
-    @cached_property
-    def _reaches(self) -> dict[tuple[Shape, float], Reaches]:
-        return {}
-
-    def _reach(self, shape: Shape, area_mm2: float) -> Reaches:
-        if self.mpp is None:
-            raise ValueError("there is no area without um/px")
-        width, height = (px * um / 1000 for px, um in zip(self.size, self.mpp, strict=True))
-        grid = grid_of(width, height, shape, area_mm2)
-        shares = cv2.resize(self.pixels.astype(np.float32) * self.spread, grid, interpolation=cv2.INTER_AREA)
-        return Reaches(np.asarray(shares, np.float32), (width / grid[0], height / grid[1]), shape, area_mm2)
 
 
 def evaluable_of(slide: Slide, regions: Sequence[Region]) -> Evaluable:
