@@ -39,6 +39,7 @@ CANDIDATES = """
 INSERT INTO annotations_candidate (run_id, x, y, score)
   SELECT r.id, random() * 80000, random() * 60000, 0.2 + 0.8 * random()
   FROM annotations_run r, generate_series(1, %s)
+  ORDER BY r.id -- those of a run beside each other, as they are written
 """
 _FIGURES = 20  # judged, on each slide
 

@@ -133,9 +133,9 @@ SILENT = {
 
 def _check_candidates(slide):
     """Worklist and filters find those on the evaluable area by what is written with them."""
-    for slide in Slide.objects.filter(pk=slide.pk):
-        evaluable = evaluable_of(slide, list(Region.objects.current().filter(slide=slide)))
-        rows = list(Candidate.objects.filter(run__slide=slide).values_list("x", "y", "evaluable"))
+    for now in Slide.objects.filter(pk=slide.pk):
+        evaluable = evaluable_of(now, list(Region.objects.current().filter(slide=now)))
+        rows = list(Candidate.objects.filter(run__slide=now).values_list("x", "y", "evaluable"))
         inside = evaluable.contains(np.array([row[:2] for row in rows], float).reshape(-1, 2))
         assert [row[2] for row in rows] == inside.tolist()
 
