@@ -17,6 +17,7 @@ from webapp.audit.services import record
 from webapp.intake.models import Arrival
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import State
+from webapp.notices.models import Delivery, Kind, Notice, Webhook
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.reports.models import Report
 from webapp.reports.services import report_sign
@@ -88,6 +89,9 @@ class Rows:
             still_since=timezone.now(), state=Arrival.State.TAKEN, slide=self.ready,
         )  # fmt: skip
         record(Action.VERDICT, self.slide, who=self.person)
+        notice = Notice.objects.create(kind=Kind.SIGNED, slide=self.ready, person=self.person)
+        webhook = Webhook.objects.create(address=f"https://{i}.example.org", kinds=[Kind.SIGNED], study=self.study)
+        Delivery.objects.create(notice=notice, webhook=webhook, tried_at=timezone.now())
 
     def _on_the_slide(self, i: int) -> None:
         candidates_write(run=self._run(self.slide), rows=[(x, x, 0.9) for x in range(i)])

@@ -160,6 +160,7 @@ INSTALLED_APPS = [
     "webapp.audit",
     "webapp.access",
     "webapp.slides",
+    "webapp.notices",
     "webapp.registry",
     "webapp.jobs",
     "webapp.annotations",
@@ -201,6 +202,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "webapp.pages.notices.bell",
             ],
         },
     }
@@ -278,6 +280,9 @@ EMAIL_HOST_PASSWORD = environment.text("EMAIL_PASSWORD", "")
 _email_security = environment.choice("EMAIL_SECURITY", "starttls", of=("starttls", "tls", "none"))
 EMAIL_USE_TLS, EMAIL_USE_SSL = _email_security == "starttls", _email_security == "tls"
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "mitoscope@localhost")
+SITE_ADDRESS = environment.text("SITE_ADDRESS", "").rstrip("/")
+if SITE_ADDRESS and not SITE_ADDRESS.startswith(("https://", "http://")):
+    raise SystemExit(f"SITE_ADDRESS={SITE_ADDRESS}: write it as https://mitoscope.example.org")
 LOGIN_REDIRECT_URL = "worklist"
 LOGOUT_REDIRECT_URL = "login"
 

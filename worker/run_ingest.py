@@ -8,6 +8,8 @@ from detector.slide.prepare import Refusal, SlideFacts, from_json
 from webapp.annotations.services import detection_request_if_wanted
 from webapp.core.errors import DomainError
 from webapp.jobs.services import JobStopped
+from webapp.notices.models import Kind
+from webapp.notices.services import tell
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_add_remark, slide_prepared, slide_refused
 from webapp.slides.storage import local_path, slide_forget, slide_keep
@@ -36,8 +38,12 @@ def _prepare_and_keep(shard: ClaimedShard, slide: Slide) -> None:
     def save() -> None:
         if isinstance(answer, Refusal):
             slide_refused(slide=slide, reason=answer.reason)
+            tell(Kind.SLIDE_REFUSED, slide=slide, person=slide.uploaded_by)
         else:
-            _detect_if_wanted(slide_prepared(slide=slide, facts=answer))
+            prepared = slide_prepared(slide=slide, facts=answer)
+            if prepared.state == Slide.State.READY:
+                tell(Kind.SLIDE_READY, slide=prepared, person=prepared.uploaded_by)
+            _detect_if_wanted(prepared)
 
     shard.complete(save)
 

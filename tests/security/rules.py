@@ -31,7 +31,7 @@ _TABLE = (
     ("password-reset password-reset-confirm provider provider-callback", {}),
     ("admin-password-change", {"GET": ANYBODY, "POST": ANYBODY}),  # on to the page that all have
     ("admin-login", {"GET": STAFF, "POST": STAFF}),
-    ("password-change tokens report-check", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    ("password-change tokens report-check notices", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("token-revoke", {"POST": SIGNED_IN}),
     # Pages.
     ("worklist worklist-rows slides cases jobs job-rows models model", {"GET": SIGNED_IN}),  # of what one may see
@@ -40,6 +40,7 @@ _TABLE = (
     ("study", {"GET": MEMBERS, "POST": MANAGERS}),
     ("slide-report", {"GET": MEMBERS, "POST": READERS}),
     ("health metrics", {"GET": STAFF}),
+    ("webhooks", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
     ("audit imports server retraining choose mining training calibration", _FOR_ADMINISTRATORS),
     ("judgement difference removal samples", _FOR_ADMINISTRATORS),
     # The API: slides, of which label, macro image and file need a permission of their own.

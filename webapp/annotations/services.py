@@ -26,6 +26,8 @@ from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
 from webapp.jobs.stored import DetectParameters
+from webapp.notices.models import Kind
+from webapp.notices.services import tell
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
 from webapp.slides.models import Slide
@@ -93,6 +95,7 @@ def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, flo
         candidates_write(run=run, rows=rows)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
         _write_links(_links(slide, list(Figure.objects.filter(slide=slide)), run.candidates.all()))
+        tell(Kind.DETECTION_DONE, slide=slide, person=job.requested_by, reference=run.pk)
     return run
 
 

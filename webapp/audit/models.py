@@ -57,6 +57,7 @@ class Action(StrEnum):
     MITOSIS_FREE = "marked mitosis-free"
     ADMIN = "changed in the admin"
     SETTINGS = "settings"
+    WEBHOOK = "webhook"
 
 
 class Entry(models.Model):

@@ -41,6 +41,8 @@ from webapp.jobs.dispatch import MESSAGES_PER_QUEUE, messages_waiting, send, sen
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import OPEN, State, sources
 from webapp.jobs.stored import Parameters, ShardFacts
+from webapp.notices.models import Kind
+from webapp.notices.services import tell
 from webapp.slides.models import Slide
 
 MAX_ATTEMPTS = 5  # of one shard; more deaths of workers than that are no accident
@@ -342,7 +344,12 @@ def _held(shard: Shard) -> Any:
 
 def _end(job_pk: uuid.UUID, state: State, **fields: str) -> bool:
     ended = Job.objects.filter(pk=job_pk, state__in=sources(state))
-    return bool(ended.update(state=state, ended_at=timezone.now(), **fields))
+    won = bool(ended.update(state=state, ended_at=timezone.now(), **fields))
+    if won and state == State.FAILED:
+        job = Job.objects.select_related("slide__case", "requested_by").get(pk=job_pk)
+        what = job.get_kind_display()
+        tell(Kind.JOB_FAILED, slide=job.slide, person=job.requested_by, reference=job.pk, what=what)
+    return won
 
 
 def _lease() -> Any:

@@ -14,6 +14,8 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError
+from webapp.notices.models import Kind
+from webapp.notices.services import tell
 from webapp.reports.facts import facts_sha256, report_facts, report_part, same_but_for_the_signature
 from webapp.reports.models import Report
 from webapp.reports.page import draw_page
@@ -72,6 +74,7 @@ def report_sign(
         )
         report_keep(report)
         signed = {"version": report.version, "sha256": sha256, "pdf_sha256": report.pdf_sha256, "seal": report.seal}
+        tell(Kind.SIGNED, slide=slide, person=by, reference=report.pk)
         record(Action.SIGNED, slide, who=by, after={"report": str(report.pk), "number": report.number, **signed})
     return report
 

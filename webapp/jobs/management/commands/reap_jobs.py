@@ -1,10 +1,11 @@
-"""Bring back lost jobs, for ever: `python manage.py reap_jobs`."""
+"""Bring back lost jobs and send notices, for ever: `python manage.py reap_jobs`."""
 
 from __future__ import annotations
 
 import logging
 import time
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from django.core.management import call_command
@@ -15,6 +16,8 @@ from django.db.utils import Error
 from webapp.access.services import answers_expire
 from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.services import jobs_watch
+from webapp.notices.delivery import deliver_due
+from webapp.notices.services import notices_expire
 from webapp.slides.services import forget_deleted
 from webapp.slides.uploads import uploads_expire
 
@@ -27,11 +30,22 @@ def _tidy() -> None:
 
     What of it fails (a bucket that is away) is done an hour later: lost jobs matter more.
     """
-    for part in (partial(call_command, "clearsessions"), answers_expire, forget_deleted):
+    for part in (partial(call_command, "clearsessions"), answers_expire, forget_deleted, notices_expire):
         try:
             part()
         except Exception:  # whatever it is
             _log.exception("tidying up failed; it is tried again in an hour")
+
+
+def _deliver(seconds: float) -> None:
+    """In a thread of its own, so that a server that does not answer holds up no lost job."""
+    while True:
+        try:
+            deliver_due()
+        except Exception:  # whatever it is
+            _log.exception("notices could not be sent; trying again")
+        close_old_connections()
+        time.sleep(seconds)
 
 
 class Command(BaseCommand):
@@ -43,6 +57,7 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, default=5.0, help="between two looks")
 
     def handle(self, *args: Any, seconds: float, **options: Any) -> None:
+        Thread(target=_deliver, args=(seconds,), daemon=True).start()
         tidied = -_TIDY_EVERY
         while True:
             try:
