@@ -72,7 +72,7 @@ _LOST = {
 def _key(given: str, name: str) -> str:
     """The key that was given, else one made at first run and kept beside the data under this name."""
     if given:
-        if len(given.strip()) < _KEY_LENGTH or len(set(given)) < _KEY_LENGTH // 3:
+        if _is_guessed(given):
             raise SystemExit(
                 f"{name.upper()} has {len(given)} characters, {len(set(given))} different ones, and is guessed; give "
                 f"it {_KEY_LENGTH} or more, or none: one is made then, and kept beside the data. With another one "
@@ -89,7 +89,7 @@ def _key(given: str, name: str) -> str:
         raise SystemExit(
             f"DATA_DIR={DATA_DIR} cannot be written ({error.strerror}); name a folder of your own"
         ) from error
-    if len(key.strip()) < _KEY_LENGTH:
+    if _is_guessed(key):
         raise SystemExit(
             f"{path} holds no key (was the disk full, or a copy broken off?); put it back from a backup. With a "
             f"new one, which is made where there is no such file, {_LOST[name]}"
@@ -97,12 +97,19 @@ def _key(given: str, name: str) -> str:
     return key
 
 
+def _is_guessed(key: str) -> bool:
+    return len(key.strip()) < _KEY_LENGTH or len(set(key)) < _KEY_LENGTH // 3
+
+
 def _make_key(path: Path) -> None:
     """Whole or not at all, and the same one for processes that start at the same moment."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     partial.touch(mode=0o600)
     try:
-        partial.write_text(secrets.token_urlsafe(50), "utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(partial, path)
     finally:

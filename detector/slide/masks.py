@@ -21,5 +21,8 @@ def mask_png(mask: Mask) -> bytes:
 
 
 def mask_of_png(data: bytes) -> Mask:
-    """The mask that `mask_png` wrote."""
-    return np.asarray(Image.open(io.BytesIO(data)).convert("1"), bool)
+    """The mask that `mask_png` wrote. Raises ValueError where it is damaged."""
+    try:
+        return np.asarray(Image.open(io.BytesIO(data)).convert("1"), bool)
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"this is no whole PNG: {error}") from error

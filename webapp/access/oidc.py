@@ -17,6 +17,8 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.django_client import OAuth
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from joserfc.errors import JoseError
@@ -27,8 +29,10 @@ from webapp.access.sign_in import address_refused_until
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import DomainError
+from webapp.core.names import plain_name
 
 _LONGEST = 150  # characters of a name
+_LONGEST_SUBJECT, _LONGEST_ADDRESS = 255, 254
 _SECONDS = 10  # that the provider may take
 _ASKING = BoundedSemaphore(1)  # of a process: one in four of its threads
 
@@ -83,12 +87,17 @@ def claims_of(request: HttpRequest) -> Mapping[str, Any]:
 def person_of(claims: Mapping[str, Any]) -> User:
     """The account of who these claims are of; a new one for who comes for the first time. Raises SignInFailed."""
     issuer, subject = str(claims.get("iss") or settings.OIDC_ISSUER), str(claims["sub"])
+    if len(issuer) > _LONGEST_SUBJECT or len(subject) > _LONGEST_SUBJECT or "\0" in issuer + subject:
+        raise SignInFailed(f"{settings.OIDC_NAME} names you in a way that cannot be kept; tell an administrator.")
     known = ProviderIdentity.objects.filter(issuer=issuer, subject=subject).select_related("user").first()
     if known is not None:
         if not known.user.is_active:
+            record(Action.SIGN_IN_REFUSED, known.user, who=known.user, after={"why": "the account is not in use"})
             raise SignInFailed("This account is not in use; ask an administrator.")
         return known.user
-    name = str(claims.get("preferred_username") or claims.get("email") or subject)[:_LONGEST].replace("\0", "")
+    name = _said(claims, "preferred_username") or _said(claims, "email") or _said(claims, "sub")
+    if not name:
+        raise SignInFailed(f"{settings.OIDC_NAME} does not say who you are.")
     if User.objects.filter(username=name).exists():
         record(Action.SIGN_IN_REFUSED, named=name, after={"why": "an account of this name is here already"})
         raise SignInFailed(
@@ -98,12 +107,26 @@ def person_of(claims: Mapping[str, Any]) -> User:
     with transaction.atomic():
         user: User = User.objects.create_user(
             name,
-            email=str(claims.get("email") or ""),
-            first_name=str(claims.get("given_name") or "")[:_LONGEST],
-            last_name=str(claims.get("family_name") or "")[:_LONGEST],
+            email=_mail_address(claims),
+            first_name=_said(claims, "given_name"),
+            last_name=_said(claims, "family_name"),
         )
         ProviderIdentity.objects.create(user=user, issuer=issuer, subject=subject)
     return user
+
+
+def _said(claims: Mapping[str, Any], claim: str) -> str:
+    return plain_name(str(claims.get(claim) or ""))[:_LONGEST].strip()
+
+
+def _mail_address(claims: Mapping[str, Any]) -> str:
+    """ "" where it is none."""
+    address = str(claims.get("email") or "").strip()
+    try:
+        validate_email(address)
+    except ValidationError:
+        return ""
+    return address if len(address) <= _LONGEST_ADDRESS else ""
 
 
 def _provider() -> Any:

@@ -29,6 +29,7 @@ from webapp.core.logs import about_now
 _log = logging.getLogger(__name__)
 _LOCK = 0x6D69746F  # of PostgreSQL: one chain
 _AT_ONCE = 1000
+_NO_NOTE = (-1, "")  # what is read where the note of the end is none
 _PATIENCE = timedelta(minutes=10)  # until an entry without a place is told of
 
 Values = Mapping[str, Any]
@@ -103,7 +104,10 @@ def audit_faults(*, head: tuple[int, str] | None = None) -> Iterator[str]:
 
     head: what `audit_head` said before; besides it the end that is noted beside the key is looked for.
     """
-    wanted = {one for one in (head, _noted_head()) if one and one[0]}
+    noted = _noted_head()
+    if noted == _NO_NOTE:
+        yield f"{settings.AUDIT_HEAD} was written by somebody else: it holds no end of the chain."
+    wanted = {one for one in (head, noted) if one and one[0] > 0}
     number, chain, seals = 0, "", set()
     for entry in _chained().iterator(_AT_ONCE):
         assert entry.number is not None
@@ -151,6 +155,9 @@ def _chain_some() -> bool:
 def _note_head(number: int, chain: str) -> None:
     """Note the end of the chain in a file beside the key, where who has the database alone cannot write."""
     noted = _noted_head()
+    if noted == _NO_NOTE:
+        _log.error("%s holds no end of the audit chain; it stays, for audit_verify", settings.AUDIT_HEAD)
+        return
     if noted is not None and noted[0] >= number:
         return  # another process was faster
     if noted is not None and noted[0] and not Entry.objects.filter(number=noted[0], chain=noted[1]).exists():
@@ -164,10 +171,10 @@ def _note_head(number: int, chain: str) -> None:
 
 def _noted_head() -> tuple[int, str] | None:
     try:
-        number, _, chain = settings.AUDIT_HEAD.read_text("utf-8").strip().partition(":")
+        number, _, chain = settings.AUDIT_HEAD.read_text("utf-8", "replace").strip().partition(":")
     except OSError:
         return None
-    return (int(number), chain) if number.isdigit() else None
+    return (int(number), chain) if number.isascii() and number.isdigit() else _NO_NOTE
 
 
 def _chained() -> models.QuerySet[Entry]:
@@ -188,4 +195,4 @@ def _hmac(text: str) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one, other)
+    return hmac.compare_digest(one.encode(), other.encode())

@@ -15,13 +15,18 @@ def s3_bucket() -> Any:
     return storage and storage.bucket
 
 
+def is_missing(error: ClientError) -> bool:
+    """Whether the bucket answers that it does not have this; else it does not answer, or refuses."""
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
+
+
 def bucket_make() -> bool:
     """Make the bucket of the settings; False where it is there already. Raises what boto3 raises."""
     bucket = s3_bucket()
     try:
         bucket.meta.client.head_bucket(Bucket=bucket.name)
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+        if not is_missing(error):
             raise
         bucket.create()
         return True

@@ -28,9 +28,15 @@ class Gone(DomainError):
 
 
 class TooLarge(DomainError):
-    """More bytes than the limit or the disk allows."""
+    """More bytes than the limit allows."""
 
     status = 413
+
+
+class NoRoom(DomainError):
+    """The disk of the server has no room for it."""
+
+    status = 507
 
 
 class Busy(DomainError):

@@ -22,6 +22,7 @@ from detector import class_names
 from detector.errors import SlideError
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
+from webapp.core.faults import fault_of
 from webapp.core.names import no_formula
 from webapp.core.streams import Pipe
 from webapp.core.typed_json import Encoder
@@ -227,6 +228,8 @@ def properties_of(slide: Slide) -> Mapping[str, str]:
         with slide_opened(slide) as file:
             return file.properties
     except SlideError as error:
+        if fault_of(error) is not None:
+            raise
         raise DomainError(
             "The file of this slide cannot be opened, so the offset of its coordinates in other programs is unknown."
         ) from error

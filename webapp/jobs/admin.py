@@ -7,6 +7,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.core.errors import DomainError
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_cancel, job_retry
@@ -58,6 +60,12 @@ class JobAdmin(OfStudies):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        """Each is recorded; of many at once the admin's own log is not told one by one."""
+        for job in queryset:
+            record(Action.DELETED, job)
+            job.delete()
 
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

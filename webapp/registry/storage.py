@@ -7,7 +7,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from webapp.core.bucket import s3_bucket
+from webapp.core.bucket import is_missing, s3_bucket
 
 
 def weights_keep(path: Path, sha256: str) -> None:
@@ -29,7 +29,9 @@ def weights_fetched(path: Path, sha256: str) -> Path:
         partial = one.with_name(f"{one.name}.{os.getpid()}")
         try:
             bucket.download_file(f"weights/{sha256}{one.suffix}", str(partial))
-        except ClientError:
-            return path
+        except ClientError as error:
+            if is_missing(error):
+                return path
+            raise
         partial.replace(one)
     return path

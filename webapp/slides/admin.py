@@ -12,7 +12,7 @@ from webapp.access.admin import AdministratorsAlone, Recorded
 from webapp.slides.models import Case, Membership, Slide, Study, Upload
 from webapp.slides.roles import Right, may, studies_of
 from webapp.slides.selectors import reports_on
-from webapp.slides.services import slide_correct_case, slide_delete
+from webapp.slides.services import slide_correct_case, slide_delete, slides_changed_study
 
 
 class OfStudies(Recorded):
@@ -123,6 +123,12 @@ class CaseAdmin(OfStudies):
             return ()
         signed = obj.slides.filter(reports__isnull=False).exists()
         return ("identifier", "study") if signed and not request.user.is_superuser else ("identifier",)
+
+    def save_model(self, request: HttpRequest, obj: Case, form: Any, change: bool) -> None:
+        before = Study.objects.get(pk=form.initial["study"]) if change and "study" in form.changed_data else None
+        super().save_model(request, obj, form, change)
+        if before is not None:
+            slides_changed_study(slides=obj.slides.select_related("case", "reader"), before=before)
 
 
 @admin.register(Slide)

@@ -33,8 +33,14 @@ def slide_pixels_taken(*, slide: Slide, user: Viewer) -> None:
     if len(_known) > _MANY:
         _known.clear()
     _known[key] = now + _SECONDS
-    if ask_redis(lambda redis: (redis.set(_name(user, slide), 1, ex=_SECONDS, nx=True),)) != (None,):
+    if ask_redis(lambda redis: (redis.set(_name(user, slide), 1, ex=_SECONDS, nx=True),)) == (None,):
+        return
+    try:
         record(Action.SLIDE_OPENED, slide, after={"by": "its pixels"})
+    except BaseException:  # nothing is recorded, so the next call has to
+        _known.pop(key, None)
+        ask_redis(lambda redis: redis.delete(_name(user, slide)))
+        raise
 
 
 def _name(user: Viewer, slide: Slide) -> str:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from detector.slide import plausible_mpp
 from detector.slide.prepare import SlideFacts, tissue_of
+from webapp.access.services import answers_forget_of
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import record, record_many
 from webapp.core.database import lock_row
@@ -74,7 +75,7 @@ def slide_create(
         local_path(slide).parent.mkdir(parents=True)
         if file is not None:
             _link_or_copy(file, local_path(slide))
-            transaction.on_commit(lambda: file.unlink(missing_ok=True))
+            transaction.on_commit(lambda: file.unlink(missing_ok=True), robust=True)
         for beside, source in links:
             link = slide.folder / "original" / beside
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -88,11 +89,25 @@ def slide_correct_case(*, slide: Slide, case: Case) -> None:
     slide.case = case
     places = ({"study": one.study.name, "case": one.identifier} for one in (before.case, case))
     record(Action.SLIDE_MOVED, slide, before=next(places), after=next(places))
+    if before.case.study_id != case.study_id:
+        slides_changed_study(slides=[slide], before=before.case.study)
     if before.number is None:
         return
     slide.number = _next_number(case)
     if slide.name == f"{before.case.identifier} slide {before.number}":
         slide.name = f"{case.identifier} slide {slide.number}"
+
+
+def slides_changed_study(*, slides: Iterable[Slide], before: Study) -> None:
+    """Slides, not yet saved or saved, are in another study now: who reads them there must be of it, and answers that
+    are kept for members of the study before, and may name them, do not come again."""
+    for slide in slides:
+        if slide.reader is not None and not may(Right.JUDGE, user=slide.reader, study=slide.case.study_id):
+            record(Action.SLIDE_ASSIGNED, slide, before={"reader": slide.reader.get_username()}, after={"reader": None})
+            slide.reader = None
+            Slide.objects.filter(pk=slide.pk).update(reader=None)
+    for member in before.memberships.select_related("user"):
+        answers_forget_of(user=member.user)
 
 
 def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
@@ -114,7 +129,7 @@ def slide_prepared(*, slide: Slide, facts: SlideFacts) -> Slide:
             slide.mpp_source = "file"
         slide.remark = " ".join(remarks)
         if slide.path.startswith("unpacked/"):
-            transaction.on_commit(lambda: uploaded.unlink(missing_ok=True))  # the zip; its files are beside it
+            transaction.on_commit(lambda: uploaded.unlink(missing_ok=True), robust=True)  # the zip
         slide.state = Slide.State.READY if slide.mpp else Slide.State.NEEDS_MPP
         slide.save()
     return slide

@@ -40,9 +40,12 @@ def _deleted(instance: Membership, **_: Any) -> None:
 
 @receiver(post_delete, sender=Upload)
 def _bytes_go(instance: Upload, **_: Any) -> None:
-    """Those of an upload, by whatever door it was deleted: by its person, in the admin, or with its person."""
+    """Those of an upload, by whatever door it was deleted: by its person, in the admin, or with its person.
+
+    What cannot be deleted now, `uploads_sweep` deletes.
+    """
     file = instance.file  # its name is forgotten with the row
-    transaction.on_commit(lambda: file.unlink(missing_ok=True))
+    transaction.on_commit(lambda: file.unlink(missing_ok=True), robust=True)
 
 
 @receiver(post_delete, sender=Case)

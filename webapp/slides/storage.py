@@ -32,7 +32,7 @@ from detector.slide import Slide as SlideFile
 from detector.slide import open_slide
 from detector.slide.folder import files_below
 from detector.slide.masks import TISSUE_FILE, Mask, mask_of_png, mask_png
-from webapp.core.bucket import s3_bucket
+from webapp.core.bucket import is_missing, s3_bucket
 from webapp.slides.models import Slide
 
 _SWEPT_EVERY, _SETTLED = 60, 3600  # seconds
@@ -105,19 +105,17 @@ def thumbnail_read(slide: Slide) -> bytes | None:
 
 
 def tissue_read(slide: Slide) -> Mask | None:
-    """Where the slide has tissue, [h, w] over all of it, without fetching it; None where that was not measured."""
+    """Where the slide has tissue, [h, w] over all of it, without fetching it.
+
+    None where that was not measured, or what was kept of it is damaged: `manage.py measure_tissue` does it then.
+    """
     try:
         return mask_of_png(_read_alone(slide, slide.folder / TISSUE_FILE))
     except FileNotFoundError:
         return None
-
-
-def tissue_is_kept(slide: Slide) -> bool:
-    """Whether where the slide has tissue was measured, without reading it."""
-    if (slide.folder / TISSUE_FILE).exists():
-        return True
-    bucket = s3_bucket()
-    return bucket is not None and any(bucket.objects.filter(Prefix=f"{slide.pk}/{TISSUE_FILE}").limit(1))
+    except ValueError as error:
+        _log.error("the tissue of slide %s is not known any more: %s", slide.pk, error)
+        return None
 
 
 def tissue_keep(slide: Slide, mask: Mask) -> None:
@@ -126,7 +124,12 @@ def tissue_keep(slide: Slide, mask: Mask) -> None:
     if (bucket := s3_bucket()) is not None:
         bucket.put_object(Key=f"{slide.pk}/{TISSUE_FILE}", Body=data)
     if slide.folder.exists():
-        (slide.folder / TISSUE_FILE).write_bytes(data)
+        partial = slide.folder / f".{TISSUE_FILE}.{os.getpid()}"
+        try:
+            partial.write_bytes(data)
+            partial.replace(slide.folder / TISSUE_FILE)  # whole or not at all
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _read_alone(slide: Slide, path: Path) -> bytes:
@@ -137,7 +140,9 @@ def _read_alone(slide: Slide, path: Path) -> bytes:
     try:
         data: bytes = bucket.Object(f"{slide.pk}/{path.name}").get()["Body"].read()
     except ClientError as error:
-        raise FileNotFoundError(path) from error
+        if is_missing(error):
+            raise FileNotFoundError(path) from error
+        raise
     return data
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import time
@@ -21,7 +22,7 @@ from django.utils import timezone
 
 from detector.slide import plausible_mpp
 from webapp.core.database import lock_row
-from webapp.core.errors import Busy, DomainError, Gone, InvalidInput, TooLarge, TooMany
+from webapp.core.errors import Busy, DomainError, Gone, InvalidInput, NoRoom, TooLarge, TooMany
 from webapp.core.names import named
 from webapp.core.streams import Readable, read_a_while
 from webapp.slides.models import Slide, Study, Upload
@@ -31,6 +32,7 @@ from webapp.slides.services import clean_name, slide_create
 _BLOCK = 1 << 20
 _PATIENCE, _LEAST_RATE = 60.0, 200.0  # seconds; bytes a second from then on, on average
 _KEPT_EVERY = 1.0  # s between two times at which it is noted what of an upload is on the disk
+_LEFT_FOR = 3600.0  # seconds, until bytes of no upload are deleted
 _SPARE_BYTES = 1 << 30  # room that an upload must leave on the disk
 
 
@@ -87,7 +89,10 @@ def upload_create(
             f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for more."
         )
     if not has_room(size=size):
-        raise TooLarge("There is not enough room on the server for this file; ask your administrator for space.")
+        raise NoRoom(
+            "There is not enough room on the server for this file, so nothing of it was taken; what was saved before "
+            "is safe. An administrator has to make room; then send it again."
+        )
     upload = Upload.objects.create(
         user=user,
         study=study,
@@ -190,6 +195,20 @@ def uploads_expire() -> int:
     for upload in Upload.objects.expired():
         upload_cancel(upload=upload)
         count += 1
+    return count
+
+
+def uploads_sweep() -> int:
+    """Delete bytes of which no unfinished upload knows: the disk was read-only when theirs was deleted, or a process
+    died. Returns how many files."""
+    kept = {str(pk) for pk in Upload.objects.filter(slide=None).values_list("pk", flat=True)}
+    long_ago = time.time() - _LEFT_FOR
+    count = 0
+    for path in settings.UPLOAD_DIR.glob("*-*-*-*-*"):
+        ours = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", path.name)
+        if ours and path.name not in kept and path.stat().st_mtime < long_ago:
+            path.unlink(missing_ok=True)
+            count += 1
     return count
 
 

@@ -150,6 +150,44 @@ def test_a_file_of_groups_that_is_wrong_says_where(tmp_path, text, words):
         read_groups(tmp_path / "g.toml")
 
 
+def test_roles_are_the_persons_own_whoever_is_signed_in_in_that_browser(provider, settings, study, tmp_path, root):
+    (tmp_path / "groups.toml").write_text(GROUPS)
+    settings.OIDC_GROUPS = str(tmp_path / "groups.toml")
+    provider.claims["groups"] = ["heads", "mitoscope-admins"]
+    client = Client()
+    client.force_login(root)
+    sign_in(client)
+    assert recorded(Action.ROLE)[-1][0] == "dora"
+    assert {who for who, before, _ in recorded(Action.PERSON) if before and "is_superuser" in before} == {"dora"}
+    User.objects.filter(username="dora").update(is_active=False)
+    sign_in(Client())
+    assert recorded(Action.SIGN_IN_REFUSED)[-1] == ("dora", None, {"why": "the account is not in use"})
+    User.objects.filter(username="dora").update(is_active=True)
+    (tmp_path / "groups.toml").write_text("x = ")
+    sign_in(Client())
+    assert "cannot be read" in recorded(Action.SIGN_IN_REFUSED)[-1][2]["why"]
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"email": "a" * 300 + "@example.org"}, {"email": "do\0ra@example.org"}, {"given_name": "Do\0ra" + "x" * 400},
+     {"email": ["dora"]}, {"preferred_username": "do\0\u202era"}],
+)  # fmt: skip
+def test_claims_that_cannot_be_kept_are_cut_or_left_out(provider, claims):
+    provider.claims.update(claims)
+    assert sign_in(Client())["Location"] == "/"
+    dora = User.objects.get()
+    assert dora.username == "dora" and len(dora.first_name) <= 150 and "\0" not in dora.first_name + dora.email
+
+
+@pytest.mark.parametrize("claims", [{"sub": "s" * 300}, {"sub": "s\0"}])
+def test_a_subject_that_cannot_be_kept_lets_nobody_in(provider, claims):
+    provider.claims.update(claims)
+    client = Client()
+    assert "cannot be kept" in problem(sign_in(client), client)
+    assert not User.objects.exists()
+
+
 def test_coming_back_from_nowhere_counts_as_no_failure_of_an_address(provider):
     client = Client()
     for _ in range(55):

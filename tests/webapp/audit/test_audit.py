@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test import Client
 
 from tests.recorded import recorded, take_guards_away
@@ -22,6 +22,7 @@ from webapp.audit.models import Action, Entry
 from webapp.audit.services import audit_faults, audit_head, chain_on, record, record_many
 from webapp.core import environment
 from webapp.core.errors import DomainError
+from webapp.jobs.models import Job
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_delete
 
@@ -91,6 +92,22 @@ def test_an_end_that_was_cut_off_is_not_forgotten_when_the_table_grows_on(entrie
         record(Action.ADMIN, root)
         chain_on()
     assert any("the end was cut off" in fault for fault in audit_faults())
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff\xfe", "²:abc".encode(), b"many:x"])
+def test_a_note_of_the_end_that_is_none_is_said_and_stays(entries, root, settings, note):
+    settings.AUDIT_HEAD.write_bytes(note)
+    record(Action.SETTINGS, who=root)
+    chain_on()
+    assert settings.AUDIT_HEAD.read_bytes() == note
+    assert any("holds no end of the chain" in fault for fault in audit_faults())
+
+
+def test_odd_characters_in_seal_and_chain_are_named(entries):
+    behind_its_back("UPDATE audit_entry SET chain = 'é', seal = 'é' WHERE number = %s", entries[2].number)
+    faults = list(audit_faults())
+    assert any(f"breaks at entry {entries[2].number}" in one for one in faults)
+    assert any(f"Entry {entries[2].number} (" in one and "was changed" in one for one in faults)
 
 
 def test_a_chain_that_was_made_anew_without_an_entry_is_seen(entries):
@@ -246,6 +263,30 @@ def test_who_takes_pixels_without_the_page_has_looked_at_the_slide(client_of, al
     for address in ("tiles_files/8/0_0.jpeg", "crop.jpeg?x=100&y=100", "tiles_files/9/0_0.jpeg"):
         assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/{address}").status_code == 200
     assert recorded(Action.SLIDE_OPENED, slide) == [("alice", None, {"by": "its pixels"})]
+
+
+def test_who_looks_while_the_database_is_locked_is_recorded_when_it_is_not(client_of, alice, make_slide, monkeypatch):
+    slide = make_slide()
+    tile = f"/api/v1/slides/{slide.pk}/tiles_files/8/0_0.jpeg"
+    client = client_of(alice)
+    client.raise_request_exception = False
+
+    def locked(*_, **__):
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("webapp.slides.opened.record", locked)
+        assert client.get(tile).status_code == 503
+    assert client.get(tile).status_code == 200
+    assert recorded(Action.SLIDE_OPENED, slide) == [("alice", None, {"by": "its pixels"})]
+
+
+def test_jobs_deleted_in_the_admin_are_recorded_one_by_one(client_of, root, make_slide):
+    jobs = [Job.objects.create(kind=Job.Kind.INGEST, slide=make_slide(name), state="failed") for name in "ab"]
+    sent = {"action": "delete_selected", "_selected_action": [job.pk for job in jobs], "post": "yes"}
+    client_of(root).post("/admin/jobs/job/", sent)
+    assert not Job.objects.exists()
+    assert [who for who, _, _ in recorded(Action.DELETED)] == ["root", "root"]
 
 
 def test_people_their_rights_and_deletions_are_recorded_by_whatever_door(client_of, root, alice, study):

@@ -125,6 +125,8 @@ def test_a_slide_without_its_file_says_so_and_keeps_its_numbers(client_of, alice
         client.get(f"/api/v1/slides/{slide.pk}/thumbnail.jpeg"),
         client_of(root).get(f"/api/v1/slides/{slide.pk}/file/"),
         client.post(f"/api/v1/slides/{slide.pk}/reports/", {}, format="json"),
+        client.get(f"/api/v1/slides/{slide.pk}/export/?format=geojson"),
+        client.get(f"/api/v1/slides/{slide.pk}/export/?format=dicom"),
     ):
         assert (call.status_code, "put the file back" in call.content.decode()) == (503, True)
     signed = client.post(f"/slides/{slide.pk}/report/", {"unreviewed": "yes"})
@@ -134,7 +136,9 @@ def test_a_slide_without_its_file_says_so_and_keeps_its_numbers(client_of, alice
 @pytest.mark.parametrize(
     ("given", "kept", "words"),
     [({"SECRET_KEY": "x"}, None, "SECRET_KEY has 1 characters"), ({"SIGNING_KEY": "short"}, None, "SIGNING_KEY has 5"),
-     ({}, "", "secret_key holds no key"), ({}, "\n", "secret_key holds no key")],
+     ({}, "", "secret_key holds no key"), ({}, "\n", "secret_key holds no key"),
+     ({}, "\0" * 67, "secret_key holds no key"),
+     ({}, "x" * 29, "secret_key holds no key")],
 )  # fmt: skip
 def test_a_key_that_can_be_guessed_is_refused(tmp_path, given, kept, words):
     if kept is not None:

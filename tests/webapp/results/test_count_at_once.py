@@ -125,8 +125,8 @@ SILENT = {
     "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp", "member_put", "polygon_checked",
     "slide_add_remark", "slide_assign",
     "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
-    "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",
-    "upload_finish", "uploads_expire", "version_active",
+    "slides_changed_study", "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",
+    "upload_finish", "uploads_expire", "uploads_sweep", "version_active",
     "version_note", "version_register", "version_weights",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from tests.recorded import recorded
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.audit.models import Action
-from webapp.slides.models import Slide
+from webapp.slides.models import Case, Membership, Slide, Study
 
 
 @pytest.fixture
@@ -41,6 +41,28 @@ def test_only_who_may_see_a_slide_can_be_its_reader_or_say_who_is(slide, client_
     assert unknown.json()["detail"].replace("eve", "bob") == answer.json()["detail"]  # who there is is not told
     assert assign(client_of(bob), slide, "bob").status_code == 404
     assert Slide.objects.get().reader is None
+
+
+@pytest.mark.parametrize("moved", ["slide", "case"])
+def test_who_is_not_of_the_study_that_a_slide_moves_to_reads_it_no_more(slide, moved, client_of, alice, bob, root):
+    from webapp.access.models import Answer
+
+    client_of(alice).post(
+        f"/api/v1/slides/{slide.pk}/reader/", {"reader": "alice"}, headers={"Idempotency-Key": "k"}, format="json"
+    )
+    assert Answer.objects.filter(user=alice).exists()
+    elsewhere = Study.objects.create(name="Where it belongs")
+    Membership.objects.create(study=elsewhere, user=bob)
+    admin = client_of(root)
+    if moved == "slide":
+        case = Case.objects.create(study=elsewhere, identifier="moved")
+        sent = admin.post(f"/admin/slides/slide/{slide.pk}/change/", {"name": slide.name, "case": case.pk})
+    else:
+        sent = admin.post(f"/admin/slides/case/{slide.case_id}/change/", {"study": elsewhere.pk})
+    assert sent.status_code == 302
+    assert client_of(bob).get(f"/api/v1/slides/{slide.pk}/").json()["reader"] is None
+    assert recorded(Action.SLIDE_ASSIGNED, slide)[-1] == ("root", {"reader": "alice"}, {"reader": None})
+    assert not Answer.objects.filter(user=alice).exists()
 
 
 def test_what_is_mine_to_read_is_a_group_of_its_own_until_it_is_read(slide, make_slide, client, client_of, alice):

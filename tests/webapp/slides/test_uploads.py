@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import os
 import shutil
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from webapp.jobs.models import Job
 from webapp.slides import uploads
 from webapp.slides.models import Membership, Slide, Upload
 from webapp.slides.storage import local_path
-from webapp.slides.uploads import upload_append, upload_cancel, upload_create, uploads_expire
+from webapp.slides.uploads import upload_append, upload_cancel, upload_create, uploads_expire, uploads_sweep
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -125,7 +128,8 @@ def test_room_that_is_promised_to_others_is_not_given_twice(client_of, alice, mo
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9 << 30, 0, 3 << 30))
     client = client_of(alice)
     assert begin(client, 1 << 30).status_code == 201
-    assert begin(client, 3 << 29).status_code == 413
+    refused = begin(client, 3 << 29)
+    assert refused.status_code == 507 and "make room" in refused.json()["detail"]
 
 
 def test_bytes_beyond_the_announced_length_are_refused_and_none_of_them_taken(client_of, alice):
@@ -134,6 +138,31 @@ def test_bytes_beyond_the_announced_length_are_refused_and_none_of_them_taken(cl
     answer = send(client, address, 0, b"123456")
     assert answer.status_code == 413 and "4 bytes, and 6 more after 0 are too many" in answer.json()["detail"]
     assert client.head(address, headers=TUS)["Upload-Offset"] == "0" and not Slide.objects.exists()
+
+
+def test_bytes_that_could_not_be_deleted_with_their_upload_go_later(
+    client_of, alice, monkeypatch, settings, django_capture_on_commit_callbacks
+):
+    client = client_of(alice)
+    address = begin(client, 11)["Location"]
+    assert send(client, address, 0, b"patient").status_code == 204
+    kept = begin(client, 5)["Location"].rstrip("/").rpartition("/")[2]
+    file = Upload.objects.get(size=11).file
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as broken, django_capture_on_commit_callbacks(execute=True):
+        broken.setattr(Path, "unlink", read_only)
+        assert client.delete(address, headers=TUS).status_code == 204
+    assert file.exists() and not Upload.objects.filter(size=11).exists()
+    other = settings.UPLOAD_DIR / "import-of-another-kind-of-file"
+    other.touch()
+    assert uploads_sweep() == 0  # an upload may be about to be written down
+    for path in settings.UPLOAD_DIR.iterdir():
+        os.utime(path, (0, 0))
+    assert uploads_sweep() == 1
+    assert not file.exists() and other.exists() and (settings.UPLOAD_DIR / kept).exists()
 
 
 def test_what_was_said_of_a_file_is_told_again(client_of, alice):
@@ -234,7 +263,7 @@ def test_what_cannot_be_used_is_refused_before_a_byte_is_sent(client_of, alice, 
 def test_a_full_disk_is_said_before_a_byte_is_sent(client_of, alice, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     answer = begin(client_of(alice), 5000)
-    assert answer.status_code == 413
+    assert answer.status_code == 507
     assert "room" in answer.json()["detail"]
 
 

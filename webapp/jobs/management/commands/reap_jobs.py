@@ -19,7 +19,7 @@ from webapp.jobs.services import jobs_watch
 from webapp.notices.delivery import deliver_due
 from webapp.notices.services import notices_expire
 from webapp.slides.services import forget_deleted
-from webapp.slides.uploads import uploads_expire
+from webapp.slides.uploads import uploads_expire, uploads_sweep
 
 _TIDY_EVERY = 3600.0  # seconds
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def _tidy() -> None:
 
     What of it fails (a bucket that is away) is done an hour later: lost jobs matter more.
     """
-    for part in (partial(call_command, "clearsessions"), answers_expire, forget_deleted, notices_expire):
+    for part in (partial(call_command, "clearsessions"), answers_expire, forget_deleted, uploads_sweep, notices_expire):
         try:
             part()
         except Exception:  # whatever it is
@@ -67,7 +67,7 @@ class Command(BaseCommand):
                     _tidy()
                 uploads_expire()
                 heartbeat_send(name=REAPER, facts={"queues": []})
-            except Error:
-                _log.exception("the database does not answer; trying again")
+            except (Error, OSError):
+                _log.exception("database or disk do not answer; trying again")
             close_old_connections()
             time.sleep(seconds)

@@ -10,7 +10,7 @@ from detector.errors import SlideError
 from webapp.core.confinement import confine_process
 from webapp.slides.models import Slide
 from webapp.slides.services import slide_measure_tissue
-from webapp.slides.storage import tissue_is_kept
+from webapp.slides.storage import tissue_read
 
 
 class Command(BaseCommand):
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         confine_process()
         measured = 0
         for slide in Slide.objects.filter(state__in=(Slide.State.READY, Slide.State.NEEDS_MPP)).iterator():
-            if tissue_is_kept(slide):
+            if tissue_read(slide) is not None:
                 continue
             try:
                 slide_measure_tissue(slide=slide)
