@@ -138,11 +138,14 @@ def _density(pixels: NDArray[Any], glass: NDArray[Any]) -> Floats:
     return np.asarray(np.log10(glass / np.maximum(pixels, 1).astype(np.float32)), np.float32)
 
 
+_COLD = 1.05  # times the density of green: tissue here is below 0.9 in 99.9 % of its pixels, blue ink above 1.08
+
+
 def _pen(density: Floats) -> Mask:
     """Ink that is neither haematoxylin nor eosin: blue and green absorb red most, yellow blue, black all alike."""
     red, green, blue = (density[..., channel] for channel in range(3))
     strong = density.max(axis=2) > 0.1
-    cold, yellow = red > 1.3 * green, blue > 3 * np.maximum(green, 0)
+    cold, yellow = red > _COLD * green, blue > 3 * np.maximum(green, 0)
     black = _beyond_grey(density) < 0.12 * green
     return np.asarray(strong & (cold | yellow | black))
 

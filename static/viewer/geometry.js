@@ -60,15 +60,6 @@ export function inPolygon(polygon, x, y) {
   return winding !== 0;
 }
 
-/** Area of a polygon in px squared. @param {Point[]} polygon */
-export function polygonArea(polygon) {
-  let twice = 0;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-    twice += polygon[j][0] * polygon[i][1] - polygon[i][0] * polygon[j][1];
-  }
-  return Math.abs(twice) / 2;
-}
-
 /**
  * How far a point is from the segment between two others.
  * @param {Point} a

@@ -2,7 +2,6 @@
 
 import * as api from "./api.js";
 import { around, at, make, onClick, sentenceOf } from "./dom.js";
-import { polygonArea } from "./geometry.js";
 import { Tissue } from "./tissue.js";
 import { RegionTool } from "./tools/region.js";
 
@@ -143,9 +142,7 @@ export class RegionPanel {
   }
 
   /** @param {Region} region */
-  #item({ id, kind, polygon, by }) {
-    const { mpp } = this.#parts.config;
-    const mm2 = mpp && (polygonArea(polygon) * mpp[0] * mpp[1]) / 1e6;
+  #item({ id, kind, polygon, mm2 = null, by }) {
     const area = mm2 === null ? `${polygon.length} corners` : `${mm2.toFixed(2)} mm²`;
     const show = make("button", { className: "quiet grow" }, `${kind}, ${area}, by ${by ?? "somebody"}`);
     const remove = make("button", { className: "quiet", ariaLabel: `Remove the ${kind} region of ${area}` }, "Remove");

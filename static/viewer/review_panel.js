@@ -78,7 +78,7 @@ export class ReviewPanel {
   /** Show another list. @param {ArrayLike<number>} spots */
   list(spots) {
     this.#gallery.show(spots);
-    const [shown, all] = [whole(spots.length), whole(this.#store.spots)];
+    const [shown, all] = [whole(spots.length), whole(this.#store.total)];
     at("showing").textContent =
       `Showing ${shown} of ${all} figures; candidates are stored from confidence ${this.#floor}`;
   }

@@ -25,7 +25,7 @@ import { inOutline, inPolygon } from "./geometry.js";
  * @property {boolean} [pending] the server does not have it yet
  */
 
-/** @typedef {{id: string, kind: RegionKind, polygon: Point[], by?: string | null}} Region  polygon: level-0 px */
+/** @typedef {{id: string, kind: RegionKind, polygon: Point[], mm2?: number | null, by?: string | null}} Region  polygon: level-0 px */
 /** @typedef {{ai: number, reviewed: number, added: number, unseen: number} & Record<Verdict, number>} Tally */
 
 /** @type {Columns} */
@@ -173,6 +173,12 @@ export class Store {
 
   get spots() {
     return this.columns.n + this.#loose.length;
+  }
+
+  /** How many candidates and figures there are: spots, but for those of figures that were taken back. */
+  get total() {
+    const left = this.#loose.filter((id) => id !== null && this.#figures.get(id)?.label);
+    return this.columns.n + left.length;
   }
 
   /** @param {number} spot @returns {Figure | undefined} */

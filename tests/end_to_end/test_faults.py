@@ -25,6 +25,10 @@ def test_added_taken_back_and_added_again_is_one_figure(open_slide, alice):
     page.wait_for_selector("[data-number='reviewed-count']:has-text('26')")
     page.keyboard.press("z")
     saved(page)
+    page.wait_for_selector("#showing:has-text('of 40 figures')")  # nothing is left of it, now or when it is loaded
+    page.reload()
+    page.wait_for_selector("#showing:has-text('of 40 figures')")
+    at_rest(page)
     page.keyboard.press("0")
     at_rest(page)
     over_the_slide(page, 31, 44)
@@ -70,6 +74,7 @@ def test_what_is_glass_is_shown_and_corrected_and_the_numbers_follow(run, open_s
     tissue[:20] = False  # the first rows of candidates
     slide.folder.mkdir(parents=True, exist_ok=True)
     (slide.folder / TISSUE_FILE).write_bytes(mask_png(tissue))
+    type(slide).objects.filter(pk=slide.pk).update(tissue_fraction=tissue.mean())
     page = open_slide(alice, counted=None)
     on_tissue = int(page.evaluate("() => document.querySelector('[data-number=ai-count]').textContent"))
     assert on_tissue < 25

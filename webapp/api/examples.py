@@ -38,7 +38,7 @@ _REPORT_EXAMPLE = {
     "facts": {"count": 96, "count_per_mm2": 1.02, "min_score": 0.5},
 }  # fmt: skip
 _REGION_EXAMPLE = {
-    "id": _REGION, "kind": "tumour", "polygon": _CORNERS, "by": "alice", "at": _AT, "replaces": None,
+    "id": _REGION, "kind": "tumour", "polygon": _CORNERS, "mm2": 17.8125, "by": "alice", "at": _AT, "replaces": None,
 }  # fmt: skip
 _RUN_EXAMPLE = {
     "id": _RUN, "slide": _SLIDE, "model": _MODEL, "model_sha256": _SHA, "doubts": [],

@@ -128,7 +128,7 @@ class RegionsView(_ReviewView):
     @extend_schema(responses=RegionSerializer(many=True), operation_id="slides_regions_list")
     def get(self, request: Request, pk: UUID) -> Response:
         """The current regions."""
-        regions = Region.objects.current().filter(slide=self.slide(request, pk)).select_related("by")
+        regions = Region.objects.current().filter(slide=self.slide(request, pk)).select_related("by", "slide")
         return Response(RegionSerializer(regions, many=True).data)
 
     @extend_schema(

@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run
+from webapp.annotations.roi import polygon_of
 from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
 from webapp.registry.privacy import card_for
@@ -162,13 +163,19 @@ class RegionSerializer(serializers.ModelSerializer[Region]):
     polygon = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2)
     )
+    mm2 = serializers.SerializerMethodField()
     replaces = serializers.PrimaryKeyRelatedField(
         queryset=Region.objects.none(), required=False, allow_null=True, pk_field=serializers.UUIDField()
     )
 
     class Meta:
         model = Region
-        fields = ["id", "kind", "polygon", "by", "at", "replaces"]
+        fields = ["id", "kind", "polygon", "mm2", "by", "at", "replaces"]
+
+    def get_mm2(self, region: Region) -> float | None:
+        """Its area, as it counts; null without um/px."""
+        mpp = region.slide.mpp
+        return None if mpp is None else float(polygon_of(region).area) * mpp[0] * mpp[1] / 1e6
 
     def __init__(self, *args: Any, slide: Slide | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

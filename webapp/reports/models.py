@@ -22,6 +22,7 @@ class ReportQuerySet(models.QuerySet["Report"]):
 class Report(models.Model):
     """A signed report of a slide. facts: every number with its provenance; sha256: of the facts, printed.
 
+    of_run, of_mpp: of the facts, by which the worklist knows whether it still holds.
     number: counts all reports signed here. seal, previous: of this report and of the one before it, see
     `webapp.reports.seal`; empty in reports from before there were seals.
 
@@ -36,6 +37,8 @@ class Report(models.Model):
     signed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     signed_at = models.DateTimeField()
     facts = models.JSONField()
+    of_run = models.UUIDField(null=True, editable=False)
+    of_mpp = models.FloatField(null=True, editable=False)
     sha256 = models.CharField(max_length=64, unique=True)
     pdf = models.BinaryField()
     pdf_sha256 = models.CharField(max_length=64, db_index=True)

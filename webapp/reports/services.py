@@ -68,6 +68,8 @@ def report_sign(
             signed_by=by,
             signed_at=now,
             facts=stored,
+            of_run=run.pk,
+            of_mpp=slide.mpp[0],
             sha256=sha256,
             pdf=pdf,
             pdf_sha256=hashlib.sha256(pdf).hexdigest(),

@@ -19,7 +19,7 @@ T = TypeVar("T", Value, Values)
 
 _REMEMBERED = 5000  # counts kept by each process
 _KEPT_SECONDS = 86400  # by Redis, for all processes
-_CALCULATION = 5  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
+_CALCULATION = 6  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
 
 
 @dataclass(frozen=True)

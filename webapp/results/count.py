@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 from webapp.annotations.evaluable import Evaluable
 from webapp.annotations.models import Run
 from webapp.results.cache import CountAnswer, remembered, shared
+from webapp.results.deciding import can_tip
 from webapp.results.figures import Counted, Figures, figures_counted
 from webapp.results.hotspot import Held, Place, hotspots, in_places_of
 from webapp.results.inputs import CountInputs, count_inputs, newest_or_asked, stale_because
 from webapp.results.poisson import poisson_interval
 from webapp.results.question import FIELDS, Question, question
-from webapp.results.reaches import ENOUGH, reaches_on
+from webapp.results.reaches import ENOUGH, Reaches, reaches_on
 from webapp.results.rules import score
 from webapp.results.types import (
     Count,
@@ -162,34 +164,46 @@ class CountBuilder:
     def deciding(self, figures: Figures, scored: Score | None) -> NDArray[np.bool_] | None:
         """Which open figures can still change the score; None without a score.
 
-        Each verdict leaves it between the score of the figures called mitotic alone and the score of all. Where these
-        differ, it is a place with enough figures for the next score that decides.
+        Each verdict leaves it between the score of the figures called mitotic alone and the score of all. Which ten
+        fields are the best follows from all figures, and one more can lead to others that hold fewer where they must
+        touch; so all open ones count there as long as there are enough for another score.
         """
         if scored is None or self.cut_offs is None:
             return None
         said = Figures(figures.xy[~figures.open], figures.open[~figures.open])
-        if self.asked.shape == "fields":  # which ten fields are the best follows from all figures
+        if self.asked.shape == "fields" and self.asked.rule.contiguous:
+            return figures.open & (len(figures) >= self.cut_offs[0])
+        if self.asked.shape == "fields":
             sure = score(self._in_fields(said, scored.value), self.cut_offs)[0]
             return figures.open & (sure < scored.value)
         if self.small:
             sure = score(len(said), self.cut_offs)[0]
             return figures.open & (sure < scored.value)
         cuts = self.cut_offs[: scored.value - 1]
-        higher = [cut for cut in cuts if len(said) < cut or not in_places_of(self.held(said), cut).any()]
-        if not higher:
-            return np.zeros(len(figures), bool)
-        return figures.open & in_places_of(self.held(figures), higher[0])
+        found = np.zeros(len(figures), bool)
+        for cut in cuts:
+            if len(said) < cut or not in_places_of(self.held(said), cut).any():
+                found |= can_tip(self.held(figures), self.held(said), figures.open, cut)
+        return found
 
     def held(self, figures: Figures) -> Held:
         """These figures in the places where the hotspot, or a field of it, may lie."""
         if figures not in self._held:
             asked = self.asked
-            if asked.shape == "fields":
-                reaches = reaches_on(self.evaluable, "circle", asked.area_mm2 / FIELDS)
-            else:
-                reaches = reaches_on(self.evaluable, asked.shape, asked.area_mm2)
-            self._held[figures] = Held(figures.xy * self.mm_per_px, reaches, whole=asked.rule.withhold_small)
+            whole = asked.rule.withhold_small and not self.scattered
+            self._held[figures] = Held(figures.xy * self.mm_per_px, self._reaches, whole=whole)
         return self._held[figures]
+
+    @property
+    def _reaches(self) -> Reaches:
+        if self.asked.shape == "fields":
+            return reaches_on(self.evaluable, "circle", self.asked.area_mm2 / FIELDS)
+        return reaches_on(self.evaluable, self.asked.shape, self.asked.area_mm2)
+
+    @cached_property
+    def scattered(self) -> bool:
+        """Whether no place, or field, holds the area, although there is as much in all: fragments far apart."""
+        return bool(self.mm2) and not self.small and self._reaches.whole.size == 0
 
     def _hotspots(self, figures: Figures) -> Iterable[Hotspot]:
         if self.small:  # all of it is counted
@@ -243,7 +257,7 @@ class CountBuilder:
     def _score(self, hotspot: Hotspot | None) -> Score | None:
         rule, asked = self.asked.rule, self.asked
         held = hotspot.evaluable_mm2 if hotspot else None
-        small = self.small or (held is not None and held < ENOUGH * asked.area_mm2)
+        small = self.small or self.scattered or (held is not None and held < ENOUGH * asked.area_mm2)
         if self.cut_offs is None or self.mm2 < _LEAST_MM2 or (small and rule.withhold_small):
             return None
         count = hotspot.count if hotspot else 0
@@ -258,7 +272,7 @@ class CountBuilder:
         return f"Only {fit} of ten fields fit on what is evaluable, so the rule {self.asked.rule.id} gives no score."
 
     def _reason(self) -> str:
-        area, rule = f"{self.asked.area_mm2:.4g} mm2", self.asked.rule
+        asked, area, rule = self.asked, f"{self.asked.area_mm2:.4g} mm2", self.asked.rule
         if self.evaluable.mpp is None:
             return "The um/px of this slide is not known, so there is no area, no density and no score."
         if not self.mm2:
@@ -272,5 +286,9 @@ class CountBuilder:
             less = f"Only {held} of {area} are evaluable; everything there is counted."
             if self.mm2 < _LEAST_MM2:
                 return f"{less} There is no score below {_LEAST_MM2} mm2."
+            return f"{less} The rule {rule.id} gives no score on so little." if rule.withhold_small else less
+        if self.scattered:
+            what = f"field holds a tenth of {area}" if asked.shape == "fields" else f"{asked.shape} holds {area}"
+            less = f"No {what}: the tissue lies far apart."
             return f"{less} The rule {rule.id} gives no score on so little." if rule.withhold_small else less
         return ""

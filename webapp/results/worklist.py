@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, TextChoices, When
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextChoices,
+    When,
+)
 from django.db.models import Value as Constant
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run, Verdict
@@ -89,14 +101,22 @@ def next_to_read(*, user: Viewer, after: Slide) -> Slide | None:
 
 
 def is_signed() -> Exists:
-    """Whether a slide has a report that is younger than its newest run and all verdicts and regions."""
-    newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("created_at")[:1]
+    """Whether the newest report of a slide holds: of its newest run and its um/px, and younger than all verdicts and
+    regions. (What an old report does not say of itself, is taken to be so.)"""
+    newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at")[:1]
     later = Verdict.objects.filter(figure__slide=OuterRef("pk"), at__gt=OuterRef("signed"))
     regions = Region.objects.filter(slide=OuterRef("pk"))
     redrawn = regions.filter(Q(at__gt=OuterRef("signed")) | Q(ended_at__gt=OuterRef("signed")))
-    reports = Slide.objects.filter(pk=OuterRef("pk")).order_by("-reports__signed_at").values("reports__signed_at")
-    signed = Slide.objects.filter(pk=OuterRef("pk")).alias(signed=Subquery(reports[:1]))
-    return Exists(signed.filter(~Exists(later), ~Exists(redrawn), signed__gte=Subquery(newest)))
+    report = Slide.objects.filter(pk=OuterRef("pk")).order_by("-reports__signed_at")
+    signed = Slide.objects.filter(pk=OuterRef("pk")).alias(
+        signed=Subquery(report.values("reports__signed_at")[:1]),
+        of_run=Subquery(report.values("reports__of_run")[:1]),
+        of_mpp=Subquery(report.values("reports__of_mpp")[:1]),
+    )
+    same_run = Q(of_run=None) | Q(of_run=Subquery(newest.values("pk")))
+    same_mpp = Q(of_mpp=None) | Q(of_mpp=F("mpp_x"))
+    current = signed.filter(same_run, same_mpp, signed__gte=Subquery(newest.values("created_at")))
+    return Exists(current.filter(~Exists(later), ~Exists(redrawn)))
 
 
 @dataclass(frozen=True)

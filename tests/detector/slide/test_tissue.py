@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,20 @@ def test_the_area_of_tissue_is_right(name):
         return
     assert found.sum() == pytest.approx(truth.sum(), rel=picture.tolerance)
     assert (found & truth).sum() / (found | truth).sum() > 0.93  # and it is the same place
+
+
+@pytest.mark.parametrize(
+    "ink", [(40, 60, 160), (50, 70, 170), (20, 30, 110), (30, 35, 80), (30, 120, 70), (25, 25, 25)]
+)
+def test_a_frame_and_letters_in_ink_are_no_tissue(ink):
+    picture = draw_glass(900, 700)
+    picture[200:500, 250:650] = draw_tissue(400, 300)
+    marks = np.zeros((700, 900), np.uint8)
+    cv2.rectangle(marks, (180, 130), (720, 570), 1, 9)
+    cv2.putText(marks, "A7", (30, 660), cv2.FONT_HERSHEY_SIMPLEX, 3, 1, 12)
+    strokes = (picture * (np.array(ink) / 245)).astype(np.uint8)
+    picture[marks > 0] = strokes[marks > 0]
+    assert tissue_mask(picture).sum() == pytest.approx(400 * 300, rel=0.02)
 
 
 @given(

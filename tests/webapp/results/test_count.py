@@ -18,6 +18,7 @@ from webapp.annotations.models import Label, Region
 from webapp.annotations.services import figure_judge, region_draw, region_remove
 from webapp.results.poisson import poisson_interval
 from webapp.results.rules import BUILT_IN, read_rules, score
+from webapp.slides.storage import tissue_keep
 
 # 1.6 x 1.2 mm at 1 um/px: a circle of 0.5 mm2 has a radius of 398.94 px. Two of three lie in one.
 CANDIDATES = [(500.0, 500.0, 0.95), (1200.0, 500.0, 0.6), (800.0, 500.0, 0.9), (300.0, 900.0, 0.4)]
@@ -128,6 +129,33 @@ def test_a_rule_may_withhold_the_score_of_a_small_sample(count, settings):
     assert body["score"] is None and body["hotspot"]["count"] == 3
     assert "strict gives no score on so little" in body["reason"]
     assert count("min_score=0.5&area_mm2=0.5&rule=strict")["score"]["value"] == 2
+
+
+def test_where_no_place_holds_the_area_a_rule_may_withhold_the_score(client_of, alice, make_slide, make_run, settings):
+    """Fragments far apart, 3.2 mm2 in all: a circle reaches a few of them."""
+    strict = replace(settings.SCORE_RULES["per-mm2"], id="strict", withhold_small=True)
+    settings.SCORE_RULES = {**settings.SCORE_RULES, "strict": strict}
+    slide = make_slide("fragments", mpp=10.0, image=np.full((1000, 1000, 3), 255, np.uint8), tissue_fraction=0.0324)
+    tissue = np.zeros((1000, 1000), bool)
+    corners = [(80 + 160 * i, 80 + 160 * j) for i in range(6) for j in range(6)]
+    for x, y in corners:
+        tissue[y : y + 30, x : x + 30] = True
+    tissue_keep(slide, tissue)
+    client = client_of(alice)
+
+    def counted(rule, shape="circle"):
+        answer = client.get(f"/api/v1/slides/{slide.pk}/mitosis-count/?rule={rule}&shape={shape}").json()
+        return answer["score"] and (answer["score"]["value"], answer["score"]["small_sample"]), answer
+
+    make_run(slide, [])
+    assert counted("strict")[0] is None and counted("per-mm2")[0] == (1, True)
+    make_run(slide, [(x + 5 * n, y + 15, 0.9) for x, y in corners for n in (1, 5)])
+    for shape, held in (("circle", 0.775), ("square", 0.775), ("fields", 0)):
+        score, answer = counted("strict", shape)
+        assert score is None and answer["review"]["left"] is None and "lies far apart" in answer["reason"]
+        assert answer["hotspot"]["count"] >= 8 and answer["hotspot"]["evaluable_mm2"] >= held
+    (value, small), answer = counted("per-mm2")
+    assert (value, small) == (3, True) and "lies far apart" in answer["reason"]
 
 
 def test_a_rule_brings_its_area_and_refuses_another(count):

@@ -79,6 +79,32 @@ def test_filters_and_groups_count_what_lies_on_the_evaluable_area(make_slide, ma
     assert found("min_count=2") and listed("to-read")
 
 
+def test_a_report_of_an_older_run_or_of_other_um_per_px_leaves_the_slide_to_read(make_slide, make_run, client_of, root):
+    """Signed is what holds now."""
+    slide = make_slide("one", mpp=2.0, mpp_source="entered")
+    older, client = make_run(slide, [(10, 10, 0.9)]), client_of(root)
+
+    def listed(group):
+        return f"/slides/{slide.pk}/" in client.get(f"/?show={group}").content.decode()
+
+    def sign(**asked):
+        answer = client.post(f"/api/v1/slides/{slide.pk}/reports/", asked, format="json")
+        assert answer.status_code == 201, answer.content
+
+    sign()
+    assert listed("read") and not listed("to-read")
+    client.post(f"/api/v1/slides/{slide.pk}/mpp/", {"mpp": 1.0}, format="json")
+    assert listed("to-read") and not listed("read")
+    sign()
+    assert listed("read")
+    make_run(slide, [(10, 10, 0.9), (20, 20, 0.9)])
+    assert listed("to-read")
+    sign(run=str(older.pk), comment="of the older run")
+    assert listed("to-read")
+    sign()
+    assert listed("read")
+
+
 @pytest.mark.parametrize("query", ["state=lost", "since=yesterday", "min_count=-1", "max_count=many"])
 def test_what_cannot_be_filtered_by_is_named(slides, client_of, alice, query):
     name = query.split("=")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import shapely
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from webapp.annotations.evaluable import Evaluable
 from webapp.results.count import CountBuilder, Counted, Figures
+from webapp.results.deciding import _can_take
 from webapp.results.question import Question
+from webapp.results.reaches import distance, reaches_on
 from webapp.results.rules import Rule
 from webapp.results.types import Judged
 
@@ -76,6 +79,52 @@ def test_the_score_is_decided_when_those_that_are_left_have_a_verdict(xy, said, 
     assert len(deciding) == reviewed(xy, said)[1].left
     said[deciding] = then[: len(deciding)]
     assert reviewed(xy, said)[1].left == 0
+
+
+near = st.integers(0, 14).map(lambda v: 600.0 + v * 130.0)  # um: circles that overlap in many ways
+many_figures = st.lists(st.tuples(near, near), min_size=4, max_size=11, unique=True)
+many_verdicts = st.lists(st.sampled_from([OPEN, OPEN, OPEN, MITOTIC]), min_size=11, max_size=11)
+
+
+@settings(max_examples=60, deadline=None)
+@given(many_figures, many_verdicts, st.sampled_from(["circle", "square"]), st.sampled_from([(2, 4), (4, 6), (5, 7)]))
+def test_left_are_exactly_those_that_can_still_change_the_score(xy, said, shape, cuts):
+    """Against every way in which the open figures can be judged."""
+    xy, is_open = np.array(xy, float), np.array(said[: len(xy)]) == OPEN
+    build = CountBuilder(SLIDE, Question(0.5, AREA, shape, replace(RULE, counts=cuts)))
+    figures = Figures(xy, is_open)
+    reaches = reaches_on(SLIDE, shape, AREA)
+    centres = reaches.xy(np.arange(reaches.size))
+    apart = distance(xy[None] / 1000 - centres[:, None], shape)
+    holds = apart <= reaches.reach.ravel()[:, None] + 1e-9  # [places, figures]
+    holds = np.unique(holds[holds.any(axis=1)], axis=0).astype(int)
+    still = np.flatnonzero(is_open)
+    judged = np.array(list(itertools.product((0, 1), repeat=len(still))))
+    mitotic = np.ones((len(judged), len(xy)), int)
+    mitotic[:, still] = judged
+    scores = 1 + np.searchsorted(cuts, (mitotic @ holds.T).max(axis=1), side="right")
+    can = {
+        one
+        for n, one in enumerate(still)
+        if (scores[judged[:, n] == 0] != scores[judged[:, n] == 1]).any()  # in the same order of all the others
+    }
+    assert set(np.flatnonzero(build.deciding(figures, build.value(figures).score))) == can
+
+
+def test_a_search_that_takes_too_long_ends_with_the_figure_as_one_that_can():
+    limits = [(0b11 << n, 1) for n in range(14)]
+    assert _can_take(8, (1 << 15) - 1, limits, [10**6]) and not _can_take(9, (1 << 15) - 1, limits, [10**6])
+    assert _can_take(9, (1 << 15) - 1, limits, [10])
+
+
+def test_where_fields_must_touch_all_open_figures_are_left_while_there_are_enough():
+    """One more can lead the search to fields that hold fewer."""
+    rule = replace(RULE, counts=(3, 5), contiguous=True)
+    build = CountBuilder(SLIDE, Question(0.5, AREA, "fields", rule))
+    xy = np.array([(600.0 + 200 * n, 600.0) for n in range(4)])
+    for number, left in ((4, 3), (2, 0)):
+        figures = Figures(xy[:number], np.arange(number) > 0)
+        assert build.deciding(figures, build.value(figures).score).sum() == left
 
 
 def test_reviewed_says_how_many_of_the_hotspot_have_a_verdict():
