@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import numpy as np
 
@@ -15,9 +16,12 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_is_complete
 from webapp.jobs.stored import DetectParameters, ShardFacts
 from webapp.registry.models import ModelVersion
+from webapp.results.count import count_ahead
 from worker.frames import working_frame
 from worker.shard import ClaimedShard
 from worker.weights import fit_of, readers, scorer_of
+
+_log = logging.getLogger(__name__)
 
 
 def run_detection(shard: ClaimedShard) -> None:
@@ -80,9 +84,13 @@ def merge_detection(shard_pk: int) -> None:
     )
     rows = [(x, y, score) for (x, y), score in zip(found.xy.tolist(), found.scores.tolist(), strict=True)]
     try:
-        run_save(job=job, stamp=stamp, candidates=rows)
+        run = run_save(job=job, stamp=stamp, candidates=rows)
     except JobStopped:
         return
+    try:
+        count_ahead(run=run)
+    except Exception:  # the run is there; who opens the slide counts, or is told why not
+        _log.exception("the count of run %s could not be made ahead", run.pk)
 
 
 def _packed(cells: Cells) -> bytes:

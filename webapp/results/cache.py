@@ -18,7 +18,7 @@ from webapp.results.types import Count, Value, Values
 T = TypeVar("T", Value, Values)
 
 _REMEMBERED = 5000  # counts kept by each process
-_KEPT_SECONDS = 86400  # by Redis, for all processes
+_KEPT_SECONDS = 7 * 86400  # by Redis, for all processes
 _CALCULATION = 6  # to be raised when the same key comes to have another count: hotspot, ROI or rules in code
 
 

@@ -110,6 +110,12 @@ def values_of(inputs: CountInputs, asked: Question, run: Run | None = None) -> V
     return shared(Values, (*key, inputs.verdicts), counted)
 
 
+def count_ahead(*, run: Run) -> None:
+    """Make the count of a new run as its study counts, for all processes: worklist and slide page ask for it first."""
+    inputs = CountInputs.of(count_inputs(Run.objects.filter(pk=run.pk)).get())
+    values_of(inputs, question(study=inputs.counting))
+
+
 class CountBuilder:
     """Makes a value of figures: count, density, hotspots, score."""
 

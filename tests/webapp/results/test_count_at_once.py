@@ -208,6 +208,18 @@ def test_verdicts_and_regions_are_written_in_one_place():
     assert not {Figure, Region} & set(admin.site._registry)
 
 
+def test_the_count_of_a_new_detection_is_there_before_it_is_asked(client_of, alice, make_slide, make_run, monkeypatch):
+    slide = make_slide(mpp=1.0)
+    count.count_ahead(run=make_run(slide, CANDIDATES))
+
+    def nobody(**_):
+        raise AssertionError("it is counted again")
+
+    monkeypatch.setattr(count, "figures_counted", nobody)
+    assert client_of(alice).get(f"/api/v1/slides/{slide.pk}/mitosis-count/").json()["ai"]["count"] == 3
+    assert f"/slides/{slide.pk}/" in client_of(alice).get("/?show=to-read").content.decode()
+
+
 def test_who_has_the_count_already_is_told_so(client_of, alice, make_slide, make_run):
     slide = make_slide(mpp=1.0)
     make_run(slide, CANDIDATES)
