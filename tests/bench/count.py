@@ -63,6 +63,7 @@ def main() -> None:
     began = time.monotonic()
     token, slides = fill(given.slides, given.each)
     print(f"{given.slides} slides with {given.each} candidates each, filled in {time.monotonic() - began:.0f} s")
+    count_as_workers_do()
     show_plans(slides[0])
     show_hotspots()
     server = start(given.port)
@@ -73,6 +74,11 @@ def main() -> None:
         client.drive(gets, rate=1e6, connections=4)
         print(f"every slide for the first time: {len(gets) / (time.monotonic() - began):.1f} a second", flush=True)
         tell_used(server, before, len(gets))
+        cold = mixed(client, slides, gets, min(len(gets), 500), 0, 1)
+        began, before = time.monotonic(), used_so_far(server)
+        client.drive(cold, rate=1e6, connections=4)
+        print(f"each at a threshold of its own: {len(cold) / (time.monotonic() - began):.1f} a second", flush=True)
+        tell_used(server, before, len(cold))
 
         def measure(name: str, writes: float = 0, fresh: float = 0) -> None:
             questions = mixed(client, slides, gets, int(given.rate * given.seconds), writes / given.rate, fresh)
@@ -167,6 +173,19 @@ def fill(slides: int, each: int) -> tuple[str, list[str]]:
         cursor.execute(CANDIDATES, [each])
         cursor.execute("ANALYZE")
     return token_make(user=reader), [str(slide.pk) for slide in made]
+
+
+def count_as_workers_do() -> None:
+    """The count of each run, as a worker makes it when the detection is done."""
+    from webapp.annotations.models import Run
+    from webapp.results.count import count_ahead
+
+    began, runs = time.monotonic(), Run.objects.all()
+    for run in runs:
+        count_ahead(run=run)
+    print(
+        f"counted after the detection, by one worker: {len(runs) / (time.monotonic() - began):.1f} a second", flush=True
+    )
 
 
 def show_plans(slide: str) -> None:

@@ -28,6 +28,7 @@ _TABLE = (
     ("passkey-asked passkey-shown logout", {"POST": ANYBODY}),
     ("second-factor", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("passkey-new", {}),  # until the password is given once more
+    ("invitation", {"GET": ANYBODY, "POST": ANYBODY}),  # says that the link is not good
     ("password-reset password-reset-confirm provider provider-callback", {}),
     ("admin-password-change", {"GET": ANYBODY, "POST": ANYBODY}),  # on to the page that all have
     ("admin-login", {"GET": STAFF, "POST": STAFF}),
@@ -40,7 +41,7 @@ _TABLE = (
     ("study", {"GET": MEMBERS, "POST": MANAGERS}),
     ("slide-report", {"GET": MEMBERS, "POST": READERS}),
     ("health metrics", {"GET": STAFF}),
-    ("webhooks", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
+    ("webhooks people", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
     ("audit imports server retraining choose mining training calibration", _FOR_ADMINISTRATORS),
     ("judgement difference removal samples", _FOR_ADMINISTRATORS),
     # The API: slides, of which label, macro image and file need a permission of their own.

@@ -17,6 +17,7 @@ urlpatterns = [
     path("password/", views.PasswordChange.as_view(), name="password-change"),
     path("password/reset/", views.PasswordReset.as_view(), name="password-reset"),
     path("password/reset/<uidb64>/<token>/", views.PasswordResetConfirm.as_view(), name="password-reset-confirm"),
+    path("password/invitation/<uidb64>/<token>/", views.Invitation.as_view(), name="invitation"),
     path("second-factor/", second_factor_page.second_factor, name="second-factor"),
     path("second-factor/passkey/", second_factor_page.passkey_new, name="passkey-new"),
     path("tokens/", views.tokens, name="tokens"),

@@ -13,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordResetForm
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
+from django.contrib.auth.tokens import PasswordResetTokenGenerator, default_token_generator
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q
@@ -26,6 +27,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from knox.models import AuthToken
 
+from webapp.access.people import invitations
 from webapp.access.services import LIFETIMES, TOKEN_DAYS, token_make, token_revoke
 from webapp.access.sign_in import refused_until
 from webapp.audit.models import Action, Entry
@@ -144,14 +146,21 @@ class PasswordReset(_NeedsMail, auth.PasswordResetView):
         return super().form_valid(form)
 
 
-class PasswordResetConfirm(_NeedsMail, auth.PasswordResetConfirmView):
-    """A new password, by the link of a mail."""
+class Invitation(auth.PasswordResetConfirmView):
+    """The first password, or a new one, by a link of an administrator."""
 
     template_name = "password.html"
     success_url = reverse_lazy("login")
+    token_generator: PasswordResetTokenGenerator = invitations
     extra_context = {"title": "New password", "button": "Set password"}
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your password is set; sign in with it.")
         return super().form_valid(form)
+
+
+class PasswordResetConfirm(_NeedsMail, Invitation):
+    """A new password, by the link of a mail that somebody asked for."""
+
+    token_generator = default_token_generator

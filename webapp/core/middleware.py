@@ -29,7 +29,7 @@ _STRANGERS_BYTES, _FORM_BYTES = 16_384, 4 << 20
 # Logged only when slow or wrong.
 _MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
 
-_SECRET = re.compile("^(/password/reset/).+")  # who has the address can set the password
+_SECRET = re.compile("^(/password/(?:reset|invitation)/).+")  # who has the address can set the password
 
 _View = Callable[[HttpRequest], HttpResponse]
 _log = logging.getLogger(__name__)

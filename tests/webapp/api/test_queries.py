@@ -25,7 +25,7 @@ NO_LISTS = {
     "api:export", "api:file", "api:study-export", "api:report-pdf", "api:report-fhir", "api:schema", "api:docs",
     "api:upload",
     "difference", "login", "logout", "token-revoke", "admin-login", "password-change", "password-reset",
-    "password-reset-confirm", "admin-password-change", "provider", "provider-callback", "second-step",
+    "password-reset-confirm", "invitation", "admin-password-change", "provider", "provider-callback", "second-step",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
 NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}
