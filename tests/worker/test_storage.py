@@ -36,8 +36,8 @@ from webapp.slides.storage import (
     slide_forget,
     slide_held,
     slide_keep,
-    tissue_is_kept,
     tissue_keep,
+    tissue_read,
 )
 from worker import weights
 from worker.tasks import detect, ingest
@@ -246,9 +246,9 @@ def test_what_was_deleted_on_another_host_leaves_this_one(bucket, make_slide):
     assert (folder.parent / "of somebody else").exists()
 
 
-def test_whether_tissue_was_measured_is_known_without_fetching_anything(bucket, make_slide):
+def test_whether_tissue_was_measured_is_known_without_fetching_the_slide(bucket, make_slide):
     slide = make_slide()
-    assert not tissue_is_kept(slide)
+    assert tissue_read(slide) is None
     tissue_keep(slide, np.ones((20, 30), bool))
     shutil.rmtree(slide.folder)
-    assert tissue_is_kept(slide) and not slide.folder.exists()
+    assert tissue_read(slide) is not None and not slide.folder.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -73,8 +74,9 @@ def arrivals_look(*, place: Place, manner: Manner) -> Counter[str]:
 def _drop_old_copies() -> None:
     """Those of looks that were killed."""
     for copy in settings.UPLOAD_DIR.glob(f"{_COPY}*"):
-        if copy.stat().st_mtime < time.time() - _OLD:
-            copy.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another look is done with it
+            if copy.stat().st_mtime < time.time() - _OLD:
+                copy.unlink()
 
 
 def _is_done(arrival: Arrival, item: Item) -> bool:

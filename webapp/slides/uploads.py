@@ -10,7 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -206,9 +206,11 @@ def uploads_sweep() -> int:
     count = 0
     for path in settings.UPLOAD_DIR.glob("*-*-*-*-*"):
         ours = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", path.name)
-        if ours and path.name not in kept and path.stat().st_mtime < long_ago:
-            path.unlink(missing_ok=True)
-            count += 1
+        if ours and path.name not in kept:
+            with suppress(FileNotFoundError):  # it was deleted meanwhile
+                if path.stat().st_mtime < long_ago:
+                    path.unlink()
+                    count += 1
     return count
 
 
