@@ -13,6 +13,7 @@ import { zipped } from "./zip.js";
 
 const CHUNK = 16 * 1024 * 1024; // bytes of one request: what a broken connection costs at most
 const AT_ONCE = 3;
+const NO_ROOM = 507; // status: the disk of the server is full
 const RETRIES = [0, 1000, 3000, 5000, 10000, ...Array(200).fill(20000)]; // ms: over an hour, anew after progress
 
 /** @type {{slide: SlideSet, row: Row, fields: Record<string, string>}[]} */
@@ -161,9 +162,10 @@ function attempt(upload, row, size) {
       // Not earlier: an upload that is given up while it is being created would stay on the server.
       onUploadUrlAvailable: offer,
       onShouldRetry: (/** @type {DetailedError} */ error) => {
-        row.say("The connection was lost; trying again.");
-        offer();
         const status = error.originalResponse?.getStatus() ?? 0;
+        row.say(status >= 500 ? sentence(error) : "The connection was lost; trying again.");
+        offer();
+        if (status === NO_ROOM) return false; // until somebody has made some
         return status === 0 || status === 409 || status === 423 || status >= 500;
       },
     });
