@@ -13,6 +13,7 @@ import { zipped } from "./zip.js";
 
 const CHUNK = 16 * 1024 * 1024; // bytes of one request: what a broken connection costs at most
 const AT_ONCE = 3;
+const LOST = "The connection was lost and did not come back. What has arrived is kept; try again.";
 const NO_ROOM = 507; // status: the disk of the server is full
 const RETRIES = [0, 1000, 3000, 5000, 10000, ...Array(200).fill(20000)]; // ms: over an hour, anew after progress
 
@@ -155,7 +156,7 @@ function attempt(upload, row, size) {
         settle();
       },
       onError: (/** @type {Error | DetailedError} */ error) => {
-        row.fail(sentence(error));
+        row.fail(sentence(error, LOST));
         row.buttons({ "Try again": again, Remove: cancel });
         settle();
       },
@@ -163,7 +164,7 @@ function attempt(upload, row, size) {
       onUploadUrlAvailable: offer,
       onShouldRetry: (/** @type {DetailedError} */ error) => {
         const status = error.originalResponse?.getStatus() ?? 0;
-        row.say(status >= 500 ? sentence(error) : "The connection was lost; trying again.");
+        row.say(sentence(error, "The connection was lost; trying again."));
         offer();
         if (status === NO_ROOM) return false; // until somebody has made some
         return status === 0 || status === 409 || status === 423 || status >= 500;
@@ -189,12 +190,16 @@ async function showUnfinished() {
   }
 }
 
-/** What went wrong, in the server's words where it has said it. @param {Error | DetailedError} error */
-function sentence(error) {
+/**
+ * What went wrong, in the server's words where it has said it.
+ * @param {Error | DetailedError} error
+ * @param {string} otherwise
+ */
+function sentence(error, otherwise) {
   try {
     return JSON.parse("originalResponse" in error ? (error.originalResponse?.getBody() ?? "") : "").detail;
   } catch {
-    return "The connection was lost and did not come back. What has arrived is kept; try again.";
+    return otherwise;
   }
 }
 
