@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -64,8 +65,9 @@ class JobAdmin(OfStudies):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Each is recorded; of many at once the admin's own log is not told one by one."""
         for job in queryset:
-            record(Action.DELETED, job)
-            job.delete()
+            with transaction.atomic():
+                record(Action.DELETED, job)
+                job.delete()
 
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

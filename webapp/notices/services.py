@@ -97,9 +97,10 @@ def delivery_again(*, delivery: Delivery) -> None:
 
 def webhook_try(*, webhook: Webhook) -> Delivery:
     """A delivery that says nothing but that it is a test, held by who asks for it."""
-    record(Action.WEBHOOK, webhook, after={"test": True})
-    notice = Notice.objects.create(kind=Kind.TEST)
-    made: Delivery = Delivery.objects.create(notice=notice, webhook=webhook, due_at=timezone.now() + HELD)
+    with transaction.atomic():
+        record(Action.WEBHOOK, webhook, after={"test": True})
+        notice = Notice.objects.create(kind=Kind.TEST)
+        made: Delivery = Delivery.objects.create(notice=notice, webhook=webhook, due_at=timezone.now() + HELD)
     return made
 
 

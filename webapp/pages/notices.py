@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.functional import SimpleLazyObject
 
@@ -26,6 +25,7 @@ from webapp.notices.services import (
     webhook_try,
 )
 from webapp.pages.administrators import administrators_only
+from webapp.pages.asked import number_of, uuid_of
 from webapp.pages.pagination import page_of
 from webapp.slides.models import Study
 
@@ -93,7 +93,7 @@ def webhooks(request: HttpRequest) -> HttpResponse:
 def _added(request: HttpRequest) -> dict[str, Any]:
     """The new webhook with its secret, which is not shown again, or what was wrong."""
     asked = request.POST
-    study = get_object_or_404(Study, pk=asked["study"]) if asked.get("study", "").isdecimal() else None
+    study = get_object_or_404(Study, pk=number_of(asked["study"])) if asked.get("study") else None
     try:
         made = webhook_add(address=asked.get("address", "").strip(), kinds=asked.getlist("kinds"), study=study)
     except DomainError as error:
@@ -105,12 +105,11 @@ def _done(request: HttpRequest) -> str:
     """Do what was asked for; a sentence that says so."""
     asked = request.POST
     if asked.get("do") == "again":
-        number = asked.get("delivery", "")
-        delivery_again(delivery=get_object_or_404(Delivery, pk=int(number) if number.isdecimal() else 0))
+        delivery_again(delivery=get_object_or_404(Delivery, pk=number_of(asked.get("delivery", ""))))
         return "It is tried again within seconds."
     if asked.get("do") not in {"remove", "test"}:
         raise InvalidInput("Nothing was done: choose add, remove, test or again.")
-    webhook = _webhook(asked.get("webhook", ""))
+    webhook = get_object_or_404(Webhook, pk=uuid_of(asked.get("webhook", "")))
     if asked.get("do") == "remove":
         webhook_remove(webhook=webhook)
         return f"{webhook.address} is told no more."
@@ -118,10 +117,3 @@ def _done(request: HttpRequest) -> str:
     if tried.state == Delivery.State.DELIVERED:
         return f"{webhook.address} answered {tried.answer}."
     raise DomainError(f"{webhook.address} did not take it ({tried.answer}); it is tried again later.")
-
-
-def _webhook(key: str) -> Webhook:
-    try:
-        return get_object_or_404(Webhook, pk=UUID(key))
-    except ValueError:
-        raise Http404 from None

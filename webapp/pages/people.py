@@ -22,6 +22,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.pages.administrators import administrators_only
+from webapp.pages.asked import number_of
 from webapp.pages.pagination import page_of
 from webapp.slides.models import Membership, Study
 from webapp.slides.studies import member_put
@@ -65,8 +66,7 @@ def _done(request: HttpRequest) -> dict[str, Any]:
         return _linked(request, _invited(request, by))
     if do not in {"link", "lock", "open", "factors"}:
         raise InvalidInput("Nothing was done: choose invite, link, lock, open or factors.")
-    number = asked.get("person", "")
-    person = get_object_or_404(User, pk=int(number) if number.isdecimal() else 0)
+    person = get_object_or_404(User, pk=number_of(asked.get("person", "")))
     if do == "link":
         return _linked(request, person)
     if do == "lock":
@@ -88,8 +88,8 @@ def _invited(request: HttpRequest, by: User) -> User:
     names = {name: asked.get(name, "").strip() for name in ("username", "email", "first_name", "last_name")}
     with transaction.atomic():
         person = person_invite(**names)
-        if asked.get("study", "").isdecimal():
-            study = get_object_or_404(Study, pk=int(asked["study"]))
+        if asked.get("study"):
+            study = get_object_or_404(Study, pk=number_of(asked["study"]))
             role = asked.get("role") if asked.get("role") in Membership.Role.values else None
             member_put(study=study, user=person, role=role, by=by)
     return person
@@ -97,9 +97,9 @@ def _invited(request: HttpRequest, by: User) -> User:
 
 def _linked(request: HttpRequest, person: User) -> dict[str, Any]:
     """Mail the link, or give it to be handed over where there is no way to mail it."""
-    link = request.build_absolute_uri(invitation_path(person))
     if not person.is_active:
         raise DomainError(f"{person} is locked; open the account first.")
+    link = request.build_absolute_uri(invitation_path(person))
     by_mail = bool(settings.EMAIL_HOST and person.email)
     record(Action.PASSWORD_RESET_ASKED, person, after={"link": "mailed" if by_mail else "shown"})
     if not by_mail:

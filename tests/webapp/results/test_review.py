@@ -86,17 +86,34 @@ many_figures = st.lists(st.tuples(near, near), min_size=4, max_size=11, unique=T
 many_verdicts = st.lists(st.sampled_from([OPEN, OPEN, OPEN, MITOTIC]), min_size=11, max_size=11)
 
 
-@settings(max_examples=60, deadline=None)
-@given(many_figures, many_verdicts, st.sampled_from(["circle", "square"]), st.sampled_from([(2, 4), (4, 6), (5, 7)]))
-def test_left_are_exactly_those_that_can_still_change_the_score(xy, said, shape, cuts):
-    """Against every way in which the open figures can be judged."""
+def _with_a_fragment():
+    """Tissue that holds the area, and a fragment from where a circle reaches a part of it."""
+    tissue = np.zeros((128, 128), bool)
+    tissue[20:50, 20:50] = tissue[32:40, 80:88] = True
+    return Evaluable(shapely.box(0, 0, 3200, 3200), tissue, (3200, 3200), (1.0, 1.0))
+
+
+AREAS = {"tissue everywhere": (SLIDE, False), "with a fragment": (_with_a_fragment(), True)}
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.sampled_from(list(AREAS)),
+    many_figures,
+    many_verdicts,
+    st.sampled_from(["circle", "square"]),
+    st.sampled_from([(2, 4), (4, 6), (5, 7)]),
+)
+def test_left_are_exactly_those_that_can_still_change_the_score(name, xy, said, shape, cuts):
+    """Against every way in which the open figures can be judged; a rule may count whole places alone."""
+    area, withhold = AREAS[name]
     xy, is_open = np.array(xy, float), np.array(said[: len(xy)]) == OPEN
-    build = CountBuilder(SLIDE, Question(0.5, AREA, shape, replace(RULE, counts=cuts)))
+    build = CountBuilder(area, Question(0.5, AREA, shape, replace(RULE, counts=cuts, withhold_small=withhold)))
     figures = Figures(xy, is_open)
-    reaches = reaches_on(SLIDE, shape, AREA)
-    centres = reaches.xy(np.arange(reaches.size))
-    apart = distance(xy[None] / 1000 - centres[:, None], shape)
-    holds = apart <= reaches.reach.ravel()[:, None] + 1e-9  # [places, figures]
+    reaches = reaches_on(area, shape, AREA)
+    places = reaches.whole if withhold else np.arange(reaches.size)
+    apart = distance(xy[None] / 1000 - reaches.xy(places)[:, None], shape)
+    holds = apart <= reaches.reach.ravel()[places][:, None] + 1e-9  # [places, figures]
     holds = np.unique(holds[holds.any(axis=1)], axis=0).astype(int)
     still = np.flatnonzero(is_open)
     judged = np.array(list(itertools.product((0, 1), repeat=len(still))))
