@@ -9,7 +9,7 @@ export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-skipped bench-intake bench-jobs bench-lists picture \
-	fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
+	properties fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -44,6 +44,9 @@ bench-viewer: install-tests  ## measure the slide page with 1,000 to 200,000 can
 
 bench: install  ## measure the detector, as ratios in one run
 	$(BIN)/python -m detector benchmark
+
+properties: install-tests  ## look for examples that no test has tried yet
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m hypothesis --hypothesis-profile=explore $(ARGS)
 
 fuzz-slides: install  ## prepare a thousand slides with damaged headers (SLIDE=...)
 	$(BIN)/python -m tests.resilience.fuzz_slides $(SLIDE)

@@ -5,12 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from hypothesis import settings
 
 from detector.model.network import ResNet12
-
-settings.register_profile("detector", deadline=None, max_examples=40)
-settings.load_profile("detector")
 
 NARROW = (4, 4, 6, 6, 8, 8)
 

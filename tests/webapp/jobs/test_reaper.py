@@ -26,6 +26,7 @@ def test_a_bucket_that_is_away_does_not_stop_the_reaper(db, monkeypatch):
     def away():
         raise EndpointConnectionError(endpoint_url="https://slides.example.org")
 
+    monkeypatch.setattr(reap_jobs, "_deliver", lambda seconds: None)  # its thread would outlive the test
     monkeypatch.setattr(reap_jobs, "forget_deleted", away)
     monkeypatch.setattr(reap_jobs, "jobs_watch", lambda: seen.append("looked"))
     monkeypatch.setattr(reap_jobs, "close_old_connections", lambda: None)

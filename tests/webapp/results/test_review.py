@@ -119,7 +119,7 @@ def test_left_are_exactly_those_that_can_still_change_the_score(name, xy, said, 
     judged = np.array(list(itertools.product((0, 1), repeat=len(still))))
     mitotic = np.ones((len(judged), len(xy)), int)
     mitotic[:, still] = judged
-    scores = 1 + np.searchsorted(cuts, (mitotic @ holds.T).max(axis=1), side="right")
+    scores = 1 + np.searchsorted(cuts, (mitotic @ holds.T).max(axis=1, initial=0), side="right")
     can = {
         one
         for n, one in enumerate(still)
