@@ -17,13 +17,18 @@ class Address(NamedTuple):
     view: Callable[..., Any]
 
 
-def addresses(patterns: list[Any] | None = None, name: str = "", path: str = "") -> Iterator[Address]:
+def addresses(
+    patterns: list[Any] | None = None, name: str = "", path: str = "", of: frozenset[str] = frozenset()
+) -> Iterator[Address]:
     """All of them, those of the admin left out."""
     for entry in get_resolver().url_patterns if patterns is None else patterns:
         below = path + str(entry.pattern).lstrip("^")
+        named = of | entry.pattern.regex.groupindex.keys()
         if isinstance(entry, URLResolver):
             if entry.namespace != "admin":
-                yield from addresses(entry.url_patterns, f"{entry.namespace}:" if entry.namespace else name, below)
+                yield from addresses(
+                    entry.url_patterns, f"{entry.namespace}:" if entry.namespace else name, below, named
+                )
         elif isinstance(entry, URLPattern):
             begins = below.removeprefix("api/v1/").partition("<")[0].partition("(")[0]
-            yield Address(f"{name}{entry.name}", begins, set(entry.pattern.regex.groupindex), entry.callback)
+            yield Address(f"{name}{entry.name}", begins, set(named), entry.callback)

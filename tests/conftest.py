@@ -64,6 +64,7 @@ def folders(settings: Any, tmp_path: Path) -> None:
     """Every test has its own uploads, slides and models."""
     settings.UPLOAD_DIR = tmp_path / "uploads"
     settings.SLIDE_DIR = tmp_path / "slides"
+    settings.DICOM_DIR = tmp_path / "dicom"
     settings.MODEL_DIR = tmp_path / "models"
     settings.SET_DIR = tmp_path / "sets"
     settings.TRAINING_DIR = tmp_path / "trainings"

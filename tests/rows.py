@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from knox.models import AuthToken
 
+from tests.resilience.dicom_files import level
 from webapp.access.models import Passkey, ProviderIdentity
 from webapp.annotations.models import Figure, Label, Region, Run, Verdict
 from webapp.annotations.services import candidates_write
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.dicomweb.inbox import waiting_folder
+from webapp.dicomweb.models import Instance, Series
 from webapp.intake.models import Arrival
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.states import State
@@ -53,6 +57,7 @@ class Rows:
         self.judgement = self._judgement(self.version)
         self.calibration = self._calibration(self.version)
         self.job = self._job(Job.Kind.DETECT, slide)
+        self.dicom = self._received("1.2.3", "1.2.4", "1.2.5")
         self.report = report_sign(slide=slide, run=self.other, asked=question(), by=alice)
 
     def make(self, count: int) -> None:
@@ -88,6 +93,9 @@ class Rows:
             key=f"{i:064}", sha256=f"{i:064}", place="/share", name=f"{i}.svs", size=1, stamp="1",
             still_since=timezone.now(), state=Arrival.State.TAKEN, slide=self.ready,
         )  # fmt: skip
+        self._received(f"1.2.3.{i}", f"1.2.4.{i}", "1.2.5")
+        self._received("1.2.3", f"1.2.6.{i}", "1.2.5")
+        self._received("1.2.3", "1.2.4", f"1.2.5.{i}")
         record(Action.VERDICT, self.slide, who=self.person)
         notice = Notice.objects.create(kind=Kind.SIGNED, slide=self.ready, person=self.person)
         webhook = Webhook.objects.create(address=f"https://{i}.example.org", kinds=[Kind.SIGNED], study=self.study)
@@ -127,6 +135,19 @@ class Rows:
         self._calibration(version)
         ScannerCalibration.objects.filter(pk=self.calibration.pk).update(figures=self._manifest()["figures"])
         Promotion.objects.create(version=self.version, replaced=version, by=self.person, reason="r")
+
+    def _received(self, study_uid: str, series_uid: str, uid: str) -> dict[str, Any]:
+        """An image that has come by DICOMweb, and waits for others; what its address is made of."""
+        series, _ = Series.objects.get_or_create(
+            study=self.study, uid=series_uid, study_uid=study_uid, case_identifier=self.case.identifier
+        )
+        facts = {"00080008": {"vr": "CS", "Value": ["ORIGINAL", "PRIMARY", "VOLUME"]}}
+        Instance.objects.create(series=series, uid=uid, facts=facts)
+        folder = waiting_folder(self.study.pk, series_uid)
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = np.zeros((8, 8, 3), np.uint8)
+        (folder / f"{uid}.dcm").write_bytes(level(picture, 0.25, tile=8)({"PatientName": "yy-qx"}))
+        return {"study_uid": study_uid, "series_uid": series_uid, "uid": uid, "frames": "1"}
 
     def _slide(self, case: Case, name: str) -> Slide:
         return Slide.objects.create(
@@ -181,8 +202,9 @@ class Rows:
             "models/": self.version, "models/training/": self.training, "trainings/": self.training,
             "models/mining/": self.mining, "mining-runs/": self.mining, "models/judgement/": self.judgement,
             "labelled-sets/": self.set, "models/calibration/": self.calibration, "calibrations/": self.calibration,
+            "dicomweb/": self.study,
         }  # fmt: skip
-        return {"pk": of[path].pk, "figure": self.figure.pk}
+        return {"pk": of[path].pk, "figure": self.figure.pk, **self.dicom}
 
     def asked(self, name: str) -> dict[str, Any]:
         """What an address needs after its question mark."""

@@ -23,6 +23,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(environment.text("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 UPLOAD_DIR = DATA_DIR / "uploads"
 SLIDE_DIR = DATA_DIR / "slides"
+DICOM_DIR = DATA_DIR / "dicom"  # what came by DICOMweb and is no slide yet
 SET_DIR = DATA_DIR / "sets"  # labelled sets that were imported
 TRAINING_DIR = DATA_DIR / "trainings"
 MODEL_DIR = Path(environment.text("MODEL_DIR", str(BASE_DIR / "detector" / "weights"))).resolve()
@@ -174,6 +175,7 @@ INSTALLED_APPS = [
     "webapp.reports",
     "webapp.retraining",
     "webapp.intake",
+    "webapp.dicomweb",
     "webapp.pages",
     "webapp.ops",
 ]
@@ -183,6 +185,7 @@ MIDDLEWARE = [
     "webapp.audit.origin.answered_request",
     "webapp.core.middleware.plain_address",
     "webapp.core.middleware.methods_of_pages",
+    "webapp.core.middleware.bodies_without_length",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

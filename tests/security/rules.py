@@ -68,6 +68,13 @@ _TABLE = (
     ("api:job-cancel api:job-retry", {"POST": UPLOADERS}),
     ("api:uploads", {"GET": SIGNED_IN, "POST": UPLOADERS}),
     ("api:upload", {"GET": OWNER, "PATCH": OWNER, "DELETE": OWNER}),
+    # DICOMweb: files as they came may name a patient.
+    ("api:dicomweb-studies", {"GET": MEMBERS, "POST": UPLOADERS}),
+    ("api:dicomweb-study", {"GET": ADMINISTRATORS, "POST": UPLOADERS}),
+    ("api:dicomweb-series api:dicomweb-instance", _FOR_ADMINISTRATORS),
+    ("api:dicomweb-all-series api:dicomweb-all-instances api:dicomweb-series-of-study", _LOOKED_AT),
+    ("api:dicomweb-instances-of-study api:dicomweb-instances-of-series api:dicomweb-study-metadata", _LOOKED_AT),
+    ("api:dicomweb-series-metadata api:dicomweb-instance-metadata api:dicomweb-frames", _LOOKED_AT),
     # Model versions, and retraining.
     ("api:model-list api:model-detail api:card", {"GET": SIGNED_IN}),
     ("api:version-roll-back api:version-judge api:version-promote api:version-rerun", {"POST": ADMINISTRATORS}),

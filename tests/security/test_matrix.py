@@ -49,6 +49,7 @@ def address_of(name: str, rows: Rows) -> str:
     more = {
         "level": 8, "column": 0, "row": 0, "username": f"{SECRET}-viewer", "key": "none", "number": 0, "uidb64": "x",
         "token": "x", "region": rows.slide.regions.all()[0].pk, "figure": rows.figure.pk,
+        **rows.dicom,
     }  # fmt: skip
     own = {"reports/": rows.report, "uploads/": rows.upload}
     if begins in own:

@@ -23,6 +23,7 @@ from webapp.api.lookup import run_or_newest, validated
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.errors import InvalidInput, NotAllowed
+from webapp.exchange.dicom_uids import uid_of
 from webapp.exchange.exports import FORMATS, bounds_offset, file_name, properties_of, study_zip
 from webapp.exchange.imports import Review, read_csv, read_geojson
 from webapp.exchange.services import review_import
@@ -207,8 +208,7 @@ def _names_the_patient(key: str) -> bool:
 
 
 def _read_dicom(body: bytes, slide: Slide) -> Review:
-    from webapp.exchange.dicom import uid_of  # here, as highdicom takes a second and few ask for it
-    from webapp.exchange.dicom_imports import read_dicom
+    from webapp.exchange.dicom_imports import read_dicom  # here, as highdicom takes a second and few ask for it
 
     return read_dicom(body, uid_of(slide, properties_of(slide), "SOPInstanceUID"))
 

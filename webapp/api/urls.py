@@ -7,6 +7,16 @@ from rest_framework.routers import SimpleRouter
 from webapp.api.calibrations import CalibrationViewSet
 from webapp.api.cases import CaseDeletionView
 from webapp.api.counts import CountView
+from webapp.api.dicomweb import (
+    DicomwebFramesView,
+    DicomwebInstanceSearchView,
+    DicomwebInstanceView,
+    DicomwebMetadataView,
+    DicomwebSeriesSearchView,
+    DicomwebSeriesView,
+    DicomwebStudiesView,
+    DicomwebStudyView,
+)
 from webapp.api.exports import SlideExportView, SlideImportView, StudyExportView
 from webapp.api.files import OriginalFileView
 from webapp.api.health import HealthView
@@ -27,6 +37,23 @@ from webapp.api.uploads import UploadsView, UploadView
 from webapp.api.versions import CardView, ModelVersionViewSet, VersionActionsViewSet
 
 app_name = "api"
+
+_SERIES = "studies/<str:study_uid>/series/<str:series_uid>"
+dicomweb = [  # as PS3.18 has them, without a slash at the end
+    path("studies", DicomwebStudiesView.as_view(), name="dicomweb-studies"),
+    path("series", DicomwebSeriesSearchView.as_view(), name="dicomweb-all-series"),
+    path("instances", DicomwebInstanceSearchView.as_view(), name="dicomweb-all-instances"),
+    path("studies/<str:study_uid>", DicomwebStudyView.as_view(), name="dicomweb-study"),
+    path("studies/<str:study_uid>/metadata", DicomwebMetadataView.as_view(), name="dicomweb-study-metadata"),
+    path("studies/<str:study_uid>/series", DicomwebSeriesSearchView.as_view(), name="dicomweb-series-of-study"),
+    path("studies/<str:study_uid>/instances", DicomwebInstanceSearchView.as_view(), name="dicomweb-instances-of-study"),
+    path(_SERIES, DicomwebSeriesView.as_view(), name="dicomweb-series"),
+    path(f"{_SERIES}/metadata", DicomwebMetadataView.as_view(), name="dicomweb-series-metadata"),
+    path(f"{_SERIES}/instances", DicomwebInstanceSearchView.as_view(), name="dicomweb-instances-of-series"),
+    path(f"{_SERIES}/instances/<str:uid>", DicomwebInstanceView.as_view(), name="dicomweb-instance"),
+    path(f"{_SERIES}/instances/<str:uid>/metadata", DicomwebMetadataView.as_view(), name="dicomweb-instance-metadata"),
+    path(f"{_SERIES}/instances/<str:uid>/frames/<str:frames>", DicomwebFramesView.as_view(), name="dicomweb-frames"),
+]
 
 router = SimpleRouter()
 router.register("slides", SlideViewSet, basename="slide")
@@ -67,6 +94,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/regions/", RegionsView.as_view(), name="regions"),
     path("slides/<uuid:pk>/regions/<uuid:region>/", RegionView.as_view(), name="region"),
     path("slides/<uuid:pk>/compare/", CompareView.as_view(), name="compare"),
+    path("dicomweb/<int:pk>/", include(dicomweb)),
     path("models/<uuid:pk>/card/", CardView.as_view(), name="card"),
     path("uploads/", UploadsView.as_view(), name="uploads"),
     path("uploads/<uuid:pk>/", UploadView.as_view(), name="upload"),

@@ -37,6 +37,7 @@ class Action(StrEnum):
     REGION_DRAWN = "region drawn"
     REGION_REMOVED = "region removed"
     IMPORTED = "imported"
+    RECEIVED = "received by DICOMweb"
     EXPORTED = "exported"
     SIGNED = "report signed"
     PROMOTED = "version promoted"

@@ -1,7 +1,8 @@
-"""Request id and log, what holds a NUL, methods of pages, bodies of strangers, Content-Security-Policy."""
+"""Request id and log, what holds a NUL, methods of pages, bodies without a length or of strangers, security policy."""
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import time
@@ -29,6 +30,7 @@ _STRANGERS_BYTES, _FORM_BYTES = 16_384, 4 << 20
 # Logged only when slow or wrong.
 _MANY = re.compile(r"^/(static/|api/v1/(health|slides/[^/]+/(tiles_files|mitosis-count))/)")
 
+_STREAMED = re.compile(r"^/api/v1/(uploads/|dicomweb/\d+/studies)")  # bodies that are read as they come
 _SECRET = re.compile("^(/password/(?:reset|invitation)/).+")  # who has the address can set the password
 
 _View = Callable[[HttpRequest], HttpResponse]
@@ -65,6 +67,30 @@ def request_log(get_response: _View) -> _View:
                 )
         response["X-Request-ID"] = request_id
         return response
+
+    return middleware
+
+
+def bodies_without_length(get_response: _View) -> _View:
+    """What the API is sent in pieces, and without a length, is read as any other body, which Django does not do.
+
+    A long one is read where bodies are streams alone; elsewhere it is asked for with its length.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "HTTP_TRANSFER_ENCODING" not in request.META or not request.path.startswith("/api/"):
+            return get_response(request)
+        body = request.META["wsgi.input"]
+        if not _STREAMED.match(request.path):
+            try:
+                begin = body.read(_STRANGERS_BYTES + 1)
+            except OSError:
+                return HttpResponse("The body broke off.\n", status=400, content_type="text/plain")
+            if len(begin) > _STRANGERS_BYTES:
+                return HttpResponse("Send so much with a Content-Length.\n", status=411, content_type="text/plain")
+            request.META["CONTENT_LENGTH"], body = str(len(begin)), io.BytesIO(begin)
+        request._stream = body  # where Django's own reads a request from
+        return get_response(request)
 
     return middleware
 

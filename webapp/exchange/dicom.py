@@ -13,7 +13,6 @@ import hashlib
 import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from uuid import UUID, uuid5
 
 import highdicom
 import numpy as np
@@ -28,8 +27,8 @@ from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from webapp.annotations.models import Label
 from webapp.core.errors import DomainError
+from webapp.exchange.dicom_uids import annotation_series_uid, made_uid, uid_of
 from webapp.results.findings import Findings, Mark
-from webapp.slides.models import Slide
 
 _SCHEME = "99MITOSCOPE"  # no standard terminology that we know of has codes for these
 _SCORE = CodedConcept("score", _SCHEME, "Detector score, 0 to 1")
@@ -47,7 +46,7 @@ def annotation_object(
     """
     content = repr((points, [(name, colour, corners.tolist()) for name, colour, corners in areas], found.asked))
     name = f"annotations {hashlib.sha256(content.encode()).hexdigest()}"
-    uids = (_uid(found.run.pk, f"{name} {number}") for number in itertools.count(1))
+    uids = (made_uid(found.run.pk, f"{name} {number}") for number in itertools.count(1))
     numbers = itertools.count(1)
     groups = [*_points(found, points, numbers, uids), *_polygons(areas, numbers, uids)]
     if not groups:
@@ -56,9 +55,9 @@ def annotation_object(
         source_images=[_image(found, properties)],
         annotation_coordinate_type="2D",
         annotation_groups=groups,
-        series_instance_uid=_uid(found.run.pk, "annotations"),
+        series_instance_uid=annotation_series_uid(found.run.pk),
         series_number=1,
-        sop_instance_uid=_uid(found.run.pk, name),
+        sop_instance_uid=made_uid(found.run.pk, name),
         instance_number=1,
         manufacturer="Mitoscope",
         manufacturer_model_name=_text(found.count.model.name),
@@ -71,11 +70,6 @@ def annotation_object(
     file = io.BytesIO()
     stored.save_as(file)
     return file.getvalue()
-
-
-def uid_of(slide: Slide, properties: Mapping[str, str], name: str) -> str:
-    """A UID of a slide, such as SOPInstanceUID: that of its file, or one that stays the same."""
-    return properties.get(f"dicom.{name}") or _uid(slide.pk, name)
 
 
 def _image(found: Findings, properties: Mapping[str, str]) -> Dataset:
@@ -161,8 +155,3 @@ def _algorithm(found: Findings) -> highdicom.AlgorithmIdentificationSequence:
 def _text(value: str) -> str:
     """As a DICOM long string: 64 bytes, no backslash, which would part it in two values."""
     return value.replace("\\", "/").encode()[:64].decode(errors="ignore")
-
-
-def _uid(pk: UUID, name: str) -> str:
-    """A UID that follows from an id and a name (PS3.5 B.2: a UUID under 2.25)."""
-    return f"2.25.{uuid5(pk, name).int}"

@@ -23,7 +23,8 @@ MANY = 50
 NO_LISTS = {
     "api:tile", "api:dzi", "api:crop", "api:label", "api:macro", "api:thumbnail", "api:tissue", "api:candidates",
     "api:export", "api:file", "api:study-export", "api:report-pdf", "api:report-fhir", "api:schema", "api:docs",
-    "api:upload",
+    "api:upload", "api:dicomweb-study", "api:dicomweb-series", "api:dicomweb-instance", "api:dicomweb-frames",
+    "api:dicomweb-study-metadata", "api:dicomweb-series-metadata", "api:dicomweb-instance-metadata",
     "difference", "login", "logout", "token-revoke", "admin-login", "password-change", "password-reset",
     "password-reset-confirm", "invitation", "admin-password-change", "provider", "provider-callback", "second-step",
 }  # fmt: skip

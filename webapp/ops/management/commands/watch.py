@@ -1,5 +1,5 @@
 """The name of `reap_jobs` until 0.2, kept for one version: `python manage.py watch`."""
 
-from webapp.jobs.management.commands.reap_jobs import Command
+from webapp.ops.management.commands.reap_jobs import Command
 
 __all__ = ["Command"]

@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
 
-from webapp.jobs.management.commands import reap_jobs
+from webapp.ops.management.commands import reap_jobs
 
 
 class Ended(Exception):
@@ -26,7 +26,7 @@ def test_a_bucket_that_is_away_does_not_stop_the_reaper(db, monkeypatch):
     def away():
         raise EndpointConnectionError(endpoint_url="https://slides.example.org")
 
-    monkeypatch.setattr(reap_jobs, "_deliver", lambda seconds: None)  # its thread would outlive the test
+    monkeypatch.setattr(reap_jobs, "_go_on", lambda part, seconds: None)  # its threads would outlive the test
     monkeypatch.setattr(reap_jobs, "forget_deleted", away)
     monkeypatch.setattr(reap_jobs, "jobs_watch", lambda: seen.append("looked"))
     monkeypatch.setattr(reap_jobs, "close_old_connections", lambda: None)

@@ -1,9 +1,10 @@
-"""Bring back lost jobs and send notices, for ever: `python manage.py reap_jobs`."""
+"""Bring back lost jobs, send notices, take what came by DICOMweb, for ever: `python manage.py reap_jobs`."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -14,6 +15,7 @@ from django.db import close_old_connections
 from django.db.utils import Error
 
 from webapp.access.services import answers_expire
+from webapp.dicomweb.inbox import inbox_look
 from webapp.jobs.heartbeat import REAPER, heartbeat_send
 from webapp.jobs.services import jobs_watch
 from webapp.notices.delivery import deliver_due
@@ -37,13 +39,13 @@ def _tidy() -> None:
             _log.exception("tidying up failed; it is tried again in an hour")
 
 
-def _deliver(seconds: float) -> None:
-    """In a thread of its own, so that a server that does not answer holds up no lost job."""
+def _go_on(part: Callable[[], object], seconds: float) -> None:
+    """In a thread of its own, so that a server that does not answer, or a large slide, holds up no lost job."""
     while True:
         try:
-            deliver_due()
+            part()
         except Exception:  # whatever it is
-            _log.exception("notices could not be sent; trying again")
+            _log.exception("%s failed; trying again", part.__name__)
         close_old_connections()
         time.sleep(seconds)
 
@@ -57,7 +59,8 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, default=5.0, help="between two looks")
 
     def handle(self, *args: Any, seconds: float, **options: Any) -> None:
-        Thread(target=_deliver, args=(seconds,), daemon=True).start()
+        for part in (deliver_due, inbox_look):
+            Thread(target=_go_on, args=(part, seconds), daemon=True).start()
         tidied = -_TIDY_EVERY
         while True:
             try:

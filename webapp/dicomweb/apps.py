@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class DicomwebConfig(AppConfig):
+    name = "webapp.dicomweb"
