@@ -8,9 +8,8 @@ FROM python:3.11-slim-trixie AS web
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
 WORKDIR /app
 RUN useradd --create-home --uid 10001 mitoscope && install -d -o mitoscope /data
-COPY constraints.txt ./
-COPY webapp/requirements.txt webapp/
-RUN pip install --no-cache-dir -r webapp/requirements.txt
+COPY webapp/requirements.lock webapp/
+RUN pip install --no-cache-dir --require-hashes -r webapp/requirements.lock
 COPY --from=viewer /viewer/node_modules node_modules
 COPY . .
 USER mitoscope
@@ -20,11 +19,9 @@ CMD ["sh", "-c", "python manage.py prepare && exec gunicorn webapp.wsgi --bind 0
 
 FROM web AS worker
 USER root
-COPY detector/requirements.txt detector/
 ARG TORCH_BACKEND=cpu
-RUN pip install --no-cache-dir uv -c constraints.txt \
-    && uv pip install --system --no-cache --torch-backend=$TORCH_BACKEND torch -c constraints.txt \
-    && pip install --no-cache-dir -r detector/requirements.txt
+RUN pip install --no-cache-dir --require-hashes -r detector/requirements.lock \
+    && uv pip install --system --no-cache --torch-backend=$TORCH_BACKEND torch -c constraints.txt
 USER mitoscope
 CMD ["celery", "-A", "worker.app", "worker", "-Q", "detect", "-c", "1", "--loglevel", "INFO"]
 

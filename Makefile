@@ -8,7 +8,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests run test lint format bench bench-tiles bench-viewer bench-count bench-skipped bench-intake bench-jobs bench-lists picture \
+.PHONY: help install install-tests run test lint lock format bench bench-tiles bench-viewer bench-count bench-skipped bench-intake bench-jobs bench-lists picture \
 	properties fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
@@ -33,6 +33,13 @@ lint: install-tests  ## ruff, mypy and import contracts; prettier and tsc for th
 	$(BIN)/lint-imports
 	$(PRETTIER) --check
 	$(NODE)/tsc
+
+# Hashes of all files of each version in constraints.txt, for the images. torch has an index for each of its builds.
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+lock: install-tests  ## write the requirements of the images with hashes anew, as constraints.txt says
+	$(LOCK) webapp/requirements.txt -o webapp/requirements.lock
+	{ grep -vx torch detector/requirements.txt; echo uv; } | sed 's#-c ../#-c #' | $(LOCK) - -o detector/requirements.lock
 
 format: install-tests  ## put the code into shape
 	$(BIN)/ruff check --fix .

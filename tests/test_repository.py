@@ -54,6 +54,26 @@ def test_versions_are_pinned_to_the_last():
 
 def test_lock_files_name_no_registry():
     assert "resolved" not in (ROOT / "package-lock.json").read_text()
+    for lock in ROOT.glob("*/requirements.lock"):
+        assert "://" not in lock.read_text(), lock
+
+
+def test_images_install_the_pinned_versions_by_hash():
+    """`make lock` writes the files anew."""
+    pinned = versions("constraints.txt")
+    for room, besides in (("webapp", set()), ("detector", {"torch"})):
+        locked = versions(f"{room}/requirements.lock")
+        wanted = re.findall(r"^([a-z0-9_.-]+)", (ROOT / room / "requirements.txt").read_text(), re.MULTILINE | re.I)
+        assert {name.lower() for name in wanted if not name.startswith("-")} - besides <= locked.keys()
+        unpinned_here = {"async-timeout", "tzdata", "pywin32", "colorama"}  # of other systems and Pythons
+        assert {k: v for k, v in locked.items() if k not in unpinned_here}.items() <= pinned.items()
+    text = (ROOT / "Dockerfile").read_text()
+    assert all("--require-hashes" in line for line in text.splitlines() if re.search(r"\bpip install .*-r ", line))
+
+
+def versions(path: str) -> dict[str, str]:
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==([^ \n]+)", (ROOT / path).read_text(), re.MULTILINE)
+    return {name.lower().replace("_", "-"): version for name, version in found}
 
 
 def test_compose_is_complete_as_far_as_it_can_be_read():
