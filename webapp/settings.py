@@ -252,7 +252,7 @@ else:
         tcp_user_timeout=50_000,
         # Only `webapp.core.cached_sql` prepares statements: at their first call, with one plan whatever the values are.
         prepare_threshold=0,
-        options="-c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=60s "
+        options="-c plan_cache_mode=force_generic_plan -c jit=off -c idle_in_transaction_session_timeout=60s "
         "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=50s",
     )
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # opening one anew costs more than a tile

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,20 @@ def _run(number: int, kill_every: float) -> None:
     print(f"{number} slides, {kills} kills of the watcher: imported in {taken:.0f} s, prepared in {seconds:.0f} s")
     cases = f"cases {Case.objects.count()} of {-(-number // _EACH_CASE)}"
     print(f"lost {number - contents}, twice {slides - contents}, {cases}")
+    print(f"the worklist then takes {_worklist_ms():.0f} ms, the median of ten")
+
+
+def _worklist_ms() -> float:
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    client, seconds = Client(SERVER_NAME="localhost"), []
+    client.force_login(User.objects.create_superuser("root"))
+    for _ in range(11):
+        began = time.perf_counter()
+        assert client.get("/").status_code == 200
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds[1:])
 
 
 if __name__ == "__main__":
