@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 
 from webapp.api.studies import StudyChangeSerializer
 from webapp.core.errors import DomainError, InvalidInput
@@ -68,6 +69,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
         "rule": settings.SCORE_RULES.get(found.rule),
         "shapes": {"": "circle", "square": "square", "fields": "ten fields"}.items(),
         "after_deletion": Study.DeletedReports.choices,
+        "dicomweb": request.build_absolute_uri(reverse("api:dicomweb-studies", args=[pk])).removesuffix("/studies"),
     }
     return render(request, "study.html", context)
 

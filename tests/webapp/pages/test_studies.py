@@ -60,6 +60,13 @@ def test_how_a_study_counts_is_changed(client_of, mary, study):
     assert study.area_mm2 == 1.5
 
 
+def test_managers_read_where_a_pacs_sends_to(client_of, mary, alice, study):
+    address = f"http://testserver/api/v1/dicomweb/{study.pk}"
+    assert address in client_of(mary).get(f"/studies/{study.pk}/").content.decode()
+    assert client_of(mary).get(f"{address}/studies").json() == []
+    assert address not in client_of(alice).get(f"/studies/{study.pk}/").content.decode()
+
+
 def test_who_manages_nothing_looks_and_others_see_nothing(client_of, alice, bob, study):
     page = client_of(alice).get(f"/studies/{study.pk}/").content.decode()
     assert "alice" in page and "<form method" not in page.split("<main")[1]
