@@ -81,11 +81,12 @@ _TABLE = (
     ("api:mining-estimate api:mining-judge api:mining-reject api:mining-restore", {"POST": ADMINISTRATORS}),
     ("api:training-again", {"POST": ADMINISTRATORS}),
     ("api:version-judgements api:calibration-scanners api:calibration-detail", _FOR_ADMINISTRATORS),
-    ("api:calibration-figures api:set-made-here api:set-detail api:mining-detail", _FOR_ADMINISTRATORS),
+    ("api:calibration-figures api:set-made-here api:mining-detail", _FOR_ADMINISTRATORS),
     ("api:mining-drawn api:mining-samples api:removal-affected api:training-detail", _FOR_ADMINISTRATORS),
     ("api:training-manifest", _FOR_ADMINISTRATORS),
     ("api:calibration-list api:set-list api:locked-case-list", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
     ("api:free-slide-list api:mining-list api:removal-list", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
+    ("api:set-detail", {"GET": ADMINISTRATORS, "DELETE": ADMINISTRATORS}),
     ("api:training-list", {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}),
     ("api:locked-case-detail api:free-slide-detail api:removal-detail", {"DELETE": ADMINISTRATORS}),
     # What says nothing of anybody.

@@ -18,7 +18,7 @@ from webapp.api.serializers import JobSerializer
 from webapp.jobs.selectors import with_their_job
 from webapp.retraining.models import LabelledFrame, LabelledSet
 from webapp.retraining.selectors import local_labels
-from webapp.retraining.sets import set_import_upload
+from webapp.retraining.sets import set_import_upload, set_remove
 
 
 class SetImportSerializer(serializers.Serializer[Any]):
@@ -72,6 +72,12 @@ class LabelledSetViewSet(
         sent = validated(SetImportSerializer, request.data)
         made = set_import_upload(name=sent["name"], file=sent["file"], by=self.person)
         return Response(LabelledSetSerializer(made).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a set that could not be read."""
+        set_remove(labelled_set=self.get_object(), by=self.person)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(responses=LocalLabelsSerializer)
     @action(detail=False, url_path="made-here", pagination_class=None)

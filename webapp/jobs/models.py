@@ -12,7 +12,7 @@ from django.db.models import Case, Count, OuterRef, Q, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from webapp.jobs.states import State
+from webapp.jobs.states import OPEN, State
 from webapp.jobs.stored import ShardFacts
 from webapp.slides.models import Slide, Viewer, visible
 
@@ -80,6 +80,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.slide}" if self.slide else self.get_kind_display()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in OPEN
 
     @property
     def progress(self) -> dict[str, int]:

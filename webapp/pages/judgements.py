@@ -9,6 +9,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from webapp.pages.administrators import administrators_only
+from webapp.registry.services import promotion_newest
 from webapp.retraining.models import Judgement
 from webapp.slides.models import Slide
 
@@ -29,6 +30,7 @@ def judgement(request: HttpRequest, pk: UUID) -> HttpResponse:
     ]
     context = {
         "judgement": found,
+        "promotion": promotion_newest(version=found.version),
         "result": result,
         "curves": curves,
         "at_half": {

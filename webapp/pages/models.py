@@ -13,6 +13,7 @@ from webapp.annotations.models import Run
 from webapp.pages.pagination import ROWS
 from webapp.registry.models import ModelVersion
 from webapp.registry.privacy import card_for, names_shown
+from webapp.registry.services import promotion_newest
 from webapp.retraining.provenance import sources_of
 
 
@@ -32,6 +33,7 @@ def model(request: HttpRequest, pk: UUID) -> HttpResponse:
         "model": found,
         "sources": sources_of(version=found),
         "judgements": found.judgements.select_related("active").exclude(result=None).defer("result"),
+        "promotion": promotion_newest(version=found),
         "promotions": found.promotions.select_related("by", "replaced"),
         "runs": runs[:ROWS],
         "run_count": runs.count(),

@@ -10,6 +10,8 @@ from django.shortcuts import render
 
 from detector import paper
 from webapp.annotations.models import Figure, Label
+from webapp.jobs.models import Job
+from webapp.jobs.states import OPEN
 from webapp.pages.administrators import administrators_only
 from webapp.pages.pagination import MOST_CHOICES
 from webapp.registry.models import ModelVersion, Promotion
@@ -59,6 +61,7 @@ def retraining(request: HttpRequest) -> HttpResponse:
         "plans": PLANS.items(),
         "more_plans": [name for name in plan_names() if name not in PLANS],
         "devices": DEVICES,
+        "busy": Job.objects.filter(slide=None, state__in=OPEN).exists(),
     }
     return render(request, "retraining.html", context)
 

@@ -80,6 +80,12 @@ def version_promote(*, version: ModelVersion, by: User, reason: str) -> Promotio
     return promotion
 
 
+def promotion_newest(*, version: ModelVersion) -> Promotion | None:
+    """The promotion that made a version the active one, as long as none came after it."""
+    newest = Promotion.objects.select_related("version", "replaced").first()
+    return newest if newest is not None and newest.version_id == version.pk else None
+
+
 def version_roll_back(*, by: User) -> Promotion:
     """One step back: the version that the last promotion replaced is the active one again."""
     last = Promotion.objects.select_related("version", "replaced").first()

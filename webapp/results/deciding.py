@@ -31,9 +31,7 @@ def can_tip(held: Held, said: Held, is_open: NDArray[np.bool_], cut: int) -> NDA
         return can
     numbers = np.flatnonzero(can)
     near = Held(held.xy[np.argsort(held.order)][numbers], held.reaches)
-    place, figure = near.pairs(
-        np.flatnonzero((near.at_most > 0) & (held.at_most >= cut)), 0
-    )  # where is enough
+    place, figure = near.pairs(np.flatnonzero((near.at_most > 0) & (held.at_most >= cut)), 0)  # where is enough
     figure = near.order[figure]
     places, row, open_there = np.unique(place, return_inverse=True, return_counts=True)
     said.pairs(places[said.exact[places] < 0], 0)

@@ -17,6 +17,7 @@ from django.db.models import Q
 from webapp.annotations.models import Label
 from webapp.core.names import NameField
 from webapp.jobs.models import Job
+from webapp.jobs.states import State
 from webapp.registry.models import ModelVersion
 from webapp.slides.models import Slide
 
@@ -45,6 +46,11 @@ class LabelledSet(models.Model):
     def folder(self) -> Path:
         """Where its files lie."""
         return Path(settings.SET_DIR) / str(self.id)
+
+    @property
+    def is_removable(self) -> bool:
+        """Whether nothing was read of it, and nothing will be unless somebody tries again."""
+        return self.job is None or self.job.state in {State.FAILED, State.CANCELLED}
 
 
 class LabelledFrame(models.Model):

@@ -19,7 +19,8 @@ from detector.slide.archive import unpack
 from detector.slide.folder import files_below, sha256_of_all
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.core.errors import InvalidInput
+from webapp.core.database import lock_row
+from webapp.core.errors import DomainError, InvalidInput
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
 from webapp.jobs.stored import ImportParameters
@@ -49,6 +50,21 @@ def set_import(*, name: str, source: Path, by: User) -> LabelledSet:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return made
+
+
+def set_remove(*, labelled_set: LabelledSet, by: User) -> None:
+    """Delete a set that could not be read, with its files and the job. Raises DomainError where it was read."""
+    with transaction.atomic():
+        labelled_set = lock_row(LabelledSet, labelled_set.pk, "job")
+        if not labelled_set.is_removable or labelled_set.frames.exists():
+            raise DomainError("This set was read, or is being read; its labels are taken back by Remove from training.")
+        record(Action.DELETED, labelled_set, who=by, before={"sha256": labelled_set.sha256})
+        folder = labelled_set.folder
+        job = labelled_set.job
+        labelled_set.delete()
+        if job is not None:
+            job.delete()
+        transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True), robust=True)
 
 
 def set_import_upload(*, name: str, file: File[bytes], by: User) -> LabelledSet:
