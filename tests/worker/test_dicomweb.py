@@ -103,7 +103,7 @@ def test_what_was_received_is_found(alice, root, study, sent):
     assert len(client.search_for_instances(limit=2, offset=1)) == 2
     assert len(client.search_for_instances(search_filters={"SOPInstanceUID": base.SOPInstanceUID})) == 1
     with pytest.raises(requests.HTTPError, match="400"):
-        client.search_for_studies(search_filters={"AccessionNumber": "A-1"})
+        client.search_for_studies(search_filters={"OperatorsName": "A-1"})
 
 
 def test_pixels_and_metadata_are_had_and_name_nobody(alice, study, sent):

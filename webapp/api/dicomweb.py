@@ -63,7 +63,7 @@ class DicomwebStudiesView(_DicomwebView):
     def get(self, request: HttpRequest, user: User, pk: int) -> HttpResponse:
         """The studies that were received."""
         study, asked = self.found(request, user, pk)
-        return _json(search.studies_found(search.held(study=study, user=user), asked))
+        return _found(search.studies_found(search.held(study=study, user=user), asked), asked)
 
     def post(self, request: Request, pk: int) -> HttpResponse:
         """Store instances."""
@@ -88,7 +88,7 @@ class DicomwebSeriesSearchView(_DicomwebView):
     def get(self, request: HttpRequest, user: User, pk: int, study_uid: str | None = None) -> HttpResponse:
         """Those of a study, or all."""
         study, asked = self.found(request, user, pk)
-        return _json(search.series_found(search.held(study=study, user=user, study_uid=study_uid), asked))
+        return _found(search.series_found(search.held(study=study, user=user, study_uid=study_uid), asked), asked)
 
 
 class DicomwebSeriesView(_DicomwebView):
@@ -108,7 +108,7 @@ class DicomwebInstanceSearchView(_DicomwebView):
         """Those of a series, of a study, or all; annotation objects where a study is named."""
         study, asked = self.found(request, user, pk)
         rows = search.held(study=study, user=user, study_uid=study_uid, series_uid=series_uid)
-        return _json(search.instances_found(rows, asked, annotations=study_uid is not None))
+        return _found(search.instances_found(rows, asked, annotations=study_uid is not None), asked)
 
 
 class DicomwebInstanceView(_DicomwebView):
@@ -202,6 +202,13 @@ def _url(request: HttpRequest | Request, pk: int) -> str:
     return request.build_absolute_uri(f"{request.path.split('/dicomweb/')[0]}/dicomweb/{pk}")
 
 
+def _found(rows: list[Json], asked: search.Asked) -> HttpResponse:
+    response = _json(rows[: asked.limit])
+    if len(rows) > asked.limit:
+        response["Warning"] = '299 Mitoscope "There are more; ask with limit and offset."'
+    return response
+
+
 def _json(body: Any, status: int = 200) -> HttpResponse:
     response = HttpResponse(JSONRenderer().render(body), "application/dicom+json", status=status)
     patch_cache_control(response, private=True, no_store=True)
@@ -230,6 +237,8 @@ def _instances(user: User, rows: list[Held], uid: str | None = None) -> HttpResp
     images, objects = _images(rows, uid), _annotations(rows, uid)
     if not images and not objects:
         raise Http404
+    for one, _ in images:
+        retrieve.demand_prepared(one.series)
     if images:
         _identity_seen(user, (one for one, _ in images), "DICOM file")
     if objects and settings.DICOM_PATIENT_ID == "file":

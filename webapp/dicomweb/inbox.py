@@ -6,6 +6,7 @@ the way of slides in a watched folder.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from webapp.slides.services import slide_add_remark
 
 QUIET = timedelta(seconds=60)
 PART = ".part"  # after the name of what is being received
+_ADDRESS = "DICOMweb"
 _LEFT_FOR = 3600.0  # seconds, until what nobody goes on sending is deleted
 
 
@@ -36,10 +38,20 @@ def waiting_folder(study: int, series: str) -> Path:
     return folder
 
 
+def arrival_key(study: int, series: str) -> str:
+    """The key of the arrival of a series."""
+    return Arrival.key_of(_ADDRESS, f"{study}/{series}")
+
+
 class _Inbox(Folder):
     def __init__(self) -> None:
         super().__init__(settings.DICOM_DIR)
-        self.address = "DICOMweb"
+        self.address = _ADDRESS
+
+    def fetch(self, item: Item, target: Path) -> str:
+        """The hash is of the study as well: what each was sent is its own, though others have the same."""
+        sha256 = super().fetch(item, target)
+        return hashlib.sha256(f"{item.identity}\0{sha256}".encode()).hexdigest()
 
     def items(self) -> Iterator[Item]:
         """Series of which nothing is being received."""
@@ -55,10 +67,10 @@ class _OfSeries(Rules):
 
     def of(self, name: str) -> Named:
         study, uid = PurePosixPath(name).parts[:2]
-        series = Series.objects.filter(study=int(study), uid=uid).select_related("study").first()
+        series = Series.objects.filter(study=int(study), uid=uid).select_related("study", "by").first()
         if series is None:
             raise DomainError("Nothing of this series was kept.")
-        return Named(series.study.name, series.case_identifier)
+        return Named(series.study.name, series.case_identifier, by=series.by)
 
 
 def inbox_look(*, quiet: timedelta = QUIET) -> None:
@@ -71,13 +83,13 @@ def inbox_look(*, quiet: timedelta = QUIET) -> None:
     place = _Inbox()
     arrivals_look(place=place, manner=Manner(rules=_OfSeries(), quiet=quiet))
     for series in Series.objects.filter(slide=None):
-        key = Arrival.key_of(place.address, f"{series.study_id}/{series.uid}")
+        key = arrival_key(series.study_id, series.uid)
         if arrival := Arrival.objects.filter(key=key).exclude(state=Arrival.State.WAITING).first():
             _leave(series, arrival)
 
 
 def _leave(series: Series, arrival: Arrival) -> None:
-    """It is a slide now, or its picture was here before: then nothing is kept of it but what the arrival says."""
+    """It is a slide now; or was one already deleted, and then nothing is kept of it but what the arrival says."""
     folder = waiting_folder(series.study_id, series.uid)
     with transaction.atomic():
         series = lock_row(Series, series.pk)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
-
+from django.contrib.auth.models import User
 from django.db import models
 from django.utils import timezone
 
 from webapp.core.names import NameField
-from webapp.slides.models import Slide, Study, Viewer, visible
-
-
-class SeriesQuerySet(models.QuerySet["Series"]):
-    """Series."""
-
-    def visible_to(self, user: Viewer) -> Self:
-        """Those of the person's studies."""
-        return visible(self, user, "study")
+from webapp.slides.models import Slide, Study
 
 
 class Series(models.Model):
-    """A series that was received into a study of ours; it becomes one slide, and goes with it.
+    """A series that was received; it becomes one slide, whose study it is of from then on, and goes with it.
 
-    uid, study_uid: of DICOM. patient: keyed hash of its Patient ID, by which slides of one patient come into one case.
-    case_identifier: of that case. facts: DICOM JSON of what is no secret of the series.
+    study: of ours, into which it was received. uid, study_uid: of DICOM. patient: keyed hash of its Patient ID, by
+    which slides of one patient come into one case. case_identifier: of that case. facts: DICOM JSON of what is no
+    secret of the series. by: who sent it.
     """
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="+")
@@ -33,9 +25,8 @@ class Series(models.Model):
     case_identifier = NameField(max_length=100)
     facts = models.JSONField(default=dict)
     slide = models.ForeignKey(Slide, on_delete=models.CASCADE, null=True, related_name="series")
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
-
-    objects = SeriesQuerySet.as_manager()
 
     class Meta:
         ordering = ["at", "pk"]

@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.core.streams import Readable
 
-_BLOCK = 1 << 18
+_BLOCK, _DICOM = 1 << 18, "application/dicom"
 
 
 class WrongContentType(DomainError):
@@ -38,7 +38,7 @@ class Taker(Protocol):
 def boundary_of(content_type: str) -> str:
     """The boundary of a body of parts in DICOM. Raises WrongContentType."""
     kind, said = parse_header_parameters(content_type)
-    if kind != "multipart/related" or said.get("type", "application/dicom") != "application/dicom":
+    if kind.lower() != "multipart/related" or said.get("type", _DICOM).lower() != _DICOM:
         raise WrongContentType('Send multipart/related; type="application/dicom", each instance as one part.')
     if not said.get("boundary"):
         raise InvalidInput("The Content-Type names no boundary.")

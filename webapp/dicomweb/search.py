@@ -8,13 +8,12 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 from django.contrib.auth.models import User
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileDataset
@@ -34,10 +33,10 @@ from webapp.slides.roles import Right, may
 MOST = 1000  # rows of an answer
 _log = logging.getLogger(__name__)
 _SEARCHED = {
-    "study": "PatientID StudyInstanceUID ModalitiesInStudy",
-    "series": "Modality SeriesInstanceUID SeriesNumber",
-    "instance": "SOPClassUID SOPInstanceUID InstanceNumber",
-}
+    "PatientID", "PatientName", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber",
+    "ReferringPhysicianName", "ModalitiesInStudy", "Modality", "SeriesInstanceUID", "SeriesNumber", "SOPClassUID",
+    "SOPInstanceUID", "InstanceNumber",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,14 @@ class Asked:
     url: str
 
     def of(self, rows: Iterable[Json]) -> list[Json]:
-        """The rows that are asked for."""
+        """The rows that are asked for, and one more where there are more of them than that."""
         fitting = (row for row in rows if all(_fits(row.get(tag, {}), text) for tag, text in self.wanted.items()))
-        return list(islice(fitting, self.offset, self.offset + self.limit))
+        return list(islice(fitting, self.offset, self.offset + self.limit + 1))
 
 
 def asked(query: Mapping[str, str], url: str) -> Asked:
     """From the parameters of a search. Raises InvalidInput for what cannot be searched by."""
-    known = {f"{tag_for_keyword(name):08X}": name for names in _SEARCHED.values() for name in names.split()}
+    known = {f"{tag_for_keyword(name):08X}": name for name in _SEARCHED}
     by_name = {name.lower(): tag for tag, name in known.items()}
     wanted, limit, offset = {}, MOST, 0
     for name, text in query.items():
@@ -98,19 +97,18 @@ def asked(query: Mapping[str, str], url: str) -> Asked:
         elif (tag := by_name.get(name.lower(), name.upper())) in known:
             wanted[tag] = text
         else:
-            raise InvalidInput(f"Nothing can be searched by {name}; what can is {', '.join(known.values())}.")
+            raise InvalidInput(f"Nothing can be searched by {name}; what can is {', '.join(sorted(known.values()))}.")
     return Asked(wanted, limit, offset, url)
 
 
 def held(*, study: Study, user: User, study_uid: str | None = None, series_uid: str | None = None) -> list[Held]:
-    """The series of a study of ours, and the annotations of each for who may judge. The UIDs of DICOM narrow it."""
+    """The series of a study of ours, and the annotations of each for who may judge. The UIDs of DICOM narrow it.
+
+    study: one that the person may see.
+    """
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
-    rows = (
-        Series.objects.visible_to(user)
-        .filter(study=study)
-        .select_related("slide__case__study")
-        .prefetch_related("instances")
-    )
+    rows = Series.objects.filter(Q(slide=None, study=study) | Q(slide__case__study=study))
+    rows = rows.select_related("slide__case__study").prefetch_related("instances")
     if study_uid is not None:
         rows = rows.filter(study_uid=study_uid)
     numbers = dict(rows.values_list("pk", Count("instances")))
@@ -134,19 +132,25 @@ def studies_found(rows: Iterable[Held], asked: Asked) -> list[Json]:
 
 def series_found(rows: Iterable[Held], asked: Asked) -> list[Json]:
     """A row for each series."""
-    return asked.of(series_json(one, asked.url) for one in rows)
+    rows = list(rows)
+    modalities = _modalities(rows)
+    return asked.of(series_json(one, asked.url) | modalities[one.series.study_uid] for one in rows)
 
 
 def instances_found(rows: Iterable[Held], asked: Asked, *, annotations: bool) -> list[Json]:
     """A row for each instance. annotations: their objects too, which are made to be told of."""
 
+    rows = list(rows)
+    modalities = _modalities(rows)
+
     def each() -> Iterable[Json]:
         for one in rows:
+            of_study = modalities[one.series.study_uid]
             if one.run is None:
                 for instance in one.series.instances.all():
-                    yield instance_json(one, instance, asked.url)
+                    yield instance_json(one, instance, asked.url) | of_study
             elif annotations and (made := _annotations_if_any(one)) is not None:
-                yield _instance(one, made.uid, facts_of(made.object, OF_INSTANCE), asked.url)
+                yield _instance(one, made.uid, facts_of(made.object, OF_INSTANCE), asked.url) | of_study
 
     return asked.of(each())
 
@@ -189,10 +193,18 @@ def series_json(one: Held, url: str) -> Json:
     }
 
 
+def _modalities(rows: Iterable[Held]) -> dict[str, Json]:
+    """What is in each study: by its UID, an element of its rows."""
+    found: dict[str, set[str]] = {}
+    for one in rows:
+        found.setdefault(one.series.study_uid, set()).add(one.modality)
+    return {uid: {"00080061": element("CS", *sorted(modalities))} for uid, modalities in found.items()}
+
+
 def _study(of: list[Held], url: str) -> Json:
     return {
         **_of_study(of[0].series),
-        "00080061": element("CS", *sorted({one.modality for one in of})),
+        **_modalities(of)[of[0].series.study_uid],
         "00201206": element("IS", len(of)),
         "00201208": element("IS", sum(one.number for one in of)),
         "00081190": element("UR", f"{url}/studies/{of[0].series.study_uid}"),
@@ -226,11 +238,27 @@ def _instance(one: Held, uid: str, facts: Json, url: str) -> Json:
 
 def _fits(found: Json, wanted: str) -> bool:
     """Whether an element has the value (PS3.4 C.2.2.2): any of several UIDs; * and ? stand for anything."""
-    if wanted in {"", "*"}:
+    if set(wanted) <= {"*"}:
         return True
     values = [str(value) for value in found.get("Value", [])]
     if found.get("vr") == "UI":
         return not set(values).isdisjoint(re.split(r"[,\\]", wanted))
-    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", wanted))
-    fits: Callable[[str], object] = partial(re.fullmatch, "".join(parts))
-    return any(fits(value) for value in values)
+    return any(_is_like(value, wanted) for value in values)
+
+
+def _is_like(text: str, pattern: str) -> bool:
+    """Whether a text is like a pattern of * and ?; each part is looked for once, so the time is as their lengths."""
+    parts = ["".join("." if one == "?" else re.escape(one) for one in part) for part in pattern.split("*")]
+    if len(parts) == 1:
+        return re.fullmatch(parts[0], text, re.DOTALL) is not None
+    first, *middle, last = (re.compile(part, re.DOTALL) for part in parts)
+    begin = first.match(text)
+    if begin is None:
+        return False
+    at = begin.end()
+    for part in middle:
+        if (hit := part.search(text, at)) is None:
+            return False
+        at = hit.end()
+    ends = len(text) - len(pattern.rpartition("*")[2])
+    return ends >= at and last.fullmatch(text, ends) is not None

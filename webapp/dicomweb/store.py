@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -16,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from pydicom import dcmread
-from pydicom.filereader import read_partial
+from pydicom.filereader import read_file_meta_info, read_partial
 
 from detector.slide.folder import sha256_of
 from webapp.audit.models import Action
@@ -25,13 +24,15 @@ from webapp.core.database import lock_row
 from webapp.core.errors import InvalidInput, NoRoom, TooLarge
 from webapp.core.names import plain_name
 from webapp.core.streams import Readable
-from webapp.dicomweb.inbox import PART, waiting_folder
+from webapp.dicomweb.inbox import PART, arrival_key, waiting_folder
 from webapp.dicomweb.models import Instance, Series
 from webapp.dicomweb.multipart import boundary_of, read_parts
 from webapp.dicomweb.tags import OF_INSTANCE, OF_SERIES, SLIDE_IMAGE, Json, element, facts_of, is_uid
+from webapp.intake.models import Arrival
 from webapp.slides.models import Study
 from webapp.slides.roles import Right, demand
-from webapp.slides.uploads import has_room
+from webapp.slides.services import new_pseudonym
+from webapp.slides.uploads import demand_quota, has_room
 
 _NAMES = {
     "sop_class": "SOPClassUID",
@@ -90,6 +91,9 @@ def instances_receive(
     """
     demand(Right.UPLOAD, user=by, study=study.pk)
     boundary = boundary_of(content_type)
+    if study_uid is not None and not is_uid(study_uid):
+        raise InvalidInput("The address names a study by something that is no UID.")
+    demand_quota(user=by, size=size, what="this call")
     if not has_room(size=size):
         raise NoRoom("There is not enough room on the server for this; an administrator has to make room.")
     taker = _Receiver(study, by, study_uid)
@@ -138,7 +142,8 @@ class _Receiver:
         outcome = Outcome()
         try:
             said = _header(self._path)
-            outcome = Outcome(said.sop_class, said.sop, said.series, said.study)
+            sop_class, sop, series, study = map(_uid_or_nothing, (said.sop_class, said.sop, said.series, said.study))
+            outcome = Outcome(sop_class, sop, series, study)
             self._keep(said)
         except _Refused as refused:
             outcome = replace(outcome, failure=refused.failure, why=refused.why)
@@ -162,14 +167,15 @@ class _Receiver:
     def _keep(self, said: _Header) -> None:
         if said.sop_class != SLIDE_IMAGE:
             raise _Refused(WRONG_CLASS, "Only VL Whole Slide Microscopy Images are taken.")
-        if said.syntax == _DEFLATED:
-            raise _Refused(NOT_UNDERSTOOD, "Deflated data sets are not taken.")
         if not all(map(is_uid, (said.sop, said.series, said.study))):
             raise _Refused(NOT_UNDERSTOOD, "Its UIDs are missing, or are none.")
         if self.study_uid not in (None, said.study):
             raise _Refused(OTHER_STUDY, f"It is not of the study {self.study_uid}, to which it was sent.")
         with transaction.atomic():
-            series = lock_row(Series, _series(self.study, said).pk)
+            lock_row(Study, self.study.pk)  # so that slides of one patient, sent at once, come into one case
+            series = lock_row(Series, _series(self.study, said, self.by).pk, "slide__case")
+            if series.slide is not None and series.slide.case.study_id != self.study.pk:
+                raise _Refused(FAILED, "This series was received before, and its slide is in another study now.")
             if series.study_uid != said.study:
                 raise _Refused(FAILED, "This series was received as one of another study.")
             known = series.instances.filter(uid=said.sop).exists()
@@ -189,9 +195,15 @@ class _Receiver:
             self._path.rename(target)
 
 
+def _uid_or_nothing(text: str) -> str:
+    return text if is_uid(text) else ""
+
+
 def _header(path: Path) -> _Header:
     """Raises _Refused where it is no DICOM."""
     try:
+        if _is_deflated(path):
+            raise _Refused(NOT_UNDERSTOOD, "Deflated data sets are not taken.")
         data = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, defer_size=_DEFER)
         names = {key: str(data.get(name, "")) for key, name in _NAMES.items()}
         return _Header(
@@ -200,14 +212,23 @@ def _header(path: Path) -> _Header:
             of_series=facts_of(data, OF_SERIES),
             of_instance=facts_of(data, OF_INSTANCE),
         )
+    except _Refused:
+        raise
     except Exception as error:  # there is no end of what its readers raise for a damaged one
         _log.info("an instance that cannot be read: %r", error)
         raise _Refused(NOT_UNDERSTOOD, "This is no DICOM file, or a damaged one.") from error
 
 
+def _is_deflated(path: Path) -> bool:
+    """Asked before a file is read, as reading would inflate it."""
+    return str(read_file_meta_info(path).get("TransferSyntaxUID", "")) == _DEFLATED
+
+
 def _series_of(path: Path) -> str | None:
     """The series of an instance of which the beginning is there; None where that does not say it."""
     try:
+        if _is_deflated(path):
+            return None
         with path.open("rb") as file:
             data = read_partial(file, stop_when=lambda tag, *_: tag > _SERIES_UID, specific_tags=[_SERIES_UID])
         uid = str(data[_SERIES_UID].value)
@@ -216,7 +237,7 @@ def _series_of(path: Path) -> str | None:
     return uid if is_uid(uid) else None
 
 
-def _series(study: Study, said: _Header) -> Series:
+def _series(study: Study, said: _Header, by: User) -> Series:
     """The series of an instance; a new one comes into the case of its patient, or of its study."""
     known = Series.objects.filter(study=study)
     if (series := known.filter(uid=said.series).first()) is not None:
@@ -230,6 +251,9 @@ def _series(study: Study, said: _Header) -> Series:
         case = same.slide.case.identifier if same.slide else same.case_identifier
     else:
         own = patient if settings.DICOM_PATIENT_ID == "file" else ""
-        case = own or f"case-{secrets.token_hex(3)}"
-    defaults = {"study_uid": said.study, "patient": key, "case_identifier": case, "facts": said.of_series}
-    return Series.objects.get_or_create(study=study, uid=said.series, defaults=defaults)[0]
+        case = own or new_pseudonym(study)
+    # What came before under this UID, and was deleted since, does not keep it from becoming a slide once more.
+    Arrival.objects.filter(key=arrival_key(study.pk, said.series), slide=None).delete()
+    of_case = {"study": study, "patient": key, "case_identifier": case, "by": by}
+    made: Series = Series.objects.create(uid=said.series, study_uid=said.study, facts=said.of_series, **of_case)
+    return made

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from django.contrib.auth.models import User
+
 from detector.slide import plausible_mpp
 from webapp.core.errors import InvalidInput
 from webapp.core.names import named
@@ -20,11 +22,12 @@ _GROUPS = {"study", "case", "mpp"}
 @dataclass(frozen=True)
 class Named:
     """What is known of a file. case: empty for one of its own, under a pseudonym. mpp: um/px, where the file may not
-    say it."""
+    say it. by: who sent it, where somebody did."""
 
     study: str
     case: str = ""
     mpp: float | None = None
+    by: User | None = None
 
 
 @dataclass(frozen=True)

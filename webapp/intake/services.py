@@ -21,7 +21,7 @@ from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.core.faults import fault_of
 from webapp.intake.models import Arrival
-from webapp.intake.naming import Rules, rows_of
+from webapp.intake.naming import Named, Rules, rows_of
 from webapp.intake.places import Folder, Item, Place
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create
@@ -150,7 +150,7 @@ def _import(arrival: Arrival, item: Item, place: Place, manner: Manner) -> None:
             raise DomainError(_MOVING)
         try:
             with transaction.atomic():
-                _become_slide(arrival, item, study, said.case, said.mpp, copy, manner)
+                _become_slide(arrival, item, study, said, copy, manner)
         except IntegrityError as error:  # somebody else has taken the same content meanwhile, or deleted the study
             arrival.state = Arrival.State.WAITING
             if not _same_content(arrival):
@@ -170,9 +170,7 @@ def _fetched(item: Item, place: Place, copy: Path | None) -> str:
     return place.fetch(item, copy)
 
 
-def _become_slide(
-    arrival: Arrival, item: Item, study: Study, case: str, mpp: float | None, copy: Path | None, manner: Manner
-) -> None:
+def _become_slide(arrival: Arrival, item: Item, study: Study, said: Named, copy: Path | None, manner: Manner) -> None:
     now = lock_row(Arrival, arrival.pk)
     if now.state != Arrival.State.WAITING:  # another process was faster
         arrival.refresh_from_db()
@@ -184,10 +182,10 @@ def _become_slide(
     arrival.save()  # before anything is written: one of two that do so at once fails here
     name = Path(item.name).name if len(item.files) == 1 or copy is None else f"{Path(item.name).stem}.zip"
     slide = slide_create(
-        study=study, case_identifier=case, name=name, file=copy, user=None, mpp=mpp, detect=manner.detect,
+        study=study, case_identifier=said.case, name=name, file=copy, user=said.by, mpp=said.mpp, detect=manner.detect,
         links=item.files if copy is None else (),
     )  # fmt: skip
-    job_create(kind=Job.Kind.INGEST, slide=slide, by=None)
+    job_create(kind=Job.Kind.INGEST, slide=slide, by=said.by)
     arrival.slide = slide
     arrival.save(update_fields=["slide"])
 

@@ -52,7 +52,7 @@ def slide_create(
     pseudonym. The name of the file is kept apart: others read the case's pseudonym and the number of the slide in it.
     """
     with transaction.atomic():
-        identifier = named(case_identifier, what="case", longest=100) or f"case-{secrets.token_hex(3)}"
+        identifier = named(case_identifier, what="case", longest=100) or new_pseudonym(study)
         case, _ = Case.objects.get_or_create(study=study, identifier=identifier)
         drawn = file is None and not links
         number = None if drawn else _next_number(case)
@@ -81,6 +81,14 @@ def slide_create(
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)
     return slide
+
+
+def new_pseudonym(study: Study) -> str:
+    """A name for a case, as no other case of the study has it."""
+    while True:
+        name = f"case-{secrets.token_hex(4)}"
+        if not Case.objects.filter(study=study, identifier=name).exists():
+            return name
 
 
 def slide_correct_case(*, slide: Slide, case: Case) -> None:

@@ -82,12 +82,7 @@ def upload_create(
             f"You have {settings.UPLOADS_PER_USER} unfinished uploads, as many as one person may have; finish or "
             "cancel some first."
         )
-    used = bytes_used(user=user)
-    if used + size > settings.USER_QUOTA_BYTES:
-        raise TooLarge(
-            f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
-            f"that you may use, and this file has {size / 1024**3:.1f} more; ask your administrator for more."
-        )
+    demand_quota(user=user, size=size, what="this file")
     if not has_room(size=size):
         raise NoRoom(
             "There is not enough room on the server for this file, so nothing of it was taken; what was saved before "
@@ -104,6 +99,16 @@ def upload_create(
     )
     upload.file.touch(mode=0o600)
     return upload
+
+
+def demand_quota(*, user: User, size: int, what: str) -> None:
+    """Raise TooLarge where so many bytes more are not a person's any more."""
+    used = bytes_used(user=user)
+    if used + size > settings.USER_QUOTA_BYTES:
+        raise TooLarge(
+            f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
+            f"that you may use, and {what} has {size / 1024**3:.1f} more; ask your administrator for more."
+        )
 
 
 def has_room(*, size: int) -> bool:
