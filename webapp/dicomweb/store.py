@@ -15,7 +15,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from pydicom import dcmread
-from pydicom.filereader import read_file_meta_info, read_partial
 
 from detector.slide.folder import sha256_of
 from webapp.audit.models import Action
@@ -28,6 +27,7 @@ from webapp.dicomweb.inbox import PART, arrival_key, waiting_folder
 from webapp.dicomweb.models import Instance, Series
 from webapp.dicomweb.multipart import boundary_of, read_parts
 from webapp.dicomweb.tags import OF_INSTANCE, OF_SERIES, SLIDE_IMAGE, Json, element, facts_of, is_uid
+from webapp.intake.dicom_series import is_deflated, series_uid
 from webapp.intake.models import Arrival
 from webapp.slides.models import Study
 from webapp.slides.roles import Right, demand
@@ -41,11 +41,9 @@ _NAMES = {
     "study": "StudyInstanceUID",
     "patient": "PatientID",
 }
-_SERIES_UID = 0x0020000E
-_TAGS = [*OF_SERIES, *OF_INSTANCE, 0x0020000D, _SERIES_UID, 0x00100020]  # the patient's ID at the end
+_TAGS = [*OF_SERIES, *OF_INSTANCE, 0x0020000D, 0x0020000E, 0x00100020]  # the patient's ID at the end
 _ENOUGH = 1 << 16  # bytes, in which the UIDs are said
 _DEFER = 1 << 16  # bytes of an element, of which more are not read
-_DEFLATED = "1.2.840.10008.1.2.1.99"  # a transfer syntax in which a little grows into much
 # Failure reasons (PS3.18 table I.2-2).
 NOT_UNDERSTOOD, WRONG_CLASS, OTHER_STUDY, FAILED = 0xC000, 0x0122, 0xA900, 0x0110
 _log = logging.getLogger(__name__)
@@ -158,8 +156,8 @@ class _Receiver:
             self._path.unlink(missing_ok=True)
 
     def _go_to_series(self) -> None:
-        uid = _series_of(self._path)
-        if uid is not None:
+        uid = series_uid(self._path)
+        if is_uid(uid):
             folder = waiting_folder(self.study.pk, uid)
             folder.mkdir(exist_ok=True)
             self._path = self._path.rename(folder / self._path.name)
@@ -202,7 +200,7 @@ def _uid_or_nothing(text: str) -> str:
 def _header(path: Path) -> _Header:
     """Raises _Refused where it is no DICOM."""
     try:
-        if _is_deflated(path):
+        if is_deflated(path):
             raise _Refused(NOT_UNDERSTOOD, "Deflated data sets are not taken.")
         data = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, defer_size=_DEFER)
         names = {key: str(data.get(name, "")) for key, name in _NAMES.items()}
@@ -217,24 +215,6 @@ def _header(path: Path) -> _Header:
     except Exception as error:  # there is no end of what its readers raise for a damaged one
         _log.info("an instance that cannot be read: %r", error)
         raise _Refused(NOT_UNDERSTOOD, "This is no DICOM file, or a damaged one.") from error
-
-
-def _is_deflated(path: Path) -> bool:
-    """Asked before a file is read, as reading would inflate it."""
-    return str(read_file_meta_info(path).get("TransferSyntaxUID", "")) == _DEFLATED
-
-
-def _series_of(path: Path) -> str | None:
-    """The series of an instance of which the beginning is there; None where that does not say it."""
-    try:
-        if _is_deflated(path):
-            return None
-        with path.open("rb") as file:
-            data = read_partial(file, stop_when=lambda tag, *_: tag > _SERIES_UID, specific_tags=[_SERIES_UID])
-        uid = str(data[_SERIES_UID].value)
-    except Exception:  # as above; what is wrong is said when all of it is there
-        return None
-    return uid if is_uid(uid) else None
 
 
 def _series(study: Study, said: _Header, by: User) -> Series:

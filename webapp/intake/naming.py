@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -46,7 +47,7 @@ class Rules:
         Raises InvalidInput where nothing says the study, or where what is said cannot be.
         """
         path = PurePosixPath(name)
-        found = self.rows.get(name) or self.rows.get(path.name)
+        found = self.rows.get(_composed(name)) or self.rows.get(_composed(path.name))
         if found is None and self.pattern is not None:
             match = self.pattern.fullmatch(name)
             if match is None:
@@ -80,24 +81,32 @@ def pattern_of(text: str) -> re.Pattern[str] | None:
 
 def rows_of(table: bytes) -> dict[str, Named]:
     """The rows of `TABLE`, by the column file: a path, or a name. Raises InvalidInput naming the line."""
-    if not table.strip():
-        return {}
     try:
-        text = table.decode("utf-8-sig")
+        text = table.decode("utf-8-sig").lstrip()
     except UnicodeDecodeError:
         raise InvalidInput(f"{TABLE} is not UTF-8; save it as such.") from None
+    if not text:
+        return {}
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in text.splitlines()[0] else ",")
-    if "file" not in (reader.fieldnames or ()):
-        raise InvalidInput(f"{TABLE} has no column `file`; its columns are file, study, case, mpp.")
     rows = {}
-    for row in reader:
-        name = (row["file"] or "").strip().replace("\\", "/")
-        try:
+    try:
+        if "file" not in (reader.fieldnames or ()):
+            raise InvalidInput(f"{TABLE} has no column `file`; its columns are file, study, case, mpp.")
+        for row in reader:
+            name = (row["file"] or "").strip().replace("\\", "/")
             said = {key: (row.get(key) or "").strip() for key in _GROUPS}
-            rows[name] = _named(**said)
-        except InvalidInput as error:
-            raise InvalidInput(f"{TABLE}, line {reader.line_num}: {error}") from error
+            try:
+                rows[_composed(name)] = _named(**said)
+            except InvalidInput as error:
+                raise InvalidInput(f"{TABLE}, line {reader.line_num}: {error}") from error
+    except csv.Error as error:
+        raise InvalidInput(f"{TABLE}, line {reader.line_num}: {error}; is a quotation mark missing?") from error
     return rows
+
+
+def _composed(name: str) -> str:
+    """In NFC; macOS takes the names of files apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _named(*, study: str = "", case: str = "", mpp: str = "") -> Named:

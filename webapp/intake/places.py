@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from django.core.files.storage import storages
 
 from detector.slide.folder import sha256_of, sha256_of_all
 from webapp.core.errors import DomainError, InvalidInput
+from webapp.intake.dicom_series import series_uid
 
 TABLE = "slides.csv"  # beside the files: which study and case they are of
 SINGLE = {".svs", ".svslide", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".zip", ".png", ".jpg", ".jpeg", ".bmp"}
@@ -123,8 +125,12 @@ class Folder:
         series = [name for name in names if _suffix(name) in _SERIES]
         if series:
             files = [name for name in names if _suffix(series[0]) == ".vms" or _suffix(name) == ".dcm"]
-            first = series[0]
-            yield self._item([folder / first, *(folder / name for name in files if name != first)], identity=folder)
+            of_series: dict[str, list[Path]] = {}
+            for path in (folder / name for name in [series[0], *(name for name in files if name != series[0])]):
+                whole = _suffix(series[0]) == ".vms" or not path.exists()
+                of_series.setdefault("" if whole else _series_of(path, path.stat().st_mtime_ns), []).append(path)
+            for uid, paths in of_series.items():  # one of its own is known by its folder
+                yield self._item(paths, identity=folder / uid if len(of_series) > 1 else folder)
             names = [name for name in names if name not in files]
         for name in names:
             path = folder / name
@@ -174,6 +180,11 @@ class Bucket:
 
     def stands_still(self, item: Item) -> bool:
         return True
+
+
+@lru_cache(maxsize=100_000)
+def _series_of(path: Path, _changed: int) -> str:
+    return series_uid(path)
 
 
 def _size_and_stamp(paths: Sequence[Path]) -> tuple[int, str]:

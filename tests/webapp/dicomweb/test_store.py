@@ -175,7 +175,7 @@ def test_a_deflated_one_is_refused_before_it_is_inflated(alice, study, monkeypat
     raw = _bytes(good)
     raw = raw.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1.99")
     monkeypatch.setattr("webapp.dicomweb.store.dcmread", None)
-    monkeypatch.setattr("webapp.dicomweb.store.read_partial", None)
+    monkeypatch.setattr("webapp.intake.dicom_series.read_partial", None)
     boundary, body = written_parts([("application/dicom", [raw])])
     sent = b"".join(body)
     (found,) = instances_receive(

@@ -6,10 +6,12 @@ import os
 import shutil
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Count
 
+from tests.resilience.dicom_files import level
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.intake.models import Arrival
 from webapp.intake.naming import Named, Rules, pattern_of, rows_of
@@ -270,3 +272,32 @@ def test_names_that_are_no_text_are_taken(folder, look, study):
     os.close(os.open(os.fsencode(folder / study.name) + b"/P-17/\xff.svs", os.O_CREAT | os.O_WRONLY))
     assert look() == {"taken": 3}
     assert Slide.objects.aggregate(n=Count("pk"))["n"] == 3
+
+
+@pytest.mark.parametrize(
+    "table",
+    [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n\n", b"\n;\n", b'file,case\n"a.svs,' + b"x" * 200_000, b"a,b\n1,2", b"\xff"],
+)
+def test_an_odd_table_is_a_sentence_or_no_table(table):
+    try:
+        assert rows_of(table) == {}
+    except InvalidInput as error:
+        assert "slides.csv" in str(error)
+
+
+def test_a_table_names_files_whose_letters_are_taken_apart():
+    composed, apart = "M\u00fcller.tif", "Mu\u0308ller.tif"
+    for row, name in ((composed, apart), (apart, composed)):
+        rules = Rules(study="Breast", rows=rows_of(f"file,case\n{row},P17\n".encode()))
+        assert rules.of(f"a/{name}") == Named("Breast", "P17")
+
+
+def test_two_dicom_series_in_one_folder_are_two_slides(tmp_path):
+    for name in ("a", "b"):
+        series = {"SeriesInstanceUID": f"1.2.{ord(name)}"}
+        for number in range(2):
+            write = level(np.zeros((8, 8, 3), np.uint8), 0.25, tile=8, number=number + 1)
+            (tmp_path / f"{number}{name}.dcm").write_bytes(write(series))
+    items = list(place_of(str(tmp_path)).items())
+    assert [[name for name, _ in item.files] for item in items] == [["0a.dcm", "1a.dcm"], ["0b.dcm", "1b.dcm"]]
+    assert len({item.identity for item in items}) == 2
