@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import get_object_or_404
 from django.utils.cache import patch_cache_control
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
@@ -27,6 +29,8 @@ from webapp.slides.models import Slide, Study
 from webapp.slides.services import demand_identity, slides_identity_seen
 
 _DICOM = "application/dicom"
+_FILES = ("multipart/related", "multipart/*", _DICOM)
+_FRAMES = ("multipart/related", "multipart/*", "image/jpeg", "image/jp2", "image/*", "application/octet-stream")
 
 
 class DicomJsonRenderer(JSONRenderer):
@@ -38,7 +42,21 @@ class DicomJsonRenderer(JSONRenderer):
 
 @extend_schema(exclude=True)  # its description is PS3.18
 class _DicomwebView(FastView):
+    """answers: the media types of GET, of which one must be accepted."""
+
     renderer_classes = [DicomJsonRenderer, JSONRenderer]
+    answers: ClassVar[tuple[str, ...]] = ("application/dicom+json", "application/json", "application/*")
+
+    def check_throttles(self, request: Request) -> None:
+        """Also that the answer is one that is wanted; asked before anything is looked up."""
+        super().check_throttles(request)
+        wanted = [one.partition(";")[0].strip().lower() for one in request.headers.get("Accept", "*/*").split(",")]
+        if request.method in {"GET", "HEAD"} and not {"*/*", *self.answers}.intersection(wanted):
+            raise NotAcceptable(f"It comes as {self.answers[0]}.")
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        """What was stored is told in JSON, whatever is asked for: nothing is refused for that."""
+        return DicomJsonRenderer(), DicomJsonRenderer.media_type
 
     def study(self, user: Any, pk: int) -> Study:
         """The study of ours."""
@@ -73,9 +91,11 @@ class DicomwebStudiesView(_DicomwebView):
 class DicomwebStudyView(_DicomwebView):
     """One study: retrieve, and store."""
 
+    answers = _FILES
+
     def get(self, request: HttpRequest, user: User, pk: int, study_uid: str) -> HttpResponse:
         """All instances of it."""
-        return _instances(user, self.held(user, pk, study_uid))
+        return _instances(request, user, self.held(user, pk, study_uid))
 
     def post(self, request: Request, pk: int, study_uid: str) -> HttpResponse:
         """Store instances of this study."""
@@ -94,9 +114,11 @@ class DicomwebSeriesSearchView(_DicomwebView):
 class DicomwebSeriesView(_DicomwebView):
     """One series: retrieve."""
 
+    answers = _FILES
+
     def get(self, request: HttpRequest, user: User, pk: int, study_uid: str, series_uid: str) -> HttpResponse:
         """All instances of it."""
-        return _instances(user, self.held(user, pk, study_uid, series_uid))
+        return _instances(request, user, self.held(user, pk, study_uid, series_uid))
 
 
 class DicomwebInstanceSearchView(_DicomwebView):
@@ -114,9 +136,11 @@ class DicomwebInstanceSearchView(_DicomwebView):
 class DicomwebInstanceView(_DicomwebView):
     """One instance: retrieve."""
 
+    answers = _FILES
+
     def get(self, request: HttpRequest, user: User, pk: int, study_uid: str, series_uid: str, uid: str) -> HttpResponse:
         """Its file."""
-        return _instances(user, self.held(user, pk, study_uid, series_uid), uid)
+        return _instances(request, user, self.held(user, pk, study_uid, series_uid), uid)
 
 
 class DicomwebMetadataView(_DicomwebView):
@@ -145,6 +169,8 @@ class DicomwebMetadataView(_DicomwebView):
 
 class DicomwebFramesView(_DicomwebView):
     """Retrieve frames."""
+
+    answers = _FRAMES
 
     def get(
         self, request: HttpRequest, user: User, pk: int, study_uid: str, series_uid: str, uid: str, frames: str
@@ -232,9 +258,10 @@ def _nameless(one: Held, url: str) -> Json:
     return {tag: value for tag, value in search.series_json(one, url).items() if tag != "00081190"}
 
 
-def _instances(user: User, rows: list[Held], uid: str | None = None) -> HttpResponse:
+def _instances(request: HttpRequest, user: User, rows: list[Held], uid: str | None = None) -> HttpResponse:
     """Files: images, which may name a patient, for whom that is shown, and annotations."""
     images, objects = _images(rows, uid), _annotations(rows, uid)
+    multipart = re.search(r"multipart/|\*/\*", request.headers.get("Accept", "*/*")) is not None
     if not images and not objects:
         raise Http404
     for one, _ in images:
@@ -253,6 +280,8 @@ def _instances(user: User, rows: list[Held], uid: str | None = None) -> HttpResp
         for _, made in objects:
             yield _DICOM, [made.data]
 
+    if len(images) + len(objects) == 1 and not multipart:
+        return _private(StreamingHttpResponse((piece for _, pieces in parts() for piece in pieces), _DICOM))
     return _parts(_DICOM, parts())
 
 
@@ -265,7 +294,10 @@ def _identity_seen(user: User, rows: Iterable[Held], what: str) -> None:
 
 def _parts(kind: str, parts: Iterable[tuple[str, Iterable[bytes]]]) -> HttpResponse:
     boundary, body = written_parts(parts)
-    answer = StreamingHttpResponse(body, f'multipart/related; type="{kind}"; boundary={boundary}')
+    return _private(StreamingHttpResponse(body, f'multipart/related; type="{kind}"; boundary={boundary}'))
+
+
+def _private(answer: StreamingHttpResponse) -> HttpResponse:
     patch_cache_control(answer, private=True, no_store=True)
     return cast(HttpResponse, answer)
 

@@ -7,16 +7,24 @@ What is sent names a slide by its id alone.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
+import http.client
 import json
 import logging
+import socket
+import threading
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -25,6 +33,7 @@ from webapp.notices.services import HELD, secret_of
 
 TRIES_AFTER = [timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 480, 1440)]
 _SECONDS = 10  # for an answer
+_AT_ONCE = 8  # receivers
 _log = logging.getLogger(__name__)
 
 
@@ -35,16 +44,70 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_opener = urllib.request.build_opener(_NoRedirect)
+class _Ended(http.client.HTTPConnection):
+    """A connection that ends after a while, however slowly an answer drips."""
+
+    def connect(self) -> None:
+        """As of any; its time begins."""
+        super().connect()
+        end = threading.Timer(_SECONDS, self._end)
+        end.daemon = True
+        end.start()
+
+    def _end(self) -> None:
+        if (sock := self.sock) is not None:  # over TLS another one than at first
+            with contextlib.suppress(OSError):  # it is closed already
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class _EndedTls(http.client.HTTPSConnection, _Ended):
+    """The same over TLS."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """By connections that end."""
+        return self.do_open(_Ended, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """By connections that end."""
+        return self.do_open(_EndedTls, req)
+
+
+_opener = urllib.request.build_opener(_NoRedirect, _Http, _Https)
 
 
 def deliver_due(*, most: int = 100) -> int:
-    """Send what is due, the longest due first; returns how many were tried."""
+    """Send what is due, the longest due first, at most so much to each; returns how much was tried.
+
+    Each webhook has a thread, and mail has one: who does not answer holds up nobody else, and is not asked again before
+    the others have been.
+    """
+    due = Delivery.objects.filter(state=Delivery.State.WAITING, due_at__lte=timezone.now())
+    receivers = list(due.order_by().values_list("webhook", flat=True).distinct())
+    if len(receivers) < 2:
+        return sum(_deliver_to(one, most) for one in receivers)
+    with ThreadPoolExecutor(min(len(receivers), _AT_ONCE)) as pool:
+        return sum(pool.map(lambda one: _deliver_apart(one, most), receivers))
+
+
+def _deliver_apart(webhook: UUID | None, most: int) -> int:
+    try:
+        return _deliver_to(webhook, most)
+    finally:
+        connection.close()
+
+
+def _deliver_to(webhook: UUID | None, most: int) -> int:
+    """Send to one webhook, or mail (None), until one fails."""
     for number in range(most):
-        delivery = _next_due()
+        delivery = _next_due(webhook)
         if delivery is None:
             return number
-        deliver(delivery)
+        if deliver(delivery).state != Delivery.State.DELIVERED:
+            return number + 1
     return most
 
 
@@ -65,11 +128,11 @@ def deliver(delivery: Delivery) -> Delivery:
     return delivery
 
 
-def _next_due() -> Delivery | None:
-    """The delivery that is longest due, held by this process; None where there is none."""
+def _next_due(webhook: UUID | None) -> Delivery | None:
+    """The delivery to a webhook, or by mail, that is longest due, held by this process; None where there is none."""
     now = timezone.now()
     while True:
-        due = Delivery.objects.filter(state=Delivery.State.WAITING, due_at__lte=now)
+        due = Delivery.objects.filter(state=Delivery.State.WAITING, due_at__lte=now, webhook=webhook)
         first = due.select_related("notice__slide__case", "webhook", "person").order_by("due_at").first()
         if first is None:
             return None
@@ -105,8 +168,11 @@ def _post(webhook: Webhook, delivery: Delivery) -> str:
         "webhook-signature": f"v1,{signature}",
     }.items():
         request.add_header(name, value)
+    began = time.monotonic()
     try:
         with _opener.open(request, timeout=_SECONDS) as answer:
+            if time.monotonic() - began >= _SECONDS:  # what came of it until then looks like an answer
+                raise OSError(f"no answer in {_SECONDS} s")
             return str(answer.status)
     except urllib.error.HTTPError as refused:
         with refused:

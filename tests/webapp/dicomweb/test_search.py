@@ -75,3 +75,27 @@ def test_a_picture_that_says_that_a_label_is_in_it_is_one():
     assert retrieve.shows_label(Instance(facts={**volume, "00480010": {"vr": "CS", "Value": ["YES"]}}))
     assert retrieve.shows_label(Instance(facts={**volume, "00280301": {"vr": "CS", "Value": ["YES"]}}))
     assert retrieve.shows_label(Instance(facts={}))
+
+
+def test_answers_come_as_they_are_wanted_or_not_at_all(client_of, root, alice, study):
+    (good, *_) = scan()
+    pacs(alice, study.pk).store_instances([good])
+    client, address = client_of(root), f"/api/v1/dicomweb/{study.pk}/studies"
+    instance = f"{address}/{good.StudyInstanceUID}/series/{good.SeriesInstanceUID}/instances/{good.SOPInstanceUID}"
+
+    def asked(of, accept):
+        answer = client.get(of, headers={"Accept": accept})
+        return answer.status_code, answer["Content-Type"].partition(";")[0]
+
+    assert asked(address, "application/dicom+json")[0] == 200 == asked(address, "text/html, */*;q=0.1")[0]
+    assert asked(address, "application/dicom+xml")[0] == 406 == asked(instance, "image/png")[0]
+    assert asked(instance, 'multipart/related; type="application/dicom"') == (200, "multipart/related")
+    assert asked(instance, "application/dicom") == (200, "application/dicom")
+    alone = b"".join(client.get(instance, headers={"Accept": "application/dicom"}).streaming_content)
+    assert dcmread(io.BytesIO(alone)) == good
+    assert asked(f"{instance}/frames/1", "image/jpeg")[0] == 200
+    kind = 'multipart/related; type="application/dicom"; boundary=b'
+    stored = client.post(
+        address, b"--b\r\n\r\nx\r\n--b--", content_type=kind, headers={"Accept": "application/dicom+xml"}
+    )
+    assert stored.status_code == 409

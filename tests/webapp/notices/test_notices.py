@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import socket
+import time
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -222,3 +224,41 @@ def test_what_is_mailed_is_chosen_on_the_page(alice, client_of, settings):
     client.post("/notices/", {"mail": ["report.signed", "test"]})
     assert alice.wishes.mail == ["report.signed"]
     assert 'value="report.signed" checked' in client.get("/notices/").content.decode()
+
+
+@contextmanager
+def dripping():
+    """A server that begins an answer and never comes to its end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with suppress(OSError):
+                while True:
+                    one, _ = server.accept()
+                    Thread(target=drip, args=(one,), daemon=True).start()
+
+        def drip(one):
+            with one, suppress(OSError):
+                one.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while True:
+                    one.sendall(b"a")
+                    time.sleep(0.1)
+
+        Thread(target=answer, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_does_not_answer_is_given_up_and_holds_up_nobody(make_slide, monkeypatch):
+    monkeypatch.setattr("webapp.notices.delivery._SECONDS", 1)
+    slide = make_slide()
+    with dripping() as slow, listening(200) as (good, told):
+        for address in (slow, good):
+            webhook_add(address=address, kinds=["slide.ready"])
+        for _ in range(6):
+            tell(Kind.SLIDE_READY, slide=slide)
+        began = time.monotonic()
+        assert deliver_due() == 7  # one to who does not answer
+        assert len(told) == 6 and time.monotonic() - began < 5
+    states = Delivery.objects.values_list("webhook__address", "state")
+    assert sorted(set(states)) == sorted({(slow, "waiting"), (good, "delivered")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         try:
             made = backup_make(folder=folder.resolve())
+        except PermissionError as error:
+            raise CommandError(
+                f"{error.filename or folder} cannot be written by user {os.getuid()}, who makes the backup: "
+                f"chown {os.getuid()} FOLDER gives it to that user."
+            ) from error
         except (DomainError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{made} is complete; put back with: make restore FROM={made}")
