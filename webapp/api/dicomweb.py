@@ -47,6 +47,13 @@ class _DicomwebView(FastView):
     renderer_classes = [DicomJsonRenderer, JSONRenderer]
     answers: ClassVar[tuple[str, ...]] = ("application/dicom+json", "application/json", "application/*")
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """To HEAD no file is read."""
+        answer = super().dispatch(request, *args, **kwargs)
+        if request.method == "HEAD" and answer.streaming:
+            answer.streaming_content = iter(())  # type: ignore[attr-defined]  # of a streaming response
+        return answer
+
     def check_throttles(self, request: Request) -> None:
         """Also that the answer is one that is wanted; asked before anything is looked up."""
         super().check_throttles(request)

@@ -226,7 +226,8 @@ def _series(study: Study, said: _Header, by: User) -> Series:
     text = f"{study.pk} {patient}"
     key = salted_hmac("webapp.dicomweb", text, algorithm="sha256").hexdigest() if patient else ""
     of_same = Q(study_uid=said.study) | (Q(patient=key) if key else Q(pk=None))
-    same = known.filter(of_same).select_related("slide__case").order_by("-pk").first()
+    here = known.filter(Q(slide=None) | Q(slide__case__study=study))
+    same = here.filter(of_same).select_related("slide__case").order_by("-pk").first()
     if same is not None:
         case = same.slide.case.identifier if same.slide else same.case_identifier
     else:
