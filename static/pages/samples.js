@@ -2,11 +2,11 @@
 
 import { call } from "../viewer/api.js";
 import { at, find, findAll, sentenceOf } from "../viewer/dom.js";
+import { labelled } from "../viewer/words.js";
 
-/** @typedef {"mitotic" | "non_mitotic" | "unsure"} Label */
+/** @import { Verdict } from "../viewer/words.js" */
 
-const LABELS = /** @type {Record<string, Label>} */ ({ m: "mitotic", n: "non_mitotic", u: "unsure" });
-const WORDS = { mitotic: "Mitotic", non_mitotic: "Not mitotic", unsure: "Unsure" };
+const LABELS = /** @type {Record<string, Verdict>} */ ({ m: "mitotic", n: "non_mitotic", u: "unsure" });
 
 const drawn = at("drawn");
 const samples = findAll(drawn, ".sample");
@@ -22,7 +22,7 @@ function go(number) {
   samples[here]?.scrollIntoView({ block: "nearest" });
 }
 
-/** @param {Label} label */
+/** @param {Verdict} label */
 async function judge(label) {
   const [sample, problem] = [samples[here], at("problem")];
   if (!sample) return;
@@ -34,7 +34,7 @@ async function judge(label) {
     problem.hidden = true;
     sample.dataset.verdict = label;
     const said = find(sample, "[data-said]");
-    said.textContent = WORDS[label];
+    said.textContent = labelled(label);
     said.className = `tag ${label === "mitotic" ? "good" : "bad"}`;
     said.hidden = false;
     at("so-far").textContent = sentence;

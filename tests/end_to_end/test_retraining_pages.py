@@ -55,6 +55,8 @@ def test_mined_samples_are_judged_by_keys(loop, open_as, root):
     assert current.get_attribute("data-sample") == str(first.pk)
     page.keyboard.press("m")
     page.wait_for_selector("#so-far:has-text('10 judged')")
+    assert page.locator(f"[data-sample='{first.pk}'] [data-said]").inner_text() == "mitotic figure"
+    assert not page.locator(f"[data-sample='{second.pk}'] [data-said]").is_visible()
     assert current.get_attribute("data-sample") == str(second.pk)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("u")
