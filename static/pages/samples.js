@@ -8,26 +8,25 @@ import { labelled } from "../viewer/words.js";
 
 const LABELS = /** @type {Record<string, Verdict>} */ ({ m: "mitotic", n: "non_mitotic", u: "unsure" });
 
-const drawn = at("drawn");
-const samples = findAll(drawn, ".sample");
-let here = Math.max(
-  samples.findIndex((one) => !one.dataset.verdict),
-  0,
-);
+/** Those that are on the page now: it is shown again while more are mined. */
+const samples = () => findAll(at("drawn"), ".sample");
+const firstLeft = () => samples().findIndex((one) => !one.dataset.verdict);
+let here = Math.max(firstLeft(), 0);
 
 /** @param {number} number */
 function go(number) {
-  here = Math.min(Math.max(number, 0), samples.length - 1);
-  for (const [index, one] of samples.entries()) one.classList.toggle("current", index === here);
-  samples[here]?.scrollIntoView({ block: "nearest" });
+  const all = samples();
+  here = Math.min(Math.max(number, 0), all.length - 1);
+  for (const [index, one] of all.entries()) one.classList.toggle("current", index === here);
+  all[here]?.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {Verdict} label */
 async function judge(label) {
-  const [sample, problem] = [samples[here], at("problem")];
+  const [sample, problem] = [samples()[here], at("problem")];
   if (!sample) return;
   try {
-    const { sentence } = await call(drawn.dataset.judge ?? "", {
+    const { sentence } = await call(at("drawn").dataset.judge ?? "", {
       method: "POST",
       body: { sample: Number(sample.dataset.sample), label },
     });
@@ -38,10 +37,10 @@ async function judge(label) {
     said.className = `tag ${label === "mitotic" ? "good" : "bad"}`;
     said.hidden = false;
     at("so-far").textContent = sentence;
-    const next = samples.findIndex((one, index) => index > here && !one.dataset.verdict);
-    if (samples.every((one) => one.dataset.verdict))
+    const next = samples().findIndex((one, index) => index > here && !one.dataset.verdict);
+    if (firstLeft() < 0)
       location.reload(); // what follows from all of them
-    else go(next < 0 ? samples.findIndex((one) => !one.dataset.verdict) : next);
+    else go(next < 0 ? firstLeft() : next);
   } catch (error) {
     problem.textContent = sentenceOf(error);
     problem.hidden = false;

@@ -67,6 +67,17 @@ def test_mined_samples_are_judged_by_keys(loop, open_as, root):
     assert said == {first.pk: "mitotic", second.pk: "non_mitotic", third.pk: "unsure"}
 
 
+def test_keys_judge_what_is_shown_after_more_was_mined(loop, open_as, root):
+    open_jobs(State.RUNNING)
+    page = open_as(root, loop["mining"])
+    run, sample = MiningRun.objects.get(), MinedSample.objects.all()[0]
+    MinedSample.objects.create(run=run, slide=sample.slide, x=900, y=900, scores=[0.97] * 8, least=0.97, draw=0.99)
+    page.wait_for_selector("dd:has-text('13, 13 not rejected')")
+    first = MinedSample.objects.filter(verdict="").order_by("draw")[0]
+    page.keyboard.press("n")
+    page.wait_for_selector(f"[data-sample='{first.pk}'] [data-said]:has-text('not a mitotic figure')")
+
+
 def test_after_a_promotion_the_page_says_so_and_leads_back(loop, open_as, root, settings, tmp_path):
     settings.MODEL_DIR = tmp_path / "models"
     open_jobs(State.SUCCEEDED)
@@ -78,6 +89,7 @@ def test_after_a_promotion_the_page_says_so_and_leads_back(loop, open_as, root, 
     version_promote(version=version, by=root, reason="better")
     page = open_as(root, loop["judgement"])
     assert re.search(f"{version} is the active version since .* instead of {before}", page.inner_text("#promoted"))
+    test_pages.shoot(page, "loop-promoted")
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(f"button:has-text('Go back to {before}')")
     page.wait_for_selector(f"button:has-text('Promote {version}')")

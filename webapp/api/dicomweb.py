@@ -44,7 +44,6 @@ class DicomJsonRenderer(JSONRenderer):
 class _DicomwebView(FastView):
     """answers: the media types of GET, of which one must be accepted."""
 
-    renderer_classes = [DicomJsonRenderer, JSONRenderer]
     answers: ClassVar[tuple[str, ...]] = ("application/dicom+json", "application/json", "application/*")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -166,7 +165,7 @@ class DicomwebMetadataView(_DicomwebView):
         rows, url = self.held(user, pk, study_uid, series_uid), _url(request, pk)
         found = [
             retrieve.metadata_of(one.series, each) | search.instance_json(one, each, url)
-            for one, each in _images(rows, uid)
+            for one, each in search.images_of(rows, uid)
         ]
         found += [made.object.to_json_dict() | _nameless(one, url) for one, made in _annotations(rows, uid)]
         if not found:
@@ -248,12 +247,6 @@ def _json(body: Any, status: int = 200) -> HttpResponse:
     return response
 
 
-def _images(rows: Iterable[Held], uid: str | None) -> list[tuple[Held, Instance]]:
-    """The images of series, or the one of this UID."""
-    images = [one for one in rows if one.run is None]
-    return [(one, each) for one in images for each in one.series.instances.all() if uid in (None, each.uid)]
-
-
 def _annotations(rows: Iterable[Held], uid: str | None) -> list[tuple[Held, Annotations]]:
     """The annotation objects of series, or the one of this UID."""
     made = [(one, search.annotations_of(one)) for one in rows if one.run is not None]
@@ -267,7 +260,7 @@ def _nameless(one: Held, url: str) -> Json:
 
 def _instances(request: HttpRequest, user: User, rows: list[Held], uid: str | None = None) -> HttpResponse:
     """Files: images, which may name a patient, for whom that is shown, and annotations."""
-    images, objects = _images(rows, uid), _annotations(rows, uid)
+    images, objects = search.images_of(rows, uid), _annotations(rows, uid)
     multipart = re.search(r"multipart/|\*/\*", request.headers.get("Accept", "*/*")) is not None
     if not images and not objects:
         raise Http404

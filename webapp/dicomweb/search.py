@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from django.contrib.auth.models import User
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery, prefetch_related_objects
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileDataset
@@ -108,7 +108,7 @@ def held(*, study: Study, user: User, study_uid: str | None = None, series_uid: 
     """
     newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
     rows = Series.objects.filter(Q(slide=None, study=study) | Q(slide__case__study=study))
-    rows = rows.select_related("slide__case__study").prefetch_related("instances")
+    rows = rows.select_related("slide__case__study")
     if study_uid is not None:
         rows = rows.filter(study_uid=study_uid)
     numbers = dict(rows.values_list("pk", Count("instances")))
@@ -120,6 +120,13 @@ def held(*, study: Study, user: User, study_uid: str | None = None, series_uid: 
         if run := runs.get(newest_of.get(row.pk)):
             found.append(Held(row, annotation_series_uid(run.pk), run, 1))
     return [one for one in found if series_uid in (None, one.uid)]
+
+
+def images_of(rows: Iterable[Held], uid: str | None = None) -> list[tuple[Held, Instance]]:
+    """The images of series, or the one of this UID."""
+    images = [one for one in rows if one.run is None]
+    prefetch_related_objects([one.series for one in images], "instances")
+    return [(one, each) for one in images for each in one.series.instances.all() if uid in (None, each.uid)]
 
 
 def studies_found(rows: Iterable[Held], asked: Asked) -> list[Json]:
@@ -144,13 +151,12 @@ def instances_found(rows: Iterable[Held], asked: Asked, *, annotations: bool) ->
     modalities = _modalities(rows)
 
     def each() -> Iterable[Json]:
+        for one, instance in images_of(rows):
+            yield instance_json(one, instance, asked.url) | modalities[one.series.study_uid]
         for one in rows:
-            of_study = modalities[one.series.study_uid]
-            if one.run is None:
-                for instance in one.series.instances.all():
-                    yield instance_json(one, instance, asked.url) | of_study
-            elif annotations and (made := _annotations_if_any(one)) is not None:
-                yield _instance(one, made.uid, facts_of(made.object, OF_INSTANCE), asked.url) | of_study
+            if annotations and one.run is not None and (made := _annotations_if_any(one)) is not None:
+                told = _instance(one, made.uid, facts_of(made.object, OF_INSTANCE), asked.url)
+                yield told | modalities[one.series.study_uid]
 
     return asked.of(each())
 

@@ -20,7 +20,7 @@ from detector.slide.folder import sha256_of
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import lock_row
-from webapp.core.errors import InvalidInput, NoRoom, TooLarge
+from webapp.core.errors import InvalidInput, TooLarge
 from webapp.core.names import plain_name
 from webapp.core.streams import Readable
 from webapp.dicomweb.inbox import PART, arrival_key, waiting_folder
@@ -32,7 +32,7 @@ from webapp.intake.models import Arrival
 from webapp.slides.models import Study
 from webapp.slides.roles import Right, demand
 from webapp.slides.services import new_pseudonym
-from webapp.slides.uploads import demand_quota, has_room
+from webapp.slides.uploads import demand_quota, demand_room
 
 _NAMES = {
     "sop_class": "SOPClassUID",
@@ -92,8 +92,7 @@ def instances_receive(
     if study_uid is not None and not is_uid(study_uid):
         raise InvalidInput("The address names a study by something that is no UID.")
     demand_quota(user=by, size=size, what="this call")
-    if not has_room(size=size):
-        raise NoRoom("There is not enough room on the server for this; an administrator has to make room.")
+    demand_room(size=size, what="this call")
     taker = _Receiver(study, by, study_uid)
     try:
         read_parts(body, boundary, taker)

@@ -83,11 +83,7 @@ def upload_create(
             "cancel some first."
         )
     demand_quota(user=user, size=size, what="this file")
-    if not has_room(size=size):
-        raise NoRoom(
-            "There is not enough room on the server for this file, so nothing of it was taken; what was saved before "
-            "is safe. An administrator has to make room; then send it again."
-        )
+    demand_room(size=size, what="this file")
     upload = Upload.objects.create(
         user=user,
         study=study,
@@ -108,6 +104,15 @@ def demand_quota(*, user: User, size: int, what: str) -> None:
         raise TooLarge(
             f"Your slides and unfinished uploads take {used / 1024**3:.1f} GB of the {settings.USER_QUOTA_BYTES >> 30} "
             f"that you may use, and {what} has {size / 1024**3:.1f} more; ask your administrator for more."
+        )
+
+
+def demand_room(*, size: int, what: str) -> None:
+    """Raise NoRoom where the disk has no room for so many bytes."""
+    if not has_room(size=size):
+        raise NoRoom(
+            f"There is not enough room on the server for {what}, so nothing of it was taken; what was saved before "
+            "is safe. An administrator has to make room; then send it again."
         )
 
 
