@@ -265,6 +265,17 @@ def _coverslip(name: str) -> TissuePicture:
     return lit_picture(name, rng, tissue, stain_density(rng, tissue), marks=marks[..., None].repeat(3, axis=2))
 
 
+def _beyond_coverslip(name: str) -> TissuePicture:
+    """Beyond the coverslip, at the top, the glass is pinkish; a fragment of tissue lies there."""
+    rng = seeded_rng(name)
+    tissue = draw_sections(rng, [(480, 470, 290, 200), (800, 70, 60, 35)])
+    x, y = grid()
+    edge = 150 + 0.02 * x - y
+    marks = np.where(edge[..., None] > 0, np.float32((236 / 245, 222 / 243, 232 / 245)), np.float32(1))
+    marks *= 1 - 0.4 * np.exp(-((edge / 1.4) ** 2) / 2)[..., None]
+    return lit_picture(name, rng, tissue, stain_density(rng, tissue), marks=marks)
+
+
 def _bubbles(name: str) -> TissuePicture:
     """Thin grey circles, most of them on glass."""
     rng = seeded_rng(name)
@@ -377,6 +388,7 @@ _KINDS: dict[str, Callable[[str], TissuePicture]] = {
     "grey unscanned areas, yellowish glass": _grey_on_yellow,
     "pen marks": _pen_marks,
     "coverslip edge": _coverslip,
+    "glass of another colour beyond the coverslip": _beyond_coverslip,
     "air bubbles": _bubbles,
     "dust": _dust,
     "almost only tissue": _almost_only_tissue,

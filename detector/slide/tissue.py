@@ -8,6 +8,7 @@ tissue is where green is absorbed more, against that glass, than its noise expla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +31,9 @@ _EVEN: Final = 3.0  # grey levels: local standard deviation of glass, at most, o
 _MEASURED: Final = 512
 _LEAST_GLASS: Final = 0.01  # of the picture; with less there is no glass to measure
 _LEAST_SCANNED: Final = 0.01  # of the picture; with less besides what is filled in, the glass is what is filled in
+_SIDE: Final = 0.8  # of a side of the picture, along which glass of another colour lies
+_SEAM: Final = 5  # px: the edge of a coverslip, at most
+_HOLE_IN_GLASS: Final = 0.2  # of the picture: what lies on glass of another colour, at most
 _FLAT: Final = 9  # px: what is of one value is no glass from this size on
 _NEUTRAL: Final = 6  # grey levels between the channels of what a scanner fills in, at most
 _FILLS: Final = 3  # colours that may be filled in
@@ -104,7 +108,24 @@ def measure_glass(picture: Rgb) -> Glass:
         kept = even & (np.abs(stained) <= tolerance)
         noise = 1.4826 * float(np.median(np.abs(stained[kept])))
         tolerance = max(0.75 * _LEAST_STAIN, 3 * noise)
+    for beyond in _beyond_coverslip(even & (np.abs(stained) > tolerance)):
+        rgb[beyond] = np.median(pixels[beyond & even], axis=0)
     return Glass(np.asarray(cv2.resize(rgb, size), np.float32), noise, float(kept.mean()))
+
+
+def _beyond_coverslip(others: Mask) -> Iterator[Mask]:
+    """Glass of another colour, with what lies on it: along a whole side of the picture, as where the coverslip ends.
+
+    others: [h, w], what is bright, even and pale as glass is, and has another colour.
+    """
+    window = np.ones((_SEAM, _SEAM), np.uint8)
+    closed = cv2.morphologyEx(others.astype(np.uint8), cv2.MORPH_CLOSE, window)
+    number, labels = cv2.connectedComponents(closed, connectivity=4)
+    sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    for one in range(1, number):
+        if any((side == one).mean() >= _SIDE for side in sides):
+            region = ~_without_small(labels != one, _HOLE_IN_GLASS * labels.size)
+            yield cv2.dilate(region.astype(np.uint8), window) > 0
 
 
 def _filled(pixels: NDArray[Any]) -> Mask:
@@ -138,16 +159,23 @@ def _density(pixels: NDArray[Any], glass: NDArray[Any]) -> Floats:
     return np.asarray(np.log10(glass / np.maximum(pixels, 1).astype(np.float32)), np.float32)
 
 
-_COLD = 1.05  # times the density of green: tissue here is below 0.9 in 99.9 % of its pixels, blue ink above 1.08
+_COLD: Final = 1.05  # times the density of green: tissue has less than 0.9 of red in 99.9 % of it, blue ink above 1.08
+_WARM: Final = 1.1  # of blue: tissue of nine sources has less than 1.0 in 99.9 % of it
+_RED: Final = 0.75, 0.2  # of blue at least and of red at most: eosin absorbs less blue, most of what is blood more red
+_RED_CORE: Final = 0.85  # optical density of green in the midst of a stroke; blood on an overview has less
 
 
 def _pen(density: Floats) -> Mask:
-    """Ink that is neither haematoxylin nor eosin: blue and green absorb red most, yellow blue, black all alike."""
+    """Ink that is neither haematoxylin nor eosin: blue and green absorb red most, yellow and brown blue, red green and
+    blue alike, black all three."""
     red, green, blue = (density[..., channel] for channel in range(3))
     strong = density.max(axis=2) > 0.1
-    cold, yellow = red > _COLD * green, blue > 3 * np.maximum(green, 0)
+    cold, warm = red > _COLD * green, blue > _WARM * np.maximum(green, 0)
+    of_red = (blue > _RED[0] * green) & (red < _RED[1] * green)
+    core = cv2.erode((of_red & (green > _RED_CORE)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    of_red &= cv2.dilate(core, np.ones((11, 11), np.uint8)) > 0
     black = _beyond_grey(density) < 0.12 * green
-    return np.asarray(strong & (cold | yellow | black))
+    return np.asarray(strong & (cold | warm | of_red | black))
 
 
 def _surface(pixels: Floats, of: Mask) -> Floats:

@@ -65,10 +65,13 @@ def shared(kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
     name = f"count:{_CALCULATION}:{kind.__name__}:{hashlib.sha256(repr(key).encode()).hexdigest()}"
     if kept := ask_redis(lambda redis: redis.get(name)):
         return from_json(kind, json.loads(kept))
-    with _calculating:
-        if kept := ask_redis(lambda redis: redis.get(name)):  # another thread was first
+    waited = not _calculating.acquire(blocking=False) and _calculating.acquire()
+    try:
+        if waited and (kept := ask_redis(lambda redis: redis.get(name))):  # another thread was first
             return from_json(kind, json.loads(kept))
         result = make()
+    finally:
+        _calculating.release()
     ask_redis(lambda redis: redis.set(name, to_json(result), ex=_KEPT_SECONDS))
     return result
 

@@ -130,7 +130,7 @@ class Held:
         self.xy, self.cell = came[self.order], cell[self.order]
         inside = np.bincount(cell, minlength=reaches.size)
         self.first = np.concatenate([[0], np.cumsum(inside)])  # figure of each cell
-        self.at_most = np.where(reaches.reach.ravel() == reaches.usual, self._usually(), 0)
+        self.at_most = np.where(reaches.usually, self._usually(), 0)
         self.exact = self.at_most.copy()
         self.exact[reaches.others] = -1
         self.sums, self.at_most[reaches.others] = reaches.in_boxes(inside)
@@ -167,7 +167,7 @@ class Held:
         """Which figures lie in one of these places, of those whose reach is the usual one."""
         figure, first, end = self._spans
         chosen = np.zeros((self.rows, self.columns + 1), np.int64)
-        chosen[:, 1:] = (places & (self.reaches.reach.ravel() == self.reaches.usual)).reshape(self.rows, -1)
+        chosen[:, 1:] = (places & self.reaches.usually).reshape(self.rows, -1)
         before = np.cumsum(chosen)  # places before each one
         found: NDArray[np.bool_] = np.zeros(len(self.xy), bool)
         found[figure[before[end] > before[first]]] = True

@@ -78,9 +78,14 @@ class Reaches:
         return self.reach.size
 
     @cached_property
+    def usually(self) -> NDArray[np.bool_]:
+        """Which places have the usual reach."""
+        return np.asarray(self.reach.ravel() == self.usual)
+
+    @cached_property
     def others(self) -> Indices:
         """The places with something evaluable whose reach is not the usual one."""
-        return np.flatnonzero((self.reach.ravel() > 0) & (self.reach.ravel() != self.usual))
+        return np.flatnonzero((self.reach.ravel() > 0) & ~self.usually)
 
     @cached_property
     def whole(self) -> Indices:
@@ -148,14 +153,14 @@ def _sums(shares: NDArray[np.float32], shape: Shape, reach: tuple[float, float])
     far = [int(LIMIT * side) + 2 for side in reversed(reach)]
     sides = (max(side + away, 2 * away + 1) for side, away in zip(shares.shape, far, strict=True))
     rows, columns = (cv2.getOptimalDFTSize(side) for side in sides)
-    room = np.zeros((rows, columns), np.float32)
+    room = np.zeros((rows, columns), np.float32)  # transformed in single precision, in half the time
     room[:height, :width] = shares
-    spectrum = cv2.dft(room, nonzeroRows=height)
+    spectrum = np.fft.rfft2(room)
 
     def held_by(growth: float, places: Indices) -> Floats:
-        product = cv2.mulSpectrums(spectrum, _kernel_spectrum(shape, growth, reach, (rows, columns)), 0)
-        summed = cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT, nonzeroRows=height)
-        return np.asarray(summed[:height, :width].ravel().take(places), np.float64)
+        product = spectrum * _kernel_spectrum(shape, growth, reach, (rows, columns))
+        summed = np.fft.irfft(np.fft.ifft(product, axis=0)[:height], n=columns, axis=1)
+        return np.asarray(summed[:, :width].ravel().take(places), np.float64)
 
     return held_by
 
@@ -191,13 +196,13 @@ def _kernel(shape: Shape, growth: float, reach: tuple[float, float]) -> Floats:
 @lru_cache(maxsize=48)
 def _kernel_spectrum(
     shape: Shape, growth: float, reach: tuple[float, float], size: tuple[int, int]
-) -> NDArray[np.float32]:
+) -> NDArray[np.complex64]:
     """The same, around the corner of a picture [rows, columns], as its discrete Fourier transform."""
     kernel = _kernel(shape, growth, reach)
     room = np.zeros(size, np.float32)
     rows, columns = ((np.arange(side) - side // 2) % whole for side, whole in zip(kernel.shape, size, strict=True))
     room[np.ix_(rows, columns)] = kernel
-    return np.asarray(cv2.dft(room), np.float32)
+    return np.fft.rfft2(room).astype(np.complex64)
 
 
 def _fine(size: float) -> Floats:

@@ -26,7 +26,11 @@ def test_the_area_of_tissue_is_right(name):
 
 
 @pytest.mark.parametrize(
-    "ink", [(40, 60, 160), (50, 70, 170), (20, 30, 110), (30, 35, 80), (30, 120, 70), (25, 25, 25)]
+    "ink",
+    [
+        *((40, 60, 160), (50, 70, 170), (20, 30, 110), (30, 35, 80), (30, 120, 70), (25, 25, 25)),
+        *((200, 30, 40), (180, 20, 30), (120, 70, 30), (150, 90, 40)),
+    ],
 )
 def test_a_frame_and_letters_in_ink_are_no_tissue(ink):
     picture = draw_glass(900, 700)
