@@ -125,6 +125,12 @@ def ink_density(rng: np.random.Generator, strokes: NDArray[np.uint8], colour: Co
     return through
 
 
+def coverslip_edge(beyond: Field, through: tuple[float, float, float]) -> Field:
+    """What is let through by a dark line, and beyond it. beyond: px from the line."""
+    marks: Field = np.where(beyond[..., None] > 0, np.float32(through), np.float32(1))
+    return marks * (1 - 0.5 * np.exp(-((beyond / 1.4) ** 2) / 2))[..., None]
+
+
 def draw_specks(rng: np.random.Generator, count: int, *, fibres: int = 0) -> Field:
     """What dust lets through: specks of 1 to 3 px, a quarter of them out of focus, and thin bent fibres."""
     sharp = np.zeros((HEIGHT, WIDTH), np.uint8)

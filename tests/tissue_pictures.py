@@ -23,6 +23,7 @@ from tests.tissue_drawing import (
     Ellipse,
     Mask,
     TissuePicture,
+    coverslip_edge,
     density_of,
     draw_sections,
     draw_specks,
@@ -259,10 +260,8 @@ def _coverslip(name: str) -> TissuePicture:
     rng = seeded_rng(name)
     tissue = draw_sections(rng, [(400, 380, 270, 240)])
     x, y = grid()
-    edge = x - 790 - 0.06 * y
-    marks = np.where(edge > 0, np.float32(230 / 243), np.float32(1))
-    marks *= 1 - 0.5 * np.exp(-((edge / 1.4) ** 2) / 2)
-    return lit_picture(name, rng, tissue, stain_density(rng, tissue), marks=marks[..., None].repeat(3, axis=2))
+    marks = coverslip_edge(x - 790 - 0.06 * y, (230 / 243, 230 / 243, 230 / 243))
+    return lit_picture(name, rng, tissue, stain_density(rng, tissue), marks=marks)
 
 
 def _beyond_coverslip(name: str) -> TissuePicture:
@@ -270,9 +269,7 @@ def _beyond_coverslip(name: str) -> TissuePicture:
     rng = seeded_rng(name)
     tissue = draw_sections(rng, [(480, 470, 290, 200), (800, 70, 60, 35)])
     x, y = grid()
-    edge = 150 + 0.02 * x - y
-    marks = np.where(edge[..., None] > 0, np.float32((236 / 245, 222 / 243, 232 / 245)), np.float32(1))
-    marks *= 1 - 0.4 * np.exp(-((edge / 1.4) ** 2) / 2)[..., None]
+    marks = coverslip_edge(150 + 0.02 * x - y, (236 / 245, 222 / 243, 232 / 245))
     return lit_picture(name, rng, tissue, stain_density(rng, tissue), marks=marks)
 
 

@@ -172,6 +172,7 @@ INSTALLED_APPS = [
     "webapp.registry",
     "webapp.jobs",
     "webapp.annotations",
+    "webapp.screening",
     "webapp.reports",
     "webapp.retraining",
     "webapp.intake",

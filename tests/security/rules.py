@@ -55,6 +55,7 @@ _TABLE = (
     ("api:label api:macro api:file", _FOR_ADMINISTRATORS),
     ("api:figures api:regions api:reports", {"GET": MEMBERS, "POST": READERS}),
     ("api:region", {"DELETE": READERS}),
+    ("api:screening", {"GET": MEMBERS, "POST": READERS, "DELETE": READERS}),
     ("api:export", {"GET": READERS}),
     ("api:case-deletion", {"GET": MANAGERS, "POST": MANAGERS, "DELETE": MANAGERS}),
     # Studies, jobs, uploads.

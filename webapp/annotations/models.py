@@ -130,6 +130,9 @@ class Figure(models.Model):
     x = models.FloatField()
     y = models.FloatField()
     added = models.BooleanField(default=False, help_text="Found by a person, not by a detector.")
+    screened = models.BooleanField(
+        default=False, db_default=False, help_text="Added while the slide was screened field by field."
+    )
     label = models.CharField(max_length=12, choices=Label.choices, blank=True)
     version = models.PositiveIntegerField(default=0)
 

@@ -123,12 +123,21 @@ def candidates_place(*, slide: Slide) -> None:
 
 
 def figure_judge(
-    *, slide: Slide, by: User, label: Label, x: float, y: float, expected: int = 0, verdict: UUID | None = None
+    *,
+    slide: Slide,
+    by: User,
+    label: Label,
+    x: float,
+    y: float,
+    expected: int = 0,
+    verdict: UUID | None = None,
+    screened: bool = False,
 ) -> Figure:
     """Give a verdict on the candidate, or the judged figure, within 7.5 um of (x, y) level-0 px.
 
     Where there is neither, the figure is one that the detector missed and is added. expected: the version of the
     figure that the person saw, 0 for none. verdict: an id made by the client; the same one again changes nothing.
+    screened: the person screens the slide field by field, which is said of a figure that is added.
     Raises VerdictConflict where somebody else judged the figure in the meantime.
     """
     if label not in Label.values:
@@ -150,9 +159,10 @@ def figure_judge(
                 figure if figure.version else None,
             )
         before = _verdict_on(figure)
+        figure.screened = figure.screened or (screened and figure.added and not figure.version)
         figure.version += 1
         figure.label = label
-        figure.save(update_fields=["version", "label"])
+        figure.save(update_fields=["version", "label", "screened"])
         Verdict.objects.create(pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, by=by)
         record(Action.VERDICT, slide, who=by, before=before, after=_verdict_on(figure))
     return figure

@@ -17,9 +17,11 @@ _CORNERS = [[12000.0, 9000.0], [31000.0, 9000.0], [31000.0, 24000.0], [12000.0, 
 
 _CANDIDATE = {"x": 24180.5, "y": 30977.25, "score": 0.93}
 _FIGURE_EXAMPLE = {
-    "id": _FIGURE, "x": 24180.5, "y": 30977.25, "added": False, "label": "mitotic", "version": 1, "by": "alice",
-    "at": _AT, "candidate": 48213,
+    "id": _FIGURE, "x": 24180.5, "y": 30977.25, "added": False, "screened": False, "label": "mitotic", "version": 1,
+    "by": "alice", "at": _AT, "candidate": 48213,
 }  # fmt: skip
+_SENSITIVITY = {"min_score": 0.5, "found": 38, "missed": 4, "share": 0.905, "interval": [0.779, 0.962]}
+_PROGRESS = {"seen": 0.83, "x": 41200.0, "y": 18800.0, "at": _AT, "sensitivity": _SENSITIVITY}
 _JOB = {
     "id": _JOB_ID, "kind": "detect", "slide": _SLIDE, "slide_name": "case-17, slide 1", "state": "running",
     "priority": 1, "progress": {"done": 812, "total": 2704, "skipped": 601, "shards_done": 1, "shards_total": 4},
@@ -92,6 +94,11 @@ SCHEMAS: dict[str, Any] = {
     "Estimate": {"slides": 40, "tissue_mm2": 3120.5, "seconds": 20800.0, "rests_on": "6 runs of the last days"},
     "Figure": _FIGURE_EXAMPLE,
     "Figures": {"run": _RUN, "version": 27, "results": [_FIGURE_EXAMPLE]},
+    "ScreeningProgress": _PROGRESS,
+    "ScreeningCoverage": {
+        **_PROGRESS, "columns": 614, "rows": 480, "evaluable": "AAAA/w==", "cells": "AAAA8A==", "um_per_px": 0.3,
+        "seconds": 1.0, "tumour": True,
+    },
     "MitosisFreeSlide": {"id": 3, "slide": _SLIDE, "at": _AT},
     "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT},
     "Job": _JOB,

@@ -36,7 +36,9 @@ from webapp.slides.models import Slide
 from webapp.slides.roles import Right, demand_on
 
 
-class _ReviewView(Idempotent):
+class ReviewView(Idempotent):
+    """About one slide."""
+
     def slide(self, request: Request, pk: UUID) -> Slide:
         """The slide; what is sent about it comes from who may judge."""
         slides = Slide.objects.visible_to(request.user).select_related("case")
@@ -46,7 +48,7 @@ class _ReviewView(Idempotent):
         return slide
 
 
-class CandidatesView(_ReviewView):
+class CandidatesView(ReviewView):
     """All candidates of a run in one compact answer."""
 
     @extend_schema(parameters=[RunQuerySerializer], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
@@ -70,7 +72,7 @@ class CandidatesView(_ReviewView):
         return response
 
 
-class FiguresView(_ReviewView):
+class FiguresView(ReviewView):
     """Judged figures of a slide."""
 
     @extend_schema(parameters=[RunQuerySerializer], responses=FiguresSerializer, operation_id="slides_figures_list")
@@ -112,7 +114,7 @@ class FiguresView(_ReviewView):
         return slide, run_or_newest(slide, asked) if asked else run_current(slide=slide)
 
 
-class FigureView(_ReviewView):
+class FigureView(ReviewView):
     """The history of one figure."""
 
     @extend_schema(responses=HistorySerializer(many=True), operation_id="slides_figures_history")
@@ -122,7 +124,7 @@ class FigureView(_ReviewView):
         return Response(HistorySerializer(found.verdicts.select_related("by"), many=True).data)
 
 
-class RegionsView(_ReviewView):
+class RegionsView(ReviewView):
     """Tumour regions and exclusions."""
 
     @extend_schema(responses=RegionSerializer(many=True), operation_id="slides_regions_list")
@@ -152,7 +154,7 @@ class RegionsView(_ReviewView):
         return Response(RegionSerializer(region).data, status=status.HTTP_201_CREATED)
 
 
-class RegionView(_ReviewView):
+class RegionView(ReviewView):
     """One region."""
 
     @extend_schema(responses={204: None, 409: dict})
@@ -163,7 +165,7 @@ class RegionView(_ReviewView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class CompareView(_ReviewView):
+class CompareView(ReviewView):
     """Two runs over one slide."""
 
     @extend_schema(parameters=[CompareQuerySerializer], responses=CompareSerializer)

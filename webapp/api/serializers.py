@@ -116,7 +116,7 @@ class FigureSerializer(serializers.ModelSerializer[Figure]):
 
     class Meta:
         model = Figure
-        fields = ["id", "x", "y", "added", "label", "version", "by", "at", "candidate"]
+        fields = ["id", "x", "y", "added", "screened", "label", "version", "by", "at", "candidate"]
 
 
 class FiguresSerializer(serializers.Serializer[Any]):
@@ -145,6 +145,9 @@ class VerdictSerializer(serializers.Serializer[Any]):
         min_value=0, default=0, help_text="The version of the figure that you saw; 0 where there was none."
     )
     verdict = serializers.UUIDField(required=False, help_text="Client id: the same one sent again changes nothing.")
+    screened = serializers.BooleanField(
+        default=False, help_text="You screen the slide field by field; said of a figure that is added."
+    )
 
 
 class HistorySerializer(serializers.Serializer[Any]):

@@ -29,6 +29,7 @@ from webapp.api.openapi import DescriptionView
 from webapp.api.removals import RemovalViewSet
 from webapp.api.reports import ReportFhirView, ReportPdfView, ReportsView
 from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
+from webapp.api.screening import ScreeningView
 from webapp.api.slides import SlideViewSet
 from webapp.api.studies import StudyViewSet
 from webapp.api.tiles import CropView, DziView, IdentityImageView, ThumbnailView, TileView, TissueView
@@ -93,6 +94,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/figures/<uuid:figure>/", FigureView.as_view(), name="figure"),
     path("slides/<uuid:pk>/regions/", RegionsView.as_view(), name="regions"),
     path("slides/<uuid:pk>/regions/<uuid:region>/", RegionView.as_view(), name="region"),
+    path("slides/<uuid:pk>/screening/", ScreeningView.as_view(), name="screening"),
     path("slides/<uuid:pk>/compare/", CompareView.as_view(), name="compare"),
     path("dicomweb/<int:pk>/", include(dicomweb)),
     path("models/<uuid:pk>/card/", CardView.as_view(), name="card"),

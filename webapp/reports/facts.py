@@ -16,6 +16,7 @@ from webapp.annotations.roi import polygon_of
 from webapp.core.typed_json import to_json
 from webapp.results.findings import Findings
 from webapp.results.types import Count
+from webapp.screening.selectors import progress_of
 from webapp.slides.models import Slide
 
 
@@ -63,14 +64,33 @@ class ReportRegion:
 
 
 @dataclass(frozen=True)
+class ReportScreening:
+    """What the reader has seen field by field. seen: share of the evaluable area.
+
+    found, missed: mitotic figures there that the detector has found at the threshold, and those it has not. share:
+    found of both, None where there is none; interval: 95 %.
+    """
+
+    seen: float
+    found: int
+    missed: int
+    share: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class ReportPart:
-    """What is reported of one slide. figures: of the hotspot, elsewhere: the others that count, highest score first."""
+    """What is reported of one slide. figures: of the hotspot, elsewhere: the others that count, highest score first.
+
+    screening: None where the reader has not screened it.
+    """
 
     slide: ReportSlide
     count: Count
     figures: tuple[ReportFigure, ...]
     elsewhere: tuple[ReportFigure, ...] = ()
     regions: tuple[ReportRegion, ...] = ()
+    screening: ReportScreening | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +116,8 @@ class ReportFacts(ReportPart):
         return plain
 
 
-def report_part(found: Findings) -> ReportPart:
-    """The count as the API gives it, the figures that count, the regions, the slide."""
+def report_part(found: Findings, reader: User) -> ReportPart:
+    """The count as the API gives it, the figures that count, the regions, the slide, what its reader has screened."""
     slide = found.slide
     counted = [mark for mark in found.marks if mark.counted]
     return ReportPart(
@@ -114,7 +134,16 @@ def report_part(found: Findings) -> ReportPart:
         figures=tuple(ReportFigure(m.x, m.y, m.score, m.label) for m in counted if m.hotspot == 1),
         elsewhere=tuple(ReportFigure(m.x, m.y, m.score, m.label) for m in counted if m.hotspot != 1),
         regions=tuple(_region(region, slide) for region in found.regions),
+        screening=_screening(found, reader),
     )
+
+
+def _screening(found: Findings, reader: User) -> ReportScreening | None:
+    progress = progress_of(slide=found.slide, reader=reader, run=found.run, min_score=found.count.min_score)
+    if progress is None or not progress.seen or progress.sensitivity is None:
+        return None
+    of = progress.sensitivity
+    return ReportScreening(progress.seen, of.found, of.missed, of.share, of.interval)
 
 
 def _region(region: Region, slide: Slide) -> ReportRegion:
@@ -153,5 +182,5 @@ def facts_sha256(stored: dict[str, Any]) -> str:
 
 def same_but_for_the_signature(stored: dict[str, Any], others: dict[str, Any]) -> bool:
     """Whether two reports say the same of the slide."""
-    names = ("slide", "count", "figures", "elsewhere", "regions", "comment", "others", "left_out")
+    names = ("slide", "count", "figures", "elsewhere", "regions", "screening", "comment", "others", "left_out")
     return all((stored.get(name) or None) == (others.get(name) or None) for name in names)

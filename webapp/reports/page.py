@@ -89,7 +89,7 @@ def _part(part: ReportPart, shots: Pictures) -> dict[str, Any]:
         "file": f"{slide.size[0]} x {slide.size[1]} px, {mpp} µm/px{entered}, SHA-256 {slide.sha256}",
         "numbers": _numbers(count),
         "review": _unreviewed(count),
-        "sentences": [*_sentences(count), *filter(None, [slide.remark])],
+        "sentences": [*_sentences(count), *_screened(part), *filter(None, [slide.remark])],
         "columns": columns,
         "values": [_row(_reviewed_as(count), count.reviewed), _row("AI alone", count.ai)],
         "area": _area(part),
@@ -185,6 +185,20 @@ def _sentences(count: Count) -> list[str]:
     if score and score.small_sample:
         lines.append("Small sample: less was evaluable than the rule asks for.")
     return [*lines, *filter(None, [count.reason]), *count.stale]
+
+
+def _screened(part: ReportPart) -> list[str]:
+    screened = part.screening
+    if screened is None:
+        return []
+    said = f"Screened field by field: {screened.seen:.0%} of the evaluable area seen by the reader."
+    if screened.share is None or screened.interval is None:
+        return [f"{said} No mitotic figure was seen there."]
+    low, high = screened.interval
+    return [
+        f"{said} Of {screened.found + screened.missed} mitotic figures there the detector found {screened.found} "
+        f"(sensitivity {screened.share:.0%}, 95 % interval {low:.0%} to {high:.0%})."
+    ]
 
 
 def _area(part: ReportPart) -> str:

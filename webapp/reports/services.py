@@ -48,13 +48,13 @@ def report_sign(
         last = Report.objects.filter(slide=slide).order_by("-version").defer("pdf").first()
         now = timezone.localtime()
         facts = report_facts(
-            report_part(found),
+            report_part(found, by),
             version=last.version + 1 if last else 1,
             reader=by,
             signed_at=now,
             comment=comment.strip(),
             replaces=last.sha256 if last else "",
-            others=[report_part(other) for other in others],
+            others=[report_part(other, by) for other in others],
             left_out=left_out,
         )
         stored = facts.stored()

@@ -15,9 +15,9 @@ from webapp.jobs.selectors import with_their_job
 from webapp.jobs.states import State
 from webapp.jobs.stored import ShardFacts
 from webapp.registry.models import ModelVersion
+from webapp.results.wilson import wilson_interval
 from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun
 from webapp.retraining.provenance import sources_of
-from webapp.retraining.wilson import wilson_interval
 from webapp.slides.models import Slide, SlideQuerySet, Study
 
 TO_JUDGE = 50  # mined samples drawn by chance, of which a person says what they are

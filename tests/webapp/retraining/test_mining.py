@@ -7,11 +7,11 @@ import pytest
 from webapp.annotations.models import Label
 from webapp.annotations.services import figure_judge
 from webapp.core.errors import DomainError
+from webapp.results.wilson import wilson_interval
 from webapp.retraining.locked_cases import case_lock
 from webapp.retraining.mining import mined_sample_judge, mined_samples_reject, mining_request
 from webapp.retraining.selectors import estimate_of, precision_of, samples_to_judge, slides_unlabelled
 from webapp.retraining.trainings import training_request
-from webapp.retraining.wilson import wilson_interval
 from webapp.slides.models import Case
 
 
