@@ -141,13 +141,8 @@ def _biopsies(name: str) -> TissuePicture:
     """Wavy needle cores 12 to 20 px wide, some in pieces, and crumbs."""
     rng = seeded_rng(name)
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
-    for start_x, start_y, length in [
-        (110, 190, 700),
-        (180, 330, 330),
-        (570, 350, 330),
-        (140, 500, 560),
-        (300, 640, 230),
-    ]:
+    cores = [(110, 190, 700), (180, 330, 330), (570, 350, 330), (140, 500, 560), (300, 640, 230)]
+    for start_x, start_y, length in cores:
         phase, bend = rng.uniform(0, 6.28), rng.uniform(12, 30)
         width = rng.uniform(13, 18)
         gap = rng.uniform(0.4, 0.7)
