@@ -2,6 +2,8 @@
 
 /** @import { Figure, Region, Tally } from "./store.js" */
 /** @import { Point, RegionKind, Shape } from "./geometry.js" */
+/** @import { Run } from "./cells.js" */
+/** @import { ScreeningCoverage, ScreeningProgress } from "./screening.js" */
 /** @import { Entry } from "./verdicts.js" */
 
 /**
@@ -152,8 +154,24 @@ export const figures = (slide, run, version) =>
 export const history = (slide, figure) => call(`slides/${slide}/figures/${figure}/`);
 
 /** @param {string} slide @param {string} run @param {Entry} entry @returns {Promise<Figure>} */
-export const judge = (slide, run, { label, x, y, expected, verdict }) =>
-  call(`slides/${slide}/figures/?run=${run}`, { method: "POST", body: { label, x, y, expected, verdict } });
+export const judge = (slide, run, { label, x, y, expected, verdict, screened }) =>
+  call(`slides/${slide}/figures/?run=${run}`, { method: "POST", body: { label, x, y, expected, verdict, screened } });
+
+/** What the reader has seen of a slide. @param {string} slide @param {URLSearchParams} asked @returns {Promise<ScreeningCoverage>} */
+export const screening = (slide, asked) => call(`slides/${slide}/screening/?${asked}`);
+
+/**
+ * @param {string} slide
+ * @param {URLSearchParams} asked
+ * @param {Run[]} cells that were seen
+ * @param {Point} place level-0 px
+ * @returns {Promise<ScreeningProgress>}
+ */
+export const see = (slide, asked, cells, [x, y]) =>
+  call(`slides/${slide}/screening/?${asked}`, { method: "POST", body: { cells, x, y } });
+
+/** Begin the screening of a slide anew. @param {string} slide @returns {Promise<null>} */
+export const forgetScreening = (slide) => call(`slides/${slide}/screening/`, { method: "DELETE" });
 
 /** @param {string} slide @returns {Promise<Region[]>} */
 export const regions = (slide) => call(`slides/${slide}/regions/`);

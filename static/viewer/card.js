@@ -87,7 +87,8 @@ export class Card {
     if (this.#picture.src !== address) this.#picture.src = address;
     this.#picture.alt = `${this.#wide ? "Surroundings of the" : "The"} figure at ${x.toFixed(0)}, ${y.toFixed(0)} px`;
     const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
-    const found = score === null ? "Added" : `Confidence ${score.toFixed(2)}`;
+    const added = this.#store.figure(spot)?.screened ? "Added in screening" : "Added";
+    const found = score === null ? added : `Confidence ${score.toFixed(2)}`;
     this.#say.textContent = [found, labelled(label), where, ...this.#doubts(spot)].join(" · ");
     for (const button of this.#verdicts) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === label));

@@ -51,6 +51,11 @@ export class Numbers {
     this.#count(this.#store.numbers());
   }
 
+  /** Of the hotspot; 2 until the server has said. */
+  get areaMm2() {
+    return this.#answer?.area_mm2 ?? 2;
+  }
+
   /** How the page counts, as the server is asked; what is not chosen is left to the server. */
   question() {
     const asked = new URLSearchParams({ run: this.#config.run, min_score: String(this.#store.minScore) });

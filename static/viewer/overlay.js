@@ -1,5 +1,6 @@
 // One canvas over OpenSeadragon for everything that is drawn on the slide, in the same frame as the tiles.
 
+import { pictureOf } from "./cells.js";
 import { colourOf, rgbOf } from "./colours.js";
 import { pixels } from "./config.js";
 import { Density } from "./density.js";
@@ -10,7 +11,7 @@ import { hatch, knob, pathOf, stroke, write } from "./pen.js";
 import { whole } from "./words.js";
 
 /** @import { Box, Outline, Point, Transform } from "./geometry.js" */
-/** @import { Draft, OtherRun, Scene } from "./scene.js" */
+/** @import { Draft, OtherRun, Scene, Screened } from "./scene.js" */
 /** @import { Stage } from "./stage.js" */
 /** @import { Store } from "./store.js" */
 
@@ -20,6 +21,7 @@ const MOST = 5000; // points in one picture; highest confidence first, and the p
 const MARGIN = 128; // px around the view, drawn as well: moving the slide moves a picture instead of making one
 const HEAT_FROM = 600; // points in view, where rings can get no smaller, from which a heatmap says more
 
+const FAR = 1; // um per screen px, from which it is drawn what has not been seen
 const FADED = 0.4; // where figures are not counted
 
 const CORNERS = [
@@ -52,6 +54,9 @@ export class Overlay {
   /** @type {HTMLCanvasElement | null} */
   #heat = null;
   #heatOf = "";
+  /** @type {HTMLCanvasElement | null} what has not been seen in screening */
+  #unseen = null;
+  #unseenOf = -1;
   /** @type {Transform | null} of the picture that is in the canvas */
   #drawn = null;
 
@@ -115,6 +120,7 @@ export class Overlay {
     if (!view) return;
     if (this.#scene.hidden) return this.#say("Overlays are hidden (O shows them)");
     if (this.#scene.glass) this.#glass(view);
+    if (this.#scene.screening) this.#screening(view, this.#scene.screening);
     this.#regions(view);
     const said = [
       this.#store.loaded ? this.#candidates(view) : "",
@@ -202,9 +208,23 @@ export class Overlay {
   }
 
   /** @param {View} view */
-  #glass({ context, transform }) {
+  #glass(view) {
     const picture = this.#store.tissue?.glass(rgbOf("glass"));
-    if (!picture) return;
+    if (picture) this.#overAll(view, picture);
+  }
+
+  /** The field that is shown and, from afar, what has not been seen. @param {View} view @param {Screened} screening */
+  #screening(view, { cells, field }) {
+    if (this.#stage.scale > FAR) {
+      if (this.#unseenOf !== cells.fresh) this.#unseen = pictureOf(cells, 0);
+      this.#unseenOf = cells.fresh;
+      if (this.#unseen) this.#overAll(view, this.#unseen);
+    }
+    this.#outline(view, field, colourOf("selected"), [4, 4], field.say);
+  }
+
+  /** A picture over the whole slide. @param {View} view @param {CanvasImageSource} picture */
+  #overAll({ context, transform }, picture) {
     context.save();
     context.transform(...transform);
     context.imageSmoothingEnabled = false;

@@ -6,6 +6,7 @@ import { startFiles } from "./files.js";
 import { Review } from "./review.js";
 import { ReviewPanel } from "./review_panel.js";
 import { Runs } from "./runs.js";
+import { startScreening } from "./screening_panel.js";
 import { AddTool } from "./tools/add.js";
 import { HotspotTool } from "./tools/hotspot.js";
 import { SelectTool } from "./tools/select.js";
@@ -53,7 +54,9 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     startHotspot: () => review.startHotspot(),
   });
   const judged = () => numbers.update();
-  const parts = { config, store, panel, stage, scene, undo, say, judged };
+  const screening = startScreening({ config, stage, scene, numbers, say, changed: () => overlay.update() });
+  const screens = () => screening.active;
+  const parts = { config, store, panel, stage, scene, undo, say, judged, screens };
   const review = new Review({ ...parts, storage: localStorage, server: api });
   const runs = new Runs(config, store, scene, {
     changed: () => overlay.update(),
@@ -114,5 +117,5 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     threshold.activate();
     document.body.dataset.candidates = String(columns.n);
   };
-  return { review, add, hotspot, threshold, context, takeBack, hotspotFirst, report, begin };
+  return { review, add, hotspot, threshold, screening, context, takeBack, hotspotFirst, report, begin };
 }

@@ -35,6 +35,7 @@ import { said } from "./words.js";
  * @property {Undo} undo
  * @property {Say} say
  * @property {() => void} judged called when the server has another verdict
+ * @property {() => boolean} [screens] whether the slide is screened field by field
  * @property {Shelf} storage for verdicts on their way
  * @property {Pick<typeof import("./api.js"), "figures" | "judge">} server
  */
@@ -219,6 +220,7 @@ export class Review {
     const local = old?.id ?? `new ${verdict}`;
     /** @type {Entry} */
     const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local };
+    if (this.#parts.screens?.()) entry.screened = true;
     this.#show(entry, spot, local);
     this.queue.give(entry);
     return verdict;

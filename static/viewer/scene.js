@@ -3,6 +3,7 @@
 import { inOutline } from "./geometry.js";
 
 /** @import { Found } from "./api.js" */
+/** @import { Cells } from "./cells.js" */
 /** @import { Columns } from "./columns.js" */
 /** @import { Outline, Point, RegionKind } from "./geometry.js" */
 
@@ -16,6 +17,7 @@ import { inOutline } from "./geometry.js";
  */
 /** @typedef {{kind: RegionKind, polygon: Point[], closed: boolean}} Draft  a region that is being drawn or changed */
 /** @typedef {Outline & {areaMm2: number, say: string}} Field  an outline of known area, and what is counted in it */
+/** @typedef {{cells: Cells, field: Outline & {say: string}}} Screened  what has been seen, and the field that is shown */
 /**
  * @typedef {object} Scene
  * @property {boolean} hidden
@@ -24,6 +26,7 @@ import { inOutline } from "./geometry.js";
  * @property {boolean} glass whether what is glass is drawn
  * @property {Field | null} field
  * @property {OtherRun | null} other
+ * @property {Screened | null} screening
  * @property {Draft | null} draft
  * @property {string | null} region id of the chosen one
  */
@@ -46,6 +49,7 @@ export const emptyScene = () => ({
   glass: false,
   field: null,
   other: null,
+  screening: null,
   draft: null,
   region: null,
 });

@@ -5,6 +5,7 @@ import { said } from "./words.js";
 /** @import { Point } from "./geometry.js" */
 /** @import { RegionPanel } from "./region_panel.js" */
 /** @import { Review } from "./review.js" */
+/** @import { Screening } from "./screening.js" */
 /** @import { Stage } from "./stage.js" */
 /** @import { AddTool } from "./tools/add.js" */
 /** @import { FieldTool } from "./tools/field.js" */
@@ -27,6 +28,7 @@ import { said } from "./words.js";
  * @property {AddTool} add
  * @property {HotspotTool} hotspot
  * @property {ThresholdTool} threshold
+ * @property {Pick<Screening, "toggle" | "next">} screening
  * @property {() => void} context
  * @property {() => void} takeBack
  * @property {() => void} hotspotFirst
@@ -39,7 +41,7 @@ const SCALES = { 5: 2, 6: 1, 7: 0.5, 8: 0.25 };
 const PAN = { ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] };
 
 // What changes something; not for who may look alone.
-const CHANGES = new Set(["m", "n", "u", "s", "z", "a", "p", "x", " ", "Enter", "Backspace", "Delete"]);
+const CHANGES = new Set(["m", "n", "u", "s", "z", "a", "e", "p", "x", " ", "Enter", "Backspace", "Delete"]);
 
 /** @param {Looking} looking @param {Reading | null} reading @param {boolean} [mayJudge] @returns {Shortcut[]} */
 export function shortcuts(looking, reading, mayJudge = true) {
@@ -48,7 +50,7 @@ export function shortcuts(looking, reading, mayJudge = true) {
 }
 
 /** @param {Reading} page @returns {Shortcut[]} */
-function readingKeys({ review, add, hotspot, threshold, context, takeBack, hotspotFirst, report }) {
+function readingKeys({ review, add, hotspot, threshold, screening, context, takeBack, hotspotFirst, report }) {
   return [
     ...group("Review", [
       { keys: ["j"], say: "Next figure", run: () => review.step(1) },
@@ -63,12 +65,16 @@ function readingKeys({ review, add, hotspot, threshold, context, takeBack, hotsp
       { keys: ["a"], say: "Add a missed figure under the pointer (or in the middle)", run: () => add.key() },
       { keys: ["[", "]"], say: "Threshold down, up", run: (name) => threshold.key(name) },
     ]),
-    ...group("Slide", [{ keys: ["t"], say: "Next hotspot", run: () => hotspot.activate() }]),
+    ...group("Slide", [
+      { keys: ["t"], say: "Next hotspot", run: () => hotspot.activate() },
+      { keys: ["e"], say: "Screen field by field: begin, stop", run: () => screening.toggle() },
+    ]),
   ];
 }
 
 /** @param {Looking} page @param {Reading | null} reading @returns {Shortcut[]} */
 function lookingKeys({ stage, view, field, region, regions }, reading) {
+  const space = () => region.cornerInTheMiddle() || (reading?.screening.next() ?? false);
   const giveUp = () => [region.deactivate(), reading?.add.deactivate()].includes(true);
   return [
     ...group("Slide", [
@@ -91,7 +97,7 @@ function lookingKeys({ stage, view, field, region, regions }, reading) {
     ...group("Regions", [
       { keys: ["p"], say: "Draw a tumour region", run: () => region.activate("tumour") },
       { keys: ["x"], say: "Draw an exclusion", run: () => region.activate("exclusion") },
-      { keys: [" "], say: "Set a corner in the middle of the view", run: () => region.cornerInTheMiddle() },
+      { keys: [" "], say: "Next field in screening; else a corner of the region in the middle", run: space },
       { keys: ["Enter"], say: "Close the region", run: () => region.finish() },
       { keys: ["Backspace"], say: "Take the last corner back", run: () => region.backspace() },
       { keys: ["Delete"], say: "Remove the chosen region", run: () => region.remove() },

@@ -17,6 +17,7 @@ import { inOutline, inPolygon } from "./geometry.js";
  * @property {number} x level-0 px
  * @property {number} y
  * @property {boolean} added by a person, where the run had found nothing
+ * @property {boolean} [screened] added while the slide was screened field by field
  * @property {Label} label
  * @property {number} version grows with every verdict on it
  * @property {string | null} by

@@ -19,7 +19,7 @@ function noting(name, calls) {
 function pageOf() {
   const calls = [];
   const looking = Object.fromEntries(["stage", "view", "field", "region"].map((name) => [name, noting(name, calls)]));
-  const tools = ["review", "add", "hotspot", "threshold"].map((name) => [name, noting(name, calls)]);
+  const tools = ["review", "add", "hotspot", "threshold", "screening"].map((name) => [name, noting(name, calls)]);
   const { context, takeBack } = noting("page", calls);
   const table = shortcuts(looking, { ...Object.fromEntries(tools), context, takeBack });
   /** What a key does. */
@@ -51,6 +51,7 @@ test("keys do what the sheet says", () => {
   assert.deepEqual(press("ArrowUp", true), [["field.key", "Shift+ArrowUp"]]);
   assert.deepEqual(press("R", true), [["view.turn", -1]]);
   assert.deepEqual(press(" "), [["region.cornerInTheMiddle"]]);
+  assert.deepEqual(press("e"), [["screening.toggle"]]);
   assert.deepEqual(press("Escape"), [["region.deactivate"], ["add.deactivate"]]);
 });
 

@@ -1,0 +1,130 @@
+// The cells of a slide by which it is told what has been seen: bits from the server, and what is shown now.
+
+import { rgbOf } from "./colours.js";
+import { make } from "./dom.js";
+
+/** @import { Box, Transform } from "./geometry.js" */
+
+/**
+ * @typedef {object} Coverage  what the server says
+ * @property {number} columns
+ * @property {number} rows
+ * @property {string} evaluable base64 of bits, row by row
+ * @property {string} cells of those that were seen
+ * @property {number} um_per_px of the screen, at most, for a cell to be seen
+ * @property {number} seconds for which, at least
+ */
+/** @typedef {[row: number, first: number, end: number]} Run  cells beside each other; end: one after the last */
+
+export class Cells {
+  columns;
+  rows;
+  evaluable;
+  seen;
+  #width;
+  #height;
+  /** Seconds for which each was shown. */
+  #shown;
+  /** @type {Set<number>} seen since the server was told */
+  #news = new Set();
+  /** How many were seen on this page; grows with each. */
+  fresh = 0;
+
+  /** @param {Coverage} coverage @param {{width: number, height: number}} slide level-0 px */
+  constructor({ columns, rows, evaluable, cells }, { width, height }) {
+    this.columns = columns;
+    this.rows = rows;
+    this.evaluable = bits(evaluable, columns * rows);
+    this.seen = bits(cells, columns * rows);
+    this.#width = width / columns;
+    this.#height = height / rows;
+    this.#shown = new Float32Array(columns * rows);
+  }
+
+  /** (width, height) of a cell, level-0 px. */
+  get size() {
+    return [this.#width, this.#height];
+  }
+
+  /** Of the cells that are evaluable, the share that was seen; of some of them. @param {(cell: number) => boolean} [some] */
+  share(some = () => true) {
+    let [seen, all] = [0, 0];
+    for (let i = 0; i < this.seen.length; i++) {
+      if (!this.evaluable[i] || !some(i)) continue;
+      all++;
+      seen += this.seen[i];
+    }
+    return all ? seen / all : 0;
+  }
+
+  /** The middle of a cell, level-0 px. @param {number} cell @returns {[number, number]} */
+  middle(cell) {
+    return [((cell % this.columns) + 0.5) * this.#width, (Math.floor(cell / this.columns) + 0.5) * this.#height];
+  }
+
+  /**
+   * A picture has been shown so long: each cell whose middle lies in it counts.
+   * @param {Transform} transform level-0 px -> px of the screen
+   * @param {Box} frame of the picture, px of the screen
+   * @param {Box} box around it, level-0 px
+   * @param {number} seconds
+   * @param {number} enough seconds, for a cell to be seen
+   */
+  show([a, b, c, d, e, f], frame, [x0, y0, x1, y1], seconds, enough) {
+    const [left, right] = [Math.max(0, Math.floor(x0 / this.#width)), Math.min(this.columns, x1 / this.#width)];
+    const [top, bottom] = [Math.max(0, Math.floor(y0 / this.#height)), Math.min(this.rows, y1 / this.#height)];
+    for (let row = top; row < bottom; row++) {
+      for (let column = left; column < right; column++) {
+        const cell = row * this.columns + column;
+        if (this.seen[cell]) continue;
+        const [x, y] = this.middle(cell);
+        const [screenX, screenY] = [a * x + c * y + e, b * x + d * y + f];
+        if (screenX < frame[0] || screenY < frame[1] || screenX > frame[2] || screenY > frame[3]) continue;
+        this.#shown[cell] += seconds;
+        if (this.#shown[cell] < enough) continue;
+        this.seen[cell] = 1;
+        this.#news.add(cell);
+        this.fresh++;
+      }
+    }
+  }
+
+  /** What the server does not know yet, at most so many runs; taken, unless it is given back. @param {number} most */
+  take(most) {
+    const cells = [...this.#news].sort((one, other) => one - other);
+    /** @type {Run[]} */
+    const runs = [];
+    for (const cell of cells) {
+      const [row, column] = [Math.floor(cell / this.columns), cell % this.columns];
+      const last = runs[runs.length - 1];
+      if (last && last[0] === row && last[2] === column) last[2]++;
+      else if (runs.length < most) runs.push([row, column, column + 1]);
+      else break;
+      this.#news.delete(cell);
+    }
+    return runs;
+  }
+
+  /** The server did not get these. @param {Run[]} runs */
+  giveBack(runs) {
+    for (const [row, first, end] of runs)
+      for (let column = first; column < end; column++) this.#news.add(row * this.columns + column);
+  }
+}
+
+/** @param {string} base64 @param {number} count @returns {Uint8Array} 0 or 1 of each */
+function bits(base64, count) {
+  const bytes = atob(base64);
+  return Uint8Array.from({ length: count }, (_, i) => (bytes.charCodeAt(i >> 3) >> (7 - (i & 7))) & 1);
+}
+
+/** What is to be seen, and what has been, a pixel for each cell. @param {Cells} cells @param {number} [alpha] of what has been */
+export function pictureOf({ columns, rows, evaluable, seen }, alpha = 255) {
+  const pixels = new ImageData(columns, rows);
+  const [open, done] = [rgbOf("selected"), rgbOf("mitotic")];
+  for (let i = 0; i < evaluable.length; i++)
+    if (evaluable[i]) pixels.data.set(seen[i] ? [...done, alpha] : [...open, 150], 4 * i);
+  const picture = make("canvas", { width: columns, height: rows });
+  picture.getContext("2d")?.putImageData(pixels, 0, 0);
+  return picture;
+}
