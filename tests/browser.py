@@ -50,6 +50,20 @@ def sign_in(page: Any, address: str, name: str, password: str) -> None:
     page.wait_for_load_state()  # a file that is chosen before the page's modules listen is not seen
 
 
+def too_wide(page: Any) -> list[str]:
+    """What makes the page wider than windows of 768 and 640 px; 640 x 512 is 1280 x 1024 at 200 %."""
+    before, wide = page.viewport_size, []
+    for width, height in ((768, 1024), (640, 512)):
+        page.set_viewport_size({"width": width, "height": height})
+        wide += page.evaluate(
+            """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+            [...document.querySelectorAll("main *")].filter((one) => one.getBoundingClientRect().right > innerWidth)
+            .map((one) => `${innerWidth} px: ${one.outerHTML.slice(0, 120)}`).slice(0, 4)"""
+        )
+    page.set_viewport_size(before)
+    return wide
+
+
 def at_rest(page: Any) -> None:
     """Wait until the slide has glided to its place, in three frames on end, and has its tiles there."""
     page.evaluate(

@@ -1,7 +1,8 @@
 // The crops beside the slide: a grid as long as it must be, of which only the rows in sight are in the page.
 
 import * as api from "./api.js";
-import { around, find, make } from "./dom.js";
+import { around, at, find, make } from "./dom.js";
+import { keep, kept } from "./kept.js";
 import { labelled } from "./words.js";
 
 /** @import { Store } from "./store.js" */
@@ -13,6 +14,7 @@ export class Gallery {
   #store;
   #box;
   #list;
+  #columns = at("columns", HTMLSelectElement);
   /** @type {ArrayLike<number>} */
   #spots = [];
   #first = -1;
@@ -23,8 +25,15 @@ export class Gallery {
    * @param {Store} store
    * @param {HTMLElement} box that scrolls, with an <ol> in it
    * @param {(spot: number) => void} choose
+   * @param {string} person for whom the number of columns is kept
    */
-  constructor(slide, store, box, choose) {
+  constructor(slide, store, box, choose, person) {
+    this.#columns.value = kept(person, "columns", "0");
+    this.#columns.addEventListener("change", () => {
+      this.#columns.blur();
+      keep(person, "columns", this.#columns.value);
+      this.#fill(true);
+    });
     this.#slide = slide;
     this.#store = store;
     this.#box = box;
@@ -61,7 +70,7 @@ export class Gallery {
 
   #grid() {
     const width = this.#list.clientWidth;
-    const columns = Math.max(2, Math.floor(width / CELL));
+    const columns = Number(this.#columns.value) || Math.max(2, Math.floor(width / CELL));
     return { columns, side: width / columns };
   }
 

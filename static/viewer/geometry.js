@@ -61,6 +61,23 @@ export function inPolygon(polygon, x, y) {
 }
 
 /**
+ * The length of a line through points, and the area that it encloses where there are three or more, in words.
+ * @param {Point[]} points level-0 px
+ * @param {Point} mpp um per level-0 px
+ */
+export function measured(points, mpp) {
+  const um = points.map(([x, y]) => [x * mpp[0], y * mpp[1]]);
+  let [length, twice] = [0, 0];
+  um.forEach(([x, y], i) => {
+    const [nextX, nextY] = um[(i + 1) % um.length];
+    if (i + 1 < um.length) length += Math.hypot(nextX - x, nextY - y);
+    twice += x * nextY - nextX * y;
+  });
+  const long = length < 1000 ? `${Number(length.toPrecision(3))} µm` : `${Number((length / 1000).toPrecision(4))} mm`;
+  return um.length < 3 ? long : `${long} · encloses ${Number((Math.abs(twice) / 2e6).toPrecision(3))} mm²`;
+}
+
+/**
  * How far a point is from the segment between two others.
  * @param {Point} a
  * @param {Point} b

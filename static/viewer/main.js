@@ -18,6 +18,7 @@ import { Store } from "./store.js";
 import { startTabs } from "./tabs.js";
 import { complain, say } from "./toast.js";
 import { FieldTool } from "./tools/field.js";
+import { RulerTool } from "./tools/ruler.js";
 import { Undo } from "./undo.js";
 import { View } from "./view.js";
 
@@ -42,9 +43,10 @@ async function open() {
   const counted = () => numbers?.update();
   const regions = new RegionPanel({ config, stage, store, scene, undo, say, changed, counted });
   const field = new FieldTool({ stage, store, scene, changed, say });
-  const view = new View(stage, scene, changed, say);
-  const looking = { stage, view, field, region: regions.tool, regions };
-  stage.tools.push(regions.tool, field);
+  const ruler = new RulerTool({ stage, scene, changed, say });
+  const view = new View(stage, scene, changed, say, config.person);
+  const looking = { stage, view, field, ruler, region: regions.tool, regions };
+  stage.tools.push(regions.tool, ruler, field);
 
   const loading = hasRun(config) ? api.candidates(config.slide, config.run) : null;
   await regions.load();

@@ -131,6 +131,7 @@ export class Overlay {
     const { field } = this.#scene;
     if (field) this.#outline(view, field, colourOf("field"), [], field.say);
     this.#selected(view);
+    if (this.#scene.ruler) this.#ruler(view, this.#scene.ruler);
   }
 
   /** An empty canvas over what is shown now; null before the slide is open. @returns {View | null} */
@@ -313,6 +314,20 @@ export class Overlay {
     stroke(context, onScreen, colour, dash);
     const [left, top] = apply(transform, x, y);
     write(context, text, left, top - (Math.max(side, sideY) / 2) * scaleOf(transform) - 8, colour);
+    context.restore();
+  }
+
+  /** @param {View} view @param {{points: Point[], say: string}} ruler */
+  #ruler({ context, transform }, { points, say }) {
+    const places = points.map(([x, y]) => apply(transform, x, y));
+    if (!places.length) return;
+    const colour = colourOf("field");
+    context.save();
+    if (places.length > 2) stroke(context, pathOf([places[places.length - 1], places[0]], false), colour, [2, 5], 1.2);
+    stroke(context, pathOf(places, false), colour, []);
+    for (const place of places) knob(context, place, 4, colour);
+    const [x, y] = places[places.length - 1];
+    if (places.length > 1) write(context, say, x, y - 12, colour);
     context.restore();
   }
 

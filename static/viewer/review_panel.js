@@ -34,7 +34,7 @@ export class ReviewPanel {
     this.#floor = floor;
     this.#store = store;
     this.#card = new Card(config, store, at("card"));
-    this.#gallery = new Gallery(slide, store, at("gallery"), on.choose);
+    this.#gallery = new Gallery(slide, store, at("gallery"), on.choose, config.person);
     for (const choice of [this.#order, this.#filter]) {
       choice.addEventListener("change", () => {
         choice.blur();

@@ -27,6 +27,7 @@ import { inOutline } from "./geometry.js";
  * @property {Field | null} field
  * @property {OtherRun | null} other
  * @property {Screened | null} screening
+ * @property {{points: Point[], say: string} | null} ruler
  * @property {Draft | null} draft
  * @property {string | null} region id of the chosen one
  */
@@ -50,6 +51,7 @@ export const emptyScene = () => ({
   field: null,
   other: null,
   screening: null,
+  ruler: null,
   draft: null,
   region: null,
 });

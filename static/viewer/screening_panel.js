@@ -80,6 +80,7 @@ export class ScreeningPanel {
     if (this.#drawn === say) return;
     this.#drawn = say;
     const picture = pictureOf(cells);
+    this.#map.hidden = at("screening-legend").hidden = false;
     Object.assign(this.#map, { width: cells.columns, height: cells.rows });
     this.#map.setAttribute("aria-label", `Map of the slide: ${say}`);
     this.#map.getContext("2d")?.drawImage(picture, 0, 0);

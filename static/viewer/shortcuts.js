@@ -11,6 +11,7 @@ import { said } from "./words.js";
 /** @import { FieldTool } from "./tools/field.js" */
 /** @import { HotspotTool } from "./tools/hotspot.js" */
 /** @import { RegionTool } from "./tools/region.js" */
+/** @import { RulerTool } from "./tools/ruler.js" */
 /** @import { ThresholdTool } from "./tools/threshold.js" */
 /** @import { View } from "./view.js" */
 
@@ -21,7 +22,7 @@ import { said } from "./words.js";
  * @property {string} say
  * @property {(name: string) => unknown} run false where there was nothing to do, so that the browser may
  */
-/** @typedef {{stage: Stage, view: View, field: FieldTool, region: RegionTool, regions: Pick<RegionPanel, "showGlass">}} Looking  what every slide page has */
+/** @typedef {{stage: Stage, view: View, field: FieldTool, ruler: RulerTool, region: RegionTool, regions: Pick<RegionPanel, "showGlass">}} Looking  what every slide page has */
 /**
  * @typedef {object} Reading  and one with a run
  * @property {Pick<Review, "step" | "judge">} review
@@ -73,13 +74,15 @@ function readingKeys({ review, add, hotspot, threshold, screening, context, take
 }
 
 /** @param {Looking} page @param {Reading | null} reading @returns {Shortcut[]} */
-function lookingKeys({ stage, view, field, region, regions }, reading) {
-  const space = () => region.cornerInTheMiddle() || (reading?.screening.next() ?? false);
-  const giveUp = () => [region.deactivate(), reading?.add.deactivate()].includes(true);
+function lookingKeys({ stage, view, field, ruler, region, regions }, reading) {
+  const space = () => region.cornerInTheMiddle() || ruler.toTheMiddle() || (reading?.screening.next() ?? false);
+  const giveUp = () => [region.deactivate(), ruler.deactivate(), reading?.add.deactivate()].includes(true);
   return [
     ...group("Slide", [
       { keys: Object.keys(PAN), say: "Move", run: (name) => stage.panBy(...PAN[name]) },
       { keys: ["+", "=", "-"], say: "Closer, farther", run: (name) => view.zoom(name === "-" ? -1 : 1) },
+      { keys: ["q"], say: "Back to the place before", run: () => stage.back() },
+      { keys: ["w"], say: "Ruler: lengths and areas", run: () => ruler.toggle() },
       { keys: ["0"], say: "Whole slide", run: () => stage.home() },
       { keys: Object.keys(SCALES), say: "5×, 10×, 20×, 40×", run: (name) => stage.magnify(SCALES[name]) },
       { keys: ["r", "Shift+r"], say: "Turn right, left", run: (name) => view.turn(name === "r" ? 1 : -1) },
@@ -97,9 +100,13 @@ function lookingKeys({ stage, view, field, region, regions }, reading) {
     ...group("Regions", [
       { keys: ["p"], say: "Draw a tumour region", run: () => region.activate("tumour") },
       { keys: ["x"], say: "Draw an exclusion", run: () => region.activate("exclusion") },
-      { keys: [" "], say: "Next field in screening; else a corner of the region in the middle", run: space },
+      {
+        keys: [" "],
+        say: "Next field in screening; a corner of the region, or of the ruler, in the middle",
+        run: space,
+      },
       { keys: ["Enter"], say: "Close the region", run: () => region.finish() },
-      { keys: ["Backspace"], say: "Take the last corner back", run: () => region.backspace() },
+      { keys: ["Backspace"], say: "Take the last corner back", run: () => region.backspace() || ruler.backspace() },
       { keys: ["Delete"], say: "Remove the chosen region", run: () => region.remove() },
       { keys: ["Escape"], say: "Give up", run: giveUp },
     ]),

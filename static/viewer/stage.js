@@ -2,8 +2,9 @@
 
 import { apply, invert, placeFromHash, placeToHash, scaleOf } from "./geometry.js";
 import { ask } from "./tools/tool.js";
+import { Trail } from "./trail.js";
 
-/** @import { Point, Transform } from "./geometry.js" */
+/** @import { Place, Point, Transform } from "./geometry.js" */
 /** @import { Gesture, Position, Tool } from "./tools/tool.js" */
 
 /** @type {OpenSeadragon.Options} */
@@ -28,6 +29,7 @@ export class Stage {
   /** @type {Tool[]} asked in this order */
   tools = [];
   #held = false; // by a tool
+  #trail = new Trail();
   /** Tiles that did not come. @type {Set<OpenSeadragon.Tile>} */
   #missing = new Set();
   #tries = 0;
@@ -55,9 +57,10 @@ export class Stage {
       complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."),
     );
     viewer.addHandler("open", () => this.#goToHash(true));
-    viewer.addHandler("animation-finish", () =>
-      history.replaceState(null, "", placeToHash(this.place(), Boolean(mpp))),
-    );
+    viewer.addHandler("animation-finish", () => {
+      history.replaceState(null, "", placeToHash(this.place(), Boolean(mpp)));
+      this.#trail.visit(this.place(), viewer.element.clientWidth, this.#unit);
+    });
     addEventListener("hashchange", () => this.#goToHash(false));
     viewer.addHandler("tile-load-failed", ({ tile }) => {
       this.#missing.add(tile);
@@ -170,6 +173,13 @@ export class Stage {
     this.goTo(x, y, this.mpp ? CLOSE_UP : 1);
   }
 
+  /** Show what was shown before; whether there was something. */
+  back() {
+    const place = this.#trail.back();
+    if (place) this.#show(place, false);
+    return place !== null;
+  }
+
   home() {
     this.viewer.viewport.goHome();
   }
@@ -222,7 +232,11 @@ export class Stage {
   /** @param {boolean} immediately */
   #goToHash(immediately) {
     const place = placeFromHash(location.hash, this.mpp?.[0]);
-    if (!place) return;
+    if (place) this.#show(place, immediately);
+  }
+
+  /** @param {Place} place @param {boolean} immediately */
+  #show(place, immediately) {
     const { viewport } = this.viewer;
     viewport.setRotation(place.rotation, immediately);
     viewport.zoomTo(this.#zoom(place.scale), undefined, immediately);

@@ -1,6 +1,7 @@
 // How the slide is shown: light, overlays, full screen, panel, help; each by a button and a key.
 
 import { at, onClick } from "./dom.js";
+import { keep, kept } from "./kept.js";
 
 /** @import { Scene } from "./scene.js" */
 /** @import { Stage } from "./stage.js" */
@@ -14,6 +15,7 @@ export class View {
   #scene;
   #changed;
   #say;
+  #person;
   #brightness = at("brightness", HTMLInputElement);
   #contrast = at("contrast", HTMLInputElement);
 
@@ -22,8 +24,10 @@ export class View {
    * @param {Scene} scene
    * @param {() => void} changed called when other things are drawn
    * @param {Say} say
+   * @param {string} person for whom the light is kept
    */
-  constructor(stage, scene, changed, say) {
+  constructor(stage, scene, changed, say, person) {
+    this.#person = person;
     this.#stage = stage;
     this.#scene = scene;
     this.#changed = changed;
@@ -34,6 +38,7 @@ export class View {
     onClick("tool-in", () => this.zoom(1));
     onClick("tool-out", () => this.zoom(-1));
     onClick("tool-home", () => stage.home());
+    onClick("tool-back", () => stage.back());
     onClick("tool-full", () => this.fullScreen());
     onClick("tool-light", () => this.light());
     onClick("tool-link", () => this.copyLink());
@@ -44,6 +49,8 @@ export class View {
       this.#shine();
     });
     for (const slider of [this.#brightness, this.#contrast]) slider.addEventListener("input", () => this.#shine());
+    [this.#brightness.value, this.#contrast.value] = kept(person, "light", ["1", "1"]);
+    stage.opened.then(() => this.#shine());
   }
 
   /** @param {number} steps to the right */
@@ -100,6 +107,12 @@ export class View {
   }
 
   #shine() {
-    this.#stage.setLight(Number(this.#brightness.value), Number(this.#contrast.value));
+    const light = [this.#brightness.value, this.#contrast.value];
+    this.#stage.setLight(Number(light[0]), Number(light[1]));
+    keep(this.#person, "light", light);
+    at("tool-light").classList.toggle(
+      "on",
+      light.some((value) => Number(value) !== 1),
+    );
   }
 }

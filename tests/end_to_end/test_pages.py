@@ -11,7 +11,7 @@ from django.utils import timezone
 from PIL import Image
 
 from detector.evaluation.compare import RULE, decide
-from tests.browser import offences, shoot
+from tests.browser import offences, shoot, too_wide
 from webapp.annotations.models import Label
 from webapp.annotations.services import detection_request, figure_judge
 from webapp.jobs.models import Job
@@ -109,6 +109,7 @@ def test_every_page_is_accessible_in_both_lights(slides, model, open_as, root):
             page.emulate_media(color_scheme=scheme)
             assert offences(page, contrast_alone=scheme == "dark") == [], (name, scheme)
             shoot(page, f"page-{name}-{scheme}")
+        assert too_wide(page) == [], name
     page.context.clear_cookies()
     page.goto(server)
     assert offences(page) == []
@@ -196,6 +197,7 @@ def test_every_page_of_the_loop_is_accessible_in_both_lights(loop, open_as, root
             page.emulate_media(color_scheme=scheme)
             assert offences(page, contrast_alone=scheme == "dark") == [], (name, scheme)
             shoot(page, f"loop-{name}-{scheme}")
+        assert too_wide(page) == [], name
 
 
 def test_jobs_tell_the_truth_about_progress(slides, open_as, alice):

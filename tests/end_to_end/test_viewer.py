@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.browser import at_rest, offences, shoot
+from tests.browser import at_rest, offences, shoot, too_wide
 
 pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
 
@@ -192,14 +192,42 @@ def test_the_page_is_accessible_and_looks_right_in_each_size_and_light(page):
     for key in "jmnuj":
         page.keyboard.press(key)
     page.wait_for_selector("#saved[data-state='saved']")
-    for width, height in ((1280, 800), (2560, 1440)):
+    assert too_wide(page) == []
+    for width, height in ((1280, 800), (2560, 1440), (768, 1024), (640, 512)):
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             at_rest(page)
             shoot(page, f"viewer-{width}-{scheme}")
-            if width == 1280:
-                assert offences(page) == []
+            assert offences(page, contrast_alone=scheme == "dark") == []
+    for name in ("#report-link", "a:text-is('Models')", "button[data-verdict=mitotic]", "#tab-files"):
+        page.locator(name).click(trial=True)  # all there at 200 %
+
+
+def test_one_measures_goes_back_and_keeps_the_light(page):
+    page.keyboard.press("8")
+    at_rest(page)
+    there = page.url
+    page.keyboard.press("w")
+    box = page.locator("#viewer").bounding_box()
+    for x, y in ((200, 300), (600, 300), (600, 500)):
+        page.mouse.click(box["x"] + x, box["y"] + y)
+    page.wait_for_selector("#toast:has-text('150 µm · encloses 0.0025 mm²')")
+    shoot(page, "viewer-ruler")
+    page.keyboard.press("Escape")
+    assert page.get_attribute("#tool-ruler", "aria-pressed") == "false"
+    page.keyboard.press("0")
+    at_rest(page)
+    page.keyboard.press("q")
+    at_rest(page)
+    assert page.url == there
+    page.keyboard.press("b")
+    page.fill("#brightness", "1.4")
+    page.select_option("#columns", "2")
+    page.reload()
+    page.wait_for_selector("body[data-candidates='40']")
+    assert "brightness(1.4)" in page.locator("#viewer canvas").first.evaluate("c => c.style.filter")
+    assert page.input_value("#columns") == "2"
 
 
 def test_the_hotspot_follows_each_verdict_and_is_one_key_away(slide, make_run, open_as, alice):

@@ -6,6 +6,7 @@ import { Density, colour } from "../../static/viewer/density.js";
 import { duration } from "../../static/viewer/duration.js";
 import * as geometry from "../../static/viewer/geometry.js";
 import { countBins } from "../../static/viewer/histogram.js";
+import { Trail } from "../../static/viewer/trail.js";
 import { Undo } from "../../static/viewer/undo.js";
 
 const TURNED = [0, 2, -2, 0, 30, 40]; // turned by 90 degrees, twice as large
@@ -82,6 +83,30 @@ test("a link to a place brings back the place", () => {
   assert.equal(geometry.placeFromHash(geometry.placeToHash(place, false), 0.25).scale, 0.125);
   for (const hash of ["", "#x=1&y=2", "#x=a&y=2&scale=1", "#x=1&y=2&scale=0"])
     assert.equal(geometry.placeFromHash(hash), null);
+});
+
+test("a ruler says lengths and the area that it encloses", () => {
+  const corners = [
+    [0, 0],
+    [400, 0],
+    [400, 300],
+  ];
+  assert.equal(geometry.measured(corners.slice(0, 2), [0.25, 0.5]), "100 µm");
+  assert.equal(geometry.measured(corners, [0.25, 0.5]), "250 µm · encloses 0.0075 mm²");
+  assert.equal(geometry.measured([corners[0], [8000, 0]], [0.25, 0.25]), "2 mm");
+  assert.equal(geometry.measured([], [0.25, 0.25]), "0 µm");
+});
+
+test("one goes back to where the view rested, not to every step on the way", () => {
+  const trail = new Trail();
+  const place = (x, scale = 1) => ({ x, y: 0, scale, rotation: 0 });
+  for (const x of [0, 10, 20, 5000]) trail.visit(place(x), 1000, 0.25);
+  trail.visit(place(5000, 0.25), 1000, 0.25);
+  assert.deepEqual(trail.back(), place(5000));
+  trail.visit(place(5000), 1000, 0.25);
+  assert.deepEqual(trail.back(), place(20));
+  trail.visit(place(20), 1000, 0.25);
+  assert.equal(trail.back(), null);
 });
 
 test("density keeps the number of points and never says too few in a box", () => {

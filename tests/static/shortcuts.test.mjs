@@ -18,7 +18,9 @@ function noting(name, calls) {
 
 function pageOf() {
   const calls = [];
-  const looking = Object.fromEntries(["stage", "view", "field", "region"].map((name) => [name, noting(name, calls)]));
+  const looking = Object.fromEntries(
+    ["stage", "view", "field", "ruler", "region"].map((name) => [name, noting(name, calls)]),
+  );
   const tools = ["review", "add", "hotspot", "threshold", "screening"].map((name) => [name, noting(name, calls)]);
   const { context, takeBack } = noting("page", calls);
   const table = shortcuts(looking, { ...Object.fromEntries(tools), context, takeBack });
@@ -51,8 +53,10 @@ test("keys do what the sheet says", () => {
   assert.deepEqual(press("ArrowUp", true), [["field.key", "Shift+ArrowUp"]]);
   assert.deepEqual(press("R", true), [["view.turn", -1]]);
   assert.deepEqual(press(" "), [["region.cornerInTheMiddle"]]);
+  assert.deepEqual(press("q"), [["stage.back"]]);
+  assert.deepEqual(press("w"), [["ruler.toggle"]]);
   assert.deepEqual(press("e"), [["screening.toggle"]]);
-  assert.deepEqual(press("Escape"), [["region.deactivate"], ["add.deactivate"]]);
+  assert.deepEqual(press("Escape"), [["region.deactivate"], ["ruler.deactivate"], ["add.deactivate"]]);
 });
 
 test("without a run there is nothing to judge", () => {
