@@ -3,6 +3,7 @@
 import { ApiError, call, csrfToken } from "../viewer/api.js";
 import { around, at, findAll, sentenceOf } from "../viewer/dom.js";
 import { duration } from "../viewer/duration.js";
+import { some } from "../viewer/words.js";
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 /** @typedef {{slides: number, tissue_mm2: number, seconds: number | null, rests_on: string}} Estimate */
@@ -76,7 +77,7 @@ async function send(element, make) {
 /** The cost of a mining. @param {Estimate} estimate */
 function inWords({ slides, tissue_mm2: mm2, seconds, rests_on: reason }) {
   const time = seconds === null ? "time not known" : `about ${duration(seconds)}`;
-  return `${slides} slides, ${mm2.toFixed(1)} mm² of tissue, ${time} (from ${reason})`;
+  return `${some(slides, "slide")}, ${mm2.toFixed(1)} mm² of tissue, ${time} (from ${reason})`;
 }
 
 document.addEventListener("submit", (event) => {

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { MPP, pixels } from "./config.js";
 import { find, findAll } from "./dom.js";
 import { magnification, mirrorShare } from "./geometry.js";
-import { labelled, whole } from "./words.js";
+import { labelled, moment, whole } from "./words.js";
 
 /** @import { Config } from "./config.js" */
 /** @import { Figure, Store } from "./store.js" */
@@ -126,7 +126,7 @@ export class Card {
     if (!figure || figure.pending || figure.version < 2) return;
     const verdicts = await api.history(this.#slide, figure.id).catch(() => []);
     if (key !== this.#shown) return;
-    const lines = verdicts.map(({ label, by, at }) => `${byline(label, by)}, ${new Date(at).toLocaleString()}`);
+    const lines = verdicts.map(({ label, by, at }) => `${byline(label, by)}, ${moment(at)}`);
     this.#history.textContent = lines.reverse().join("\n");
   }
 }

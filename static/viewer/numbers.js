@@ -3,7 +3,7 @@
 
 import * as api from "./api.js";
 import { at, findAll } from "./dom.js";
-import { whole } from "./words.js";
+import { printed, whole } from "./words.js";
 
 /** @import { Count, Hotspot, Score, Sure, Value } from "./api.js" */
 /** @import { RunConfig } from "./config.js" */
@@ -192,16 +192,15 @@ export function tallyInWords(tally) {
 /** What a count rests on. @param {Count} answer @param {Value} value */
 function provenance({ tissue_mm2: tissue, model, reason, stale }, { hotspots, score }) {
   const sure = hotspots?.[0] ?? score;
-  return [
+  const parts = [
     tissue && `${tissue.toFixed(2)} mm² evaluable`,
     reason || (hotspots?.[0] && heldInWords(hotspots[0])),
     score?.small_sample && "small sample",
     sure && intervalInWords(sure),
     model.name,
     ...(stale ?? []),
-  ]
-    .filter(Boolean)
-    .join(" · ");
+  ];
+  return printed(parts.filter(Boolean).join(" · "));
 }
 
 /** What the hotspot holds of the area that was asked for, where it is less. @param {Hotspot} hotspot */

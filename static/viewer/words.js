@@ -12,6 +12,21 @@ export const labelled = (label) => LABELS[label];
 /** What a reader has just said: "Not a mitotic figure". @param {Label} label */
 export const said = (label) => (label === "" ? "Taken back" : LABELS[label][0].toUpperCase() + LABELS[label].slice(1));
 
+/** A time with its zone, as the pages say it: 2026-11-30 18:44 UTC. @param {string} at ISO 8601 */
+export function moment(at) {
+  const fields = /** @type {const} */ ({
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+  return new Date(at).toLocaleString("sv-SE", { ...fields, timeZoneName: "short" });
+}
+
+/** Units as they are printed: what the server says in letters that every program has. @param {string} sentence */
+export const printed = (sentence) => sentence.replaceAll("mm2", "mm²").replaceAll("um/px", "µm/px");
+
 /** A count with its thousands marked. @param {number} count */
 export const whole = (count) => count.toLocaleString("en");
 

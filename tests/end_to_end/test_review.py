@@ -256,7 +256,7 @@ def test_area_shape_and_rule_of_the_hotspot_are_chosen_on_the_page(slide, make_r
     page.wait_for_selector("[data-number='ai-hotspot']:has-text('13')")  # in ten fields, the far one as well
     page.select_option("#count-shape", "square")
     page.select_option("#count-rule", "nottingham-0.50")
-    page.wait_for_selector("#density:has-text('The rule nottingham-0.50 is for 1.963 mm2')")
+    page.wait_for_selector("#density:has-text('The rule nottingham-0.50 is for 1.963 mm²')")
     page.select_option("#count-area", "")
     page.wait_for_selector("#hotspot-area:has-text('1.96 mm²')")
     page.wait_for_selector("[data-number='ai-score']:has-text('2')")

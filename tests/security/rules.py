@@ -35,7 +35,10 @@ _TABLE = (
     ("password-change tokens report-check notices", {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     ("token-revoke", {"POST": SIGNED_IN}),
     # Pages.
-    ("worklist worklist-rows slides cases jobs job-rows models model", {"GET": SIGNED_IN}),  # of what one may see
+    (
+        "worklist worklist-rows slides cases jobs job-rows models model glossary",
+        {"GET": SIGNED_IN},
+    ),  # of what one may see
     ("slide case", _LOOKED_AT),
     ("studies", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies
     ("study", {"GET": MEMBERS, "POST": MANAGERS}),

@@ -5,6 +5,7 @@ from django.urls import path
 from webapp.pages import (
     audit,
     calibrations,
+    glossary,
     health,
     imports,
     jobs,
@@ -35,6 +36,7 @@ urlpatterns = [
     path("cases/<int:pk>/", slides.case, name="case"),
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/rows/", jobs.job_rows, name="job-rows"),
+    path("glossary/", glossary.glossary, name="glossary"),
     path("health/", health.health, name="health"),
     path("studies/", studies.studies, name="studies"),
     path("studies/<int:pk>/", studies.study, name="study"),

@@ -184,7 +184,8 @@ def _sentences(count: Count) -> list[str]:
         )
     if score and score.small_sample:
         lines.append("Small sample: less was evaluable than the rule asks for.")
-    return [*lines, *filter(None, [count.reason]), *count.stale]
+    said = [*filter(None, [count.reason]), *count.stale]
+    return lines + [sentence.replace("mm2", "mm²").replace("um/px", "µm/px") for sentence in said]
 
 
 def _screened(part: ReportPart) -> list[str]:

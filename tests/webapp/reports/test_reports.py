@@ -322,7 +322,7 @@ def test_where_little_is_evaluable_the_report_says_so(client_of, alice, make_sli
     make_run(slide, [(100, 100, 0.9)])
     text = text_of(client_of(alice).get(sign(client_of(alice), slide).json()["pdf"]).content)
     assert "all there is, 0.0147 of 2 mm² evaluable" in " ".join(text.split()) and "Small sample" not in text
-    assert "Only 0.015 of 2 mm2 are evaluable" in text and "There is no score below 0.1 mm2." in text
+    assert "Only 0.015 of 2 mm² are evaluable" in text and "There is no score below 0.1 mm²." in text
 
 
 def test_without_mpp_nothing_is_signed(client_of, alice, make_slide, make_run):
