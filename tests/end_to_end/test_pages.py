@@ -100,7 +100,8 @@ def test_every_page_is_accessible_in_both_lights(slides, model, open_as, root):
         "slide-waiting": f"/slides/{slides['waiting'].pk}/", "report": f"/slides/{slides['read'].pk}/report/",
         "report-check": "/reports/check/?hash=0", "tokens": "/tokens/", "health": "/health/", "server": "/server/",
         "notices": "/notices/", "glossary": "/glossary/", "webhooks": "/webhooks/", "people": "/people/",
-        "studies": "/studies/", "study": f"/studies/{slides['read'].case.study_id}/",
+        "studies": "/studies/", "overview": f"/studies/{slides['read'].case.study_id}/overview/",
+        "study": f"/studies/{slides['read'].case.study_id}/",
         "retraining": "/models/retraining/", "removal": "/models/removal/", "nothing": "/nothing/",
         "broken": "/broken/",
     }.items():  # fmt: skip
