@@ -45,6 +45,7 @@ export function listen(shortcuts) {
     const name = nameOf(event);
     if (event.target instanceof Element && meantFor(event.target, name)) return;
     const shortcut = byKey.get(name);
+    if (shortcut && event.repeat && shortcut.once) return event.preventDefault();
     if (shortcut && shortcut.run(name) !== false) event.preventDefault();
   });
 }

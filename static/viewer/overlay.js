@@ -56,7 +56,7 @@ export class Overlay {
   #heatOf = "";
   /** @type {HTMLCanvasElement | null} what has not been seen in screening */
   #unseen = null;
-  #unseenOf = -1;
+  #unseenOf = "";
   /** @type {Transform | null} of the picture that is in the canvas */
   #drawn = null;
 
@@ -217,8 +217,9 @@ export class Overlay {
   /** The field that is shown and, from afar, what has not been seen. @param {View} view @param {Screened} screening */
   #screening(view, { cells, field }) {
     if (this.#stage.scale > FAR) {
-      if (this.#unseenOf !== cells.fresh) this.#unseen = pictureOf(cells, 0);
-      this.#unseenOf = cells.fresh;
+      const state = `${cells.fresh} ${cells.shareOfAll()}`;
+      if (this.#unseenOf !== state) this.#unseen = pictureOf(cells, 0);
+      this.#unseenOf = state;
       if (this.#unseen) this.#overAll(view, this.#unseen);
     }
     this.#outline(view, field, colourOf("selected"), [4, 4], field.say);

@@ -53,10 +53,12 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     arrange: () => review.list(),
     startHotspot: () => review.startHotspot(),
   });
-  const judged = () => numbers.update();
+  const judged = () => {
+    numbers.update();
+    screening.outdated();
+  };
   const screening = startScreening({ config, stage, scene, numbers, say, changed: () => overlay.update() });
-  const screens = () => screening.active;
-  const parts = { config, store, panel, stage, scene, undo, say, judged, screens };
+  const parts = { config, store, panel, stage, scene, undo, say, judged, screens: () => screening.active };
   const review = new Review({ ...parts, storage: localStorage, server: api });
   const runs = new Runs(config, store, scene, {
     changed: () => overlay.update(),
@@ -100,11 +102,14 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
       numbers.update();
     },
   });
+  let counted = store.revision;
   store.observe(() => {
     review.update();
     numbers.recount();
+    if (counted !== store.revision) screening.outdated();
+    counted = store.revision;
   });
-  numbers.moved = () => review.hotspotMoved();
+  numbers.moved = () => (review.hotspotMoved(), screening.outdated());
   addEventListener("online", () => review.queue.flush());
 
   const begin = async (/** @type {Columns} */ columns) => {

@@ -42,7 +42,10 @@ export class ReviewPanel {
       });
     }
     for (const button of findAll(document, "[data-verdict]")) {
-      button.addEventListener("click", () => on.judge(/** @type {Verdict} */ (button.dataset.verdict)));
+      button.addEventListener("click", () => {
+        button.blur(); // the keys belong to the slide again: Space would judge the next figure
+        on.judge(/** @type {Verdict} */ (button.dataset.verdict));
+      });
     }
     for (const link of findAll(document, "[data-go=all]")) {
       link.addEventListener("click", () => {

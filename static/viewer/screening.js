@@ -7,12 +7,20 @@ import { inHotspot } from "./scene.js";
 import { screeningPath } from "./screening_path.js";
 
 /** @import { Coverage, Run } from "./cells.js" */
-/** @import { Outline, Point } from "./geometry.js" */
+/** @import { Box, Outline, Point } from "./geometry.js" */
 /** @import { Scene } from "./scene.js" */
 /** @import { Stage } from "./stage.js" */
 /** @import { Say } from "./toast.js" */
 
-/** @typedef {{min_score: number, found: number, missed: number, share: number | null, interval: Point | null}} Sensitivity */
+/**
+ * @typedef {object} Sensitivity
+ * @property {number} min_score
+ * @property {number} found
+ * @property {number} missed
+ * @property {number} open candidates there without a verdict; until there are none, nothing is estimated
+ * @property {number | null} share
+ * @property {Point | null} interval
+ */
 /** @typedef {{seen: number, x: number | null, y: number | null, sensitivity: Sensitivity | null}} ScreeningProgress */
 /** @typedef {ScreeningProgress & Coverage & {tumour: boolean}} ScreeningCoverage */
 /**
@@ -23,20 +31,21 @@ import { screeningPath } from "./screening_path.js";
  */
 /**
  * @typedef {object} Parts
- * @property {Pick<Stage, "viewer" | "transform" | "goTo" | "scale" | "centre" | "image" | "width" | "height">} stage
+ * @property {Pick<Stage, "viewer" | "transform" | "goTo" | "scale" | "complete" | "width" | "height">} stage
  * @property {Point | null} mpp um per level-0 px
  * @property {Scene} scene
  * @property {Panel} panel
  * @property {Say} say
  * @property {() => void} changed called when other things are drawn
  * @property {() => number} areaMm2 of the hotspot, of which the rule's field is a tenth
+ * @property {() => Box} clear what no tool covers of the slide's element, screen px
  * @property {{load: () => Promise<ScreeningCoverage>, see: (runs: Run[], place: Point) => Promise<ScreeningProgress>, forget: () => Promise<unknown>}} server
  */
 
 const SCALE = 0.28; // um per screen px of a field: a little finer than what is needed to be seen
-const TOOLS = 64; // px at the left that the tools cover
 const LOOK = 250; // ms between two looks at what is shown
-const TELL = 12; // looks between two calls of the server
+const TELL = 3000; // ms between two calls of the server
+const PAUSE = 700; // ms after a verdict or region, before the server is asked what holds now
 const MOST = 5000; // runs of cells in one call
 
 export class Screening {
@@ -48,53 +57,74 @@ export class Screening {
   /** Why the server does not have all; "" where it has. */
   problem = "";
   active = false;
+  #starting = false;
   /** @type {{columns: number, rows: number, width: number, height: number}} of fields; width, height: in cells */
   #grid = { columns: 0, rows: 0, width: 1, height: 1 };
   /** @type {number[]} */
   #path = [];
   #at = -1;
+  /** Of the field that was shown last, level-0 px. @type {Point | null} */
+  #place = null;
   #laidFor = "";
-  #looks = 0;
   #telling = false;
   /** @type {ReturnType<typeof setInterval> | undefined} */
-  #timer;
+  #looking;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #reporting;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #asking;
 
   /** @param {Parts} parts */
   constructor(parts) {
     this.#parts = parts;
-    document.addEventListener("visibilitychange", () => document.hidden && this.#tell());
+    document.addEventListener("visibilitychange", () => document.hidden && this.tell());
+  }
+
+  /** Ask the server what has been seen, and what is evaluable now. */
+  async load() {
+    const told = await this.#parts.server.load();
+    if (this.cells?.fits(told)) this.cells.update(told);
+    else this.cells = new Cells(told, this.#parts.stage);
+    this.told = told;
+    this.#laidFor = "";
+    this.#reporting ??= setInterval(() => this.tell(), TELL); // also after a stop, until the server has all
+    this.#lay();
+    this.#parts.panel.show(this);
   }
 
   /** Begin, or stop. */
   async toggle() {
     if (this.active) return this.stop();
-    const { server, say } = this.#parts;
+    if (this.#starting) return;
+    this.#starting = true;
     try {
-      this.told = await server.load();
+      await this.load();
+      this.active = true;
+      this.#begin();
     } catch (error) {
-      return say(sentenceOf(error), "warn");
+      this.#parts.say(sentenceOf(error), "warn");
     }
-    this.cells = new Cells(this.told, this.#parts.stage);
-    this.active = true;
-    this.#laidFor = "";
-    this.#parts.stage.viewer.viewport.setRotation(0, true);
-    this.#parts.stage.viewer.canvas.focus({ preventScroll: true }); // Space is for the slide, not for a tab or button
-    this.#navigator(false);
-    this.#timer = setInterval(() => this.look(LOOK / 1000), LOOK);
-    const { x, y } = this.told;
-    this.#lay();
+    this.#starting = false;
+  }
+
+  #begin() {
+    const { viewer } = this.#parts.stage;
+    viewer.canvas.focus({ preventScroll: true }); // Space is for the slide, not for a tab or button
+    viewer.navigator.element.style.visibility = "hidden"; // it would cover a corner of each field; the tab has a map
+    this.#looking = setInterval(() => this.look(LOOK / 1000), LOOK);
+    const { x, y } = this.told ?? { x: null, y: null };
     this.#at = x === null || y === null ? -1 : this.#nearest([x, y]) - 1;
     this.next();
   }
 
   /** Stop; what was seen is kept, and it goes on there. */
   stop() {
-    clearInterval(this.#timer);
+    clearInterval(this.#looking);
     this.active = false;
-    this.#navigator(true);
+    this.#parts.stage.viewer.navigator.element.style.visibility = "";
     this.#parts.scene.screening = null;
     this.#parts.changed();
-    this.#tell();
+    this.tell();
     this.#parts.panel.show(this);
   }
 
@@ -106,13 +136,20 @@ export class Screening {
     const ahead = Array.from({ length }, (_, i) => (this.#at + 1 + i) % length);
     const next = ahead.find((at) => this.#cellsOf(this.#path[at]).some((cell) => this.#open(cell)));
     if (next === undefined) {
-      this.#parts.say(`All of ${this.what} has been seen.`);
+      this.#parts.say(length ? `All of ${this.what} has been seen.` : "Nothing here is evaluable.");
       this.#show();
       return true;
     }
     this.#at = next;
     this.#go(this.#path[next]);
     return true;
+  }
+
+  /** Verdicts, threshold, regions or the hotspot are others now. */
+  outdated() {
+    if (!this.cells) return;
+    clearTimeout(this.#asking);
+    this.#asking = setTimeout(() => this.load().catch(() => {}), PAUSE);
   }
 
   /** What is screened, in words. */
@@ -123,7 +160,8 @@ export class Screening {
 
   /** Share of what is screened that was seen, 0..1. */
   get share() {
-    return this.cells?.share((cell) => this.#wanted(cell)) ?? 0;
+    this.#lay();
+    return this.cells?.share() ?? 0;
   }
 
   /** Which field is shown, and of how many. */
@@ -133,57 +171,49 @@ export class Screening {
 
   /** Fields of another size, or over something else. */
   arrange() {
-    if (!this.active) return;
     this.#laidFor = "";
-    this.#at = -1;
-    this.next();
+    if (this.active) this.next();
+    this.#parts.panel.show(this);
   }
 
   /** Begin anew. */
   async forget() {
+    if (this.active) this.stop();
     try {
       await this.#parts.server.forget();
     } catch (error) {
       return this.#parts.say(sentenceOf(error), "warn");
     }
-    clearInterval(this.#timer);
-    this.active = false;
-    this.cells = null; // what was not told yet is forgotten too
+    this.cells = this.#place = null; // what was not told yet is forgotten too
     await this.toggle();
   }
 
   /** What is shown now has been shown so long. @param {number} seconds */
   look(seconds) {
-    const { stage } = this.#parts;
+    const { stage, clear, panel, mpp } = this.#parts;
     const transform = stage.transform();
-    if (!transform || !this.cells || !this.told || document.hidden) return;
-    const there = stage.image?.getFullyLoaded() ?? false;
+    const hidden = document.hidden || document.querySelector("dialog[open]");
+    if (!transform || !this.cells || !this.told || !mpp || hidden || !stage.complete) return;
+    if ((stage.scale * Math.max(...mpp)) / mpp[0] > this.told.um_per_px * 1.001) return;
     const before = this.cells.fresh;
-    if (there && stage.scale <= this.told.um_per_px * 1.001) {
-      const { clientWidth, clientHeight } = stage.viewer.element;
-      const box = boxInView(transform, clientWidth, clientHeight);
-      this.cells.show(transform, [TOOLS, 0, clientWidth, clientHeight], box, seconds, this.told.seconds);
-    }
-    if (++this.#looks % TELL === 0) this.#tell();
-    if (this.cells.fresh !== before) this.#parts.panel.show(this);
+    const { clientWidth, clientHeight } = stage.viewer.element;
+    this.cells.show(transform, clear(), boxInView(transform, clientWidth, clientHeight), seconds, this.told.seconds);
+    if (this.cells.fresh !== before) panel.show(this);
   }
 
-  /** It would cover a corner of each field; the map of the tab shows the same. @param {boolean} shown */
-  #navigator(shown) {
-    const { element } = this.#parts.stage.viewer.navigator;
-    element.style.visibility = shown ? "" : "hidden";
-  }
-
-  async #tell() {
+  /** Tell the server what it does not know yet. */
+  async tell() {
     const { cells } = this;
     if (!cells || this.#telling) return;
     const runs = cells.take(MOST);
     if (!runs.length) return;
     this.#telling = true;
     try {
-      const progress = await this.#parts.server.see(runs, this.#parts.stage.centre);
+      const place = this.#place ?? cells.middle(runs[0][0] * cells.columns + runs[0][1]);
+      const progress = await this.#parts.server.see(runs, place);
       if (this.told) Object.assign(this.told, progress);
       this.problem = "";
+      if (progress.seen < cells.shareOfAll() - 0.001 && !cells.waiting) await this.#startOver();
     } catch (error) {
       cells.giveBack(runs);
       this.problem = sentenceOf(error);
@@ -192,29 +222,46 @@ export class Screening {
     this.#parts.panel.show(this);
   }
 
+  /** The server knows less than this page: it was begun anew elsewhere. */
+  async #startOver() {
+    this.cells = null;
+    await this.load();
+  }
+
   /** Lay the fields out, where the screen or what is asked for is another than before. */
   #lay() {
-    const { stage, panel, mpp, areaMm2 } = this.#parts;
-    const { clientWidth, clientHeight } = stage.viewer.element;
-    const now = [clientWidth, clientHeight, panel.over, panel.ofRule, panel.ofRule && areaMm2()].join();
+    const { panel, mpp, areaMm2, clear, scene } = this.#parts;
+    const [x0, y0, x1, y1] = clear();
+    const spots = panel.over === "hotspot" ? scene.hotspots.filter(({ first }) => first) : [];
+    const places = spots.map(({ x, y, side }) => `${x} ${y} ${side}`);
+    const now = [x1 - x0, y1 - y0, panel.over, panel.ofRule && areaMm2(), ...places].join();
     if (!this.cells || !mpp || now === this.#laidFor) return;
     this.#laidFor = now;
     const { columns, rows, size } = this.cells;
+    const { over } = panel;
+    this.cells.want(
+      (cell) => over === "evaluable" || inHotspot(scene, .../** @type {Cells} */ (this.cells).middle(cell)),
+    );
     const side = panel.ofRule ? Math.sqrt(areaMm2() * 1e5) : Infinity; // um: a field is a tenth of the area
-    const [width, height] = [clientWidth - TOOLS, clientHeight].map((px, axis) => {
-      const cell = size[axis] * mpp[axis];
-      const most = Math.max(1, Math.floor((px * SCALE) / cell));
-      return Number.isFinite(side) ? Math.max(1, Math.round(side / Math.ceil(side / (most * cell)) / cell)) : most;
+    const [width, height] = [x1 - x0, y1 - y0].map((px, axis) => {
+      const most = Math.max(1, Math.floor((px * this.#scale) / mpp[0] / size[axis]));
+      const whole = side / (size[axis] * mpp[axis]); // cells
+      return Number.isFinite(whole) ? Math.max(1, Math.round(whole / Math.ceil(whole / most))) : most;
     });
     this.#grid = { columns: Math.ceil(columns / width), rows: Math.ceil(rows / height), width, height };
-    const wanted = new Uint8Array(this.#grid.columns * this.#grid.rows);
+    const fields = new Uint8Array(this.#grid.columns * this.#grid.rows);
     for (let cell = 0; cell < columns * rows; cell++) {
       const [row, column] = [Math.floor(cell / columns / height), Math.floor((cell % columns) / width)];
-      if (this.cells.evaluable[cell] && this.#wanted(cell)) wanted[row * this.#grid.columns + column] = 1;
+      if (this.cells.wanted[cell]) fields[row * this.#grid.columns + column] = 1;
     }
-    const before = this.#path[this.#at];
-    this.#path = screeningPath(wanted, this.#grid.columns, this.#grid.rows);
-    this.#at = this.#path.indexOf(before);
+    this.#path = screeningPath(fields, this.#grid.columns, this.#grid.rows);
+    this.#at = this.#place ? this.#nearest(this.#place) - 1 : -1;
+  }
+
+  /** um per screen px, along x, at which fields are shown. */
+  get #scale() {
+    const { mpp } = this.#parts;
+    return mpp ? (SCALE * mpp[0]) / Math.max(...mpp) : SCALE;
   }
 
   /** The cells of a field. @param {number} field */
@@ -231,39 +278,41 @@ export class Screening {
 
   /** Whether a cell is to be seen, and has not been. @param {number} cell */
   #open(cell) {
-    return Boolean(this.cells?.evaluable[cell] && !this.cells.seen[cell] && this.#wanted(cell));
-  }
-
-  /** @param {number} cell */
-  #wanted(cell) {
-    if (this.#parts.panel.over === "evaluable" || !this.cells) return true;
-    return inHotspot(this.#parts.scene, ...this.cells.middle(cell));
+    return Boolean(this.cells?.wanted[cell] && !this.cells.seen[cell]);
   }
 
   /** The place in the path of the field nearest to a place. @param {Point} place level-0 px */
   #nearest([x, y]) {
-    const away = this.#path.map((field) => {
+    let [best, least] = [0, Infinity];
+    this.#path.forEach((field, at) => {
       const outline = this.#outline(field);
-      return Math.hypot(outline.x - x, outline.y - y);
+      const away = Math.hypot(outline.x - x, outline.y - y);
+      if (away < least) [best, least] = [at, away];
     });
-    return away.indexOf(Math.min(...away));
+    return best;
   }
 
-  /** @param {number} field @returns {Outline} */
+  /** What of a field lies on the slide. @param {number} field @returns {Outline} */
   #outline(field) {
     const { columns, width, height } = this.#grid;
     const [cellWidth, cellHeight] = this.cells?.size ?? [1, 1];
-    const [side, sideY] = [width * cellWidth, height * cellHeight];
-    const [x, y] = [((field % columns) + 0.5) * side, (Math.floor(field / columns) + 0.5) * sideY];
-    return { x, y, shape: "square", side, sideY };
+    const [left, top] = [(field % columns) * width * cellWidth, Math.floor(field / columns) * height * cellHeight];
+    const side = Math.min(width * cellWidth, this.#parts.stage.width - left);
+    const sideY = Math.min(height * cellHeight, this.#parts.stage.height - top);
+    return { x: left + side / 2, y: top + sideY / 2, shape: "square", side, sideY };
   }
 
   /** @param {number} field */
   #go(field) {
-    const { stage } = this.#parts;
+    const { stage, clear, mpp } = this.#parts;
     const { x, y } = this.#outline(field);
-    stage.scale = SCALE;
-    stage.goTo(x - (TOOLS / 2) * (SCALE / (this.#parts.mpp?.[0] ?? 1)), y);
+    const [x0, y0, x1, y1] = clear();
+    const { clientWidth, clientHeight } = stage.viewer.element;
+    const px = this.#scale / (mpp?.[0] ?? 1); // level-0 px of a screen px
+    this.#place = [x, y];
+    stage.viewer.viewport.setRotation(0, true);
+    stage.scale = this.#scale;
+    stage.goTo(x - ((x0 + x1 - clientWidth) / 2) * px, y - ((y0 + y1 - clientHeight) / 2) * px);
     this.#show();
   }
 
@@ -271,11 +320,8 @@ export class Screening {
     const { scene, changed, panel } = this.#parts;
     const field = this.#path[this.#at];
     if (this.active && this.cells && field !== undefined) {
-      const { where } = this;
-      scene.screening = {
-        cells: this.cells,
-        field: { ...this.#outline(field), say: `field ${where.field} of ${where.of}` },
-      };
+      const { where, cells } = this;
+      scene.screening = { cells, field: { ...this.#outline(field), say: `field ${where.field} of ${where.of}` } };
     }
     changed();
     panel.show(this);

@@ -2,12 +2,13 @@
 
 import * as api from "./api.js";
 import { pictureOf } from "./cells.js";
-import { at, find, onClick } from "./dom.js";
+import { at, find, onClick, sentenceOf } from "./dom.js";
 import { Screening } from "./screening.js";
-import { whole } from "./words.js";
+import { some, whole } from "./words.js";
 
 /** @import { Cells } from "./cells.js" */
 /** @import { RunConfig } from "./config.js" */
+/** @import { Box } from "./geometry.js" */
 /** @import { Numbers } from "./numbers.js" */
 /** @import { Scene } from "./scene.js" */
 /** @import { Sensitivity } from "./screening.js" */
@@ -71,6 +72,8 @@ export class ScreeningPanel {
     const seen = `${percent(share)} of ${what} seen.${where}`;
     const say = problem ? `${seen} Not all of it is saved yet: ${problem}` : seen;
     if (at("screening-say").textContent !== say) at("screening-say").textContent = say;
+    at("screening-chip").hidden = !active;
+    at("screening-chip").textContent = say;
     at("screening-sensitivity").textContent = told.sensitivity ? inWords(told.sensitivity) : "";
     this.#draw(cells, seen);
   }
@@ -95,13 +98,26 @@ export function percent(share) {
 }
 
 /** @param {Sensitivity} sensitivity */
-function inWords({ found, missed, share, interval, min_score }) {
-  if (share === null || !interval) return "No mitotic figure has been seen there so far.";
+function inWords({ found, missed, open, share, interval, min_score }) {
+  const at = `at confidence ${min_score.toFixed(2)}`;
+  if (open)
+    return `${some(open, "candidate")} there ${at} or more without a verdict; when all have one, the sensitivity is told.`;
+  if (share === null || !interval) return "There is no mitotic figure in what has been seen so far.";
   const [low, high] = interval.map((value) => Math.round(100 * value));
   return (
-    `Of ${whole(found + missed)} mitotic figures there the detector found ${whole(found)} at confidence ` +
-    `${min_score.toFixed(2)}: sensitivity ${Math.round(100 * share)} % (95 % interval ${low} to ${high} %).`
+    `Of ${some(found + missed, "mitotic figure")} there the detector found ${whole(found)} ${at}: ` +
+    `sensitivity ${percent(share)} (95 % interval ${low} to ${high} %).`
   );
+}
+
+/** What no tool covers of the slide's element: right of them, or below them on a narrow screen. @returns {Box} screen px */
+function clear() {
+  const [stage, tools] = [at("viewer"), find(document, ".tools", HTMLElement)].map((one) =>
+    one.getBoundingClientRect(),
+  );
+  const beside = tools.height > tools.width;
+  const [left, top] = beside ? [tools.right - stage.left, 0] : [0, tools.bottom - stage.top];
+  return [left + 4, top + 4, stage.width, stage.height];
 }
 
 /**
@@ -116,13 +132,15 @@ export function startScreening({ config, stage, scene, numbers, say, changed }) 
     forget: () => screening.forget(),
     go: (x, y) => stage.goTo(x * config.width, y * config.height),
   });
+  const problem = (/** @type {unknown} */ error) => say(sentenceOf(error), "warn");
+  at("tab-screening").addEventListener("click", () => screening.active || screening.load().catch(problem));
   const asked = () => {
     const all = numbers.question();
     return new URLSearchParams([...all].filter(([name]) => name === "run" || name === "min_score"));
   };
   /** @type {Screening} */
   const screening = new Screening({
-    ...{ stage, mpp: config.mpp, scene, panel, say, changed, areaMm2: () => numbers.areaMm2 },
+    ...{ stage, mpp: config.mpp, scene, panel, say, changed, areaMm2: () => numbers.areaMm2, clear },
     server: {
       load: () => api.screening(config.slide, asked()),
       see: (runs, place) => api.see(config.slide, asked(), runs, place),

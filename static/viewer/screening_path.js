@@ -1,7 +1,10 @@
-// In which order fields are shown: row by row, to and fro, without jumps but from one piece of tissue to the next.
+// In which order fields are shown, from each to one beside it where that can be: row by row, to and fro, or along the rim
+// of what is left, whichever is the shorter way; pieces of tissue one after the other.
 
 /** @typedef {{row: number, from: number, to: number}} Run  fields beside each other, both ends included */
 /** @typedef {Run[]} Strip  runs under each other, each beside one of the row before and no other */
+
+const MOST = 3000; // fields of which the way along the rim is tried
 
 /**
  * Every field that has something to be seen, once.
@@ -11,6 +14,68 @@
  * @returns {number[]} numbers of fields
  */
 export function screeningPath(wanted, columns, rows) {
+  const inRows = byRows(wanted, columns, rows);
+  if (inRows.length > MOST || lengthOf(inRows, columns) < inRows.length) return inRows; // no jump at all
+  const along = alongTheRim(inRows, columns);
+  return lengthOf(along, columns) < lengthOf(inRows, columns) ? along : inRows;
+}
+
+/** How many fields a way is long, from the middle of each to the next. @param {number[]} path @param {number} columns */
+export function lengthOf(path, columns) {
+  return path.slice(1).reduce((sum, field, i) => sum + apart(path[i], field, columns), 0);
+}
+
+/** @param {number} a field @param {number} b @param {number} columns */
+function apart(a, b, columns) {
+  return Math.max(Math.abs((a % columns) - (b % columns)), Math.abs(Math.floor(a / columns) - Math.floor(b / columns)));
+}
+
+/**
+ * Always to the field beside it that has the fewest open ones beside itself (Warnsdorff's rule), straight on where
+ * there are several: nothing is left behind. Where there is none, to the nearest that is open.
+ * @param {number[]} fields
+ * @param {number} columns
+ */
+function alongTheRim(fields, columns) {
+  const open = new Set(fields);
+  /** @param {number} field */
+  const beside = (field) =>
+    [1, columns, -1, -columns, columns + 1, columns - 1, -columns + 1, -columns - 1]
+      .map((step) => field + step)
+      .filter((other) => open.has(other) && apart(field, other, columns) === 1);
+  const path = [];
+  let [at, step] = [fields[0], 0];
+  for (;;) {
+    open.delete(at);
+    path.push(at);
+    if (!open.size) return path;
+    const ways = beside(at).map((to) => ({
+      to,
+      cost: 4 * beside(to).length + 2 * diagonal(at, to) - Number(to - at === step),
+    }));
+    const next = ways.length
+      ? ways.reduce((best, way) => (way.cost < best.cost ? way : best)).to
+      : nearestOf([...open], at);
+    [at, step] = [next, next - at];
+  }
+
+  /** @param {number} from @param {number} to */
+  function diagonal(from, to) {
+    return Number(from % columns !== to % columns && Math.floor(from / columns) !== Math.floor(to / columns));
+  }
+
+  /** @param {number[]} some @param {number} from */
+  function nearestOf(some, from) {
+    return some.reduce((best, one) => (apart(one, from, columns) < apart(best, from, columns) ? one : best));
+  }
+}
+
+/**
+ * @param {ArrayLike<number | boolean>} wanted
+ * @param {number} columns
+ * @param {number} rows
+ */
+function byRows(wanted, columns, rows) {
   const left = stripsOf(wanted, columns, rows);
   /** @type {number[]} */
   const path = [];

@@ -20,6 +20,7 @@ import { said } from "./words.js";
  * @property {string} group in which the sheet has it
  * @property {string[]} keys by name, see keys.js
  * @property {string} say
+ * @property {boolean} [once] a key that is held is pressed once
  * @property {(name: string) => unknown} run false where there was nothing to do, so that the browser may
  */
 /** @typedef {{stage: Stage, view: View, field: FieldTool, ruler: RulerTool, region: RegionTool, regions: Pick<RegionPanel, "showGlass">}} Looking  what every slide page has */
@@ -56,9 +57,9 @@ function readingKeys({ review, add, hotspot, threshold, screening, context, take
     ...group("Review", [
       { keys: ["j"], say: "Next figure", run: () => review.step(1) },
       { keys: ["k"], say: "Previous figure", run: () => review.step(-1) },
-      { keys: ["m"], say: said("mitotic"), run: () => review.judge("mitotic") },
-      { keys: ["n"], say: said("non_mitotic"), run: () => review.judge("non_mitotic") },
-      { keys: ["u"], say: said("unsure"), run: () => review.judge("unsure") },
+      { keys: ["m"], once: true, say: said("mitotic"), run: () => review.judge("mitotic") },
+      { keys: ["n"], once: true, say: said("non_mitotic"), run: () => review.judge("non_mitotic") },
+      { keys: ["u"], once: true, say: said("unsure"), run: () => review.judge("unsure") },
       { keys: ["v"], say: "Review the hotspot", run: hotspotFirst },
       { keys: ["s"], say: "Report and sign", run: report },
       { keys: ["z"], say: "Take back, as often as you like", run: takeBack },
@@ -68,7 +69,7 @@ function readingKeys({ review, add, hotspot, threshold, screening, context, take
     ]),
     ...group("Slide", [
       { keys: ["t"], say: "Next hotspot", run: () => hotspot.activate() },
-      { keys: ["e"], say: "Screen field by field: begin, stop", run: () => screening.toggle() },
+      { keys: ["e"], once: true, say: "Screen field by field: begin, stop", run: () => screening.toggle() },
     ]),
   ];
 }

@@ -105,6 +105,11 @@ export class Stage {
     return this.viewer.world.getItemAt(0) ?? null;
   }
 
+  /** Whether every tile of the view is there, none of them as an enlarged coarser one. */
+  get complete() {
+    return this.#missing.size === 0 && (this.image?.getFullyLoaded() ?? false);
+  }
+
   /** Level-0 pixel -> screen pixel; holds for rotation. Null before the slide is open. @returns {Transform | null} */
   transform() {
     const { image } = this;

@@ -145,6 +145,9 @@ def measured(open_page: _Opener, path: str, count: int, seconds: float) -> None:
     pan("heatmap", page, seconds)
     page.keyboard.press("d")
     pan("points", page, seconds)
+    page.keyboard.press("e")
+    page.wait_for_selector("#screening-say:has-text('Field ')", state="attached")
+    pan("points, screening", page, seconds)
     page.context.close()
 
 

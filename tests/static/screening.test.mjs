@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cells } from "../../static/viewer/cells.js";
-import { screeningPath } from "../../static/viewer/screening_path.js";
+import { lengthOf, screeningPath } from "../../static/viewer/screening_path.js";
 
 /** Fields by a picture: a letter is to be seen. */
 function fieldsOf(...rows) {
@@ -34,13 +34,29 @@ test("each field comes once, whatever the outline", () => {
   }
 });
 
-test("round tissue has steps of two fields at most, and two pieces one jump", () => {
-  const [columns, rows] = [41, 20];
-  const wanted = Array.from({ length: columns * rows }, (_, i) => {
-    const [x, y] = [i % columns, Math.floor(i / columns)];
-    return Number([9.5, 30.5].some((middle) => Math.hypot(x - middle, (y - 9.5) * 1.0) < 9));
-  });
-  const far = steps(screeningPath(wanted, columns, rows), columns).filter((step) => step > 3);
+/** Fields of an outline. @param {(x: number, y: number) => boolean} within */
+const outline = (columns, rows, within) => [
+  Array.from({ length: columns * rows }, (_, i) => Number(within(i % columns, Math.floor(i / columns)))),
+  columns,
+  rows,
+];
+
+test("tissue of one piece is read without a jump, and two pieces with one", () => {
+  const shapes = {
+    circle: outline(30, 30, (x, y) => Math.hypot(x - 15, y - 15) < 14),
+    ellipse: outline(80, 18, (x, y) => ((x - 39.5) / 40) ** 2 + ((y - 8.5) / 9) ** 2 < 1),
+    stem: outline(41, 21, (x, y) => y >= 15 || (x > 17 && x < 23)),
+    arch: outline(30, 20, (x, y) => x < 8 || x > 21 || y > 13),
+    hotspot: outline(7, 6, (x, y) => Math.hypot(x - 3, y - 2.5) < 3.4),
+  };
+  for (const [name, [wanted, columns, rows]] of Object.entries(shapes)) {
+    const path = screeningPath(wanted, columns, rows);
+    assert.equal(lengthOf(path, columns), path.length - 1, name);
+  }
+  const [wanted, columns, rows] = outline(41, 20, (x, y) =>
+    [9.5, 30.5].some((middle) => Math.hypot(x - middle, y - 9.5) < 9),
+  );
+  const far = steps(screeningPath(wanted, columns, rows), columns).filter((step) => step > 1);
   assert.equal(far.length, 1);
 });
 
@@ -78,6 +94,19 @@ test("a cell is seen when its middle was shown for long enough, in parts too", (
     [2, 3, 4, 5].map((row) => [row, 5, 15]),
   );
   assert.deepEqual(cells.take(100), []);
+});
+
+test("only some are to be seen, and what others of the page told is taken on", () => {
+  const cells = cellsOf();
+  cells.want((cell) => cell % 40 < 10);
+  cells.show([1, 0, 0, 1, 0, 0], [0, 0, 400, 200], [0, 0, 50, 200], 1, 1);
+  assert.equal(cells.share(), 0.5);
+  assert.equal(Math.round(cells.shareOfAll() * 780), 100);
+  const all = btoa(String.fromCharCode(...new Uint8Array(100).fill(255)));
+  const coverage = { columns: 40, rows: 20, evaluable: all, cells: btoa("\0".repeat(100)) };
+  assert.ok(cells.fits(coverage) && cells.waiting);
+  cells.update(coverage);
+  assert.equal(cells.share(), 100 / 800); // what is evaluable now; what was seen stays
 });
 
 test("a turned picture shows what lies in it, and no corner beside it", () => {

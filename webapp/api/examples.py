@@ -20,7 +20,7 @@ _FIGURE_EXAMPLE = {
     "id": _FIGURE, "x": 24180.5, "y": 30977.25, "added": False, "screened": False, "label": "mitotic", "version": 1,
     "by": "alice", "at": _AT, "candidate": 48213,
 }  # fmt: skip
-_SENSITIVITY = {"min_score": 0.5, "found": 38, "missed": 4, "share": 0.905, "interval": [0.779, 0.962]}
+_SENSITIVITY = {"min_score": 0.5, "found": 38, "missed": 4, "open": 0, "share": 0.905, "interval": [0.779, 0.962]}
 _PROGRESS = {"seen": 0.83, "x": 41200.0, "y": 18800.0, "at": _AT, "sensitivity": _SENSITIVITY}
 _JOB = {
     "id": _JOB_ID, "kind": "detect", "slide": _SLIDE, "slide_name": "case-17, slide 1", "state": "running",

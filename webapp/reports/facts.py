@@ -7,8 +7,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import numpy as np
 from django.contrib.auth.models import User
 
 from webapp.annotations.models import Region
@@ -16,7 +18,7 @@ from webapp.annotations.roi import polygon_of
 from webapp.core.typed_json import to_json
 from webapp.results.findings import Findings
 from webapp.results.types import Count
-from webapp.screening.selectors import progress_of
+from webapp.screening.selectors import progress_of, share_seen
 from webapp.slides.models import Slide
 
 
@@ -65,15 +67,17 @@ class ReportRegion:
 
 @dataclass(frozen=True)
 class ReportScreening:
-    """What the reader has seen field by field. seen: share of the evaluable area.
+    """What the reader has seen field by field. seen: share of the evaluable area; hotspot: of that in the hotspot.
 
-    found, missed: mitotic figures there that the detector has found at the threshold, and those it has not. share:
-    found of both, None where there is none; interval: 95 %.
+    found, missed: mitotic figures there that the detector has found at the threshold, and those it has not. open:
+    candidates there without a verdict. share: found of both, None where there is none or some are open; interval: 95 %.
     """
 
     seen: float
+    hotspot: float | None
     found: int
     missed: int
+    open: int
     share: float | None
     interval: tuple[float, float] | None
 
@@ -142,8 +146,12 @@ def _screening(found: Findings, reader: User) -> ReportScreening | None:
     progress = progress_of(slide=found.slide, reader=reader, run=found.run, min_score=found.count.min_score)
     if progress is None or not progress.seen or progress.sensitivity is None:
         return None
-    of = progress.sensitivity
-    return ReportScreening(progress.seen, of.found, of.missed, of.share, of.interval)
+    of, place, mpp = progress.sensitivity, found.count.hotspot, found.slide.mpp
+    in_hotspot = None
+    if place is not None and mpp is not None:
+        holds = partial(place.holds, mm_per_px=np.array(mpp) / 1000)
+        in_hotspot = share_seen(slide=found.slide, reader=reader, holds=holds)
+    return ReportScreening(progress.seen, in_hotspot, of.found, of.missed, of.open, of.share, of.interval)
 
 
 def _region(region: Region, slide: Slide) -> ReportRegion:

@@ -189,17 +189,28 @@ def _sentences(count: Count) -> list[str]:
 
 
 def _screened(part: ReportPart) -> list[str]:
-    screened = part.screening
+    screened, at = part.screening, f"at confidence {part.count.min_score:g}"
     if screened is None:
         return []
-    said = f"Screened field by field: {screened.seen:.0%} of the evaluable area seen by the reader."
+    hotspot = "" if screened.hotspot is None else f", {_percent(screened.hotspot)} of that in the hotspot"
+    said = f"Screened field by field: the reader has seen {_percent(screened.seen)} of the evaluable area{hotspot}."
+    if screened.open:
+        return [f"{said} {screened.open} of the candidates there {at} or more have no verdict."]
     if screened.share is None or screened.interval is None:
-        return [f"{said} No mitotic figure was seen there."]
+        return [f"{said} There was no mitotic figure."]
     low, high = screened.interval
+    of = screened.found + screened.missed
     return [
-        f"{said} Of {screened.found + screened.missed} mitotic figures there the detector found {screened.found} "
-        f"(sensitivity {screened.share:.0%}, 95 % interval {low:.0%} to {high:.0%})."
+        f"{said} Of {of} mitotic figure{'' if of == 1 else 's'} there the detector found {screened.found} {at} "
+        f"(sensitivity {_percent(screened.share)}, 95 % interval {low:.0%} to {high:.0%})."
     ]
+
+
+def _percent(share: float) -> str:
+    """Never 100 % before all of it, never 0 % after the first."""
+    if round(share, 2) == 1 and share < 1:
+        return "more than 99 %"
+    return "less than 1 %" if round(share, 2) == 0 and share > 0 else f"{100 * share:.0f} %"
 
 
 def _area(part: ReportPart) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from webapp.annotations.evaluable import Evaluable
 
 Cells = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 SEEN_UM_PER_PX = 0.3  # of the screen; what is shown coarser is not seen
 SEEN_SECONDS = 1.0  # for which it must have been shown

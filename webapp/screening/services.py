@@ -30,8 +30,11 @@ def cells_see(
         raise DomainError("The um/px of this slide is not known; enter it first, then it can be screened.")
     with transaction.atomic():
         lock_row(Slide, slide.pk)  # two tabs of one reader
+        if (x is None) != (y is None) or (x is not None and y is not None and not _inside(slide, x, y)):
+            raise InvalidInput("x and y are given together, and lie on the slide.")
         screening = screening_of(slide=slide, reader=reader)
         if screening is None:
+            Screening.objects.filter(slide=slide, reader=reader).delete()  # of other um/px
             screening = new_screening(slide=slide, reader=reader)
             record(Action.SCREENING, slide, who=reader, after={"begun": True})
         cells = unpacked(bytes(screening.seen), screening.columns, screening.rows)
@@ -47,6 +50,10 @@ def cells_see(
             screening.x, screening.y = x, y
         screening.save()
     return screening
+
+
+def _inside(slide: Slide, x: float, y: float) -> bool:
+    return 0 <= x <= (slide.width or 0) and 0 <= y <= (slide.height or 0)
 
 
 def screening_forget(*, slide: Slide, reader: User) -> None:

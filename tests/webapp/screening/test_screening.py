@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,15 @@ from django.db import connection
 from webapp.annotations.models import Figure, Label
 from webapp.annotations.services import figure_judge, region_draw
 from webapp.audit.models import Action, Entry
+from webapp.reports.facts import ReportScreening, report_part
+from webapp.reports.page import _screened
 from webapp.reports.services import report_sign
+from webapp.results.findings import findings
 from webapp.results.question import question
 from webapp.screening.grid import CELL_UM, unpacked
 from webapp.screening.models import Screening
 from webapp.slides.models import Membership
+from webapp.slides.services import slide_set_mpp
 
 TUMOUR = [[0.0, 0.0], [512.0, 0.0], [512.0, 1024.0], [0.0, 1024.0]]
 
@@ -91,6 +96,7 @@ def test_sensitivity_is_what_was_found_of_all_that_was_seen(slide, address, alic
         "min_score": 0.5,
         "found": 2,
         "missed": 2,
+        "open": 0,
         "share": 0.5,
         "interval": pytest.approx([0.1500, 0.8500], abs=1e-3),  # Wilson, by hand
     }
@@ -99,6 +105,30 @@ def test_sensitivity_is_what_was_found_of_all_that_was_seen(slide, address, alic
     client.delete(address)
     none = client.get(address).json()["sensitivity"]
     assert (none["found"], none["share"], none["interval"]) == (0, None, None)
+
+
+def test_while_candidates_are_open_no_sensitivity_is_told(slide, address, alice, make_run, client_of):
+    make_run(slide, [(100.0, 100.0, 0.9), (300.0, 100.0, 0.8), (500.0, 100.0, 0.3), (100.0, 900.0, 0.9)])
+    figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=700, y=100)
+    client = client_of(alice)
+    told = client.post(address, {"cells": [[0, 0, 8]]}, format="json").json()["sensitivity"]
+    assert (told["open"], told["found"], told["missed"], told["share"]) == (2, 0, 1, None)
+    figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100)
+    figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=300, y=100)
+    told = client.get(address).json()["sensitivity"]
+    assert (told["open"], told["found"], told["missed"], told["share"]) == (0, 1, 1, 0.5)
+
+
+def test_what_was_seen_at_other_um_per_px_is_not_seen(slide, address, alice, root, client_of):
+    client = client_of(alice)
+    client.post(address, {"cells": [[0, 0, 8]]}, format="json")
+    slide.mpp_source = "entered"
+    slide.save()
+    slide_set_mpp(slide=slide, mpp=0.5, user=root)  # it was shown half as fine as it seemed
+    answer = client.get(address).json()
+    assert (answer["columns"], answer["seen"]) == (16, 0)
+    assert client.post(address, {"cells": [[0, 0, 16]]}, format="json").json()["seen"] == 1 / 16
+    assert Screening.objects.count() == 1
 
 
 def test_a_figure_that_is_added_in_screening_says_so(slide, alice, make_run, client_of):
@@ -115,7 +145,10 @@ def test_a_figure_that_is_added_in_screening_says_so(slide, alice, make_run, cli
 
 @pytest.mark.parametrize(
     "sent",
-    [{}, {"cells": [[0, 0, 9]]}, {"cells": [[8, 0, 1]]}, {"cells": [[0, 3, 3]]}, {"cells": [[0, -1, 3]]}, {"cells": 3}],
+    [
+        *({}, {"cells": [[0, 0, 9]]}, {"cells": [[8, 0, 1]]}, {"cells": [[0, 3, 3]]}, {"cells": [[0, -1, 3]]}),
+        *({"cells": 3}, {"cells": [], "x": 5}, {"cells": [], "x": 5, "y": 5000}),
+    ],
 )
 def test_what_is_no_cell_is_refused_and_nothing_is_kept(slide, address, alice, client_of, sent):
     client = client_of(alice)
@@ -156,3 +189,20 @@ def test_a_report_says_what_its_reader_has_screened(make_slide, alice, make_run,
     client_of(alice).post(address, {"cells": [[0, 0, 4]]}, format="json")
     facts = report_sign(slide=slide, run=run, asked=question(), by=alice).facts["screening"]
     assert (facts["seen"], facts["found"], facts["missed"], facts["share"]) == (pytest.approx(1 / 3), 1, 1, 0.5)
+    assert facts["hotspot"] == pytest.approx(1 / 3)  # all there is
+
+
+@pytest.mark.parametrize(
+    ("screened", "words"),
+    [
+        ((0.996, 0.5, 300, 1, 0, 300 / 301, (0.98, 0.9994)), "more than 99 % of the evaluable area, 50 % of that in"),
+        ((0.004, None, 0, 1, 0, 0.0, (0.0, 0.79)), "less than 1 % of the evaluable area. Of 1 mitotic figure there"),
+        ((1.0, 1.0, 3, 1, 2, None, None), "2 of the candidates there at confidence 0.5 or more have no verdict."),
+        ((1.0, 1.0, 0, 0, 0, None, None), "100 % of that in the hotspot. There was no mitotic figure."),
+    ],
+)
+def test_the_report_rounds_nothing_to_all_or_none(screened, words, make_slide, make_run, alice):
+    run = make_run(make_slide(), [(100.0, 100.0, 0.9)])
+    part = report_part(findings(slide=run.slide, run=run, asked=question()), alice)
+    (said,) = _screened(replace(part, screening=ReportScreening(*screened)))
+    assert words in said and "100 %)" not in said
