@@ -13,7 +13,8 @@ from django.conf import settings
 from django.db.models import Avg, Count, F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import TruncWeek
 
-from webapp.annotations.models import Candidate, Label, Run
+from webapp.annotations.models import Candidate, Figure, Label, Run
+from webapp.overview.agreement import fleiss_of, pairs_of, verdicts_of
 from webapp.reports.models import Report
 from webapp.results.count import values_of
 from webapp.results.inputs import CountInputs, count_inputs
@@ -52,7 +53,7 @@ def overview_of(study: Study) -> Overview:
     """What its newest slides and the last weeks show."""
     counts, scores = _counts(study)
     weeks, warnings = _drift(study)
-    return Overview([counts, scores, _turnaround(study), *weeks], warnings)
+    return Overview([counts, scores, _turnaround(study), _agreement(study), *weeks], warnings)
 
 
 def _counts(study: Study) -> tuple[Table, Table]:
@@ -113,6 +114,35 @@ def _turnaround(study: Study) -> Table:
     said = "From upload to the first signed report, the median of each week; weeks begin on Monday."
     columns = ("week of", "slides signed", "median hours")
     return Table("turnaround", "Turnaround, hours", said, columns, rows, [(week, value) for week, _, value in rows])
+
+
+def _agreement(study: Study) -> Table:
+    """Of every two readers, and of each with the AI."""
+    said = verdicts_of(study, settings.DEFAULT_MIN_SCORE)
+    slide_of = dict(Figure.objects.filter(slide__case__study=study).values_list("pk", "slide"))
+    pairs = pairs_of(said, slide_of)
+    rows = [
+        (
+            *(pair.first, pair.second, pair.figures, round(pair.agreed, 3), _rounded(pair.kappa), pair.slides),
+            *(round(pair.difference, 2), *(_rounded(limit) for limit in pair.limits or (None, None))),
+        )
+        for pair in pairs
+    ]
+    people, figures, kappa = fleiss_of(said)
+    all_of_them = (
+        "" if kappa is None else f" All {people} readers together on {figures} figures: Fleiss' kappa {kappa:.2f}."
+    )
+    about = (
+        "Of figures that both have judged, mitotic or not; the AI by its threshold. Counts are of mitotic figures a "
+        f"slide, first less second, with limits of agreement (Bland and Altman).{all_of_them}"
+    )
+    columns = ("first", "second", "figures", "agreement", "Cohen's kappa", "slides", "mean difference", "low", "high")
+    bars = [(f"{pair.first}, {pair.second}", max(pair.kappa, 0.0)) for pair in pairs if pair.kappa is not None]
+    return Table("agreement", "Agreement of readers, Cohen's kappa", about, columns, rows, bars)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _drift(study: Study) -> tuple[list[Table], list[str]]:

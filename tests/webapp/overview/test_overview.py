@@ -40,7 +40,7 @@ def week_of(make_slide, make_run):
 
 
 def test_counts_scores_and_turnaround(study, alice, make_slide, make_run):
-    assert [table.bars for table in tables(study).values()] == [[], [("1", 0), ("2", 0), ("3", 0)], [], [], []]
+    assert [table.bars for table in tables(study).values()] == [[], [("1", 0), ("2", 0), ("3", 0)], [], [], [], []]
     slide = make_slide()
     run = make_run(slide, [(100.0, 100.0, 0.9), (200.0, 100.0, 0.8), (300.0, 100.0, 0.3)])
     figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=100, y=100)
@@ -80,7 +80,7 @@ def test_each_plot_has_its_table_as_csv(client, study, alice, week_of):
     client.force_login(alice)
     address = f"/studies/{study.pk}/overview/"
     page = client.get(address).content.decode()
-    for key in ("counts", "scores", "turnaround", "confidence", "rejected"):
+    for key in ("counts", "scores", "turnaround", "agreement", "confidence", "rejected"):
         answer = client.get(address, {"csv": key})
         assert (
             answer["Content-Type"].startswith("text/csv")
@@ -88,5 +88,5 @@ def test_each_plot_has_its_table_as_csv(client, study, alice, week_of):
         )
         head, *rows = csv.reader(StringIO(answer.content.decode()))
         assert all(len(row) == len(head) for row in rows)
-        assert key == "turnaround" or f"?csv={key}" in page
+        assert key in {"turnaround", "agreement"} or f"?csv={key}" in page
     assert client.get(address, {"csv": "nothing"}).status_code == 404
