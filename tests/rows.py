@@ -204,7 +204,7 @@ class Rows:
             "labelled-sets/": self.set, "models/calibration/": self.calibration, "calibrations/": self.calibration,
             "dicomweb/": self.study,
         }  # fmt: skip
-        return {"pk": of[path].pk, "figure": self.figure.pk, **self.dicom}
+        return {"pk": of[path].pk, "other": self.slide.pk, "figure": self.figure.pk, **self.dicom}
 
     def asked(self, name: str) -> dict[str, Any]:
         """What an address needs after its question mark."""

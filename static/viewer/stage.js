@@ -40,8 +40,9 @@ export class Stage {
    * @param {HTMLElement} element
    * @param {{width: number, height: number, mpp: Point | null}} config
    * @param {(message: string) => void} complain
+   * @param {{named?: boolean}} [options] named: whether the address of the page is that of the place
    */
-  constructor(element, { width, height, mpp }, complain) {
+  constructor(element, { width, height, mpp }, complain, { named = true } = {}) {
     this.width = width;
     this.height = height;
     this.mpp = mpp;
@@ -56,12 +57,10 @@ export class Stage {
     viewer.addHandler("open-failed", () =>
       complain("The slide cannot be shown. Reload the page; if it stays so, tell your administrator."),
     );
-    viewer.addHandler("open", () => this.#goToHash(true));
+    if (named) this.#name();
     viewer.addHandler("animation-finish", () => {
-      history.replaceState(null, "", placeToHash(this.place(), Boolean(mpp)));
       this.#trail.visit(this.place(), viewer.element.clientWidth, this.#unit);
     });
-    addEventListener("hashchange", () => this.#goToHash(false));
     viewer.addHandler("tile-load-failed", ({ tile }) => {
       this.#missing.add(tile);
       this.#timer ??= setTimeout(() => this.#getMissing(), PAUSES[Math.min(this.#tries++, PAUSES.length - 1)]);
@@ -69,6 +68,15 @@ export class Stage {
     viewer.addHandler("tile-loaded", () => (this.#tries = 0));
     addEventListener("online", () => this.#getMissing());
     this.#listen();
+  }
+
+  /** The address of the page says where it looks, and is followed. */
+  #name() {
+    this.viewer.addHandler("open", () => this.#goToHash(true));
+    this.viewer.addHandler("animation-finish", () =>
+      history.replaceState(null, "", placeToHash(this.place(), Boolean(this.mpp))),
+    );
+    addEventListener("hashchange", () => this.#goToHash(false));
   }
 
   /** OpenSeadragon never asks again for a tile that did not come, as while the network was away. */
@@ -176,6 +184,11 @@ export class Stage {
   /** Show a place as at 40x. @param {number} x level-0 px @param {number} y */
   closeUp(x, y) {
     this.goTo(x, y, this.mpp ? CLOSE_UP : 1);
+  }
+
+  /** Show a place at once, as it is. @param {Place} place */
+  jump(place) {
+    this.#show(place, true);
   }
 
   /** Show what was shown before; whether there was something. */

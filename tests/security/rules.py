@@ -39,7 +39,7 @@ _TABLE = (
         "worklist worklist-rows slides cases jobs job-rows models model glossary",
         {"GET": SIGNED_IN},
     ),  # of what one may see
-    ("slide case overview", _LOOKED_AT),
+    ("slide case overview beside", _LOOKED_AT),
     ("studies", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies
     ("study", {"GET": MEMBERS, "POST": MANAGERS}),
     ("slide-report", {"GET": MEMBERS, "POST": READERS}),

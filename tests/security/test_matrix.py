@@ -48,7 +48,7 @@ def address_of(name: str, rows: Rows) -> str:
     begins, of = ROUTES[name]
     more = {
         "level": 8, "column": 0, "row": 0, "username": f"{SECRET}-viewer", "key": "none", "number": 0, "uidb64": "x",
-        "token": "x", "region": rows.slide.regions.all()[0].pk, "figure": rows.figure.pk,
+        "token": "x", "region": rows.slide.regions.all()[0].pk, "figure": rows.figure.pk, "other": rows.slide.pk,
         **rows.dicom,
     }  # fmt: skip
     own = {"reports/": rows.report, "uploads/": rows.upload}

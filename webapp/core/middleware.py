@@ -23,7 +23,10 @@ _POLICY = (
 # Swagger starts with an inline script; OpenSeadragon makes one style element, known by its hash.
 _LOOSER = (
     (re.compile("/api/v1/docs"), "; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"),
-    (re.compile("/slides/[^/]+/$"), "; style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='"),
+    (
+        re.compile("/slides/[^/]+/(beside/[^/]+/)?$"),
+        "; style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='",
+    ),
 )
 _SLOW_SECONDS = 1.0
 _STRANGERS_BYTES, _FORM_BYTES = 16_384, 4 << 20

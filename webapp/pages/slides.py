@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +23,8 @@ from webapp.retraining.patients import case_losses
 from webapp.slides.models import Case, Slide, SlideQuerySet, Study
 from webapp.slides.roles import Right, may, studies_of
 from webapp.slides.selectors import readers_of
+
+_PAIRS = 10  # of a case, that may be opened side by side
 
 
 @login_required
@@ -71,7 +74,10 @@ def case(request: HttpRequest, pk: int) -> HttpResponse:
     rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study", "reader"))
     manages = may(Right.MANAGE, user=request.user, study=found.study_id)
     lost = case_losses(case=found) if manages and "delete" in request.GET else None
-    return render(request, "case.html", {"case": found, "manages": manages, "lost": lost, **rows})
+    shown = [row.slide for row in rows["rows"] if row.slide.state in {Slide.State.READY, Slide.State.NEEDS_MPP}]
+    beside = list(itertools.combinations(shown, 2))[:_PAIRS]
+    context = {"case": found, "manages": manages, "lost": lost, "beside": beside, **rows}
+    return render(request, "case.html", context)
 
 
 def _worklist(request: HttpRequest) -> dict[str, Any]:

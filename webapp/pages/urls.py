@@ -4,6 +4,7 @@ from django.urls import path
 
 from webapp.pages import (
     audit,
+    beside,
     calibrations,
     glossary,
     health,
@@ -32,6 +33,7 @@ urlpatterns = [
     path("slides/", slides.slides, name="slides"),
     path("slides/<uuid:pk>/", slide.slide, name="slide"),
     path("slides/<uuid:pk>/report/", reports.slide_report, name="slide-report"),
+    path("slides/<uuid:pk>/beside/<uuid:other>/", beside.beside, name="beside"),
     path("reports/check/", reports.check_report, name="report-check"),
     path("cases/", slides.cases, name="cases"),
     path("cases/<int:pk>/", slides.case, name="case"),

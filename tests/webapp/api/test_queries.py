@@ -29,7 +29,7 @@ NO_LISTS = {
     "password-reset-confirm", "invitation", "admin-password-change", "provider", "provider-callback", "second-step",
 }  # fmt: skip
 # Those that show no rows of the database. (A judgement shows its result, and slides once it has one.)
-NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration"}
+NO_ROWS = {"metrics", "health", "report-check", "training", "judgement", "calibration", "beside", "glossary"}
 POST_ALONE = 405
 
 
