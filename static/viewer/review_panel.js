@@ -82,8 +82,7 @@ export class ReviewPanel {
   list(spots) {
     this.#gallery.show(spots);
     const [shown, all] = [whole(spots.length), whole(this.#store.total)];
-    at("showing").textContent =
-      `Showing ${shown} of ${all} figures; candidates are stored from confidence ${this.#floor}`;
+    at("showing").textContent = `Showing ${shown} of ${all} figures, stored from confidence ${this.#floor}`;
   }
 
   /**

@@ -152,7 +152,7 @@ def mine_and_judge_a_sample(page, given: Given) -> MiningRun:
     page.click("button:text-is('Show')")
     page.wait_for_selector("text=Showing 1 of 1 unlabelled")
     page.click("#mine button:has-text('cost')")
-    page.wait_for_selector("#cost:has-text('1 slides')")
+    page.wait_for_selector("#cost:has-text('1 slide,')")
     page.click("#mine button.primary")
     page.wait_for_url(re.compile(r"/models/mining/[0-9a-f-]{36}/$"))
     run = MiningRun.objects.get()

@@ -173,7 +173,7 @@ def test_a_dropped_slide_is_shown_detected_and_counted_the_same_everywhere(runni
     slide = detected(running, name=a_slide.name)
     page.goto(f"{running.address}/slides/{slide['id']}/")
     page.wait_for_selector("#count[data-count]")
-    page.wait_for_selector("#showing:has-text('candidates are stored from confidence')")
+    page.wait_for_selector("#showing:has-text('stored from confidence')")
 
     counts = []
     for score in (0.5, 0.25, 0.9):
