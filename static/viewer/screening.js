@@ -248,6 +248,8 @@ export class Screening {
       const whole = side / (size[axis] * mpp[axis]); // cells
       return Number.isFinite(whole) ? Math.max(1, Math.round(whole / Math.ceil(whole / most))) : most;
     });
+    const same = width === this.#grid.width && height === this.#grid.height;
+    const before = same ? this.#path[this.#at] : undefined;
     this.#grid = { columns: Math.ceil(columns / width), rows: Math.ceil(rows / height), width, height };
     const fields = new Uint8Array(this.#grid.columns * this.#grid.rows);
     for (let cell = 0; cell < columns * rows; cell++) {
@@ -255,7 +257,8 @@ export class Screening {
       if (this.cells.wanted[cell]) fields[row * this.#grid.columns + column] = 1;
     }
     this.#path = screeningPath(fields, this.#grid.columns, this.#grid.rows);
-    this.#at = this.#place ? this.#nearest(this.#place) - 1 : -1;
+    this.#at = before === undefined ? -1 : this.#path.indexOf(before);
+    if (this.#at < 0 && this.#place) this.#at = this.#nearest(this.#place) - 1;
   }
 
   /** um per screen px, along x, at which fields are shown. */
