@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from webapp.annotations.models import Run
+from webapp.pages.slide import run_asked
 from webapp.slides.models import Slide
 from webapp.slides.opened import slide_page_opened
 
@@ -27,9 +27,6 @@ def _side(request: HttpRequest, side: str, pk: UUID) -> dict[str, Any]:
     slide: Slide = get_object_or_404(shown.select_related("case__study"), pk=pk)
     slide_page_opened(slide=slide, user=request.user)
     runs = Run.objects.filter(slide=slide).select_related("model")
-    try:
-        run = get_object_or_404(runs, pk=request.GET[side]) if side in request.GET else runs.first()
-    except ValidationError as error:  # no id at all
-        raise Http404 from error
+    run = run_asked(runs, request.GET[side]) if side in request.GET else runs.first()
     config = {"slide": str(pk), "width": slide.width, "height": slide.height, "mpp": slide.mpp}
     return {"name": side, "slide": slide, "run": run, "config": {**config, "run": str(run.pk) if run else None}}

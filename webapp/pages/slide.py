@@ -35,7 +35,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
     slide_page_opened(slide=found, user=request.user)
     runs = Run.objects.filter(slide=found).select_related("model")
     asked = request.GET.get("run")
-    run = _run(runs, asked) if asked else runs.first()
+    run = run_asked(runs, asked) if asked else runs.first()
     config = {
         "slide": str(found.pk),
         "width": found.width,
@@ -71,7 +71,8 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "slide.html", context)
 
 
-def _run(runs: QuerySet[Run], asked: str) -> Run:
+def run_asked(runs: QuerySet[Run], asked: str) -> Run:
+    """The run with this id; Http404 where there is none."""
     try:
         return get_object_or_404(runs, pk=asked)
     except ValidationError as error:  # no id at all
