@@ -8,7 +8,7 @@ MITOSCOPE_DATA ?=
 export MITOSCOPE_DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests run test lint lock format bench bench-tiles bench-viewer bench-count bench-skipped bench-intake bench-jobs bench-lists picture \
+.PHONY: help install install-tests run test lint lock format bench bench-tiles bench-viewer bench-count bench-skipped bench-intake bench-jobs bench-lists screenshots \
 	properties fuzz-slides hostile fuzz-texts security load formats topology chaos table-1-parent left-out reproduce weights backup restore
 
 help:  ## say what there is
@@ -169,5 +169,5 @@ restore: install  ## put a backup back into an empty DATA_DIR: make restore FROM
 bench-jobs: install-tests  ## measure the whole path from "detect" to "done" over the engine alone (ARGS="--mm2 10 --rounds 3" is quicker)
 	$(BIN)/python -m tests.bench.jobs $(ARGS)
 
-picture: install-tests  ## draw docs/slide-page.jpg anew: the slide page on the demonstration slide (needs Chromium)
-	PYTHONPATH=. $(BIN)/python docs/picture.py
+screenshots: install-tests  ## draw the pictures of README and docs anew, on the demonstration slide (needs Chromium)
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py
