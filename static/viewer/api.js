@@ -1,5 +1,7 @@
 // Every call to the server, and every address, in one place.
 
+import { printed } from "./words.js";
+
 /** @import { Figure, Region, Tally } from "./store.js" */
 /** @import { Point, RegionKind, Shape } from "./geometry.js" */
 /** @import { Run } from "./cells.js" */
@@ -219,5 +221,6 @@ export const cropUrl = (slide, x, y, size = 128) =>
 function sentence(data, status) {
   const fields = Object.values(data.errors ?? {}).flat();
   const text = fields.find((field) => typeof field === "string");
-  return /** @type {string | undefined} */ (text) ?? data.detail ?? `The server answered with status ${status}.`;
+  const said = /** @type {string | undefined} */ (text) ?? data.detail;
+  return said === undefined ? `The server answered with status ${status}.` : printed(said);
 }

@@ -29,8 +29,8 @@ export class Cells {
   #shown;
   /** @type {Set<number>} seen since the server was told */
   #news = new Set();
-  /** How many were seen on this page; grows with each. */
-  fresh = 0;
+  /** Grows with every change of what is seen or evaluable. */
+  version = 0;
 
   /** @param {Coverage} coverage @param {{width: number, height: number}} slide level-0 px */
   constructor({ columns, rows, evaluable, cells }, { width, height }) {
@@ -59,6 +59,7 @@ export class Cells {
     this.evaluable = this.wanted = bits(evaluable, this.seen.length);
     const seen = bits(cells, this.seen.length);
     for (let i = 0; i < seen.length; i++) this.seen[i] |= seen[i];
+    this.version++;
   }
 
   /** Only some of what is evaluable is to be seen. @param {(cell: number) => boolean} some */
@@ -108,7 +109,7 @@ export class Cells {
         if (this.#shown[cell] < enough) continue;
         this.seen[cell] = 1;
         this.#news.add(cell);
-        this.fresh++;
+        this.version++;
       }
     }
   }

@@ -10,6 +10,7 @@ import { stamp } from "./marks.js";
 import { hatch, knob, pathOf, stroke, write } from "./pen.js";
 import { whole } from "./words.js";
 
+/** @import { Cells } from "./cells.js" */
 /** @import { Box, Outline, Point, Transform } from "./geometry.js" */
 /** @import { Draft, OtherRun, Scene, Screened } from "./scene.js" */
 /** @import { Stage } from "./stage.js" */
@@ -54,9 +55,8 @@ export class Overlay {
   /** @type {HTMLCanvasElement | null} */
   #heat = null;
   #heatOf = "";
-  /** @type {HTMLCanvasElement | null} what has not been seen in screening */
+  /** What has not been seen in screening. @type {{cells: Cells, version: number, picture: HTMLCanvasElement} | null} */
   #unseen = null;
-  #unseenOf = "";
   /** @type {Transform | null} of the picture that is in the canvas */
   #drawn = null;
 
@@ -217,10 +217,10 @@ export class Overlay {
   /** The field that is shown and, from afar, what has not been seen. @param {View} view @param {Screened} screening */
   #screening(view, { cells, field }) {
     if (this.#stage.scale > FAR) {
-      const state = `${cells.fresh} ${cells.shareOfAll()}`;
-      if (this.#unseenOf !== state) this.#unseen = pictureOf(cells, 0);
-      this.#unseenOf = state;
-      if (this.#unseen) this.#overAll(view, this.#unseen);
+      const { version } = cells;
+      if (this.#unseen?.cells !== cells || this.#unseen.version !== version)
+        this.#unseen = { cells, version, picture: pictureOf(cells, 0) };
+      this.#overAll(view, this.#unseen.picture);
     }
     this.#outline(view, field, colourOf("selected"), [4, 4], field.say);
   }

@@ -195,10 +195,10 @@ export class Screening {
     const hidden = document.hidden || document.querySelector("dialog[open]");
     if (!transform || !this.cells || !this.told || !mpp || hidden || !stage.complete) return;
     if ((stage.scale * Math.max(...mpp)) / mpp[0] > this.told.um_per_px * 1.001) return;
-    const before = this.cells.fresh;
+    const before = this.cells.version;
     const { clientWidth, clientHeight } = stage.viewer.element;
     this.cells.show(transform, clear(), boxInView(transform, clientWidth, clientHeight), seconds, this.told.seconds);
-    if (this.cells.fresh !== before) panel.show(this);
+    if (this.cells.version !== before) panel.show(this);
   }
 
   /** Tell the server what it does not know yet. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
@@ -18,6 +19,11 @@ Box = tuple[float, float, float, float]
 def run_current(*, slide: Slide) -> Run | None:
     """The newest run over a slide."""
     return Run.objects.filter(slide=slide).select_related("model").order_by("-created_at").first()
+
+
+def newest_run(slide: OuterRef) -> QuerySet[Run, Any]:
+    """For a subquery: the key of the newest run over the slide of the outer query."""
+    return Run.objects.filter(slide=slide).order_by("-created_at").values("pk")[:1]
 
 
 def candidates_in(*, run: Run, min_score: float, box: Box | None = None) -> QuerySet[Candidate]:

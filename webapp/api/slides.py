@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.annotations.models import Run
-from webapp.annotations.selectors import candidates_in
+from webapp.annotations.selectors import candidates_in, newest_run
 from webapp.annotations.services import detection_request, detection_request_if_wanted
 from webapp.api.described import serializer_of
 from webapp.api.idempotency import Idempotent
@@ -75,7 +75,7 @@ class SlideViewSet(Idempotent, mixins.ListModelMixin, mixins.RetrieveModelMixin,
     queryset = Slide.objects.none()
 
     def get_queryset(self) -> QuerySet[Slide]:
-        newest = Run.objects.filter(slide=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+        newest = newest_run(OuterRef("pk"))
         slides = Slide.objects.visible_to(self.request.user).select_related("case__study", "reader")
         slides = slides.annotate(newest_run=Subquery(newest))
         if self.action != "list":

@@ -20,6 +20,7 @@ from pydicom.dataset import FileDataset
 
 from detector.errors import SlideError
 from webapp.annotations.models import Run
+from webapp.annotations.selectors import newest_run
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.dicomweb.models import Instance, Series
 from webapp.dicomweb.tags import ANNOTATIONS, OF_INSTANCE, OF_SERIES, SLIDE_IMAGE, Json, element, facts_of
@@ -106,7 +107,7 @@ def held(*, study: Study, user: User, study_uid: str | None = None, series_uid: 
 
     study: one that the person may see.
     """
-    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef("slide"))
     rows = Series.objects.filter(Q(slide=None, study=study) | Q(slide__case__study=study))
     rows = rows.select_related("slide__case__study")
     if study_uid is not None:

@@ -6,8 +6,6 @@ that its file names, so GeoJSON is moved by them and says so (`mitoscope.bounds_
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -23,8 +21,8 @@ from detector.errors import SlideError
 from webapp.annotations.models import Label, Region
 from webapp.core.errors import DomainError
 from webapp.core.faults import fault_of
-from webapp.core.names import no_formula
 from webapp.core.streams import Pipe
+from webapp.core.tables import as_csv
 from webapp.core.typed_json import Encoder
 from webapp.results.findings import Findings, Mark
 from webapp.results.types import Hotspot, Review
@@ -90,13 +88,13 @@ def figures_csv(found: Findings) -> bytes:
         ]
         for mark in found.marks
     ]  # fmt: skip
-    return _csv([MARK_COLUMNS, *rows])
+    return as_csv([MARK_COLUMNS, *rows])
 
 
 def summary_csv(found: Findings) -> bytes:
     """The numbers of a slide in one line under its header."""
     row = summary(found)
-    return _csv([list(row), list(row.values())])
+    return as_csv([list(row), list(row.values())])
 
 
 def summary(found: Findings) -> dict[str, object]:
@@ -212,7 +210,7 @@ def study_zip(all_findings: Iterable[Findings], form: Format) -> Iterator[bytes]
                 continue
             yield pipe.take()
         header = [list(rows[0])] if rows else []
-        zipped.writestr("summary.csv", _csv([*header, *(list(row.values()) for row in rows)]))
+        zipped.writestr("summary.csv", as_csv([*header, *(list(row.values()) for row in rows)]))
     yield pipe.take()
 
 
@@ -333,11 +331,3 @@ def _stamp(found: Findings) -> dict[str, Any]:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
-    """Comma-separated. Text that a spreadsheet would run as a formula begins with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerows([no_formula(value) for value in row] for row in rows)
-    return out.getvalue().encode()

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from django.db.models import Max, OuterRef, Q, Subquery
 
-from webapp.annotations.models import Figure, Label, Run, Verdict
+from webapp.annotations.models import Figure, Label, Verdict
+from webapp.annotations.selectors import newest_run
 from webapp.slides.models import Study
 
 AI = "AI"
@@ -79,7 +80,7 @@ def verdicts_of(study: Study, min_score: float) -> dict[str, dict[UUID, bool]]:
             said[name].pop(figure, None)  # taken back
         else:
             said[name][figure] = label == Label.MITOTIC
-    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef("slide"))
     judged = Figure.objects.filter(slide__case__study=study).alias(run=Subquery(newest))
     best = Max("candidates__score", filter=Q(candidates__run=Subquery(newest)))
     known = {figure for own in said.values() for figure in own}

@@ -14,6 +14,7 @@ from django.db.models import Avg, Count, F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import TruncWeek
 
 from webapp.annotations.models import Candidate, Figure, Label, Run
+from webapp.annotations.selectors import newest_run
 from webapp.overview.agreement import fleiss_of, pairs_of, verdicts_of
 from webapp.reports.models import Report
 from webapp.results.count import values_of
@@ -58,7 +59,7 @@ def overview_of(study: Study) -> Overview:
 
 def _counts(study: Study) -> tuple[Table, Table]:
     """The count that stands in each hotspot, per mm2, and the scores."""
-    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef("slide"))
     runs = Run.objects.filter(slide__case__study=study, pk=Subquery(newest))
     names = dict(runs.values_list("slide", "slide__case__identifier"))
     inputs = map(CountInputs.of, count_inputs(runs)[:NEWEST_SLIDES])
@@ -148,7 +149,7 @@ def _rounded(value: float | None) -> float | None:
 def _drift(study: Study) -> tuple[list[Table], list[str]]:
     """Mean confidence of what was found, and the share of it that readers rejected, by week and scanner."""
     threshold = settings.DEFAULT_MIN_SCORE
-    newest = Run.objects.filter(slide=OuterRef("run__slide")).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef("run__slide"))
     found = Candidate.objects.filter(
         run__slide__case__study=study, run=Subquery(newest), score__gte=threshold, evaluable=True
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from webapp.core.names import no_formula
+from webapp.core.tables import as_csv
 from webapp.overview.selectors import Table, overview_of
 from webapp.slides.models import Study
 
@@ -44,9 +42,6 @@ def _plot(table: Table) -> dict[str, object] | None:
 
 
 def _csv(study: Study, table: Table) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response = HttpResponse(as_csv([table.columns, *table.rows]), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="study-{study.pk}-{table.key}.csv"'
-    rows = csv.writer(response)
-    rows.writerow(table.columns)
-    rows.writerows([no_formula(value) for value in row] for row in table.rows)
     return response

@@ -19,7 +19,7 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
     "confidence": (
         "Confidence",
         "How sure the detector is that a candidate is a mitotic figure, 0 to 1, calibrated on slides that it had not "
-        "learnt from: at 0.5 false positives and missed figures are about balanced. It is not the mitotic score.",
+        "learnt from, so that 0.5 is near the best threshold there. It is not the mitotic score.",
     ),
     "density": ("per mm²", "Mitotic figures divided by the evaluable area."),
     "evaluable": (
@@ -37,7 +37,7 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
     "interval": (
         "95 % interval",
         "The range in which the true value lies in 95 of 100 such samples: of a count by Poisson (Garwood), of a share "
-        "by Wilson, of F1 by resampling the frames.",
+        "by Wilson, of F1 by drawing cases anew (bootstrap).",
     ),
     "judged": ("Judged", "A candidate or figure on which a reader has given a verdict: mitotic, not mitotic, unsure."),
     "locked": ("Locked case", "A case that no training uses, so that versions can be compared on it."),

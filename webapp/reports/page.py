@@ -15,6 +15,7 @@ from typing import Any
 import typst
 
 from webapp.annotations.models import Label, Region
+from webapp.core.units import printed
 from webapp.reports.facts import ReportFacts, ReportFigure, ReportPart
 from webapp.reports.fonts import all_printable, families, fonts
 from webapp.reports.pictures import CROP_UM, Pictures
@@ -185,7 +186,7 @@ def _sentences(count: Count) -> list[str]:
     if score and score.small_sample:
         lines.append("Small sample: less was evaluable than the rule asks for.")
     said = [*filter(None, [count.reason]), *count.stale]
-    return lines + [sentence.replace("mm2", "mm²").replace("um/px", "µm/px") for sentence in said]
+    return lines + [printed(sentence) for sentence in said]
 
 
 def _screened(part: ReportPart) -> list[str]:

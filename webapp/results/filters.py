@@ -9,6 +9,7 @@ from datetime import date, datetime
 from django.db.models import Exists, F, Func, IntegerField, OuterRef, QuerySet, Subquery
 
 from webapp.annotations.models import Candidate, Run
+from webapp.annotations.selectors import newest_run
 from webapp.core.errors import InvalidInput
 from webapp.slides.models import Slide, SlideQuerySet, Viewer
 
@@ -85,7 +86,7 @@ def scanners_of(slides: QuerySet[Slide]) -> list[str]:
 
 def _counted(min_score: float) -> Subquery:
     """Candidates of the newest run on the evaluable area at or above the threshold."""
-    newest = Run.objects.filter(slide=OuterRef(OuterRef("pk"))).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef(OuterRef("pk")))
     above = Candidate.objects.filter(run=Subquery(newest), score__gte=min_score, evaluable=True).order_by()
     # An aggregate that Django does not see as one: it would group by it, and no candidates would be no row, not zero.
     return Subquery(above.annotate(n=Func(F("pk"), function="COUNT")).values("n"), output_field=IntegerField())

@@ -21,6 +21,7 @@ from django.db.models import (
 from django.db.models import Value as Constant
 
 from webapp.annotations.models import Candidate, Figure, Label, Region, Run, Verdict
+from webapp.annotations.selectors import newest_run
 from webapp.jobs.models import Job
 from webapp.jobs.states import OPEN, State
 from webapp.results.count import values_of
@@ -76,7 +77,7 @@ def _group(min_score: float) -> Case:
     undetected = ~Exists(Run.objects.filter(slide=slide))
     at_work = Exists(Job.objects.filter(slide=slide, state__in=OPEN))
     judged = Exists(Figure.objects.filter(slide=slide).exclude(label=Label.OPEN))
-    newest = Run.objects.filter(slide=OuterRef(slide)).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef(slide))
     unjudged = Candidate.objects.filter(
         Q(figure=None) | Q(figure__label=Label.OPEN), score__gte=min_score, evaluable=True
     )
@@ -142,7 +143,7 @@ class WorklistRow:
 
 def worklist_rows(*, slides: list[Slide], user: Viewer, min_score: float) -> list[WorklistRow]:
     """A row for each slide."""
-    newest = Run.objects.filter(slide=OuterRef("slide")).order_by("-created_at").values("pk")[:1]
+    newest = newest_run(OuterRef("slide"))
     runs = count_inputs(Run.objects.filter(slide__in=slides, pk=Subquery(newest)))
     values = {
         inputs.slide: values_of(inputs, question(min_score=min_score, study=inputs.counting))

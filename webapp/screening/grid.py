@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from webapp.annotations.evaluable import Evaluable
+from webapp.slides.models import Slide
 
 Cells = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -20,11 +21,11 @@ _MOST_CELLS = 2_000_000
 _LEAST_SHARE = 0.02  # of a cell that is evaluable; one with less need not be seen
 
 
-def grid_of(evaluable: Evaluable) -> tuple[int, int]:
+def grid_of(slide: Slide) -> tuple[int, int]:
     """(columns, rows) of the cells of a slide. Raises ValueError without um/px."""
-    if evaluable.mpp is None:
+    if slide.mpp is None:
         raise ValueError("there are no cells without um/px")
-    width, height = (px * um for px, um in zip(evaluable.size, evaluable.mpp, strict=True))
+    width, height = (slide.width or 1) * slide.mpp[0], (slide.height or 1) * slide.mpp[1]
     side = max(CELL_UM, math.sqrt(width * height / _MOST_CELLS))
     return max(1, round(width / side)), max(1, round(height / side))
 

@@ -118,13 +118,13 @@ def coverage_of(*, slide: Slide, reader: User, run: Run | None, min_score: float
 
 def screening_of(*, slide: Slide, reader: User) -> Screening | None:
     """That of a reader; None where he has not begun, or did so at other um/px: what he saw was not as fine."""
-    columns, rows = grid_of(_evaluable(slide))
+    columns, rows = grid_of(slide)
     return Screening.objects.filter(slide=slide, reader=reader, columns=columns, rows=rows).first()
 
 
 def new_screening(*, slide: Slide, reader: User) -> Screening:
     """One that has not begun, and is not kept yet."""
-    columns, rows = grid_of(_evaluable(slide))
+    columns, rows = grid_of(slide)
     nothing = packed(np.zeros((rows, columns), bool))
     return Screening(slide=slide, reader=reader, columns=columns, rows=rows, seen=nothing)
 

@@ -1,4 +1,7 @@
-"""`{% term "hotspot" %}`, or in other words `{% term "hotspot" "Hotspots" %}`: a term, linked, with its meaning."""
+"""`{% term "hotspot" %}`, or in other words `{% term "hotspot" "Hotspots" %}`: a term, linked, with its meaning.
+
+`{{ sentence|printed }}`: with the units as they are printed.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from django import template
 from django.urls import reverse
 from django.utils.html import format_html
 
+from webapp.core.units import printed
 from webapp.pages.terms import TERMS
 
 register = template.Library()
+register.filter(printed)
 
 
 @register.simple_tag

@@ -1,0 +1,17 @@
+"""Tables as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from webapp.core.names import no_formula
+
+
+def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Comma-separated. Text that a spreadsheet would run as a formula begins with an apostrophe."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows([no_formula(value) for value in row] for row in rows)
+    return out.getvalue().encode()
