@@ -39,7 +39,7 @@ from webapp.retraining.models import (
     ScannerCalibration,
     TrainingRun,
 )
-from webapp.slides.models import Case, Membership, Slide, Study, Upload
+from webapp.slides.models import Case, Membership, Reading, Slide, Study, Upload
 
 
 class Rows:
@@ -47,6 +47,7 @@ class Rows:
 
     def __init__(self, root: User, alice: User, slide: Slide, run: Run) -> None:
         self.root, self.alice, self.slide, self.run, self.count = root, alice, slide, run, 0
+        self.person = alice
         self.case, self.study, self.model = slide.case, slide.case.study, run.model
         self.figure = Figure.objects.create(slide=slide, x=1, y=1, label=Label.MITOTIC)
         self.other = self._run(slide)
@@ -58,6 +59,7 @@ class Rows:
         self.calibration = self._calibration(self.version)
         self.job = self._job(Job.Kind.DETECT, slide)
         self.dicom = self._received("1.2.3", "1.2.4", "1.2.5")
+        self.reading = self._reading(self._slide(self.case, "read blinded"), alice)
         self.report = report_sign(slide=slide, run=self.other, asked=question(), by=alice)
 
     def make(self, count: int) -> None:
@@ -93,6 +95,9 @@ class Rows:
             key=f"{i:064}", sha256=f"{i:064}", place="/share", name=f"{i}.svs", size=1, stamp="1",
             still_since=timezone.now(), state=Arrival.State.TAKEN, slide=self.ready,
         )  # fmt: skip
+        self._reading(self._slide(case, f"of alice {i}"), self.alice)
+        self._reading(read := self._slide(case, f"read {i}"), self.person, **self._over(i))
+        self._reading(read, self.alice, **self._over(i))
         self._received(f"1.2.3.{i}", f"1.2.4.{i}", "1.2.5")
         self._received("1.2.3", f"1.2.6.{i}", "1.2.5")
         self._received("1.2.3", "1.2.4", f"1.2.5.{i}")
@@ -108,6 +113,9 @@ class Rows:
         if i > 1:
             of_report = {field.attname: getattr(self.report, field.attname) for field in Report._meta.concrete_fields}
             Report.objects.create(**{**of_report, "id": uuid4(), "version": i, "number": 9 + i, "sha256": f"{i:064}"})
+        disputed = Figure.objects.create(slide=self.slide, x=i, y=50, disputed=True, version=1)
+        Verdict.objects.create(figure=disputed, version=1, label=Label.MITOTIC, by=self.person)
+        Reading.objects.create(slide=self.slide, reader=self.person, **self._over(i))
         corners = [[0, 0], [i, 0], [0, i]]
         Region.objects.create(slide=self.slide, kind=Region.Kind.TUMOUR, polygon=corners, by=self.person)
 
@@ -148,6 +156,16 @@ class Rows:
         picture = np.zeros((8, 8, 3), np.uint8)
         (folder / f"{uid}.dcm").write_bytes(level(picture, 0.25, tile=8)({"PatientName": "yy-qx"}))
         return {"study_uid": study_uid, "series_uid": series_uid, "uid": uid, "frames": "1"}
+
+    def _over(self, count: int) -> dict[str, Any]:
+        figure = {"x": 1, "y": 1, "label": "mitotic", "added": False, "screened": False, "shown": True, "at": ""}
+        said = {"whole": True, "count": count, "count_per_mm2": None, "score": 1, "figures": [figure]}
+        return {"done_at": timezone.now(), "over_at": timezone.now(), "result": said}
+
+    def _reading(self, slide: Slide, reader: User, **fields: Any) -> Reading:
+        candidates_write(run=self._run(slide), rows=[(1, 1, 0.9)])
+        made: Reading = Reading.objects.create(slide=slide, reader=reader, opens_at=timezone.now(), **fields)
+        return made
 
     def _slide(self, case: Case, name: str) -> Slide:
         return Slide.objects.create(
@@ -202,7 +220,7 @@ class Rows:
             "models/": self.version, "models/training/": self.training, "trainings/": self.training,
             "models/mining/": self.mining, "mining-runs/": self.mining, "models/judgement/": self.judgement,
             "labelled-sets/": self.set, "models/calibration/": self.calibration, "calibrations/": self.calibration,
-            "dicomweb/": self.study,
+            "dicomweb/": self.study, "readings/": self.reading,
         }  # fmt: skip
         return {"pk": of[path].pk, "other": self.slide.pk, "figure": self.figure.pk, **self.dicom}
 

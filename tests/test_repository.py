@@ -254,7 +254,7 @@ def test_only_tests_that_drive_a_browser_and_nothing_else_are_rerun():
     """Not uploads, backups, kills and `make run`: what fails there now and then may be a race of ours."""
     tests = [path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
     rerun = {path.name for path in tests if re.search(r"\bflaky\b|reruns", path.read_text("utf-8"))}
-    names = ("beside", "faults", "pages", "reading", "review", "screening", "viewer")
+    names = ("beside", "blinded_readings", "faults", "pages", "reading", "review", "screening", "viewer")
     assert rerun == {f"test_{name}.py" for name in names}
     assert not re.search(
         r"--reruns|--force-reruns", (ROOT / "pyproject.toml").read_text() + (ROOT / "Makefile").read_text()

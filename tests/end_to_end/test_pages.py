@@ -101,7 +101,9 @@ def test_every_page_is_accessible_in_both_lights(slides, model, open_as, root):
         "report-check": "/reports/check/?hash=0", "tokens": "/tokens/", "health": "/health/", "server": "/server/",
         "notices": "/notices/", "glossary": "/glossary/", "webhooks": "/webhooks/", "people": "/people/",
         "studies": "/studies/", "overview": f"/studies/{slides['read'].case.study_id}/overview/",
-        "study": f"/studies/{slides['read'].case.study_id}/",
+        "study": f"/studies/{slides['read'].case.study_id}/", "readings": "/readings/",
+        "study-readings": f"/studies/{slides['read'].case.study_id}/readings/",
+        "disagreements": f"/studies/{slides['read'].case.study_id}/disagreements/",
         "retraining": "/models/retraining/", "removal": "/models/removal/", "nothing": "/nothing/",
         "broken": "/broken/",
     }.items():  # fmt: skip

@@ -17,7 +17,7 @@ MEMBERS = UPLOADERS | {"viewer"}
 STAFF = ADMINISTRATORS | {"staff"}
 SIGNED_IN = MEMBERS | {"staff", "outsider"}
 ANYBODY = SIGNED_IN | {"stranger"}
-OWNER = frozenset({"reader"})  # who began the upload
+OWNER = frozenset({"reader"})  # who began the upload, and reads blinded
 
 _LOOKED_AT = {"GET": MEMBERS}
 _FOR_ADMINISTRATORS = {"GET": ADMINISTRATORS}
@@ -39,7 +39,9 @@ _TABLE = (
         "worklist worklist-rows slides cases jobs job-rows models model glossary",
         {"GET": SIGNED_IN},
     ),  # of what one may see
-    ("slide case overview beside", _LOOKED_AT),
+    ("slide case overview beside disagreements", _LOOKED_AT),
+    ("study-readings", {"GET": MEMBERS, "POST": MANAGERS}),
+    ("readings", {"GET": SIGNED_IN}),  # what is sent names a reading of one's own
     ("studies", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies
     ("study", {"GET": MEMBERS, "POST": MANAGERS}),
     ("slide-report", {"GET": MEMBERS, "POST": READERS}),
@@ -60,6 +62,12 @@ _TABLE = (
     ("api:region", {"DELETE": READERS}),
     ("api:screening", {"GET": MEMBERS, "POST": READERS, "DELETE": READERS}),
     ("api:export", {"GET": READERS}),
+    ("api:reading-list", {"GET": SIGNED_IN}),
+    ("api:reading-open", {"POST": OWNER}),
+    ("api:slide-readings", {"GET": MEMBERS, "POST": MANAGERS, "DELETE": MANAGERS}),
+    ("api:reading-done", {"POST": READERS}),
+    ("api:study-readings", {"GET": MEMBERS, "POST": MANAGERS}),
+    ("api:disagreements", _LOOKED_AT),
     ("api:case-deletion", {"GET": MANAGERS, "POST": MANAGERS, "DELETE": MANAGERS}),
     # Studies, jobs, uploads.
     ("api:study-list", {"GET": SIGNED_IN, "POST": STAFF}),  # who has the permission to add studies

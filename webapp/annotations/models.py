@@ -11,6 +11,7 @@ from typing import Self
 
 from django.contrib.auth.models import User
 from django.db import models
+from django.utils import timezone
 
 from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
@@ -134,6 +135,9 @@ class Figure(models.Model):
         default=False, db_default=False, help_text="Added while the slide was screened field by field."
     )
     label = models.CharField(max_length=12, choices=Label.choices, blank=True)
+    disputed = models.BooleanField(
+        default=False, db_default=False, help_text="Blinded readers disagreed, and nobody has settled it."
+    )
     version = models.PositiveIntegerField(default=0)
 
     objects = FigureQuerySet.as_manager()
@@ -153,7 +157,10 @@ class Verdict(models.Model):
     version = models.PositiveIntegerField()
     label = models.CharField(max_length=12, choices=Label.choices, blank=True)
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(default=timezone.now)
+    together = models.BooleanField(
+        default=False, db_default=False, help_text="Settled by the readers who disagreed, together."
+    )
 
     class Meta:
         ordering = ["version"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -22,7 +22,7 @@ from webapp.annotations.selectors import pack
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
 from webapp.core.database import lock_row
-from webapp.core.errors import DomainError, InvalidInput
+from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.jobs.models import Job
 from webapp.jobs.services import JobStopped, job_create, job_succeed
 from webapp.jobs.stored import DetectParameters
@@ -30,6 +30,7 @@ from webapp.notices.models import Kind
 from webapp.notices.services import tell
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_active
+from webapp.slides.blinding import demand_own, demand_reader, demand_unread
 from webapp.slides.models import Slide
 
 MAX_CORNERS = 5000
@@ -47,6 +48,7 @@ class VerdictConflict(DomainError):
 
 def detection_request(*, slide: Slide, by: User | None, model: ModelVersion | None = None) -> Job:
     """Queue the detection of a slide by a model version (the active one by default)."""
+    demand_own(slide)
     if slide.state == Slide.State.NEEDS_MPP:
         raise DomainError("The um/px of this slide is not known; enter it first, then mitoses can be found.")
     if slide.state != Slide.State.READY:
@@ -132,19 +134,22 @@ def figure_judge(
     expected: int = 0,
     verdict: UUID | None = None,
     screened: bool = False,
+    together: bool = False,
 ) -> Figure:
     """Give a verdict on the candidate, or the judged figure, within 7.5 um of (x, y) level-0 px.
 
     Where there is neither, the figure is one that the detector missed and is added. expected: the version of the
     figure that the person saw, 0 for none. verdict: an id made by the client; the same one again changes nothing.
-    screened: the person screens the slide field by field, which is said of a figure that is added.
+    screened: the person screens the slide field by field, which is said of a figure that is added. together: blinded
+    readers who disagreed on the figure have settled it together; otherwise somebody else settles it.
     Raises VerdictConflict where somebody else judged the figure in the meantime.
     """
     if label not in Label.values:
         raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
     _check_inside(slide, x, y)
     with transaction.atomic():
-        lock_row(Slide, slide.pk)  # one verdict at a time on a slide
+        slide = lock_row(Slide, slide.pk, "case__study", "reader")  # one verdict at a time on a slide
+        demand_reader(slide, by)
         if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
             if given.figure.slide_id != slide.pk:
                 raise InvalidInput("This verdict's id is used on another slide.")
@@ -159,11 +164,14 @@ def figure_judge(
                 figure if figure.version else None,
             )
         before = _verdict_on(figure)
+        together = _settled_together(figure, by, label, together)
         figure.screened = figure.screened or (screened and figure.added and not figure.version)
         figure.version += 1
         figure.label = label
-        figure.save(update_fields=["version", "label", "screened"])
-        Verdict.objects.create(pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, by=by)
+        figure.save(update_fields=["version", "label", "screened", "disputed"])
+        Verdict.objects.create(
+            pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, by=by, together=together
+        )
         record(Action.VERDICT, slide, who=by, before=before, after=_verdict_on(figure))
     return figure
 
@@ -179,21 +187,15 @@ def figures_judge(
     for x, y, _ in found:
         _check_inside(slide, x, y)
     with transaction.atomic():
-        lock_row(Slide, slide.pk)
+        slide = lock_row(Slide, slide.pk, "case__study", "reader")
+        demand_reader(slide, by)
         before = [_verdict_on(figure) for figure, _ in judged]
         for figure, label in judged:
             figure.label = label
             figure.version += 1
         Figure.objects.bulk_update([figure for figure, _ in judged], ["label", "version"], batch_size=500)
         new = [Figure(slide=slide, x=x, y=y, label=label, version=1, added=True) for x, y, label in found]
-        linked = []
-        for run in Run.objects.filter(slide=slide).order_by("-created_at"):  # the newest decides where a figure is
-            for figure, candidate in _links(slide, new, run.candidates.all()):
-                if figure.added:
-                    figure.x, figure.y, figure.added = candidate.x, candidate.y, False
-                linked.append((figure, candidate))
-        Figure.objects.bulk_create(new, batch_size=500)
-        _write_links(linked)
+        _figures_create(slide, new)
         Verdict.objects.bulk_create(
             [
                 Verdict(figure=figure, version=figure.version, label=figure.label, by=by)
@@ -205,6 +207,59 @@ def figures_judge(
         record_many(Action.VERDICT, [*done, *((slide, None, _verdict_on(figure)) for figure in new)], who=by)
 
 
+def annotations_copy(*, slide: Slide, copy: Slide, candidates: bool) -> None:
+    """Give the copy of a slide for a blinded reader its regions as they are, and its newest run, with candidates or
+    without. Verdicts are not copied."""
+    newest = Run.objects.filter(slide=slide).order_by("-created_at").first()
+    if newest is None:
+        raise DomainError(f"{slide.name}: mitoses are detected first, then it can be read.")
+    with transaction.atomic():
+        drawn = Region.objects.current().filter(slide=slide)
+        Region.objects.bulk_create(
+            Region(slide=copy, kind=one.kind, polygon=one.polygon, by=one.by) for one in drawn.select_related("by")
+        )
+        rows = list(newest.candidates.values_list("x", "y", "score")) if candidates else []
+        stamp = {field.name: getattr(newest, field.name) for field in fields(RunStamp)}
+        run = Run.objects.create(slide=copy, candidate_count=len(rows), **stamp)
+        candidates_write(run=run, rows=rows)
+
+
+def figures_bring_together(*, slide: Slide, figures: Sequence[tuple[Figure, Sequence[Verdict]]]) -> None:
+    """Keep new figures of a slide with all verdicts that blinded readers gave on each; see `figures_judge` for places.
+
+    What each is, and whether it is disputed, the figures say.
+    """
+    with transaction.atomic():
+        slide = lock_row(Slide, slide.pk)
+        _figures_create(slide, [figure for figure, _ in figures])
+        Verdict.objects.bulk_create([one for _, verdicts in figures for one in verdicts], batch_size=500)
+        record_many(Action.VERDICT, [(slide, None, _verdict_on(figure)) for figure, _ in figures])
+
+
+def _figures_create(slide: Slide, new: Sequence[Figure]) -> None:
+    """Write figures that were added, each where the nearest free candidate is, if there is one."""
+    linked = []
+    for run in Run.objects.filter(slide=slide).order_by("-created_at"):  # the newest decides where a figure is
+        for figure, candidate in _links(slide, new, run.candidates.all()):
+            if figure.added:
+                figure.x, figure.y, figure.added = candidate.x, candidate.y, False
+            linked.append((figure, candidate))
+    Figure.objects.bulk_create(new, batch_size=500)
+    _write_links(linked)
+
+
+def _settled_together(figure: Figure, by: User, label: Label, together: bool) -> bool:
+    """Whether a verdict settles a dispute by those who had it. Raises NotAllowed where one of them does it alone."""
+    if not figure.disputed:
+        return False
+    if not together and figure.verdicts.filter(by=by).exists():
+        raise NotAllowed(
+            "You are one of the readers who disagree on this figure: somebody else settles it, or you together."
+        )
+    figure.disputed = label == Label.OPEN
+    return together
+
+
 def region_draw(
     *, slide: Slide, by: User, kind: Region.Kind, polygon: list[list[float]], replaces: Region | None = None
 ) -> Region:
@@ -212,6 +267,7 @@ def region_draw(
 
     Raises VerdictConflict where that one was changed or removed in the meantime.
     """
+    demand_unread(slide)
     corners = polygon_checked(slide, polygon)
     with transaction.atomic():
         if replaces is not None:
@@ -232,6 +288,7 @@ def regions_keep(*, slide: Slide, by: User, regions: Sequence[Region]) -> None:
 
 def region_remove(*, region: Region, by: User) -> None:
     """End a region; it stays in the history. Raises VerdictConflict where it had ended."""
+    demand_unread(region.slide)
     with transaction.atomic():
         _end(region, by)
         candidates_place(slide=region.slide)

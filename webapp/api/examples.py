@@ -17,8 +17,8 @@ _CORNERS = [[12000.0, 9000.0], [31000.0, 9000.0], [31000.0, 24000.0], [12000.0, 
 
 _CANDIDATE = {"x": 24180.5, "y": 30977.25, "score": 0.93}
 _FIGURE_EXAMPLE = {
-    "id": _FIGURE, "x": 24180.5, "y": 30977.25, "added": False, "screened": False, "label": "mitotic", "version": 1,
-    "by": "alice", "at": _AT, "candidate": 48213,
+    "id": _FIGURE, "x": 24180.5, "y": 30977.25, "added": False, "screened": False, "disputed": False,
+    "label": "mitotic", "version": 1, "by": "alice", "at": _AT, "candidate": 48213,
 }  # fmt: skip
 _SENSITIVITY = {"min_score": 0.5, "found": 38, "missed": 4, "open": 0, "share": 0.905, "interval": [0.779, 0.962]}
 _PROGRESS = {"seen": 0.83, "x": 41200.0, "y": 18800.0, "at": _AT, "sensitivity": _SENSITIVITY}
@@ -38,6 +38,14 @@ _REPORT_EXAMPLE = {
     "pdf": f"/api/v1/reports/{_REPORT}/report.pdf", "fhir": f"/api/v1/reports/{_REPORT}/fhir/",
     "changes": ["count 96, was 97"],
     "facts": {"count": 96, "count_per_mm2": 1.02, "min_score": 0.5},
+}  # fmt: skip
+_READING = {
+    "id": 41, "slide": _SLIDE, "reader": "alice", "round": 1, "place": 3, "shows_candidates": True, "opens_at": _AT,
+    "done_at": None, "over_at": None, "copy": _OTHER_RUN,
+}  # fmt: skip
+_AGREEMENT = {
+    "first": "alice", "second": "ben", "slides": 20, "figures": 212, "agreed": 0.86, "kappa": 0.71, "difference": 1.2,
+    "limits": [-6.4, 8.8], "scores": 20, "same_score": 0.85, "score_kappa": 0.82,
 }  # fmt: skip
 _REGION_EXAMPLE = {
     "id": _REGION, "kind": "tumour", "polygon": _CORNERS, "mm2": 17.8125, "by": "alice", "at": _AT, "replaces": None,
@@ -99,8 +107,18 @@ SCHEMAS: dict[str, Any] = {
         **_PROGRESS, "columns": 614, "rows": 480, "evaluable": "AAAA/w==", "cells": "AAAA8A==", "um_per_px": 0.3,
         "seconds": 1.0, "tumour": True,
     },
+    "Reading": _READING,
+    "Readers": {"readers": ["alice", "ben"], "shows_candidates": False},
+    "ReaderStudy": {
+        "slides": [_SLIDE], "readers": ["alice", "ben"], "rounds": [False, True], "wash_out_days": 14, "shuffled": True,
+    },
+    "Agreements": {"pairs": [_AGREEMENT], "together": {"raters": 2, "figures": 212, "kappa": None}},
+    "Dispute": {
+        "id": _FIGURE, "slide": _SLIDE, "x": 24180.5, "y": 30977.25, "version": 3,
+        "said": [{"by": "alice", "label": "mitotic"}, {"by": "ben", "label": "non_mitotic"}],
+    },
     "MitosisFreeSlide": {"id": 3, "slide": _SLIDE, "at": _AT},
-    "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT},
+    "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT, "together": False},
     "Job": _JOB,
     "Judgement": {
         "id": _JUDGEMENT, "version": _MODEL, "active": _PARENT, "cases": ["case-3", "case-9"], "reviewed": [_SLIDE],
@@ -169,7 +187,7 @@ SCHEMAS: dict[str, Any] = {
         "versions": 0, "asked_by": "keller", "asked_at": _AT,
     },
     "Study": {"id": 1, "name": "Breast", "created_at": _AT, "rule": "", "area_mm2": None, "shape": "",
-        "deleted_reports": "tombstone",
+        "deleted_reports": "tombstone", "reading": "open", "candidates_hidden": False,
     },
     "PatchedStudyChange": {"rule": "per-mm2", "area_mm2": 2.0, "shape": "circle"},
     "StudyMake": {"name": "Breast 2027"},

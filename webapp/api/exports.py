@@ -118,7 +118,8 @@ class StudyExportView(APIView):
         form = FORMATS[key := query.pop("format")]
         if _names_the_patient(key) and not may_see_identity(request.user):
             raise NotAllowed("These exports carry the patient ID of the files, which needs a permission of its own.")
-        slides = Slide.objects.filter(case__study=study).select_related("case__study").order_by("case", "name", "pk")
+        slides = Slide.objects.visible_to(request.user).filter(case__study=study)
+        slides = slides.select_related("case__study").order_by("case", "name", "pk")
         asked = question(**query, study=Counting.of(study))
         record(Action.EXPORTED, study, after={"format": form.name})
         if _names_the_patient(key):

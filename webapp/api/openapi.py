@@ -47,6 +47,7 @@ _TAGS = {
     "mining-runs": "Mining of unlabelled slides.",
     "mitosis-free-slides": "Slides without a mitosis, of which everything found is false.",
     "models": "Versions of the detector.",
+    "readings": "Blinded readings: what you read, and in which order.",
     "removals": "What no training uses any more.",
     "reports": "Signed reports.",
     "slides": "Slides, their candidates, verdicts, regions and counts.",

@@ -116,7 +116,7 @@ class FigureSerializer(serializers.ModelSerializer[Figure]):
 
     class Meta:
         model = Figure
-        fields = ["id", "x", "y", "added", "screened", "label", "version", "by", "at", "candidate"]
+        fields = ["id", "x", "y", "added", "screened", "disputed", "label", "version", "by", "at", "candidate"]
 
 
 class FiguresSerializer(serializers.Serializer[Any]):
@@ -148,6 +148,9 @@ class VerdictSerializer(serializers.Serializer[Any]):
     screened = serializers.BooleanField(
         default=False, help_text="You screen the slide field by field; said of a figure that is added."
     )
+    together = serializers.BooleanField(
+        default=False, help_text="Of a figure that blinded readers disagree on: they have settled it together."
+    )
 
 
 class HistorySerializer(serializers.Serializer[Any]):
@@ -157,6 +160,7 @@ class HistorySerializer(serializers.Serializer[Any]):
     label = serializers.ChoiceField(Label.choices, allow_blank=True)  # type: ignore[assignment]
     by = serializers.CharField(source="by.username", allow_null=True, default=None)
     at = serializers.DateTimeField()
+    together = serializers.BooleanField(help_text="Settled by blinded readers who disagreed, together.")
 
 
 class RegionSerializer(serializers.ModelSerializer[Region]):

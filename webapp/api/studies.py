@@ -28,7 +28,9 @@ class StudySerializer(serializers.ModelSerializer[Study]):
 
     class Meta:
         model = Study
-        fields = ["id", "name", "created_at", "rule", "area_mm2", "shape", "deleted_reports"]
+        fields = [
+            "id", "name", "created_at", "rule", "area_mm2", "shape", "deleted_reports", "reading", "candidates_hidden",
+        ]  # fmt: skip
 
 
 class StudyChangeSerializer(serializers.Serializer[Any]):
@@ -43,6 +45,13 @@ class StudyChangeSerializer(serializers.Serializer[Any]):
 
     deleted_reports = serializers.ChoiceField(
         choices=Study.DeletedReports.choices, required=False, help_text="What becomes of reports of deleted patients."
+    )
+
+    reading = serializers.ChoiceField(
+        choices=Study.ReadingMode.choices, required=False, help_text="Who judges a slide."
+    )
+    candidates_hidden = serializers.BooleanField(
+        required=False, help_text="Whether blinded readers see nothing of the detector's."
     )
 
     def validate_rule(self, rule: str) -> str:

@@ -26,6 +26,13 @@ from webapp.api.locked_cases import LockedCaseViewSet
 from webapp.api.mining import MiningRunViewSet
 from webapp.api.mitosis_free_slides import MitosisFreeSlideViewSet
 from webapp.api.openapi import DescriptionView
+from webapp.api.readings import (
+    DisagreementsView,
+    ReadingDoneView,
+    ReadingViewSet,
+    SlideReadingsView,
+    StudyReadingsView,
+)
 from webapp.api.removals import RemovalViewSet
 from webapp.api.reports import ReportFhirView, ReportPdfView, ReportsView
 from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
@@ -67,6 +74,7 @@ router.register("labelled-sets", LabelledSetViewSet, basename="set")
 router.register("locked-cases", LockedCaseViewSet, basename="locked-case")
 router.register("mitosis-free-slides", MitosisFreeSlideViewSet, basename="free-slide")
 router.register("mining-runs", MiningRunViewSet, basename="mining")
+router.register("readings", ReadingViewSet, basename="reading")
 router.register("removals", RemovalViewSet, basename="removal")
 router.register("trainings", TrainingViewSet, basename="training")
 
@@ -95,6 +103,10 @@ urlpatterns = [
     path("slides/<uuid:pk>/regions/", RegionsView.as_view(), name="regions"),
     path("slides/<uuid:pk>/regions/<uuid:region>/", RegionView.as_view(), name="region"),
     path("slides/<uuid:pk>/screening/", ScreeningView.as_view(), name="screening"),
+    path("slides/<uuid:pk>/readings/", SlideReadingsView.as_view(), name="slide-readings"),
+    path("slides/<uuid:pk>/readings/done/", ReadingDoneView.as_view(), name="reading-done"),
+    path("studies/<int:pk>/readings/", StudyReadingsView.as_view(), name="study-readings"),
+    path("studies/<int:pk>/disagreements/", DisagreementsView.as_view(), name="disagreements"),
     path("slides/<uuid:pk>/compare/", CompareView.as_view(), name="compare"),
     path("dicomweb/<int:pk>/", include(dicomweb)),
     path("models/<uuid:pk>/card/", CardView.as_view(), name="card"),

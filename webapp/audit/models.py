@@ -34,6 +34,7 @@ class Action(StrEnum):
     CASE_DELETION = "deletion of a patient"  # asked for, withdrawn, done
     MPP_ENTERED = "um/px entered"
     VERDICT = "verdict"
+    READING = "blinded reading begun, done or ended"
     SCREENING = "screening begun or forgotten"
     REGION_DRAWN = "region drawn"
     REGION_REMOVED = "region removed"

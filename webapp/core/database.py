@@ -69,7 +69,7 @@ def lock_row(kind: type[_Row], pk: UUID | int | None, *related: str) -> _Row:
 
     Raises Gone where it was deleted between the first look at it and now.
     """
-    rows: models.QuerySet[_Row] = kind._default_manager.select_for_update(of=("self",)).select_related(*related)
+    rows: models.QuerySet[_Row] = kind._base_manager.select_for_update(of=("self",)).select_related(*related)
     found = rows.filter(pk=pk).first()
     if found is None:
         raise Gone(f"This {kind._meta.verbose_name} was deleted meanwhile.")

@@ -28,7 +28,7 @@ from webapp.exchange.dicom_uids import annotation_series_uid
 from webapp.exchange.exports import dicom
 from webapp.results.findings import findings
 from webapp.results.question import Counting, question
-from webapp.slides.models import Study
+from webapp.slides.models import Slide, Study
 from webapp.slides.roles import Right, may
 
 MOST = 1000  # rows of an answer
@@ -113,7 +113,8 @@ def held(*, study: Study, user: User, study_uid: str | None = None, series_uid: 
     if study_uid is not None:
         rows = rows.filter(study_uid=study_uid)
     numbers = dict(rows.values_list("pk", Count("instances")))
-    newest_of = dict(rows.values_list("pk", Subquery(newest))) if may(Right.JUDGE, user=user, study=study.pk) else {}
+    seen = rows.filter(slide__in=Slide.objects.visible_to(user))  # not what the person reads blinded
+    newest_of = dict(seen.values_list("pk", Subquery(newest))) if may(Right.JUDGE, user=user, study=study.pk) else {}
     runs = Run.objects.in_bulk([run for run in newest_of.values() if run])
     found = []
     for row in rows:

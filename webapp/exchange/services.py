@@ -18,6 +18,7 @@ from webapp.audit.services import record
 from webapp.core.database import lock_row
 from webapp.core.errors import InvalidInput
 from webapp.exchange.imports import AnotherSlide, Review
+from webapp.slides.blinding import demand_unread
 from webapp.slides.models import Slide
 
 
@@ -95,6 +96,8 @@ def review_import(*, slide: Slide, by: User, review: Review, same_picture: bool 
                 drawn.append(Region(slide=slide, kind=kind, polygon=polygon_checked(slide, within), by=by))
             except InvalidInput as error:
                 raise InvalidInput(f"{where}: {error}") from error
+        if drawn:
+            demand_unread(slide)
         regions_keep(slide=slide, by=by, regions=drawn)
         done.regions = len(drawn)
         record(Action.IMPORTED, slide, who=by, after={"verdicts": done.verdicts, "regions": done.regions})

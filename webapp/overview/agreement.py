@@ -5,22 +5,21 @@ A figure is mitotic or it is not: *unsure* is not, as in the count. Of each read
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import mean, stdev
+from statistics import mean
 from uuid import UUID
 
 from django.db.models import Max, OuterRef, Q, Subquery
 
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.annotations.selectors import newest_run
-from webapp.slides.models import Study
+from webapp.results.agreement import cohen_kappa, fleiss_kappa, limits_of_agreement
+from webapp.slides.models import SlideQuerySet
 
 AI = "AI"
-_NORMAL = 1.96  # standard deviations, of the limits of agreement
 
 
 @dataclass(frozen=True)
@@ -41,47 +40,17 @@ class PairAgreement:
     limits: tuple[float, float] | None
 
 
-def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen 1960: agreement beyond chance. None where both always say the same one thing."""
-    of = len(pairs)
-    seen = sum(one == other for one, other in pairs) / of
-    first, second = (sum(pair[place] for pair in pairs) / of for place in (0, 1))
-    chance = first * second + (1 - first) * (1 - second)
-    return None if math.isclose(chance, 1) else (seen - chance) / (1 - chance)
-
-
-def fleiss_kappa(mitotic: Sequence[int], raters: int) -> float | None:
-    """Fleiss 1971, of two categories. mitotic: of each figure how many of the raters call it so."""
-    if not mitotic or raters < 2:
-        return None
-    of = len(mitotic)
-    agreed = sum(one * (one - 1) + (raters - one) * (raters - one - 1) for one in mitotic) / (
-        of * raters * (raters - 1)
-    )
-    share = sum(mitotic) / (of * raters)
-    chance = share**2 + (1 - share) ** 2
-    return None if math.isclose(chance, 1) else (agreed - chance) / (1 - chance)
-
-
-def limits_of_agreement(differences: Sequence[float]) -> tuple[float, float] | None:
-    """Bland and Altman 1986: mean and 1.96 standard deviations on either side."""
-    if len(differences) < 2:
-        return None
-    middle, half = mean(differences), _NORMAL * stdev(differences)
-    return middle - half, middle + half
-
-
-def verdicts_of(study: Study, min_score: float) -> dict[str, dict[UUID, bool]]:
+def verdicts_of(slides: SlideQuerySet, min_score: float) -> dict[str, dict[UUID, bool]]:
     """Of each reader, and of the AI at a threshold, which figures are mitotic."""
     said: dict[str, dict[UUID, bool]] = defaultdict(dict)
-    verdicts = Verdict.objects.filter(figure__slide__case__study=study, by__isnull=False).order_by("version")
+    verdicts = Verdict.objects.filter(figure__slide__in=slides, by__isnull=False, together=False).order_by("version")
     for name, figure, label in verdicts.values_list("by__username", "figure", "label"):
         if label == Label.OPEN:
             said[name].pop(figure, None)  # taken back
         else:
             said[name][figure] = label == Label.MITOTIC
     newest = newest_run(OuterRef("slide"))
-    judged = Figure.objects.filter(slide__case__study=study).alias(run=Subquery(newest))
+    judged = Figure.objects.filter(slide__in=slides).alias(run=Subquery(newest))
     best = Max("candidates__score", filter=Q(candidates__run=Subquery(newest)))
     known = {figure for own in said.values() for figure in own}
     for figure, score in judged.annotate(best=best).values_list("pk", "best"):

@@ -21,7 +21,7 @@ from webapp.results.count import values_of
 from webapp.results.inputs import CountInputs, count_inputs
 from webapp.results.question import question
 from webapp.results.wilson import wilson_interval
-from webapp.slides.models import Study
+from webapp.slides.models import Slide, SlideQuerySet, Study, Viewer
 
 NEWEST_SLIDES = 500  # with a run, whose counts are shown
 WEEKS = 26
@@ -50,17 +50,18 @@ class Overview:
     warnings: list[str]
 
 
-def overview_of(study: Study) -> Overview:
-    """What its newest slides and the last weeks show."""
-    counts, scores = _counts(study)
-    weeks, warnings = _drift(study)
-    return Overview([counts, scores, _turnaround(study), _agreement(study), *weeks], warnings)
+def overview_of(study: Study, user: Viewer) -> Overview:
+    """What its newest slides and the last weeks show; of what a person reads blinded it tells that person nothing."""
+    slides = Slide.objects.visible_to(user).filter(case__study=study, original=None)
+    counts, scores = _counts(slides)
+    weeks, warnings = _drift(slides)
+    return Overview([counts, scores, _turnaround(slides), _agreement(slides), *weeks], warnings)
 
 
-def _counts(study: Study) -> tuple[Table, Table]:
+def _counts(slides: SlideQuerySet) -> tuple[Table, Table]:
     """The count that stands in each hotspot, per mm2, and the scores."""
     newest = newest_run(OuterRef("slide"))
-    runs = Run.objects.filter(slide__case__study=study, pk=Subquery(newest))
+    runs = Run.objects.filter(slide__in=slides, pk=Subquery(newest))
     names = dict(runs.values_list("slide", "slide__case__identifier"))
     inputs = map(CountInputs.of, count_inputs(runs)[:NEWEST_SLIDES])
     values = [(one, values_of(one, question(study=one.counting))) for one in inputs]
@@ -99,12 +100,10 @@ def _histogram(values: Sequence[float]) -> list[tuple[str, float]]:
     return [(f"{index * width:g}", found[index]) for index in range(max(found) + 1)]
 
 
-def _turnaround(study: Study) -> Table:
+def _turnaround(slides: SlideQuerySet) -> Table:
     """Hours from upload to the first signature, by the week of the signature."""
     first = (
-        Report.objects.filter(slide__case__study=study, slide__isnull=False)
-        .values("slide", "slide__uploaded_at")
-        .annotate(signed=Min("signed_at"))
+        Report.objects.filter(slide__in=slides).values("slide", "slide__uploaded_at").annotate(signed=Min("signed_at"))
     )
     hours: dict[date, list[float]] = {}
     for row in first:
@@ -117,10 +116,10 @@ def _turnaround(study: Study) -> Table:
     return Table("turnaround", "Turnaround, hours", said, columns, rows, [(week, value) for week, _, value in rows])
 
 
-def _agreement(study: Study) -> Table:
+def _agreement(slides: SlideQuerySet) -> Table:
     """Of every two readers, and of each with the AI."""
-    said = verdicts_of(study, settings.DEFAULT_MIN_SCORE)
-    slide_of = dict(Figure.objects.filter(slide__case__study=study).values_list("pk", "slide"))
+    said = verdicts_of(slides, settings.DEFAULT_MIN_SCORE)
+    slide_of = dict(Figure.objects.filter(slide__in=slides).values_list("pk", "slide"))
     pairs = pairs_of(said, slide_of)
     rows = [
         (
@@ -146,13 +145,11 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _drift(study: Study) -> tuple[list[Table], list[str]]:
+def _drift(slides: SlideQuerySet) -> tuple[list[Table], list[str]]:
     """Mean confidence of what was found, and the share of it that readers rejected, by week and scanner."""
     threshold = settings.DEFAULT_MIN_SCORE
     newest = newest_run(OuterRef("run__slide"))
-    found = Candidate.objects.filter(
-        run__slide__case__study=study, run=Subquery(newest), score__gte=threshold, evaluable=True
-    )
+    found = Candidate.objects.filter(run__slide__in=slides, run=Subquery(newest), score__gte=threshold, evaluable=True)
     weekly = (
         found.annotate(week=TruncWeek("run__created_at"), scanner=F("run__slide__scanner"))
         .values("week", "scanner")

@@ -17,7 +17,7 @@ _HEIGHT, _WIDTH = 100, 24  # of the tallest bar, and of each with its gap, in un
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     """Counts, scores, turnaround and drift; `?csv=KEY` is one of its tables."""
     study: Study = get_object_or_404(Study.objects.visible_to(request.user), pk=pk)
-    found = overview_of(study)
+    found = overview_of(study, request.user)
     if "csv" in request.GET:
         table = next((one for one in found.tables if one.key == request.GET["csv"]), None)
         if table is None:

@@ -9,12 +9,13 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 
 from webapp.annotations.models import Run
 from webapp.exchange.exports import FORMATS
 from webapp.results.question import Counting, question
-from webapp.slides.models import Slide
+from webapp.slides.blinding import refusal
+from webapp.slides.models import Reading, Slide
 from webapp.slides.opened import slide_page_opened
 from webapp.slides.roles import Right, may
 from webapp.slides.selectors import readers_by_study
@@ -31,11 +32,15 @@ _MODULES = sorted(path.relative_to(_VIEWER).as_posix() for path in _VIEWER.rglob
 def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Viewer, detection, review and count of one slide."""
     slides = Slide.objects.visible_to(request.user).select_related("case__study", "reader")
+    if Reading.objects.filter(slide=pk, reader=request.user.pk, over_at=None).exists():
+        return redirect("readings")  # which the person reads on a copy
     found: Slide = get_object_or_404(slides, pk=pk)
     slide_page_opened(slide=found, user=request.user)
     runs = Run.objects.filter(slide=found).select_related("model")
     asked = request.GET.get("run")
     run = run_asked(runs, asked) if asked else runs.first()
+    rights = {right: may(right, user=request.user, study=found.case.study_id) for right in (Right.JUDGE, Right.UPLOAD)}
+    refused = refusal(found, request.user) if rights[Right.JUDGE] else None  # type: ignore[arg-type]
     config = {
         "slide": str(found.pk),
         "width": found.width,
@@ -47,7 +52,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "floor": settings.STORED_SCORE_FLOOR,
         "matchUm": settings.MATCH_RADIUS_UM,
         "person": request.user.get_username(),
-        "mayJudge": may(Right.JUDGE, user=request.user, study=found.case.study_id),
+        "mayJudge": rights[Right.JUDGE] and refused is None,
     }
     context = {
         "slide": found,
@@ -65,7 +70,9 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         },
         "readers": readers_by_study(slides=[found], user=request.user)[found.case.study_id],
         "may_judge": config["mayJudge"],
-        "may_upload": may(Right.UPLOAD, user=request.user, study=found.case.study_id),
+        "may_upload": rights[Right.UPLOAD] and found.original_id is None,
+        "reading": Reading.objects.filter(copy=found).first(),
+        "refused": refused,
         "may_set_mpp": may_set_mpp(slide=found, user=request.user),  # type: ignore[arg-type]
     }
     return render(request, "slide.html", context)

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -16,6 +16,7 @@ from detector.slide.reader import MAX_FLAT_PIXELS
 from webapp.core.errors import InvalidInput
 from webapp.exchange.exports import FORMATS
 from webapp.pages.pagination import page_of
+from webapp.readings.selectors import readings_of
 from webapp.results.filters import Filters, scanners_of, slides_filtered
 from webapp.results.worklist import Group, groups, in_group
 from webapp.results.worklist import worklist_rows as select_worklist_rows
@@ -33,6 +34,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
     context = {
         **_worklist(request),
         "studies": studies_of(request.user, Right.UPLOAD),
+        "to_read_blinded": readings_of(request.user).filter(done_at=None).count(),
         "is_member": Study.objects.visible_to(request.user).exists(),
         "is_alone": request.user.is_superuser and not User.objects.exclude(pk=request.user.pk).exists(),
         "max_upload_gb": settings.MAX_UPLOAD_BYTES // 1024**3,
@@ -62,7 +64,9 @@ def cases(request: HttpRequest) -> HttpResponse:
     """Every case, with how many slides it has."""
     search = request.GET.get("search", "").strip()
     found = Case.objects.visible_to(request.user).select_related("study").filter(identifier__icontains=search)
-    counted = found.annotate(slide_count=Count("slides", distinct=True), newest=Max("slides__uploaded_at"))
+    counted = found.annotate(
+        slide_count=Count("slides", distinct=True, filter=Q(slides__original=None)), newest=Max("slides__uploaded_at")
+    )
     page = page_of(request, counted.order_by("study__name", "identifier"))
     return render(request, "cases.html", {"page": page, "search": search})
 
@@ -71,7 +75,9 @@ def cases(request: HttpRequest) -> HttpResponse:
 def case(request: HttpRequest, pk: int) -> HttpResponse:
     """One patient: all slides, side by side."""
     found: Case = get_object_or_404(Case.objects.visible_to(request.user).select_related("study"), pk=pk)
-    rows = _rows(request, Slide.objects.filter(case=found).select_related("case__study", "reader"))
+    rows = _rows(
+        request, Slide.objects.visible_to(request.user).filter(case=found).select_related("case__study", "reader")
+    )
     manages = may(Right.MANAGE, user=request.user, study=found.study_id)
     lost = case_losses(case=found) if manages and "delete" in request.GET else None
     shown = [row.slide for row in rows["rows"] if row.slide.state in {Slide.State.READY, Slide.State.NEEDS_MPP}]

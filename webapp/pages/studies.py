@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -38,7 +38,11 @@ def studies(request: HttpRequest) -> HttpResponse:
             return redirect("studies")
         return redirect("study", pk=made.pk)
     mine = dict(Membership.objects.filter(user=person.pk).values_list("study", "role"))
-    found = Study.objects.visible_to(person).order_by("name").annotate(slides=Count("cases__slides"))
+    found = (
+        Study.objects.visible_to(person)
+        .order_by("name")
+        .annotate(slides=Count("cases__slides", filter=Q(cases__slides__original=None)))
+    )
     page = page_of(request, found)
     rows = [{"study": one, "role": mine.get(one.pk, "")} for one in page.object_list]
     return render(request, "studies.html", {"page": page, "rows": rows, "may_make": may_make})
@@ -68,6 +72,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
         "families": dict(families),
         "rule": settings.SCORE_RULES.get(found.rule),
         "shapes": {"": "circle", "square": "square", "fields": "ten fields"}.items(),
+        "reading_modes": Study.ReadingMode.choices,
         "after_deletion": Study.DeletedReports.choices,
         "dicomweb": request.build_absolute_uri(reverse("api:dicomweb-studies", args=[pk])).removesuffix("/studies"),
     }
@@ -99,7 +104,10 @@ def _done(request: HttpRequest, found: Study) -> str:
 def _changes(sent: Any) -> dict[str, Any]:
     """How the study counts from now on, by the checks of the API; an empty area is the rule's. Raises InvalidInput."""
     given = {name: sent.get(name, "").strip() for name in ("name", "rule", "shape", "area_mm2", "deleted_reports")}
-    asked = StudyChangeSerializer(data={**given, "area_mm2": given["area_mm2"].replace(",", ".") or None})
+    changed: dict[str, Any] = {**given, "area_mm2": given["area_mm2"].replace(",", ".") or None}
+    if "reading" in sent:
+        changed |= {"reading": sent["reading"], "candidates_hidden": "candidates_hidden" in sent}
+    asked = StudyChangeSerializer(data=changed)
     if not asked.is_valid():
         field, (why, *_) = next(iter(asked.errors.items()))
         raise InvalidInput(f"{field}: {why}")

@@ -11,6 +11,16 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
         "Confidence under all eight",
         "The least confidence of a candidate under eight flips and rotations. Mining takes what passes under all.",
     ),
+    "agreement-of-readers": (
+        "Agreement of readers",
+        "The share of figures on which two say the same, and by how much that is more than chance: Cohen's kappa of "
+        "two, Fleiss' of more; of counts the limits of agreement (Bland and Altman); of scores kappa by distance.",
+    ),
+    "blinded": (
+        "Blinded reading",
+        "Two or more read the same slide, each on a copy of their own; none sees the verdicts or counts of another "
+        "until all are done.",
+    ),
     "candidate": (
         "Candidate",
         "A place at which the detector suspects a mitotic figure. Those from confidence 0.2 are stored; those from the "

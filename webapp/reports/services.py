@@ -23,6 +23,7 @@ from webapp.reports.pictures import take_pictures
 from webapp.reports.seal import report_keep
 from webapp.results.findings import Findings, findings
 from webapp.results.question import Question
+from webapp.slides.blinding import demand_unread
 from webapp.slides.models import Slide
 
 MAX_COMMENT = 4000  # characters
@@ -37,6 +38,7 @@ def report_sign(
     """
     if len(comment) > MAX_COMMENT:
         raise DomainError(f"A comment has at most {MAX_COMMENT:,} characters, this one {len(comment):,}; shorten it.")
+    demand_unread(slide)
     if slide.mpp is None:
         raise DomainError(
             "The um/px of this slide is not known; enter it first, then the report has areas and a score."

@@ -73,7 +73,7 @@ def count_inputs(runs: QuerySet[Run]) -> QuerySet[Run, tuple[Any, ...]]:
     )
 
 
-def _visible(sees_all: bool, *, user: int | None = None, **asked: UUID) -> QuerySet[Run, tuple[Any, ...]]:
+def _visible(sees_all: bool, *, user: int, **asked: UUID) -> QuerySet[Run, tuple[Any, ...]]:
     return count_inputs(Run.objects.visible_to(viewer_of(sees_all, user)).filter(**asked))[:1]
 
 

@@ -145,6 +145,7 @@ def _figures(active: ModelVersion) -> QuerySet[Any]:
     found = Candidate.objects.filter(run=OuterRef("run"), figure=OuterRef("pk")).order_by("-score")
     return (
         Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC], slide__state=Slide.State.READY)
+        .filter(slide__original=None)  # no copy, which somebody reads blinded
         .exclude(slide__case__identifier__in=LockedCase.objects.values("name"))
         .exclude(slide__in=removed.slides)
         .annotate(run=Subquery(newest.values("pk")[:1]), by=Subquery(last.values("by")[:1]))

@@ -78,6 +78,7 @@ def _figures(removed: Affected, locked: set[str]) -> list[ManifestFigure]:
     last = Verdict.objects.filter(figure=OuterRef("pk"), version=OuterRef("version"))
     rows = (
         Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC], slide__state=Slide.State.READY)
+        .filter(slide__original=None)  # no copy, which somebody reads blinded
         .exclude(Q(slide__case__identifier__in=locked) | Q(slide__in=removed.slides) | Q(slide__mpp_x=None))
         .annotate(by=Subquery(last.values("by")), at=Subquery(last.values("at")))
         .order_by("slide", "y", "x")

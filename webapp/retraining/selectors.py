@@ -51,7 +51,7 @@ class Estimate:
 def slides_unlabelled(*, study: Study | None = None) -> SlideQuerySet:
     """Slides that can be mined, of a study or of all: ready, without verdicts, case not locked."""
     judged = Figure.objects.filter(slide=OuterRef("pk")).exclude(label=Label.OPEN)
-    ready = Slide.objects.filter(state=Slide.State.READY, mpp_x__isnull=False)
+    ready = Slide.objects.get_queryset().filter(state=Slide.State.READY, mpp_x__isnull=False)
     if study is not None:
         ready = ready.filter(case__study=study)
     return (
@@ -74,7 +74,7 @@ class LocalLabels:
 
 def local_labels() -> LocalLabels:
     """Counts of the verdicts that hold."""
-    figures = Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC])
+    figures = Figure.objects.filter(label__in=[Label.MITOTIC, Label.NON_MITOTIC], slide__original=None)
     counts = figures.aggregate(
         mitotic=Count("pk", filter=Q(label=Label.MITOTIC)), slides=Count("slide", distinct=True), all=Count("pk")
     )

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from webapp.core.names import NameField
@@ -25,14 +25,24 @@ Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 def visible(rows: Rows, user: Viewer, study: str) -> Rows:
     """The rows of the studies that a person is a member of; superusers see all, strangers nothing.
 
+    Who reads a slide blinded sees the own copy of it in its place, and nobody else sees that (`Reading`).
     study: the lookup from a row to its study, such as "case__study"; "" for studies themselves.
     """
     if not user.is_authenticated or not user.is_active:
         return rows.none()
+    if study.endswith("case__study"):
+        rows = _unblinded(rows, user, study.removesuffix("case__study"))
     if getattr(user, "is_superuser", False):
         return rows
     member = f"{study}__memberships__user_id" if study else "memberships__user_id"
     return rows.filter(**{member: user.pk})
+
+
+def _unblinded(rows: Rows, user: Viewer, slide: str) -> Rows:
+    """The rows of slides, by the lookup to them, but for those that a person reads blinded, and copies of others."""
+    own = Q(**{f"{slide}original": None}) | Q(**{f"{slide}reader": user.pk})
+    read = Reading.objects.filter(slide=OuterRef(f"{slide}pk"), reader=user.pk, over_at=None)
+    return rows.filter(own, ~Exists(read))
 
 
 def may_see_identity(user: Viewer) -> bool:
@@ -70,12 +80,29 @@ class SlideQuerySet(models.QuerySet["Slide"]):
         return self.filter(names | (file_name if may_see_identity(user) else file_name & Q(uploaded_by=user.pk)))
 
 
+class SlideManager(models.Manager["Slide"]):
+    """Slides, without the copies of blinded readers: each is seen by its reader alone, by `visible_to`."""
+
+    def get_queryset(self) -> SlideQuerySet:
+        return SlideQuerySet(self.model, using=self._db).filter(original=None)
+
+    def visible_to(self, user: Viewer) -> SlideQuerySet:
+        """Those of the person's studies, with the own copies of slides that the person reads blinded."""
+        return SlideQuerySet(self.model, using=self._db).visible_to(user)
+
+
 class Study(models.Model):
     """A group of cases that the same people may see.
 
     rule, area_mm2, shape: of the mitotic score and the hotspot; "" and null: as the laboratory counts. deleted_reports:
-    what becomes of the signed reports of a patient who is deleted.
+    what becomes of the signed reports of a patient who is deleted. reading: who judges a slide. candidates_hidden:
+    whether blinded readers see nothing of the detector's.
     """
+
+    class ReadingMode(models.TextChoices):
+        OPEN = "open", "Open: all readers, each sees the others' verdicts"
+        ONE = "one", "One reader: whose it is to read, or who judges first"
+        BLINDED = "blinded", "Second reader, blinded: two or more, none sees the others until all are done"
 
     class DeletedReports(models.TextChoices):
         TOMBSTONE = "tombstone", "Their numbers stay, without identity and pictures"
@@ -92,6 +119,8 @@ class Study(models.Model):
         choices=DeletedReports.choices,
         default=DeletedReports.TOMBSTONE,
     )
+    reading = models.CharField(max_length=10, choices=ReadingMode.choices, default=ReadingMode.OPEN)
+    candidates_hidden = models.BooleanField("hide the detector's candidates from blinded readers", default=False)
     members = models.ManyToManyField(User, through="Membership", related_name="studies")
 
     objects = StudyQuerySet.as_manager()
@@ -190,8 +219,12 @@ class Slide(models.Model):
     reader = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="to_read", help_text="Whose it is to read."
     )
+    original = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="copies",
+        help_text="Of a copy, which its reader reads blinded: the slide that it is a copy of, whose files are its own.",
+    )  # fmt: skip
 
-    objects = SlideQuerySet.as_manager()
+    objects = SlideManager()
 
     class Meta:
         ordering = ["-uploaded_at"]
@@ -207,9 +240,14 @@ class Slide(models.Model):
         return self.file_name if self.file_name and (own or may_see_identity(user)) else self.name
 
     @property
+    def files_of(self) -> uuid.UUID:
+        """Key of the slide whose files these are: its own, or the original's."""
+        return self.original_id or self.id
+
+    @property
     def folder(self) -> Path:
         """Where everything of this slide lies."""
-        return Path(settings.SLIDE_DIR) / str(self.id)
+        return Path(settings.SLIDE_DIR) / str(self.files_of)
 
     @property
     def thumbnail(self) -> Path:
@@ -227,6 +265,37 @@ class Slide(models.Model):
         if self.mpp is None or self.tissue_fraction is None or not self.width or not self.height:
             return None
         return self.tissue_fraction * self.width * self.height * self.mpp[0] * self.mpp[1] / 1e6
+
+
+class Reading(models.Model):
+    """A slide that one reader reads blinded, on a copy of it with the own verdicts alone.
+
+    copy: None before the reading begins, and when it is over. shows_candidates: whether the detector's are on the copy.
+    round: a reader may read each slide twice, `wash_out_days` apart; place: in the order of the reader. opens_at: not
+    before, null until the round before is done. done_at: when the reader was done; over_at: when all readings of the
+    slide were, and verdicts came together.
+    result: of the reader's own verdicts, `webapp.readings.types.ReadingResult`.
+    """
+
+    slide = models.ForeignKey(Slide, on_delete=models.CASCADE, related_name="readings")
+    reader = models.ForeignKey(User, on_delete=models.CASCADE, related_name="readings")
+    copy = models.OneToOneField(Slide, on_delete=models.SET_NULL, null=True, related_name="reading")
+    shows_candidates = models.BooleanField(default=True)
+    round = models.PositiveSmallIntegerField(default=1)
+    place = models.PositiveIntegerField(default=1)
+    opens_at = models.DateTimeField(null=True)
+    wash_out_days = models.PositiveSmallIntegerField(default=0)
+    done_at = models.DateTimeField(null=True)
+    over_at = models.DateTimeField(null=True)
+    result = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["round", "place", "pk"]
+        constraints = [models.UniqueConstraint(fields=["slide", "reader", "round"], name="one_reading_per_round")]
+        indexes = [models.Index(fields=["slide", "reader", "over_at"])]
+
+    def __str__(self) -> str:
+        return f"reading of {self.slide} by {self.reader}"
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):

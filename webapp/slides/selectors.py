@@ -15,21 +15,20 @@ from webapp.slides.models import Membership, Slide, Study, Viewer
 from webapp.slides.roles import ROLES, Right
 
 # In the order of the model, as `from_db` wants them; what else there is is read when it is needed.
-_SHOWN = ("state", "path", "sha256", "width", "height", "mpp_x", "mpp_y")
+_SHOWN = ("state", "path", "sha256", "width", "height", "mpp_x", "mpp_y", "original_id")
 
 
 def viewer_values(user: Viewer) -> tuple[bool, dict[str, int]]:
-    """For prepared queries of what is `visible_to` a person: whether they see all, and their key where it decides."""
-    sees_all = getattr(user, "is_superuser", False)
-    return sees_all, {} if sees_all else {"user": user.pk or 0}
+    """For prepared queries of what is `visible_to` a person: whether they see all studies, and their key."""
+    return getattr(user, "is_superuser", False), {"user": user.pk or 0}
 
 
-def viewer_of(sees_all: bool, user: int | None) -> User:
+def viewer_of(sees_all: bool, user: int) -> User:
     """The other way round, for who builds such a query."""
     return User(pk=user, is_superuser=sees_all)
 
 
-def _shown(sees_all: bool, *, slide: UUID, user: int | None = None) -> QuerySet[Any, Any]:
+def _shown(sees_all: bool, *, slide: UUID, user: int) -> QuerySet[Any, Any]:
     slides = Slide.objects.visible_to(viewer_of(sees_all, user)).filter(pk=slide)
     return slides.order_by().values_list(*_SHOWN)
 

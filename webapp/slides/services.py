@@ -24,6 +24,7 @@ from webapp.audit.services import record, record_many
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.core.names import named, plain_name
+from webapp.slides.blinding import demand_own, demand_unread
 from webapp.slides.models import Case, Slide, Study, Upload, may_see_identity
 from webapp.slides.roles import Right, demand_on, may, reader_called
 from webapp.slides.signals import area_changed
@@ -95,6 +96,7 @@ def slide_correct_case(*, slide: Slide, case: Case) -> None:
     """Put a slide, not yet saved, into another case: it gets the next number there, and is named by it if it was so."""
     before = Slide.objects.select_related("case__study").get(pk=slide.pk)
     slide.case = case
+    slide.copies.update(case=case)
     places = ({"study": one.study.name, "case": one.identifier} for one in (before.case, case))
     record(Action.SLIDE_MOVED, slide, before=next(places), after=next(places))
     if before.case.study_id != case.study_id:
@@ -213,6 +215,7 @@ def slides_identity_seen(*, slides: Iterable[Slide], user: User, what: str) -> N
 def slide_assign(*, slide: Slide, reader: str | None, by: User) -> None:
     """Assign the reader of this name, or nobody (None). Who reads it may judge in its study. Raises NoReader."""
     demand_on(Right.JUDGE, slide, by)
+    demand_own(slide)
     person = None if reader is None else reader_called(reader, study=slide.case.study_id)
     with transaction.atomic():
         before = lock_row(Slide, slide.pk, "reader").reader
@@ -225,6 +228,7 @@ def slide_set_mpp(*, slide: Slide, mpp: float, user: User) -> Slide:
     """Enter um/px where the file has none. Allowed to managers of the study and to who uploaded it; logged."""
     if not may_set_mpp(slide=slide, user=user):
         raise NotAllowed("Only a manager of the study or the person who uploaded this slide may enter its um/px.")
+    demand_unread(slide)
     if plausible_mpp(mpp, mpp) is None:
         raise InvalidInput("um/px must lie between 0.05 and 5; a 40x scan has about 0.25.")
     with transaction.atomic():

@@ -12,7 +12,7 @@ from django.dispatch import Signal, receiver
 from webapp.access.services import answers_forget_of
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_many
-from webapp.slides.models import Case, Membership, Slide, Upload
+from webapp.slides.models import Case, Membership, Reading, Slide, Upload
 from webapp.slides.roles import Right, may
 
 area_changed = Signal()  # slide: the one whose tissue, or um/px, is another now
@@ -54,6 +54,13 @@ def _names_go(sender: type[Case | Slide], instance: Case | Slide, **_: Any) -> N
     """What was changed of it in the admin is kept there by its name."""
     of_it = {"content_type__app_label": sender._meta.app_label, "content_type__model": sender._meta.model_name}
     LogEntry.objects.filter(**of_it, object_id=str(instance.pk)).delete()
+
+
+@receiver(post_delete, sender=Reading)
+def _copy_goes(instance: Reading, **_: Any) -> None:
+    """With the reading, by whatever door that goes."""
+    if instance.copy_id is not None:
+        Slide._base_manager.filter(pk=instance.copy_id).delete()
 
 
 def _record(membership: Membership, before: str | None, after: str | None) -> None:

@@ -122,7 +122,7 @@ def tissue_keep(slide: Slide, mask: Mask) -> None:
     """Keep where the slide has tissue, beside its other files."""
     data = mask_png(mask)
     if (bucket := s3_bucket()) is not None:
-        bucket.put_object(Key=f"{slide.pk}/{TISSUE_FILE}", Body=data)
+        bucket.put_object(Key=f"{slide.files_of}/{TISSUE_FILE}", Body=data)
     if slide.folder.exists():
         partial = slide.folder / f".{TISSUE_FILE}.{os.getpid()}"
         try:
@@ -138,7 +138,7 @@ def _read_alone(slide: Slide, path: Path) -> bytes:
     if bucket is None or path.exists():
         return path.read_bytes()
     try:
-        data: bytes = bucket.Object(f"{slide.pk}/{path.name}").get()["Body"].read()
+        data: bytes = bucket.Object(f"{slide.files_of}/{path.name}").get()["Body"].read()
     except ClientError as error:
         if is_missing(error):
             raise FileNotFoundError(path) from error
@@ -152,7 +152,7 @@ def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
         return
     for path in files_below(slide.folder):
         if path.name != _WHOLE and path != without:
-            bucket.upload_file(str(path), f"{slide.pk}/{path.relative_to(slide.folder)}")
+            bucket.upload_file(str(path), f"{slide.files_of}/{path.relative_to(slide.folder)}")
     (slide.folder / _WHOLE).touch()
     _make_room(slide)
 
@@ -160,7 +160,7 @@ def slide_keep(slide: Slide, *, without: Path | None = None) -> None:
 def slide_forget(slide: Slide) -> None:
     """Delete the files of a slide wherever they are."""
     if (bucket := s3_bucket()) is not None:
-        bucket.objects.filter(Prefix=f"{slide.pk}/").delete()
+        bucket.objects.filter(Prefix=f"{slide.files_of}/").delete()
     shutil.rmtree(slide.folder, ignore_errors=True)
 
 
@@ -211,10 +211,10 @@ def _here(slide: Slide) -> bool:
 
 def _download(slide: Slide) -> None:
     """Raises SlideError where the bucket has no such slide."""
-    partial = slide.folder.with_name(f"{slide.pk}{_PARTIAL}")
+    partial = slide.folder.with_name(f"{slide.files_of}{_PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
-    for found in s3_bucket().objects.filter(Prefix=f"{slide.pk}/"):
-        path = partial / found.key.removeprefix(f"{slide.pk}/")
+    for found in s3_bucket().objects.filter(Prefix=f"{slide.files_of}/"):
+        path = partial / found.key.removeprefix(f"{slide.files_of}/")
         path.parent.mkdir(parents=True, exist_ok=True)
         s3_bucket().download_file(found.key, str(path))
     if not partial.exists():
@@ -250,4 +250,4 @@ def _drop(folder: Path) -> bool:
 
 def _lock(slide: Slide) -> IO[str]:
     Path(settings.SLIDE_DIR).mkdir(parents=True, exist_ok=True)
-    return slide.folder.with_name(f"{slide.pk}.lock").open("w")
+    return slide.folder.with_name(f"{slide.files_of}.lock").open("w")

@@ -18,8 +18,8 @@ from webapp.slides.models import Slide
 MONDAY = datetime(2026, 11, 16, 9, tzinfo=UTC)
 
 
-def tables(study):
-    return {table.key: table for table in overview_of(study).tables}
+def tables(study, user):
+    return {table.key: table for table in overview_of(study, user).tables}
 
 
 @pytest.fixture
@@ -40,13 +40,20 @@ def week_of(make_slide, make_run):
 
 
 def test_counts_scores_and_turnaround(study, alice, make_slide, make_run):
-    assert [table.bars for table in tables(study).values()] == [[], [("1", 0), ("2", 0), ("3", 0)], [], [], [], []]
+    assert [table.bars for table in tables(study, alice).values()] == [
+        [],
+        [("1", 0), ("2", 0), ("3", 0)],
+        [],
+        [],
+        [],
+        [],
+    ]
     slide = make_slide()
     run = make_run(slide, [(100.0, 100.0, 0.9), (200.0, 100.0, 0.8), (300.0, 100.0, 0.3)])
     figure_judge(slide=slide, by=alice, label=Label.NON_MITOTIC, x=100, y=100)
     Slide.objects.filter(pk=slide.pk).update(uploaded_at=slide.uploaded_at - timedelta(hours=7))
     report_sign(slide=slide, run=run, asked=question(), by=alice)
-    found = tables(study)
+    found = tables(study, alice)
     ((case, pk, count, density, _, state),) = found["counts"].rows
     assert (case, pk, count) == (slide.case.identifier, str(slide.pk), 1)
     assert density == pytest.approx(1 / (560 * 420 * 0.0625e-6), rel=0.02) and state == "partly reviewed"
@@ -56,23 +63,23 @@ def test_counts_scores_and_turnaround(study, alice, make_slide, make_run):
     assert signed == 1 and hours == pytest.approx(7, abs=0.1)
 
 
-def test_drift_is_told_by_week_and_scanner_and_warned_of(study, week_of):
+def test_drift_is_told_by_week_and_scanner_and_warned_of(study, alice, week_of):
     week_of(0, "A", 120, 0.9, 6, 60)
     week_of(0, "B", 120, 0.9, 6, 60)
     week_of(1, "A", 120, 0.7, 30, 60)  # less sure, and half of it is rejected
     week_of(1, "B", 120, 0.85, 8, 60)
-    found = overview_of(study)
+    found = overview_of(study, alice)
     assert len(found.warnings) == 2 and all(sentence.startswith("Scanner A") for sentence in found.warnings)
     assert "0.70 in the week of 2026-11-23, 0.90 before" in found.warnings[0]
     assert "50% of what was judged" in found.warnings[1] and "10% before" in found.warnings[1]
-    rows = tables(study)["rejected"].rows
+    rows = tables(study, alice)["rejected"].rows
     assert rows[0] == ("2026-11-16", "A", 120, 0.9, 60, 6, 0.1) and len(rows) == 4
 
 
-def test_few_figures_are_no_drift(study, week_of):
+def test_few_figures_are_no_drift(study, alice, week_of):
     week_of(0, "A", 20, 0.9, 0, 10)
     week_of(1, "A", 20, 0.5, 10, 10)
-    assert overview_of(study).warnings == []
+    assert overview_of(study, alice).warnings == []
 
 
 def test_each_plot_has_its_table_as_csv(client, study, alice, week_of):

@@ -57,7 +57,10 @@ def test_how_a_study_counts_is_changed(client_of, mary, study):
         assert "Saved." not in sent(client, study, **{**form, **wrong}), wrong
     assert "Saved." in sent(client, study, **{**form, "area_mm2": "1,5"})
     study.refresh_from_db()
-    assert study.area_mm2 == 1.5
+    assert (study.area_mm2, study.reading, study.candidates_hidden) == (1.5, "open", False)
+    assert "Saved." in sent(client, study, **form, reading="blinded", candidates_hidden="on")
+    study.refresh_from_db()
+    assert (study.reading, study.candidates_hidden) == ("blinded", True)
 
 
 def test_managers_read_where_a_pacs_sends_to(client_of, mary, alice, study):

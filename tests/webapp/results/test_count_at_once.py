@@ -30,6 +30,7 @@ from webapp.exchange.imports import Review
 from webapp.exchange.services import review_import
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_create, shard_claim
+from webapp.readings.services import reading_finish, readings_begin
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import version_activate, version_promote, version_roll_back
 from webapp.results import cache, count, question
@@ -95,6 +96,15 @@ def _drawn_changed_removed(slide, by):
     region_remove(region=region, by=by)
 
 
+def _read_blinded(slide, by):
+    readers = [User.objects.create_superuser(name) for name in ("anna", "ben")]
+    readings_begin(slides=[slide], readers=readers, by=_manager(slide), rounds=[True])
+    copies = {reading.reader: reading.copy for reading in slide.readings.all()}
+    for reader, copy in copies.items():
+        figure_judge(slide=copy, by=reader, x=100, y=100, label=Label.NON_MITOTIC)
+        reading_finish(copy=copy, by=reader)
+
+
 # By the service that does it, or what an administrator does in the admin. Where it does several things, it yields.
 WRITES = {
     "figure_judge": _judged_twice,
@@ -113,6 +123,7 @@ WRITES = {
     "study_change": lambda slide, by: study_change(study=slide.case.study, by=_manager(slide), shape="square"),
     "member_remove": lambda slide, by: member_remove(study=slide.case.study, user=by, by=_manager(slide)),
     "slide_delete": lambda slide, by: slide_delete(slide=slide),
+    "figures_bring_together": _read_blinded,
     "the model gets another name": lambda slide, by: ModelVersion.objects.update(name="another"),
     "the run is deleted": lambda slide, by: slide.runs.get().delete(),
     "the person leaves the study": lambda slide, by: Membership.objects.filter(user=by).delete(),
@@ -121,8 +132,8 @@ WRITES = {
 }
 # What does not change a count: it makes what is not counted yet, or says who, when and what about it.
 SILENT = {
-    "bytes_used", "candidates_place", "candidates_write", "clean_name", "demand_identity", "demand_quota",
-    "demand_room", "detection_request", "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp",
+    "annotations_copy", "bytes_used", "candidates_place", "candidates_write", "clean_name", "demand_identity",
+    "demand_quota", "demand_room", "detection_request", "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp",
     "member_put", "new_pseudonym", "polygon_checked", "promotion_newest", "slide_add_remark", "slide_assign",
     "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
     "slides_changed_study", "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",

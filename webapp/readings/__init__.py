@@ -1,0 +1,1 @@
+"""Slides that several people read without seeing each other's verdicts, and what comes of it."""

@@ -1,0 +1,31 @@
+"""What stays of a blinded reading."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class ReadFigure(TypedDict):
+    """A figure that a reader judged. x, y: level-0 px. at: ISO 8601. shown: whether the detector's candidate was there
+    to be judged; otherwise the reader found the place."""
+
+    x: float
+    y: float
+    label: str
+    added: bool
+    screened: bool
+    shown: bool
+    at: str
+
+
+class ReadingResult(TypedDict):
+    """The values of a reader's own verdicts, as the study counted then. whole: the reader was done with the slide.
+
+    score: null where there is none. figures: all that the reader judged.
+    """
+
+    whole: bool
+    count: int
+    count_per_mm2: float | None
+    score: int | None
+    figures: list[ReadFigure]
