@@ -16,7 +16,7 @@ from detector.cli.evaluate import evaluate_options, run_evaluate
 from detector.cli.experiments import cross_validate_options, reproduce_options, run_cross_validate, run_reproduce
 from detector.cli.export import export_options, run_export
 from detector.cli.mine import mine_options, run_mine
-from detector.cli.train import run_train, train_options
+from detector.cli.train import run_train, run_train_atypical, train_atypical_options, train_options
 from detector.cli.weights import (
     average_options,
     calibrate_options,
@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         ("detect", "find mitoses in slides or frames, written as JSON", detect_options, run_detect),
         ("evaluate", "metrics of weights on a labelled data set (section 4)", evaluate_options, run_evaluate),
         ("train", "train the initial model on labelled frames (section 3.1)", train_options, run_train),
+        (
+            "train-atypical",
+            "train the network that tells atypical mitoses from normal ones",
+            train_atypical_options,
+            run_train_atypical,
+        ),
         (
             "cross-validate",
             "compare training plans by cross-validation over the cases",

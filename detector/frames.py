@@ -31,8 +31,8 @@ class LabelledFrame:
     image: uint8 [h, w, 3] RGB. mitoses, non_mitoses: float (n, 2), (x, y) in pixels of `image`, origin top left.
     exhaustive: every mitosis of the frame is labelled, so that background may be taken from it and a detection
     without a label counts as false. A patch around one known mitosis is not exhaustive. rim_known: of such a patch,
-    whether other mitoses in it are labelled, so that its rim may be background. A patch around a look-alike has one
-    non-mitosis and no mitosis.
+    whether other mitoses in it are labelled, so that its rim may be background; atypical: whether its mitosis is
+    atypical, None where nobody said. A patch around a look-alike has one non-mitosis and no mitosis.
     """
 
     name: str
@@ -45,6 +45,7 @@ class LabelledFrame:
     source: str
     exhaustive: bool = True
     rim_known: bool = True
+    atypical: bool | None = None
 
     @property
     def match_radius(self) -> float:

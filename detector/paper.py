@@ -100,6 +100,10 @@ FG_LAB_PER_FG_WSI = (1, 1)  # "sampled from FG-Lab and FG-WSI sets with a fixed 
 BOOTSTRAP_DRAWS = 1000  # The ends of a 95 % interval then rest on 25 draws each.
 FEWEST_CASES = 5  # Of a judgement. With fewer, all may agree by chance: of four fair coins, all fall alike in one of
 # eight.
+ATYPICAL_THRESHOLD = 0.5  # Trained on as many atypical as normal mitoses, this is where both are missed alike.
+ATYPICAL_FIGURES = 30  # Mitoses whose kind is known, from which a retraining learns it: as for the shift of a scanner.
+ATYPICAL_FEWEST = 5  # Of them at least so many of each kind.
+ATYPICAL_LEAST = 0.7  # Balanced accuracy on slides not learnt from, below which nothing is said of it.
 MINING_FIRST_LOOK = 0.5  # "if the maximum score in a window is below a threshold for the first transformation": the
 # threshold of 3.1, as what is no detection is no sample either.
 MINING_AGREEMENT = 0.8  # Least score under each of the eight flips and rotations: "very few false positives".

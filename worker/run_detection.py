@@ -6,8 +6,10 @@ import io
 import logging
 
 import numpy as np
+from django.conf import settings
 
 from detector import paper
+from detector.detection.atypical import atypical_on_slide
 from detector.detection.detect import Cells, place, scan
 from detector.detection.windows import plan_windows
 from detector.version import code_version
@@ -19,7 +21,7 @@ from webapp.registry.models import ModelVersion
 from webapp.results.count import count_ahead
 from worker.frames import working_frame
 from worker.shard import ClaimedShard
-from worker.weights import fit_of, readers, scorer_of
+from worker.weights import atypical_scorer_of, fit_of, readers, scorer_of
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def run_detection(shard: ClaimedShard) -> None:
 
 def merge_detection(shard_pk: int) -> None:
     """Join the cells of all shards, suppress once, and write the run; nothing to do unless the job is complete."""
-    job = Job.objects.select_related("slide").filter(shards__pk=shard_pk).first()
+    job = Job.objects.select_related("slide__case__study").filter(shards__pk=shard_pk).first()
     if job is None or not job_is_complete(job_pk=job.pk):
         return
     slide, shards = job.slide, list(job.shards.all())
@@ -56,6 +58,9 @@ def merge_detection(shard_pk: int) -> None:
     cells = Cells.concatenate([_unpacked(shard.result) for shard in shards if shard.result])
     with working_frame(slide) as frame:
         found = place(cells, frame).at_least(asked.floor)
+        scorer = atypical_scorer_of(model) if slide.case.study.atypical else None
+        counted = int((found.scores >= settings.DEFAULT_MIN_SCORE).sum())  # best first
+        likely = atypical_on_slide(scorer, frame, found.xy[:counted]).tolist() if scorer else []
     stamp = RunStamp(
         model=model,
         model_sha256=model.sha256,
@@ -84,7 +89,7 @@ def merge_detection(shard_pk: int) -> None:
     )
     rows = [(x, y, score) for (x, y), score in zip(found.xy.tolist(), found.scores.tolist(), strict=True)]
     try:
-        run = run_save(job=job, stamp=stamp, candidates=rows)
+        run = run_save(job=job, stamp=stamp, candidates=rows, atypical=likely)
     except JobStopped:
         return
     try:

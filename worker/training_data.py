@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from detector.datasets import read_dataset
@@ -47,13 +48,12 @@ def _figures(manifest: Manifest) -> list[LabelledFrame]:
     for pk, rows in _by_slide(manifest["figures"]):
         mitoses = points([(row["x"], row["y"]) for row in rows if row["label"] == "mitotic"])
         with _opened(manifest, pk) as frame:
-            patches += [
-                verdict_patch(
+            for row in rows:
+                patch = verdict_patch(
                     frame, (row["x"], row["y"]), mitoses, mitotic=row["label"] == "mitotic", case=row["case"],
                     name=f"verdict-{row['id']}", source="verdicts",
-                )
-                for row in rows
-            ]  # fmt: skip
+                )  # fmt: skip
+                patches.append(replace(patch, atypical=row.get("atypical")))
     return patches
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from detector.detection.scorer import Scorer, load_scorer, parse_device
 from detector.detection.slide_fit import SlideFit, fit_slide
 from detector.errors import WeightsError
-from detector.model.card import Card
-from detector.model.checkpoint import load_shifts
+from detector.model.card import Card, tells_atypical
+from detector.model.checkpoint import load_atypical, load_shifts
 from detector.slide import Frame
 from webapp.core import environment
 from webapp.registry.models import ModelVersion
@@ -41,6 +41,11 @@ def fit_of(model: ModelVersion, slide: Slide, frame: Frame) -> SlideFit:
     return fit_slide(frame, slide.scanner, loaded.card, loaded.shifts)
 
 
+def atypical_scorer_of(model: ModelVersion) -> Scorer | None:
+    """The scorer of a version's network for atypical mitoses; None where it has none that is good enough."""
+    return _loaded(model).atypical
+
+
 def readers() -> int:
     """Threads that read slides ahead: a CPU computes longer than it reads, a GPU waits for one reader."""
     if READERS:
@@ -53,6 +58,7 @@ class _Loaded:
     scorer: Scorer
     card: Card
     shifts: dict[str, float]
+    atypical: Scorer | None  # none where it does not say it well enough
 
 
 def _loaded(model: ModelVersion) -> _Loaded:
@@ -64,4 +70,6 @@ def _load(path: Path, sha256: str) -> _Loaded:
     scorer, card = load_scorer(path, device=DEVICE, precision=PRECISION, cascade=CASCADE == "auto")
     if card["sha256"] != sha256:
         raise WeightsError(f"the weights {path.name} have changed since they were registered; register them anew")
-    return _Loaded(scorer, card, load_shifts(path))
+    network = load_atypical(path) if tells_atypical(card) else None
+    atypical = Scorer(network, device=DEVICE, precision=PRECISION) if network is not None else None
+    return _Loaded(scorer, card, load_shifts(path), atypical)

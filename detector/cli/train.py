@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+from functools import partial
 from pathlib import Path
 
 from detector.cli.arguments import (
     mitosis_free_cases,
     mitosis_free_option,
     parse_names,
+    parse_new_weights,
     training_arguments,
     training_bar,
     training_options,
@@ -17,8 +20,10 @@ from detector.datasets import describe_folder, read_dataset
 from detector.errors import DataSetError
 from detector.frames import LabelledFrame
 from detector.mine import read_mined
-from detector.model.card import refuse_training_cases
+from detector.model.card import read_card, refuse_training_cases
+from detector.model.checkpoint import SHIPPED_WEIGHTS
 from detector.split import split_by_case, validation_cases
+from detector.training.atypical import train_atypical
 from detector.training.plan import read_plan
 from detector.training.train import CHECKPOINT, train_final_model, train_initial_model
 
@@ -62,6 +67,32 @@ def run_train(options: argparse.Namespace) -> None:
             path = train_initial_model(train, validation, plan, options.out, **course)
         else:
             path = train_final_model(train, validation, _mined(options.mined), plan, options.out, **course)
+    print(f"weights: {path}, card: {path.with_suffix('.json')}")
+
+
+def train_atypical_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `train-atypical`."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="AMi-Br, AtNorM, or a folder of both")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="the shipped weights by default")
+    parser.add_argument("--plan", default="atypical", help="atypical (default), or a TOML file")
+    parser.add_argument(
+        "--folds", type=int, default=3, help="of the cross-validation over cases, 2 or more (default 3)"
+    )
+    parser.add_argument(
+        "--out", type=parse_new_weights, required=True, help="weights to write (.safetensors), and their card"
+    )
+
+
+def run_train_atypical(options: argparse.Namespace) -> None:
+    """Write weights with a network for atypical mitoses; print what it finds on cases that it has not seen."""
+    if options.folds < 2:
+        raise ValueError("--folds is 2 or more, so that something is held out")
+    cases = read_dataset(options.dataset)
+    print("\n".join(describe_folder(options.dataset, cases)), flush=True)
+    plan = read_plan(options.plan)
+    say = partial(print, flush=True)
+    path = train_atypical(options.weights, cases, plan, options.out, folds=options.folds, report=say)
+    print(json.dumps(read_card(path)["atypical"]["metrics_by_source"], indent=1))
     print(f"weights: {path}, card: {path.with_suffix('.json')}")
 
 

@@ -28,9 +28,9 @@ def recognises(folder: Path) -> bool:
 
 def read(folder: Path) -> list[LabelledFrame]:
     """One non-exhaustive LabelledFrame per patch, with every listed mitosis in or just outside of it; stain
-    statistics are per slide."""
+    statistics are per slide. Whether its own is atypical is what most of three experts say, where the csv has it."""
     table = folder / "AMI-BR.csv"
-    slides: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
+    slides: dict[tuple[str, str], list[tuple[str, float, float, bool | None]]] = {}
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         try:
@@ -42,7 +42,7 @@ def read(folder: Path) -> list[LabelledFrame]:
                 x, y = _number(row["x"]), _number(row["y"])
                 if not (math.isfinite(x) and math.isfinite(y)):
                     raise DataSetError(f"{table}, line {rows.line_num}: x and y must be numbers")
-                slides.setdefault((row["dataset"], row["slide"]), []).append((row["uid"], x, y))
+                slides.setdefault((row["dataset"], row["slide"]), []).append((row["uid"], x, y, _kind(row)))
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataSetError(f"{table}, after line {rows.line_num}: {error}") from error
     if not slides:
@@ -51,10 +51,10 @@ def read(folder: Path) -> list[LabelledFrame]:
     half = paper.PATCH_SIZE / 2
     frames = []
     for (source, slide), entries in sorted(slides.items()):
-        images = [_read_patch(folder / "patches" / f"{source}_{uid}.jpg") for uid, _, _ in entries]
+        images = [_read_patch(folder / "patches" / f"{source}_{uid}.jpg") for uid, *_ in entries]
         stain = lab_statistics(images)
-        centres = np.array([(x, y) for _, x, y in entries])
-        for (uid, x, y), image in zip(entries, images, strict=True):
+        centres = np.array([(x, y) for _, x, y, _ in entries])
+        for (uid, x, y, atypical), image in zip(entries, images, strict=True):
             near = centres - (x, y) + half
             near = near[(abs(near - half) <= half + paper.BG_MIN_DISTANCE).all(axis=1)]
             frames.append(
@@ -68,9 +68,15 @@ def read(folder: Path) -> list[LabelledFrame]:
                     stain=stain,
                     source="AMi-Br",
                     exhaustive=False,
+                    atypical=atypical,
                 )
             )
     return frames
+
+
+def _kind(row: dict[str, str]) -> bool | None:
+    """Whether most of the experts call it atypical; None where the csv does not say."""
+    return {"true": True, "false": False}.get((row.get("majority_atypical") or "").lower())
 
 
 def _number(text: str) -> float:

@@ -8,6 +8,7 @@ knows which other mitoses a patch holds, its rim is no background.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from detector import paper
@@ -25,9 +26,12 @@ def recognises(folder: Path) -> bool:
 
 
 def read(folder: Path) -> list[LabelledFrame]:
-    """One non-exhaustive frame per patch. Raises DataSetError where a patch cannot be read."""
+    """One non-exhaustive frame per patch, which says whether its mitosis is atypical.
+
+    Raises DataSetError where a patch cannot be read.
+    """
     return [
-        frame
+        replace(frame, atypical=frame.name.startswith("atypical"))
         for home in own_folders(folder)
         for frame in read_patches(
             home, source=f"AtNorM {home.name}", case=f"AtNorM/{home.name}", mitotic=True, least=paper.PATCH_SIZE

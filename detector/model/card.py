@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypedDict, cast, get_args, get_origin, get_type_hints, is_typeddict
 
+from detector import paper
 from detector.errors import WeightsError
 from detector.frames import Case, frames_by_source
 from detector.slide.folder import sha256_of
@@ -176,6 +177,33 @@ class CoarseCard(TypedDict, total=False):
     of_parent: bool  # distilled for the parent; its threshold was set anew
 
 
+class AtypicalMetrics(TypedDict):
+    """What the network for atypical mitoses finds on cases that it has not seen, at 0.5. Interval: 95 %, over cases;
+    over patches where the cases of a source are not known."""
+
+    mitoses: int
+    atypical: int
+    balanced_accuracy: float
+    balanced_accuracy_interval: list[float] | None
+    sensitivity: float
+    specificity: float
+    roc_auc: float
+
+
+class AtypicalCard(TypedDict, total=False):
+    """The network that tells atypical mitoses from normal ones. metrics_by_source: by cross-validation over `folds`
+    parts of the cases, and of all sources together under "all"; the network itself has learnt from all cases.
+    """
+
+    code_version: str
+    plan: PlanFields
+    data: list[SourceSummary]
+    folds: int
+    metrics_by_source: dict[str, AtypicalMetrics]
+    of_parent: bool  # came with the parent's weights; figures are those of that
+    refined_on: int  # mitoses of known kind that it has learnt from since, with the parent's weights
+
+
 class Card(HeldOut, total=False):
     """Everything that is known of a file of weights. bg_hard, fg_wsi: samples at the end of the training."""
 
@@ -197,6 +225,7 @@ class Card(HeldOut, total=False):
     stains: StainRange | None  # of the frames trained on, the parents' included
     average_of: list[AveragedCard]
     coarse: CoarseCard
+    atypical: AtypicalCard
     network: str
     widths: list[int]
     sha256: str  # of the file of weights, hexadecimal
@@ -270,6 +299,12 @@ def data_summary(cases: Sequence[Case]) -> list[SourceSummary]:
             summary["look_alikes"] = look_alikes
         summaries.append(summary)
     return summaries
+
+
+def tells_atypical(card: Card) -> bool:
+    """Whether weights with this card say which mitoses are atypical, and well enough to be shown."""
+    measured = (card.get("atypical") or {}).get("metrics_by_source", {}).get("all")
+    return measured is not None and measured["balanced_accuracy"] >= paper.ATYPICAL_LEAST
 
 
 def training_cases(card: Card) -> set[str]:

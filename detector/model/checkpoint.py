@@ -32,6 +32,7 @@ _INPUT = {
     "output_stride": str(paper.OUTPUT_STRIDE),
 }
 _COARSE = "coarse."  # before the names of the coarse network's tensors
+_ATYPICAL = "atypical."  # before those of the network for atypical mitoses
 _FIGURE = "figure."  # before those of the figure scale
 _SHIFT = "shift."  # before the name of a scanner: the shift of the log odds of its figures, a scalar
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
@@ -45,15 +46,19 @@ def save_weights(
     coarse: ResNet12 | None = None,
     figures: FigureScale | None = None,
     shifts: Mapping[str, float] | None = None,
+    atypical: ResNet12 | None = None,
 ) -> None:
     """Write `path` (.safetensors) and its card beside it (.json), with the hash of the weights in the card.
 
     coarse: the first stage of its cascade, figures: the scale of its scores, shifts: by scanner, what is added to the
-    log odds of the figures on its slides; written into the same file. The card names the shifts, and no others.
+    log odds of the figures on its slides, atypical: the network for atypical mitoses; all in the same file. The card
+    names the shifts, and no others.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     shifts = shifts or {}
-    state = _floats(network) | ({_COARSE + name: tensor for name, tensor in _floats(coarse).items()} if coarse else {})
+    state = _floats(network)
+    for before, other in ((_COARSE, coarse), (_ATYPICAL, atypical)):
+        state |= {before + name: tensor for name, tensor in _floats(other).items()} if other else {}
     if figures is not None:
         state |= {_FIGURE + name: torch.tensor(value, dtype=torch.float64) for name, value in asdict(figures).items()}
     state |= {_SHIFT + name: torch.tensor(value, dtype=torch.float64) for name, value in shifts.items()}
@@ -81,15 +86,26 @@ def save_weights(
 def load_weights(path: Path) -> tuple[ResNet12, Card]:
     """The network in evaluation mode, and its card. Raises WeightsError in words."""
     state, padded = _read(path)
-    fine = {name: tensor for name, tensor in state.items() if not name.startswith((_COARSE, _FIGURE, _SHIFT))}
+    fine = {
+        name: tensor for name, tensor in state.items() if not name.startswith((_COARSE, _ATYPICAL, _FIGURE, _SHIFT))
+    }
     return _network(fine, padded, path), read_card(path)
 
 
 def load_coarse(path: Path) -> ResNet12 | None:
     """The coarse network in a file of weights, in evaluation mode; None where it has none. Raises WeightsError."""
+    return _other_network(path, _COARSE)
+
+
+def load_atypical(path: Path) -> ResNet12 | None:
+    """The network for atypical mitoses in a file of weights, likewise."""
+    return _other_network(path, _ATYPICAL)
+
+
+def _other_network(path: Path, before: str) -> ResNet12 | None:
     state, padded = _read(path)
-    coarse = {k.removeprefix(_COARSE): v for k, v in state.items() if k.startswith(_COARSE)}
-    return _network(coarse, padded, path) if coarse else None
+    found = {k.removeprefix(before): v for k, v in state.items() if k.startswith(before)}
+    return _network(found, padded, path) if found else None
 
 
 def load_figure_scale(path: Path) -> FigureScale:

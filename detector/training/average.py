@@ -13,7 +13,7 @@ from detector.errors import WeightsError
 from detector.evaluation.evaluate import measure_held_out
 from detector.frames import Case
 from detector.model.card import AveragedCard, Card, refuse_training_cases
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.checkpoint import load_atypical, load_coarse, load_figure_scale, load_weights, save_weights
 from detector.version import code_version
 
 
@@ -58,7 +58,7 @@ def average_weights(
     }
     figures = load_figure_scale(paths[-1])
     measure_held_out(card, Scorer(network, figures=figures, precision="fp32"), held_out)
-    save_weights(network, out, card, coarse=coarse, figures=figures)
+    save_weights(network, out, card, coarse=coarse, figures=figures, atypical=load_atypical(paths[-1]))
     return out
 
 

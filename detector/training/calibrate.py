@@ -22,7 +22,14 @@ from detector.evaluation.evaluate import evaluate, measure_held_out, reliability
 from detector.evaluation.metrics import Evaluation
 from detector.frames import Case
 from detector.model.card import Calibration, LeftOut, refuse_training_cases
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
+from detector.model.checkpoint import (
+    load_atypical,
+    load_coarse,
+    load_figure_scale,
+    load_shifts,
+    load_weights,
+    save_weights,
+)
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
@@ -115,7 +122,8 @@ def calibrate_weights(
         set_recall_threshold(coarse, outputs, never_less=True)
         scorer = Scorer(network, coarse=coarse, figures=figures, device="cpu", precision="fp32")
         card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(measure_recall(scorer, outputs))}
-    save_weights(network, out, card, coarse=coarse, figures=figures, shifts=load_shifts(weights))
+    shifts, atypical = load_shifts(weights), load_atypical(weights)
+    save_weights(network, out, card, coarse=coarse, figures=figures, shifts=shifts, atypical=atypical)
     return out
 
 

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from detector import paper
 from detector.errors import DataSetError
 from detector.model.card import ScannerShift
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
+from detector.model.checkpoint import (
+    load_atypical,
+    load_coarse,
+    load_figure_scale,
+    load_shifts,
+    load_weights,
+    save_weights,
+)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -73,7 +80,8 @@ def calibrate_scanner(
     card["name"] = name
     card["scanner_shifts"] = {**card.get("scanner_shifts", {}), scanner: entry}
     figures = load_figure_scale(weights)
-    save_weights(network, out, card, coarse=load_coarse(weights), figures=figures, shifts=shifts)
+    atypical = load_atypical(weights)
+    save_weights(network, out, card, coarse=load_coarse(weights), figures=figures, shifts=shifts, atypical=atypical)
     return out
 
 

@@ -34,7 +34,14 @@ from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError
 from detector.frames import Case
 from detector.model.card import data_summary
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_shifts, load_weights, save_weights
+from detector.model.checkpoint import (
+    load_atypical,
+    load_coarse,
+    load_figure_scale,
+    load_shifts,
+    load_weights,
+    save_weights,
+)
 from detector.model.network import ResNet12, folded, mitosis_logit
 from detector.training.batches import SampleSets, compose_batch
 from detector.training.patch_sets import Sample, fg_lab, sample_bg_rand
@@ -96,7 +103,8 @@ def distil(
             "held_out": asdict(measure_recall(scorer, score_frames(fine, held_out, figures))),
         },
     }
-    save_weights(fine, out, card, coarse=coarse, figures=figures, shifts=load_shifts(weights))
+    shifts, atypical = load_shifts(weights), load_atypical(weights)
+    save_weights(fine, out, card, coarse=coarse, figures=figures, shifts=shifts, atypical=atypical)
     state.checkpoint.unlink()
     return out
 

@@ -26,10 +26,11 @@ from detector.errors import DataSetError, PlanError
 from detector.evaluation.evaluate import evaluate, measure_held_out, summary
 from detector.frames import Case, LabelledFrame, Points, cases_of
 from detector.model.card import Card, CoarseCard, ParentCard, StainRange, data_summary, read_card, training_cases
-from detector.model.checkpoint import load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.checkpoint import load_atypical, load_coarse, load_figure_scale, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 from detector.model.stains import stain_range, united
+from detector.training.atypical import refined
 from detector.training.augment_gpu import FramesOnDevice
 from detector.training.batches import SampleSets, compose_batch, draw_batch, prefetch
 from detector.training.calibrate import calibrate
@@ -363,5 +364,9 @@ class _Trainer:
             else:
                 kept = {"data": asdict(measure_recall(scorer, outputs))}
             card["coarse"] = {**self.coarse_card, "of_parent": True, "kept": kept}
-        save_weights(network, path, card, coarse=coarse, figures=figures)
+        atypical = load_atypical(self.parent) if self.parent is not None else None
+        if atypical is not None and self.parent is not None:
+            atypical, known = refined(atypical, self.train, self.out)
+            card["atypical"] = {**read_card(self.parent)["atypical"], "of_parent": True, "refined_on": known}
+        save_weights(network, path, card, coarse=coarse, figures=figures, atypical=atypical)
         return path

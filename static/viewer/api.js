@@ -151,13 +151,21 @@ export const figures = (slide, run, version) =>
 /**
  * @param {string} slide
  * @param {string} figure
- * @returns {Promise<{label: Figure["label"], by: string | null, at: string}[]>}
+ * @returns {Promise<{label: Figure["label"], by: string | null, at: string, atypical: boolean | null}[]>}
  */
 export const history = (slide, figure) => call(`slides/${slide}/figures/${figure}/`);
 
 /** @param {string} slide @param {string} run @param {Entry} entry @returns {Promise<Figure>} */
-export const judge = (slide, run, { label, x, y, expected, verdict, screened }) =>
-  call(`slides/${slide}/figures/?run=${run}`, { method: "POST", body: { label, x, y, expected, verdict, screened } });
+export const judge = (slide, run, { label, x, y, expected, verdict, screened, atypical }) => {
+  const body = { label, x, y, expected, verdict, screened, atypical };
+  return call(`slides/${slide}/figures/?run=${run}`, { method: "POST", body });
+};
+
+/** How likely candidates are atypical, by their key. @param {string} slide @param {string} run @returns {Promise<Map<number, number>>} */
+export async function atypical(slide, run) {
+  const { candidates: keys, probabilities } = await call(`slides/${slide}/atypical/?run=${run}`);
+  return new Map(keys.map((/** @type {number} */ key, /** @type {number} */ i) => [key, probabilities[i]]));
+}
 
 /** What the reader has seen of a slide. @param {string} slide @param {URLSearchParams} asked @returns {Promise<ScreeningCoverage>} */
 export const screening = (slide, asked) => call(`slides/${slide}/screening/?${asked}`);

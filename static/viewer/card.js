@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { MPP, pixels } from "./config.js";
 import { find, findAll } from "./dom.js";
 import { magnification, mirrorShare } from "./geometry.js";
-import { labelled, moment, whole } from "./words.js";
+import { figured, labelled, moment, whole } from "./words.js";
 
 /** @import { Config } from "./config.js" */
 /** @import { Figure, Store } from "./store.js" */
@@ -15,8 +15,8 @@ const CONTEXT = 512;
 const PATCH_UM = 32; // side of what the detector sees of a figure
 const MOSTLY = 1 / 3; // of it, from which it is said that it is a mirror image
 
-/** @param {Label} label @param {string | null} by */
-const byline = (label, by) => `${labelled(label)}, by ${by ?? "somebody"}`;
+/** @param {Pick<Figure, "label" | "by" | "atypical">} figure */
+const byline = ({ label, by, atypical }) => `${figured(label, atypical)}, by ${by ?? "somebody"}`;
 
 export class Card {
   #config;
@@ -89,11 +89,16 @@ export class Card {
     const where = this.#position < 0 ? "not in this list" : `${whole(this.#position + 1)} of ${whole(this.#length)}`;
     const added = this.#store.figure(spot)?.screened ? "Added in screening" : "Added";
     const found = score === null ? added : `Confidence ${score.toFixed(2)}`;
-    this.#say.textContent = [found, labelled(label), where, ...this.#doubts(spot)].join(" · ");
-    for (const button of this.#verdicts) {
-      button.setAttribute("aria-pressed", String(button.dataset.verdict === label));
-    }
     const figure = this.#store.figure(spot);
+    const likely = this.#store.likelyAtypical(spot);
+    const atypical = likely === null ? [] : [`atypical ${likely.toFixed(2)}`];
+    const said = figured(label, figure?.atypical);
+    this.#say.textContent = [found, ...atypical, said, where, ...this.#doubts(spot)].join(" · ");
+    for (const button of this.#verdicts) {
+      const own =
+        button.dataset.verdict === label && (button.dataset.atypical === "true") === Boolean(figure?.atypical);
+      button.setAttribute("aria-pressed", String(own));
+    }
     const key = `${figure?.id} ${figure?.version} ${figure?.pending}`;
     if (key !== this.#shown) this.#tell(figure, (this.#shown = key));
   }
@@ -122,11 +127,11 @@ export class Card {
       ? ""
       : figure.pending
         ? `Your verdict “${labelled(figure.label)}” is on its way.`
-        : byline(figure.label, figure.by);
+        : byline(figure);
     if (!figure || figure.pending || figure.version < 2) return;
     const verdicts = await api.history(this.#slide, figure.id).catch(() => []);
     if (key !== this.#shown) return;
-    const lines = verdicts.map(({ label, by, at }) => `${byline(label, by)}, ${moment(at)}`);
+    const lines = verdicts.map((one) => `${byline(one)}, ${moment(one.at)}`);
     this.#history.textContent = lines.reverse().join("\n");
   }
 }

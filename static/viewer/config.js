@@ -14,6 +14,7 @@ import { at } from "./dom.js";
  * @property {number} floor least score that a run stores
  * @property {number} matchUm within which a place is a figure that is there already
  * @property {string} person who reads
+ * @property {boolean} [atypical] whether the study tells atypical figures
  * @property {boolean} mayJudge whether the person may judge, draw regions and sign
  */
 /** @typedef {Config & {run: string}} RunConfig */

@@ -50,11 +50,11 @@ async function open() {
 
   const loading = hasRun(config) ? api.candidates(config.slide, config.run) : null;
   await regions.load();
-  if (!numbers || !loading || !hasRun(config)) return bind(shortcuts(looking, null, config.mayJudge));
+  if (!numbers || !loading || !hasRun(config)) return bind(shortcuts(looking, null, config));
 
   const parts = { config, store, stage, scene, overlay, undo, numbers, regions, pointer, say };
   const reading = startReading(parts);
-  bind(shortcuts(looking, reading, config.mayJudge));
+  bind(shortcuts(looking, reading, config));
   const columns = unpack(await loading);
   await stage.opened;
   await reading.begin(columns);

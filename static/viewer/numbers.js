@@ -181,10 +181,11 @@ export function reviewInWords({ state, judged, of, left }, hotspot) {
 
 /** What people have judged. @param {Tally} tally */
 export function tallyInWords(tally) {
-  const { mitotic, non_mitotic, unsure, added, unseen } = tally;
+  const { mitotic, non_mitotic, unsure, added, unseen, atypical = null } = tally;
   const judged = judgedOf(tally);
   if (!judged) return "By AI alone: nobody has judged a figure yet.";
-  const parts = [`${whole(mitotic)} mitotic`, `${whole(non_mitotic)} not`, `${whole(unsure)} unsure`];
+  const kinds = atypical === null ? "" : ` (${whole(atypical)} atypical)`;
+  const parts = [`${whole(mitotic)} mitotic${kinds}`, `${whole(non_mitotic)} not`, `${whole(unsure)} unsure`];
   if (added) parts.push(`${whole(added)} added`);
   return `${whole(judged)} judged: ${parts.join(", ")} · ${whole(unseen)} open`;
 }

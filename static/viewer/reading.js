@@ -49,7 +49,7 @@ const POLL = 4000; // ms between two looks at what others said
 export function startReading({ config, store, stage, scene, overlay, undo, numbers, regions, pointer, say }) {
   const panel = new ReviewPanel(config, store, {
     choose: (spot) => review.select(spot),
-    judge: (label) => review.judge(label),
+    judge: (label, atypical) => review.judge(label, atypical),
     arrange: () => review.list(),
     startHotspot: () => review.startHotspot(),
   });
@@ -118,9 +118,16 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
     performance.mark("all candidates are drawn");
     setTimeout(() => store.prepare());
     await review.start();
+    if (config.atypical) tellAtypical(config, store);
     setInterval(() => document.hidden || review.refreshFigures(), POLL);
     threshold.activate();
     document.body.dataset.candidates = String(columns.n);
   };
   return { review, add, hotspot, threshold, screening, context, takeBack, hotspotFirst, report, begin };
+}
+
+/** Say of the candidates how likely they are atypical, when that is here. @param {RunConfig} config @param {Store} store */
+async function tellAtypical(config, store) {
+  store.atypical = await api.atypical(config.slide, config.run).catch(() => new Map());
+  store.changed();
 }

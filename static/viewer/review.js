@@ -27,7 +27,7 @@ import { said } from "./words.js";
  */
 /**
  * @typedef {object} Parts
- * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp" | "matchUm">} config
+ * @property {Pick<RunConfig, "slide" | "run" | "person" | "mpp" | "matchUm" | "atypical">} config
  * @property {Store} store
  * @property {Panel} panel
  * @property {Pick<Stage, "closeUp">} stage
@@ -156,18 +156,23 @@ export class Review {
     this.select(this.#spots[to]);
   }
 
-  /** Say what the chosen figure is, and go on to the next one. @param {Verdict} label */
-  judge(label) {
+  /** Say what the chosen figure is, and go on to the next one. @param {Verdict} label @param {boolean} [atypical] */
+  judge(label, atypical = false) {
     const { undo, say, panel } = this.#parts;
     const spot = this.#store.selected;
     if (spot < 0) return say("Choose a figure first: J shows the next one.", "warn");
     const before = this.#store.label(spot);
+    const kind = this.#store.figure(spot)?.atypical ?? false;
     const { x, y } = this.#store.place(spot);
     const position = this.#where();
-    const id = this.#give(spot, x, y, label);
-    const step = `${said(label)} at ${x.toFixed(0)}, ${y.toFixed(0)}`;
-    undo.push({ id, say: step, back: () => this.#giveAt(x, y, before) });
-    say(`${said(label)}. Z takes it back.`);
+    const id = this.#give(spot, x, y, label, atypical);
+    const words = atypical ? "Atypical mitotic figure" : said(label);
+    undo.push({
+      id,
+      say: `${words} at ${x.toFixed(0)}, ${y.toFixed(0)}`,
+      back: () => this.#giveAt(x, y, before, kind),
+    });
+    say(`${words}. Z takes it back.`);
     // With a filter the judged one may leave the list; what comes next then stands where it stood.
     if (panel.filter !== "all") this.list();
     if (panel.filter === "hotspot") return this.#nextInHotspot(position);
@@ -197,10 +202,10 @@ export class Review {
     this.select(given, false);
   }
 
-  /** @param {number} x @param {number} y @param {Label} label */
-  #giveAt(x, y, label) {
+  /** @param {number} x @param {number} y @param {Label} label @param {boolean} [atypical] */
+  #giveAt(x, y, label, atypical = false) {
     const spot = this.#at(x, y);
-    this.#give(spot, x, y, label);
+    this.#give(spot, x, y, label, atypical);
     if (label === "" && spot >= this.#store.columns.n) this.#store.select(-1);
     this.list();
     if (this.#store.label(spot) || spot < this.#store.columns.n) this.select(spot);
@@ -211,9 +216,10 @@ export class Review {
    * @param {number} x
    * @param {number} y
    * @param {Label} label
+   * @param {boolean} [atypical]
    * @returns {string} id of the verdict
    */
-  #give(spot, x, y, label) {
+  #give(spot, x, y, label, atypical = false) {
     const old = spot >= 0 ? this.#store.figure(spot) : undefined;
     const verdict = crypto.randomUUID?.() ?? uuid();
     const place = spot >= 0 ? this.#store.place(spot) : { x, y };
@@ -221,17 +227,19 @@ export class Review {
     /** @type {Entry} */
     const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local };
     if (this.#parts.screens?.()) entry.screened = true;
+    if (this.#parts.config.atypical && label === "mitotic") entry.atypical = atypical;
     this.#show(entry, spot, local);
     this.queue.give(entry);
     return verdict;
   }
 
   /** Show a verdict as given, before the server has it. @param {Entry} entry @param {number} spot @param {string} id */
-  #show({ label, x, y, expected }, spot, id) {
+  #show({ label, x, y, expected, atypical }, spot, id) {
     const candidate = spot >= 0 && spot < this.#store.columns.n ? this.#store.columns.key[spot] : null;
     const added = candidate === null;
     const { person: by } = this.#parts.config;
-    this.#store.putFigure({ id, x, y, added, label, version: expected + 1, by, at: null, candidate, pending: true });
+    const version = expected + 1;
+    this.#store.putFigure({ id, x, y, added, label, atypical, version, by, at: null, candidate, pending: true });
   }
 
   /** @param {Entry} entry @param {Figure} figure */

@@ -14,7 +14,7 @@ import { some, whole } from "./words.js";
 /**
  * @typedef {object} Listener
  * @property {(spot: number) => void} choose
- * @property {(label: Verdict) => void} judge
+ * @property {(label: Verdict, atypical: boolean) => void} judge
  * @property {() => void} arrange called when another order or filter is chosen
  * @property {() => void} startHotspot called when the figures of the hotspot are to be judged
  */
@@ -44,7 +44,7 @@ export class ReviewPanel {
     for (const button of findAll(document, "[data-verdict]")) {
       button.addEventListener("click", () => {
         button.blur(); // the keys belong to the slide again: Space would judge the next figure
-        on.judge(/** @type {Verdict} */ (button.dataset.verdict));
+        on.judge(/** @type {Verdict} */ (button.dataset.verdict), button.dataset.atypical === "true");
       });
     }
     for (const link of findAll(document, "[data-go=all]")) {

@@ -2,6 +2,7 @@
 
 import { said } from "./words.js";
 
+/** @import { Config } from "./config.js" */
 /** @import { Point } from "./geometry.js" */
 /** @import { RegionPanel } from "./region_panel.js" */
 /** @import { Review } from "./review.js" */
@@ -43,21 +44,29 @@ const SCALES = { 5: 2, 6: 1, 7: 0.5, 8: 0.25 };
 const PAN = { ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] };
 
 // What changes something; not for who may look alone.
-const CHANGES = new Set(["m", "n", "u", "s", "z", "a", "e", "p", "x", " ", "Enter", "Backspace", "Delete"]);
+const CHANGES = new Set(["m", "y", "n", "u", "s", "z", "a", "e", "p", "x", " ", "Enter", "Backspace", "Delete"]);
 
-/** @param {Looking} looking @param {Reading | null} reading @param {boolean} [mayJudge] @returns {Shortcut[]} */
-export function shortcuts(looking, reading, mayJudge = true) {
-  const all = [...(reading ? readingKeys(reading) : []), ...lookingKeys(looking, reading)];
+/**
+ * @param {Looking} looking
+ * @param {Reading | null} reading
+ * @param {Pick<Config, "mayJudge" | "atypical">} config
+ * @returns {Shortcut[]}
+ */
+export function shortcuts(looking, reading, { mayJudge, atypical = false } = { mayJudge: true }) {
+  const all = [...(reading ? readingKeys(reading, atypical) : []), ...lookingKeys(looking, reading)];
   return mayJudge ? all : all.filter(({ keys }) => !CHANGES.has(keys[0]));
 }
 
-/** @param {Reading} page @returns {Shortcut[]} */
-function readingKeys({ review, add, hotspot, threshold, screening, context, takeBack, hotspotFirst, report }) {
+/** @param {Reading} page @param {boolean} atypical whether the study tells such figures @returns {Shortcut[]} */
+function readingKeys(page, atypical) {
+  const { review, add, hotspot, threshold, screening, context, takeBack, hotspotFirst, report } = page;
+  const kind = { keys: ["y"], once: true, say: "Atypical mitotic figure", run: () => review.judge("mitotic", true) };
   return [
     ...group("Review", [
       { keys: ["j"], say: "Next figure", run: () => review.step(1) },
       { keys: ["k"], say: "Previous figure", run: () => review.step(-1) },
       { keys: ["m"], once: true, say: said("mitotic"), run: () => review.judge("mitotic") },
+      ...(atypical ? [kind] : []),
       { keys: ["n"], once: true, say: said("non_mitotic"), run: () => review.judge("non_mitotic") },
       { keys: ["u"], once: true, say: said("unsure"), run: () => review.judge("unsure") },
       { keys: ["v"], say: "Review the hotspot", run: hotspotFirst },

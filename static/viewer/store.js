@@ -19,6 +19,7 @@ import { inOutline, inPolygon } from "./geometry.js";
  * @property {boolean} added by a person, where the run had found nothing
  * @property {boolean} [screened] added while the slide was screened field by field
  * @property {Label} label
+ * @property {boolean | null} [atypical] of a mitotic one, what its reader said; null: nothing
  * @property {number} version grows with every verdict on it
  * @property {string | null} by
  * @property {string | null} at
@@ -27,7 +28,7 @@ import { inOutline, inPolygon } from "./geometry.js";
  */
 
 /** @typedef {{id: string, kind: RegionKind, polygon: Point[], mm2?: number | null, by?: string | null}} Region  polygon: level-0 px */
-/** @typedef {{ai: number, reviewed: number, added: number, unseen: number} & Record<Verdict, number>} Tally */
+/** @typedef {{ai: number, reviewed: number, added: number, unseen: number, atypical?: number | null} & Record<Verdict, number>} Tally */
 
 /** @type {Columns} */
 const EMPTY = {
@@ -46,6 +47,8 @@ export class Store {
   selected = -1;
   /** @type {Region[]} */
   regions = [];
+  /** How likely candidates are atypical, by their key. @type {Map<number, number>} */
+  atypical = new Map();
   /** Where there is tissue; null: not measured, or not here yet. @type {Tissue | null} */
   tissue = null;
   /** Grows with every change of what is counted. */
@@ -188,6 +191,11 @@ export class Store {
     return this.#figures.get((spot < n ? this.#figureOfKey.get(key[spot]) : this.#loose[spot - n]) ?? "");
   }
 
+  /** How likely a candidate is atypical, null where that is not known. @param {number} spot */
+  likelyAtypical(spot) {
+    return this.atypical.get(this.columns.key[spot] ?? -1) ?? null;
+  }
+
   /** @param {number} spot @returns {Label} */
   label(spot) {
     return this.figure(spot)?.label ?? "";
@@ -273,6 +281,8 @@ export class Store {
       const label = this.label(spot);
       if (label) numbers[label]++;
       if (label === "mitotic" && this.figure(spot)?.added) numbers.added++;
+      const kind = this.figure(spot)?.atypical ?? null;
+      if (kind !== null) numbers.atypical = (numbers.atypical ?? 0) + Number(kind);
       if (spot < visible) numbers.unseen--;
       numbers.reviewed += Number(label === "mitotic") - Number(spot < visible);
     }

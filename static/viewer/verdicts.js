@@ -20,6 +20,7 @@ const PAUSES = [1000, 2000, 5000, 10000]; // ms between tries
  * @property {number} y
  * @property {number} expected version of the figure on which it was given
  * @property {string} local id of the figure on this page
+ * @property {boolean} [atypical] of a mitotic figure, in a study that tells atypical ones
  * @property {boolean} [screened] whether the slide was screened field by field
  * @property {number} [at] ms, rising
  */

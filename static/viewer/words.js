@@ -9,6 +9,9 @@ const LABELS = { "": "not judged", mitotic: "mitotic figure", non_mitotic: "not 
 /** What a figure is: "not a mitotic figure". @param {Label} label */
 export const labelled = (label) => LABELS[label];
 
+/** The same of a figure, whose reader may have said that it is atypical. @param {Label} label @param {boolean | null} [atypical] */
+export const figured = (label, atypical) => (atypical ? `atypical ${labelled(label)}` : labelled(label));
+
 /** What a reader has just said: "Not a mitotic figure". @param {Label} label */
 export const said = (label) => (label === "" ? "Taken back" : LABELS[label][0].toUpperCase() + LABELS[label].slice(1));
 

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser import at_rest, offences, saved, shoot
 from webapp.annotations.models import Figure, Region, Verdict
+from webapp.slides.models import Study
 
 pytestmark = pytest.mark.flaky(reruns=2)  # a browser on a busy machine misses a moment now and then
 
@@ -45,6 +46,29 @@ def test_thirty_verdicts_by_keyboard_in_less_than_a_minute_and_the_numbers_follo
     page.reload()
     page.wait_for_selector("#judged:has-text('30 judged')", timeout=20_000)
     assert page.locator("#gallery li[data-label='non_mitotic']").count() > 0
+
+
+def test_one_key_says_that_a_mitotic_figure_is_atypical(run, open_slide, alice):
+    Study.objects.update(atypical=True)
+    best = run.candidates.order_by("-score")
+    run.candidates.filter(pk=best[0].pk).update(atypical=0.83)
+    page = open_slide(alice)
+    page.keyboard.press("j")
+    page.wait_for_selector("#card [data-say]:has-text('atypical 0.83 · not judged')")
+    for key in "yym":
+        page.keyboard.press(key)
+    saved(page)
+    page.wait_for_selector("#judged:has-text('3 judged: 3 mitotic (2 atypical), 0 not')")
+    page.keyboard.press("k")
+    page.keyboard.press("k")
+    page.wait_for_selector("#card [data-say]:has-text('atypical mitotic figure')")
+    assert page.locator("#card [aria-pressed=true]").inner_text().startswith("Atypical mitosis")
+    shoot(page, "review-atypical")
+    page.keyboard.press("z")
+    saved(page)
+    page.wait_for_selector("#judged:has-text('2 judged: 2 mitotic (2 atypical)')")
+    assert list(Figure.objects.exclude(label="").values_list("atypical", flat=True)) == [True, True]
+    assert offences(page) == []
 
 
 def test_z_takes_back_verdicts_one_after_the_other(open_slide, alice):

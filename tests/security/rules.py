@@ -56,7 +56,7 @@ _TABLE = (
     ("api:slide-mpp", {"POST": MANAGERS}),  # or who uploaded it
     ("api:slide-reader api:import", {"POST": READERS}),
     ("api:slide-losses api:slide-runs api:tile api:mitosis-count api:dzi api:crop api:thumbnail", _LOOKED_AT),
-    ("api:tissue api:candidates api:figure api:compare api:report-pdf api:report-fhir", _LOOKED_AT),
+    ("api:tissue api:atypical api:candidates api:figure api:compare api:report-pdf api:report-fhir", _LOOKED_AT),
     ("api:label api:macro api:file", _FOR_ADMINISTRATORS),
     ("api:figures api:regions api:reports", {"GET": MEMBERS, "POST": READERS}),
     ("api:region", {"DELETE": READERS}),

@@ -20,6 +20,7 @@ from django.utils import timezone
 import worker.run_detection
 import worker.shard
 from detector.__main__ import main as detector_command
+from detector.model.checkpoint import load_weights, save_weights
 from tests.waiting import wait_for
 from webapp.annotations.services import detection_request
 from webapp.celery_app import app
@@ -27,6 +28,8 @@ from webapp.jobs.heartbeat import heartbeats
 from webapp.jobs.models import Job, Shard
 from webapp.jobs.services import job_cancel, job_retry, shard_claim
 from webapp.jobs.states import ENDED, State
+from webapp.registry.services import version_register
+from webapp.slides.models import Study
 from webapp.slides.storage import local_path
 from worker.tasks import detect
 
@@ -55,6 +58,30 @@ def test_page_rest_and_command_line_find_the_same(alice, make_slide, active_mode
     assert [(d["x"], d["y"], d["score"]) for d in detections] == [
         (round(x, 2), round(y, 2), round(score, 5)) for x, y, score in rows
     ]
+
+
+def test_how_likely_figures_are_atypical_is_asked_where_the_study_wants_it(alice, make_slide, active_model, settings):
+    settings.DEFAULT_MIN_SCORE = 0.3
+    weights = settings.MODEL_DIR / "mitoscope.safetensors"
+    network, card = load_weights(weights)
+    measured = {"mitoses": 9, "atypical": 3, "balanced_accuracy": 0.8, "balanced_accuracy_interval": None,
+                "sensitivity": 0.8, "specificity": 0.8, "roc_auc": 0.9}  # fmt: skip
+    card["atypical"] = {"metrics_by_source": {"all": measured}}
+    save_weights(network, settings.MODEL_DIR / "kinds.safetensors", card, atypical=load_weights(weights)[0])
+    kinds = version_register(weights=settings.MODEL_DIR / "kinds.safetensors")
+    slide = make_slide(mpp=0.2456)
+
+    def likely(model):
+        job = run_all(detection_request(slide=slide, by=alice, model=model))
+        assert job.state == State.SUCCEEDED, job.traceback
+        return dict(job.run.candidates.values_list("score", "atypical"))
+
+    assert set(likely(kinds).values()) == {None}, "off by default"
+    Study.objects.update(atypical=True)
+    assert set(likely(active_model).values()) == {None}, "it cannot tell"
+    told = likely(kinds)
+    assert {score >= 0.3 for score, value in told.items() if value is not None} == {True}
+    assert all(0 < value < 1 for score, value in told.items() if score >= 0.3)
 
 
 def test_the_run_is_stamped_with_everything(alice, make_slide, active_model):

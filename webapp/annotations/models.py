@@ -74,6 +74,7 @@ class Candidate(models.Model):
     evaluable = models.BooleanField(
         default=True, db_default=True, help_text="Whether it lies on the evaluable area of its slide, as that is now."
     )
+    atypical = models.FloatField(null=True, help_text="How likely it is atypical, 0..1; null where that was not asked.")
     figure = models.ForeignKey(
         "Figure",
         on_delete=models.SET_NULL,
@@ -135,6 +136,7 @@ class Figure(models.Model):
         default=False, db_default=False, help_text="Added while the slide was screened field by field."
     )
     label = models.CharField(max_length=12, choices=Label.choices, blank=True)
+    atypical = models.BooleanField(null=True, help_text="Of a mitotic figure, what its reader said; null: nothing.")
     disputed = models.BooleanField(
         default=False, db_default=False, help_text="Blinded readers disagreed, and nobody has settled it."
     )
@@ -157,6 +159,7 @@ class Verdict(models.Model):
     version = models.PositiveIntegerField()
     label = models.CharField(max_length=12, choices=Label.choices, blank=True)
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    atypical = models.BooleanField(null=True)
     at = models.DateTimeField(default=timezone.now)
     together = models.BooleanField(
         default=False, db_default=False, help_text="Settled by the readers who disagreed, together."

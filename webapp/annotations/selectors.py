@@ -43,6 +43,12 @@ def candidates_packed(*, run: Run) -> bytes:
     return pack(rows.iterator(chunk_size=20_000))
 
 
+def atypical_of(*, run: Run) -> QuerySet[Candidate, Any]:
+    """Key and probability of the candidates of a run of which is known how likely they are atypical, best first."""
+    known = Candidate.objects.filter(run=run, atypical__isnull=False).order_by("-score", "y", "x")
+    return known.values_list("pk", "atypical")
+
+
 def pack(rows: Iterable[tuple[float, float, float, int]]) -> bytes:
     """Candidates (score, x, y, key), best first, as little-endian columns that a browser reads without parsing.
 

@@ -84,8 +84,17 @@ class RunStamp:
     windows_skipped: int
 
 
-def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, float, float]]) -> Run:
-    """Write the candidates (x, y, score) of a job and end it, in one transaction. JobStopped where it ended before."""
+def run_save(
+    *,
+    job: Job,
+    stamp: RunStamp,
+    candidates: Iterable[tuple[float, float, float]],
+    atypical: Sequence[float | None] | None = None,
+) -> Run:
+    """Write the candidates (x, y, score) of a job and end it, in one transaction. JobStopped where it ended before.
+
+    atypical: of each, how likely it is atypical, None where that was not asked.
+    """
     assert job.slide_id is not None, "a run is over a slide"
     with transaction.atomic():
         if not job_succeed(job=job):
@@ -94,16 +103,23 @@ def run_save(*, job: Job, stamp: RunStamp, candidates: Iterable[tuple[float, flo
         # Locked, so that no verdict comes between candidates and links.
         slide = lock_row(Slide, job.slide_id)
         run: Run = Run.objects.create(slide=slide, job=job, candidate_count=len(rows), **vars(stamp))
-        candidates_write(run=run, rows=rows)
+        candidates_write(run=run, rows=rows, atypical=atypical)
         # Verdicts hold for a place, so a new run begins with those of the runs before it.
         _write_links(_links(slide, list(Figure.objects.filter(slide=slide)), run.candidates.all()))
         tell(Kind.DETECTION_DONE, slide=slide, person=job.requested_by, reference=run.pk)
     return run
 
 
-def candidates_write(*, run: Run, rows: Iterable[tuple[float, float, float]]) -> None:
-    """Write the candidates (x, y, score) of a run, and beside them the form in which pages take them all at once."""
+def candidates_write(
+    *, run: Run, rows: Iterable[tuple[float, float, float]], atypical: Sequence[float | None] | None = None
+) -> None:
+    """Write the candidates (x, y, score) of a run, and beside them the form in which pages take them all at once.
+
+    atypical: see `run_save`.
+    """
     made = [Candidate(run=run, x=x, y=y, score=score) for x, y, score in rows]
+    for one, likely in zip(made, atypical or (), strict=False):
+        one.atypical = likely
     counts = _on_evaluable(run.slide, [(one.x, one.y) for one in made])
     for one, on in zip(made, counts, strict=True):
         one.evaluable = on
@@ -135,6 +151,7 @@ def figure_judge(
     verdict: UUID | None = None,
     screened: bool = False,
     together: bool = False,
+    atypical: bool | None = None,
 ) -> Figure:
     """Give a verdict on the candidate, or the judged figure, within 7.5 um of (x, y) level-0 px.
 
@@ -142,14 +159,19 @@ def figure_judge(
     figure that the person saw, 0 for none. verdict: an id made by the client; the same one again changes nothing.
     screened: the person screens the slide field by field, which is said of a figure that is added. together: blinded
     readers who disagreed on the figure have settled it together; otherwise somebody else settles it.
+    atypical: of a mitotic figure, whether the person calls it so, in a study that asks for it.
     Raises VerdictConflict where somebody else judged the figure in the meantime.
     """
+    if atypical is not None and label != Label.MITOTIC:
+        raise InvalidInput("Only a mitotic figure is atypical or not.")
     if label not in Label.values:
         raise InvalidInput(f"A verdict is one of {', '.join(value or 'empty' for value in Label.values)}.")
     _check_inside(slide, x, y)
     with transaction.atomic():
         slide = lock_row(Slide, slide.pk, "case__study", "reader")  # one verdict at a time on a slide
         demand_reader(slide, by)
+        if atypical is not None and not slide.case.study.atypical:
+            raise DomainError("This study does not tell atypical figures; a manager turns it on, on the study's page.")
         if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
             if given.figure.slide_id != slide.pk:
                 raise InvalidInput("This verdict's id is used on another slide.")
@@ -167,11 +189,12 @@ def figure_judge(
         together = _settled_together(figure, by, label, together)
         figure.screened = figure.screened or (screened and figure.added and not figure.version)
         figure.version += 1
-        figure.label = label
-        figure.save(update_fields=["version", "label", "screened", "disputed"])
+        figure.label, figure.atypical = label, atypical
+        figure.save(update_fields=["version", "label", "screened", "disputed", "atypical"])
         Verdict.objects.create(
-            pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, by=by, together=together
-        )
+            pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, atypical=atypical, by=by,
+            together=together,
+        )  # fmt: skip
         record(Action.VERDICT, slide, who=by, before=before, after=_verdict_on(figure))
     return figure
 
@@ -191,9 +214,9 @@ def figures_judge(
         demand_reader(slide, by)
         before = [_verdict_on(figure) for figure, _ in judged]
         for figure, label in judged:
-            figure.label = label
+            figure.label, figure.atypical = label, None
             figure.version += 1
-        Figure.objects.bulk_update([figure for figure, _ in judged], ["label", "version"], batch_size=500)
+        Figure.objects.bulk_update([figure for figure, _ in judged], ["label", "atypical", "version"], batch_size=500)
         new = [Figure(slide=slide, x=x, y=y, label=label, version=1, added=True) for x, y, label in found]
         _figures_create(slide, new)
         Verdict.objects.bulk_create(
@@ -208,8 +231,7 @@ def figures_judge(
 
 
 def annotations_copy(*, slide: Slide, copy: Slide, candidates: bool) -> None:
-    """Give the copy of a slide for a blinded reader its regions as they are, and its newest run, with candidates or
-    without. Verdicts are not copied."""
+    """Give a blinded reader's copy of a slide its regions, and its newest run with candidates or without."""
     newest = Run.objects.filter(slide=slide).order_by("-created_at").first()
     if newest is None:
         raise DomainError(f"{slide.name}: mitoses are detected first, then it can be read.")
@@ -218,17 +240,15 @@ def annotations_copy(*, slide: Slide, copy: Slide, candidates: bool) -> None:
         Region.objects.bulk_create(
             Region(slide=copy, kind=one.kind, polygon=one.polygon, by=one.by) for one in drawn.select_related("by")
         )
-        rows = list(newest.candidates.values_list("x", "y", "score")) if candidates else []
+        found = list(newest.candidates.all()) if candidates else []
+        rows = [(one.x, one.y, one.score) for one in found]
         stamp = {field.name: getattr(newest, field.name) for field in fields(RunStamp)}
         run = Run.objects.create(slide=copy, candidate_count=len(rows), **stamp)
-        candidates_write(run=run, rows=rows)
+        candidates_write(run=run, rows=rows, atypical=[one.atypical for one in found])
 
 
 def figures_bring_together(*, slide: Slide, figures: Sequence[tuple[Figure, Sequence[Verdict]]]) -> None:
-    """Keep new figures of a slide with all verdicts that blinded readers gave on each; see `figures_judge` for places.
-
-    What each is, and whether it is disputed, the figures say.
-    """
+    """Keep new figures of a slide with the verdicts of blinded readers on each; see `figures_judge` for places."""
     with transaction.atomic():
         slide = lock_row(Slide, slide.pk)
         _figures_create(slide, [figure for figure, _ in figures])
@@ -311,7 +331,8 @@ def _on_evaluable(slide: Slide, xy: Sequence[tuple[float, float]]) -> list[bool]
 def _verdict_on(figure: Figure) -> dict[str, Any]:
     """A verdict, as it is recorded."""
     where = {"figure": str(figure.pk), "x": figure.x, "y": figure.y}
-    return {**where, "verdict": figure.label, "version": figure.version, "added": figure.added}
+    told = {} if figure.atypical is None else {"atypical": figure.atypical}
+    return {**where, "verdict": figure.label, "version": figure.version, "added": figure.added, **told}
 
 
 def _check_inside(slide: Slide, x: float, y: float) -> None:

@@ -18,7 +18,7 @@ _CORNERS = [[12000.0, 9000.0], [31000.0, 9000.0], [31000.0, 24000.0], [12000.0, 
 _CANDIDATE = {"x": 24180.5, "y": 30977.25, "score": 0.93}
 _FIGURE_EXAMPLE = {
     "id": _FIGURE, "x": 24180.5, "y": 30977.25, "added": False, "screened": False, "disputed": False,
-    "label": "mitotic", "version": 1, "by": "alice", "at": _AT, "candidate": 48213,
+    "label": "mitotic", "atypical": None, "version": 1, "by": "alice", "at": _AT, "candidate": 48213,
 }  # fmt: skip
 _SENSITIVITY = {"min_score": 0.5, "found": 38, "missed": 4, "open": 0, "share": 0.905, "interval": [0.779, 0.962]}
 _PROGRESS = {"seen": 0.83, "x": 41200.0, "y": 18800.0, "at": _AT, "sensitivity": _SENSITIVITY}
@@ -117,8 +117,9 @@ SCHEMAS: dict[str, Any] = {
         "id": _FIGURE, "slide": _SLIDE, "x": 24180.5, "y": 30977.25, "version": 3,
         "said": [{"by": "alice", "label": "mitotic"}, {"by": "ben", "label": "non_mitotic"}],
     },
+    "Atypical": {"run": _RUN, "candidates": [48213, 48217], "probabilities": [0.83, 0.12]},
     "MitosisFreeSlide": {"id": 3, "slide": _SLIDE, "at": _AT},
-    "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT, "together": False},
+    "History": {"version": 1, "label": "mitotic", "by": "alice", "at": _AT, "together": False, "atypical": None},
     "Job": _JOB,
     "Judgement": {
         "id": _JUDGEMENT, "version": _MODEL, "active": _PARENT, "cases": ["case-3", "case-9"], "reviewed": [_SLIDE],
@@ -188,6 +189,7 @@ SCHEMAS: dict[str, Any] = {
     },
     "Study": {"id": 1, "name": "Breast", "created_at": _AT, "rule": "", "area_mm2": None, "shape": "",
         "deleted_reports": "tombstone", "reading": "open", "candidates_hidden": False,
+        "atypical": False,
     },
     "PatchedStudyChange": {"rule": "per-mm2", "area_mm2": 2.0, "shape": "circle"},
     "StudyMake": {"name": "Breast 2027"},

@@ -17,12 +17,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.annotations.models import Figure, Region, Run
-from webapp.annotations.selectors import candidates_packed, figures_of, figures_version, run_current, runs_compare
+from webapp.annotations.selectors import (
+    atypical_of,
+    candidates_packed,
+    figures_of,
+    figures_version,
+    run_current,
+    runs_compare,
+)
 from webapp.annotations.services import VerdictConflict, figure_judge, region_draw, region_remove
 from webapp.api.errors import problem
 from webapp.api.idempotency import Idempotent
 from webapp.api.lookup import run_or_newest, validated
 from webapp.api.serializers import (
+    AtypicalSerializer,
     CompareQuerySerializer,
     CompareSerializer,
     FigureSerializer,
@@ -70,6 +78,19 @@ class CandidatesView(ReviewView):
         # With ?run= the address names what never changes; without it a newer run may come.
         patch_cache_control(response, private=True, max_age=86400 if "run" in request.query_params else 0)
         return response
+
+
+class AtypicalView(ReviewView):
+    """Which candidates may be atypical mitotic figures."""
+
+    @extend_schema(parameters=[RunQuerySerializer], responses=AtypicalSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        """How likely the candidates of a run are atypical; none where the study did not ask when it was made."""
+        run = run_or_newest(self.slide(request, pk), validated(RunQuerySerializer, request.query_params).get("run"))
+        known = list(atypical_of(run=run))
+        columns = zip(*known, strict=True) if known else ((), ())
+        keys, likely = columns
+        return Response(AtypicalSerializer({"run": run.pk, "candidates": keys, "probabilities": likely}).data)
 
 
 class FiguresView(ReviewView):

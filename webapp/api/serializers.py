@@ -116,7 +116,20 @@ class FigureSerializer(serializers.ModelSerializer[Figure]):
 
     class Meta:
         model = Figure
-        fields = ["id", "x", "y", "added", "screened", "disputed", "label", "version", "by", "at", "candidate"]
+        fields = [
+            "id",
+            "x",
+            "y",
+            "added",
+            "screened",
+            "disputed",
+            "label",
+            "atypical",
+            "version",
+            "by",
+            "at",
+            "candidate",
+        ]
 
 
 class FiguresSerializer(serializers.Serializer[Any]):
@@ -125,6 +138,14 @@ class FiguresSerializer(serializers.Serializer[Any]):
     run = serializers.UUIDField(allow_null=True)
     version = serializers.IntegerField()
     results = FigureSerializer(many=True)
+
+
+class AtypicalSerializer(serializers.Serializer[Any]):
+    """How likely candidates of a run are atypical mitotic figures, 0 to 1. candidates: their keys, best first."""
+
+    run = serializers.UUIDField()
+    candidates = serializers.ListField(child=serializers.IntegerField())
+    probabilities = serializers.ListField(child=serializers.FloatField())
 
 
 class RunQuerySerializer(serializers.Serializer[Any]):
@@ -148,6 +169,9 @@ class VerdictSerializer(serializers.Serializer[Any]):
     screened = serializers.BooleanField(
         default=False, help_text="You screen the slide field by field; said of a figure that is added."
     )
+    atypical = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Of a mitotic figure, in a study that tells atypical ones."
+    )
     together = serializers.BooleanField(
         default=False, help_text="Of a figure that blinded readers disagree on: they have settled it together."
     )
@@ -161,6 +185,7 @@ class HistorySerializer(serializers.Serializer[Any]):
     by = serializers.CharField(source="by.username", allow_null=True, default=None)
     at = serializers.DateTimeField()
     together = serializers.BooleanField(help_text="Settled by blinded readers who disagreed, together.")
+    atypical = serializers.BooleanField(allow_null=True)
 
 
 class RegionSerializer(serializers.ModelSerializer[Region]):

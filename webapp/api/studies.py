@@ -30,6 +30,7 @@ class StudySerializer(serializers.ModelSerializer[Study]):
         model = Study
         fields = [
             "id", "name", "created_at", "rule", "area_mm2", "shape", "deleted_reports", "reading", "candidates_hidden",
+            "atypical",
         ]  # fmt: skip
 
 
@@ -52,6 +53,10 @@ class StudyChangeSerializer(serializers.Serializer[Any]):
     )
     candidates_hidden = serializers.BooleanField(
         required=False, help_text="Whether blinded readers see nothing of the detector's."
+    )
+
+    atypical = serializers.BooleanField(
+        required=False, help_text="Whether atypical mitotic figures are told and counted."
     )
 
     def validate_rule(self, rule: str) -> str:

@@ -35,7 +35,15 @@ from webapp.api.readings import (
 )
 from webapp.api.removals import RemovalViewSet
 from webapp.api.reports import ReportFhirView, ReportPdfView, ReportsView
-from webapp.api.review import CandidatesView, CompareView, FiguresView, FigureView, RegionsView, RegionView
+from webapp.api.review import (
+    AtypicalView,
+    CandidatesView,
+    CompareView,
+    FiguresView,
+    FigureView,
+    RegionsView,
+    RegionView,
+)
 from webapp.api.screening import ScreeningView
 from webapp.api.slides import SlideViewSet
 from webapp.api.studies import StudyViewSet
@@ -98,6 +106,7 @@ urlpatterns = [
     path("slides/<uuid:pk>/thumbnail.jpeg", ThumbnailView.as_view(), name="thumbnail"),
     path("slides/<uuid:pk>/tissue.png", TissueView.as_view(), name="tissue"),
     path("slides/<uuid:pk>/candidates/", CandidatesView.as_view(), name="candidates"),
+    path("slides/<uuid:pk>/atypical/", AtypicalView.as_view(), name="atypical"),
     path("slides/<uuid:pk>/figures/", FiguresView.as_view(), name="figures"),
     path("slides/<uuid:pk>/figures/<uuid:figure>/", FigureView.as_view(), name="figure"),
     path("slides/<uuid:pk>/regions/", RegionsView.as_view(), name="regions"),

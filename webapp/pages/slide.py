@@ -52,6 +52,7 @@ def slide(request: HttpRequest, pk: UUID) -> HttpResponse:
         "floor": settings.STORED_SCORE_FLOOR,
         "matchUm": settings.MATCH_RADIUS_UM,
         "person": request.user.get_username(),
+        "atypical": found.case.study.atypical,
         "mayJudge": rights[Right.JUDGE] and refused is None,
     }
     context = {

@@ -107,6 +107,7 @@ def _changes(sent: Any) -> dict[str, Any]:
     changed: dict[str, Any] = {**given, "area_mm2": given["area_mm2"].replace(",", ".") or None}
     if "reading" in sent:
         changed |= {"reading": sent["reading"], "candidates_hidden": "candidates_hidden" in sent}
+        changed["atypical"] = "atypical" in sent
     asked = StudyChangeSerializer(data=changed)
     if not asked.is_valid():
         field, (why, *_) = next(iter(asked.errors.items()))

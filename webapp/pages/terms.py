@@ -16,6 +16,11 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
         "The share of figures on which two say the same, and by how much that is more than chance: Cohen's kappa of "
         "two, Fleiss' of more; of counts the limits of agreement (Bland and Altman); of scores kappa by distance.",
     ),
+    "atypical": (
+        "Atypical mitotic figure",
+        "A mitosis whose chromosomes go astray: more than two poles, bridges, or some left behind. A network says how "
+        "likely; the reader confirms it.",
+    ),
     "blinded": (
         "Blinded reading",
         "Two or more read the same slide, each on a copy of their own; none sees the verdicts or counts of another "

@@ -204,6 +204,7 @@ def _figures_of(copy: Slide) -> list[ReadFigure]:
             "screened": one.screened,
             "shown": (best_of[one.pk] or 0.0) >= settings.DEFAULT_MIN_SCORE,
             "at": at[one.pk].isoformat(),
+            "atypical": one.atypical,
         }
         for one in figures
     ]

@@ -82,10 +82,12 @@ def brought_together(slide: Slide, readers: Sequence[Judged]) -> list[tuple[Figu
             screened=any(one["screened"] for one in spot.said.values()),
             disputed=agreed is None,
         )
+        kinds = {one.get("atypical") for one in spot.said.values() if one["label"] == Label.MITOTIC}
+        figure.atypical = kinds.pop() if agreed == Label.MITOTIC and len(kinds) == 1 else None
         verdicts = [
             Verdict(
                 figure=figure, version=version, label=one["label"], by=readers[index].reader,
-                at=datetime.fromisoformat(one["at"]),
+                at=datetime.fromisoformat(one["at"]), atypical=one.get("atypical"),
             )
             for version, (index, one) in enumerate(sorted(spot.said.items()), 1)
         ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class ReadFigure(TypedDict):
@@ -16,6 +16,7 @@ class ReadFigure(TypedDict):
     screened: bool
     shown: bool
     at: str
+    atypical: NotRequired[bool | None]
 
 
 class ReadingResult(TypedDict):

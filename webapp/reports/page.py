@@ -227,6 +227,7 @@ def _area(part: ReportPart) -> str:
         f"Evaluable area (tissue, in tumour regions if any, outside exclusions) {evaluable}{share}. "
         f"Verdicts there: {judged.mitotic} mitotic ({judged.added} added), {judged.non_mitotic} not, {judged.unsure} "
         f"unsure; {judged.unseen} candidates not looked at."
+        + ("" if judged.atypical is None else f" Of the mitotic figures {judged.atypical} are atypical.")
     )
 
 

@@ -67,6 +67,7 @@ def figures_counted(*, slide: Slide, run: Run, min_score: float) -> Counted:
             unsure=said[Label.UNSURE],
             added=sum(row[2] == Label.MITOTIC and bool(row[3]) for row in judged),
             unseen=int(is_open.sum()),
+            atypical=sum(bool(row[5]) for row in judged) if any(row[5] is not None for row in judged) else None,
         ),
     )
 
@@ -77,7 +78,7 @@ def _above(*, run: UUID, min_score: float) -> QuerySet[Candidate, tuple[Any, ...
 
 def _judged_on(*, slide: UUID) -> QuerySet[Figure, tuple[Any, ...]]:
     figures = Figure.objects.filter(slide=slide).exclude(label=Label.OPEN)
-    return figures.values_list("x", "y", "label", "added", "pk")
+    return figures.values_list("x", "y", "label", "added", "pk", "atypical")
 
 
 def _drawn_on(*, slide: UUID) -> QuerySet[Region, tuple[Any, ...]]:

@@ -114,13 +114,16 @@ class Value:
 
 @dataclass(frozen=True)
 class Judged:
-    """Verdicts in the region where figures are counted. added: mitotic figures that the detector missed."""
+    """Verdicts in the region where figures are counted. added: mitotic figures that the detector missed. atypical:
+    mitotic figures that are atypical to their reader; null where the study does not tell them.
+    """
 
     mitotic: int
     non_mitotic: int
     unsure: int
     added: int
     unseen: int = field(metadata={"help_text": "Candidates from min_score on that nobody has judged."})
+    atypical: int | None = None
 
 
 ReviewState = Literal["not reviewed", "partly reviewed", "reviewed"]

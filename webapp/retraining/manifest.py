@@ -82,12 +82,12 @@ def _figures(removed: Affected, locked: set[str]) -> list[ManifestFigure]:
         .exclude(Q(slide__case__identifier__in=locked) | Q(slide__in=removed.slides) | Q(slide__mpp_x=None))
         .annotate(by=Subquery(last.values("by")), at=Subquery(last.values("at")))
         .order_by("slide", "y", "x")
-        .values_list("pk", "slide", "slide__case__identifier", "x", "y", "label", "version", "by", "at")
+        .values_list("pk", "slide", "slide__case__identifier", "x", "y", "label", "version", "by", "at", "atypical")
     )
     return [
         {"id": str(pk), "slide": str(slide), "case": case, "x": x, "y": y, "label": label, "version": version,
-         "by": by, "at": at.isoformat() if at else None}
-        for pk, slide, case, x, y, label, version, by, at in rows
+         "by": by, "at": at.isoformat() if at else None, "atypical": atypical}
+        for pk, slide, case, x, y, label, version, by, at, atypical in rows
         if by not in removed.people
     ]  # fmt: skip
 

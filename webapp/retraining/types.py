@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class ManifestSet(TypedDict):
@@ -28,10 +28,12 @@ class JudgedFigure(TypedDict):
 
 
 class ManifestFigure(JudgedFigure):
-    """A judged figure that a training learns from. version, at: of its verdict."""
+    """A judged figure that a training learns from. version, at: of its verdict. atypical: what that says of a mitotic
+    one; older manifests do not have it."""
 
     version: int
     at: str | None
+    atypical: NotRequired[bool | None]
 
 
 class ManifestSample(TypedDict):

@@ -96,7 +96,7 @@ class Study(models.Model):
 
     rule, area_mm2, shape: of the mitotic score and the hotspot; "" and null: as the laboratory counts. deleted_reports:
     what becomes of the signed reports of a patient who is deleted. reading: who judges a slide. candidates_hidden:
-    whether blinded readers see nothing of the detector's.
+    whether blinded readers see nothing of the detector's. atypical: whether atypical figures are told and counted.
     """
 
     class ReadingMode(models.TextChoices):
@@ -121,6 +121,7 @@ class Study(models.Model):
     )
     reading = models.CharField(max_length=10, choices=ReadingMode.choices, default=ReadingMode.OPEN)
     candidates_hidden = models.BooleanField("hide the detector's candidates from blinded readers", default=False)
+    atypical = models.BooleanField("tell atypical mitotic figures", default=False)
     members = models.ManyToManyField(User, through="Membership", related_name="studies")
 
     objects = StudyQuerySet.as_manager()

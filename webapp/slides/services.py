@@ -175,6 +175,7 @@ def slide_delete(*, slide: Slide) -> None:
 
     What becomes of signed reports, its study says. A worker on it stops at its next progress report.
     """
+    demand_own(slide)
     gone = Slide(pk=slide.pk)
     with transaction.atomic():
         slide = lock_row(Slide, slide.pk, "case__study")

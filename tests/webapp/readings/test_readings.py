@@ -146,6 +146,7 @@ def test_while_it_is_read_the_slide_stays_as_it_is(slide, begin, alice, ben, car
         lambda: readings_begin(slides=[slide], readers=[alice, carla], by=manager, rounds=[True]),
         lambda: readings_begin(slides=[mine], readers=[alice, carla], by=manager, rounds=[True]),
         lambda: readings_end(slide=mine, by=manager),
+        lambda: slide_delete(slide=mine),
     ]
     for refuse in refused:
         with pytest.raises(DomainError, match="blinded"):

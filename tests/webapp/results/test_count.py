@@ -68,7 +68,7 @@ def test_count_density_hotspot_and_score_by_hand(count):
     assert (body["score"]["value"], body["score"]["to_next"]) == (2, 1)
     assert body["reviewed"] is None  # nobody has judged
     assert body["review"] == {"state": "not reviewed", "judged": 0, "of": 3, "left": 3}
-    assert body["judged"] == {"mitotic": 0, "non_mitotic": 0, "unsure": 0, "added": 0, "unseen": 3}
+    assert body["judged"] == {"mitotic": 0, "non_mitotic": 0, "unsure": 0, "added": 0, "unseen": 3, "atypical": None}
     assert body["stale"] == [] and body["reason"] == ""
 
 
@@ -89,7 +89,7 @@ def test_what_people_call_mitotic_counts_at_any_score_and_unsure_does_not(count,
     judge(slide, alice, 500, 500, Label.UNSURE)
     body = count()
     assert (body["ai"]["count"], body["reviewed"]["count"]) == (3, 4)
-    assert body["judged"] == {"mitotic": 2, "non_mitotic": 0, "unsure": 1, "added": 1, "unseen": 2}
+    assert body["judged"] == {"mitotic": 2, "non_mitotic": 0, "unsure": 1, "added": 1, "unseen": 2, "atypical": None}
 
 
 def test_regions_bound_count_tissue_and_hotspot_of_both_values(count, slide, alice):

@@ -133,9 +133,9 @@ WRITES = {
 # What does not change a count: it makes what is not counted yet, or says who, when and what about it.
 SILENT = {
     "annotations_copy", "bytes_used", "candidates_place", "candidates_write", "clean_name", "demand_identity",
-    "demand_quota", "demand_room", "detection_request", "detection_request_if_wanted", "forget_deleted", "has_room", "may_set_mpp",
-    "member_put", "new_pseudonym", "polygon_checked", "promotion_newest", "slide_add_remark", "slide_assign",
-    "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
+    "demand_quota", "demand_room", "detection_request", "detection_request_if_wanted", "forget_deleted", "has_room",
+    "may_set_mpp", "member_put", "new_pseudonym", "polygon_checked", "promotion_newest", "slide_add_remark",
+    "slide_assign", "slide_correct_case", "slide_create", "slide_identity_seen", "slide_prepared", "slide_refused",
     "slides_changed_study", "slides_identity_seen", "study_create", "upload_append", "upload_cancel", "upload_create",
     "upload_finish", "uploads_expire", "uploads_sweep", "version_active", "version_note", "version_register",
     "version_weights",
