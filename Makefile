@@ -140,7 +140,10 @@ weights: install  ## train weights as the shipped ones were (most of a day on a 
 		--shares 1 3 --out runs/mean-$$part/$$part.safetensors || exit; done
 	$(MAKE) left-out
 	$(BIN)/python -m detector calibrate runs/sources-data --cases $(HELD_OUT) --held-out $(HELD_OUT) --weights runs/mean-all/all.safetensors \
-		--course runs/mean-course/course.safetensors --left-out runs/left-out/table.json --out runs/mitoscope.safetensors
+		--course runs/mean-course/course.safetensors --left-out runs/left-out/table.json --out runs/calibrated-all/mitoscope.safetensors
+	$(call link_sets,runs/atypical-data,ami_br atnorm)
+	$(BIN)/python -m detector train-atypical runs/atypical-data --weights runs/calibrated-all/mitoscope.safetensors \
+		--out runs/mitoscope.safetensors
 
 topology: install-tests  ## docker-compose.yml, Dockerfile and docs/nginx.conf as processes: first start, sign-in, report, backup and back (needs nginx)
 	$(BIN)/python -m pytest -n 0 tests/end_to_end/test_topology.py

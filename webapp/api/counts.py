@@ -61,7 +61,7 @@ _EXAMPLE = {
     "slide": "6f1c8b1e-2a51-4f0e-9a55-0d0f4ce1a6c7", "run": "b7a0e7a2-7a86-4b7e-8a0e-3d2f9c54f0d1",
     "min_score": 0.5, "area_mm2": 2.0, "shape": "circle", "count": 96, "count_per_mm2": 1.02, "hotspot": _HOTSPOT,
     "score": _SCORE, "tissue_mm2": 94.1, "reason": "", "ai": {**_VALUE, "count": 101, "count_per_mm2": 1.07},
-    "reviewed": _VALUE, "judged": {"mitotic": 20, "non_mitotic": 6, "unsure": 1, "added": 2, "unseen": 76}, "stale": [],
+    "reviewed": _VALUE, "judged": {"mitotic": 20, "non_mitotic": 6, "unsure": 1, "added": 2, "unseen": 76, "atypical": None}, "stale": [],
     "model": {"name": "mitoscope", "sha256": "8c3f..."}, "parameters": {"floor": 0.2}, "mpp": [0.2519, 0.2519],
     "code_version": "0.2.0", "detected_at": "2026-11-25T10:12:00Z", "use": "research use only",
     "review": {"state": "partly reviewed", "judged": 15, "of": 18, "left": 0},

@@ -40,6 +40,7 @@ def model(request: HttpRequest, pk: UUID) -> HttpResponse:
         "card": json.dumps(card_for(version=found, user=request.user), indent=2),
         "names": names_shown(version=found, user=request.user),
         "calibrations": found.calibrations.defer("figures"),
+        "kinds": sorted((found.card.get("atypical") or {}).get("metrics_by_source", {}).items()),
         "shifts": sorted(found.card.get("scanner_shifts", {}).items()),
     }
     return render(request, "model.html", context)
