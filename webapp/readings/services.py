@@ -50,7 +50,8 @@ def readings_begin(
     """Have slides read blinded by these people, each on a copy of their own. For managers; all slides or none.
 
     rounds: of each reading of a slide by one person, whether the detector's candidates are shown; from the second on it
-    opens `wash_out_days` after the one before was done. shuffled: each reader has the slides in an order of their own.
+    opens `wash_out_days` after the one before was done. shuffled: each reader has the slides in a random order of their
+    own, in each round another one.
     """
     if not 2 <= len({reader.pk for reader in readers}) == len(readers) <= MOST_READERS:
         raise InvalidInput(f"A slide is read blinded by 2 to {MOST_READERS} different readers; choose them.")
@@ -60,10 +61,10 @@ def readings_begin(
         locked = [_lock_to_begin(slide, readers, by) for slide in slides]
         readings = []
         for reader in readers:
-            order = list(locked)
-            if shuffled:
-                Random().shuffle(order)  # noqa: S311  # an order, no secret
             for number, shows in enumerate(rounds, 1):
+                order = list(locked)
+                if shuffled:
+                    Random().shuffle(order)  # noqa: S311  # an order, no secret
                 readings += [
                     Reading(slide=slide, reader=reader, round=number, place=place, shows_candidates=shows)
                     for place, slide in enumerate(order, 1)

@@ -119,9 +119,11 @@ class Study(models.Model):
         choices=DeletedReports.choices,
         default=DeletedReports.TOMBSTONE,
     )
-    reading = models.CharField(max_length=10, choices=ReadingMode.choices, default=ReadingMode.OPEN)
-    candidates_hidden = models.BooleanField("hide the detector's candidates from blinded readers", default=False)
-    atypical = models.BooleanField("tell atypical mitotic figures", default=False)
+    reading = models.CharField(max_length=10, choices=ReadingMode.choices, default=ReadingMode.OPEN, db_default="open")
+    candidates_hidden = models.BooleanField(
+        "hide the detector's candidates from blinded readers", default=False, db_default=False
+    )
+    atypical = models.BooleanField("tell atypical mitotic figures", default=False, db_default=False)
     members = models.ManyToManyField(User, through="Membership", related_name="studies")
 
     objects = StudyQuerySet.as_manager()
