@@ -177,10 +177,11 @@ def train_network(
 
 
 def metrics_by_source(scored: Sequence[tuple[Mitosis, float]]) -> dict[str, AtypicalMetrics]:
-    """The figures of each source, and of all together under "all"."""
+    """The figures of each source with mitoses of both kinds, and of all together under "all"."""
     sources = sorted({one.frame.source for one, _ in scored})
     by_source = {source: [pair for pair in scored if pair[0].frame.source == source] for source in sources}
-    return {source: _metrics(some) for source, some in {**by_source, "all": list(scored)}.items()}
+    both = {name: some for name, some in by_source.items() if len({one.atypical for one, _ in some}) == 2}
+    return {source: _metrics(some) for source, some in {**both, "all": list(scored)}.items()}
 
 
 def _metrics(scored: Sequence[tuple[Mitosis, float]]) -> AtypicalMetrics:

@@ -11,6 +11,7 @@ const list = document.getElementById("disputes");
 const figures = list ? findAll(list, ".sample") : [];
 const mayJudge = Boolean(list?.querySelector("[data-label]"));
 let here = 0;
+let busy = false;
 
 /** @param {number} number */
 function go(number) {
@@ -21,6 +22,8 @@ function go(number) {
 
 /** @param {HTMLElement} figure @param {Verdict} label */
 async function settle(figure, label) {
+  if (busy) return;
+  busy = true;
   const problem = at("problem");
   const { slide, x, y, expected } = figure.dataset;
   const together = figure.querySelector("[data-together]:checked") !== null;
@@ -42,6 +45,7 @@ async function settle(figure, label) {
     problem.hidden = false;
     problem.scrollIntoView({ block: "nearest" });
   }
+  busy = false;
 }
 
 const firstLeft = () => figures.findIndex((one) => !one.dataset.verdict);
@@ -56,7 +60,8 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
-  if (target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = target instanceof HTMLInputElement && target.type !== "checkbox";
+  if (typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   const [label, figure] = [LABELS[key.toLowerCase()], figures[here]];
   if (label && mayJudge && figure) settle(figure, label);
   else if (key === "ArrowRight") go(here + 1);

@@ -183,7 +183,7 @@ export function reviewInWords({ state, judged, of, left }, hotspot) {
 export function tallyInWords(tally) {
   const { mitotic, non_mitotic, unsure, added, unseen, atypical = null } = tally;
   const judged = judgedOf(tally);
-  if (!judged) return "By AI alone: nobody has judged a figure yet.";
+  if (!judged) return `${tally.ai ? "By AI alone: nobody" : "Nobody"} has judged a figure yet.`;
   const kinds = atypical === null ? "" : ` (${whole(atypical)} atypical)`;
   const parts = [`${whole(mitotic)} mitotic${kinds}`, `${whole(non_mitotic)} not`, `${whole(unsure)} unsure`];
   if (added) parts.push(`${whole(added)} added`);

@@ -74,16 +74,17 @@ export function startReading({ config, store, stage, scene, overlay, undo, numbe
   const add = new AddTool(stage, pointer, (x, y) => review.add(x, y), say);
   stage.tools.push(add, new SelectTool(stage, store, (spot) => review.select(spot, false)));
 
-  const context = () => panel.toggleContext();
-  const hotspotFirst = () => panel.startHotspot();
+  const [context, hotspotFirst] = [() => panel.toggleContext(), () => panel.startHotspot()];
   const link = at("report-link");
   const report = () => link.click();
-  link.addEventListener("click", (event) => {
+  const whenSaved = (/** @type {Event} */ event) => {
     const waiting = review.queue.waiting.length;
     if (!waiting) return;
-    event.preventDefault(); // it would be signed without them
+    event.preventDefault(); // it would be signed, or done, without them
+    event.stopPropagation();
     say(`${some(waiting, "verdict")} on the way to the server: wait until all are saved.`, "warn");
-  });
+  };
+  for (const one of [link, document.getElementById("reading-done")]) one?.addEventListener("click", whenSaved);
   const takeBack = async () => {
     try {
       const what = await undo.back();

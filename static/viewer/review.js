@@ -162,7 +162,7 @@ export class Review {
     const spot = this.#store.selected;
     if (spot < 0) return say("Choose a figure first: J shows the next one.", "warn");
     const before = this.#store.label(spot);
-    const kind = this.#store.figure(spot)?.atypical ?? false;
+    const kind = this.#store.figure(spot)?.atypical ?? null;
     const { x, y } = this.#store.place(spot);
     const position = this.#where();
     const id = this.#give(spot, x, y, label, atypical);
@@ -202,8 +202,8 @@ export class Review {
     this.select(given, false);
   }
 
-  /** @param {number} x @param {number} y @param {Label} label @param {boolean} [atypical] */
-  #giveAt(x, y, label, atypical = false) {
+  /** @param {number} x @param {number} y @param {Label} label @param {boolean | null} [atypical] */
+  #giveAt(x, y, label, atypical = null) {
     const spot = this.#at(x, y);
     this.#give(spot, x, y, label, atypical);
     if (label === "" && spot >= this.#store.columns.n) this.#store.select(-1);
@@ -216,7 +216,7 @@ export class Review {
    * @param {number} x
    * @param {number} y
    * @param {Label} label
-   * @param {boolean} [atypical]
+   * @param {boolean | null} [atypical]
    * @returns {string} id of the verdict
    */
   #give(spot, x, y, label, atypical = false) {
@@ -227,7 +227,7 @@ export class Review {
     /** @type {Entry} */
     const entry = { verdict, label, x: place.x, y: place.y, expected: old?.version ?? 0, local };
     if (this.#parts.screens?.()) entry.screened = true;
-    if (this.#parts.config.atypical && label === "mitotic") entry.atypical = atypical;
+    if (this.#parts.config.atypical && label === "mitotic" && atypical !== null) entry.atypical = atypical;
     this.#show(entry, spot, local);
     this.queue.give(entry);
     return verdict;

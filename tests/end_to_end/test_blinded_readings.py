@@ -72,7 +72,7 @@ def test_two_read_at_once_and_a_third_settles(run, open_as, alice, people):
     manager.click("a:has-text('Settle 1 disagreement')")
     page = open_as(alice, f"/studies/{run.slide.case.study_id}/disagreements/", allow=("403",))
     page.keyboard.press("m")
-    page.wait_for_selector("#problem:has-text('somebody else settles it, or you together')")
+    page.wait_for_selector("#problem:has-text('settle it together; anybody else')")
     carla = open_as(people["carla"], f"/studies/{run.slide.case.study_id}/disagreements/")
     assert "alice: mitotic figure" in carla.inner_text("figure") and "ben: not a mitotic figure" in carla.inner_text(
         "figure"

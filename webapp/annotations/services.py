@@ -170,6 +170,7 @@ def figure_judge(
     with transaction.atomic():
         slide = lock_row(Slide, slide.pk, "case__study", "reader")  # one verdict at a time on a slide
         demand_reader(slide, by)
+        atypical = atypical if slide.case.study.atypical else (atypical or None)  # an older page may say False
         if atypical is not None and not slide.case.study.atypical:
             raise DomainError("This study does not tell atypical figures; a manager turns it on, on the study's page.")
         if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
@@ -185,15 +186,14 @@ def figure_judge(
                 "Look at it again, then give your verdict; nothing was changed.",
                 figure if figure.version else None,
             )
-        before = _verdict_on(figure)
-        together = _settled_together(figure, by, label, together)
+        before, settled = _verdict_on(figure), _settled_together(figure, by, label, together)
         figure.screened = figure.screened or (screened and figure.added and not figure.version)
         figure.version += 1
         figure.label, figure.atypical = label, atypical
         figure.save(update_fields=["version", "label", "screened", "disputed", "atypical"])
         Verdict.objects.create(
             pk=verdict or uuid4(), figure=figure, version=figure.version, label=label, atypical=atypical, by=by,
-            together=together,
+            together=settled,
         )  # fmt: skip
         record(Action.VERDICT, slide, who=by, before=before, after=_verdict_on(figure))
     return figure
@@ -214,9 +214,11 @@ def figures_judge(
         demand_reader(slide, by)
         before = [_verdict_on(figure) for figure, _ in judged]
         for figure, label in judged:
+            _settled_together(figure, by, label, together=False)
             figure.label, figure.atypical = label, None
             figure.version += 1
-        Figure.objects.bulk_update([figure for figure, _ in judged], ["label", "atypical", "version"], batch_size=500)
+        changed = ["label", "atypical", "version", "disputed"]
+        Figure.objects.bulk_update([figure for figure, _ in judged], changed, batch_size=500)
         new = [Figure(slide=slide, x=x, y=y, label=label, version=1, added=True) for x, y, label in found]
         _figures_create(slide, new)
         Verdict.objects.bulk_create(
@@ -272,10 +274,8 @@ def _settled_together(figure: Figure, by: User, label: Label, together: bool) ->
     """Whether a verdict settles a dispute by those who had it. Raises NotAllowed where one of them does it alone."""
     if not figure.disputed:
         return False
-    if not together and figure.verdicts.filter(by=by).exists():
-        raise NotAllowed(
-            "You are one of the readers who disagree on this figure: somebody else settles it, or you together."
-        )
+    if figure.verdicts.filter(by=by).exists() is not together:
+        raise NotAllowed("Those who disagree on a figure settle it together; anybody else settles it alone.")
     figure.disputed = label == Label.OPEN
     return together
 

@@ -80,4 +80,9 @@ def _families(health: Health) -> Iterator[tuple[str, str, list[str], Iterable[_S
     yield "jobs", "Jobs by state.", ["kind", "state"], [((r["kind"], r["state"]), r["count"]) for r in states]
     slides = Slide.objects.values("state").annotate(count=Count("pk")).order_by()
     yield "slides", "Slides by state.", ["state"], [((row["state"],), row["count"]) for row in slides]
-    yield "runs", "Detections that have been made and are kept.", [], [((), Run.objects.count())]
+    yield (
+        "runs",
+        "Detections that have been made and are kept.",
+        [],
+        [((), Run.objects.filter(slide__original=None).count())],
+    )

@@ -24,9 +24,10 @@ def audit(request: HttpRequest) -> HttpResponseBase:
         filters = AuditFilters.of(request.GET)
     except InvalidInput as error:
         filters, problem = AuditFilters(), str(error)
-    copies = Reading.objects.filter(copy__isnull=False).exclude(copy__reader=request.user.pk)
-    own = copies.filter(slide__in=Reading.objects.filter(reader=request.user.pk, over_at=None).values("slide"))
-    blinded = [str(key) for key in own.values_list("copy", flat=True)]  # what others say of what the person reads
+    mine = Reading.objects.filter(reader=request.user.pk, over_at=None).values("slide")
+    others = Reading.objects.filter(slide__in=mine).exclude(reader=request.user.pk).values_list("copy", "result")
+    # What others say, or have said in an earlier round, of what the person reads.
+    blinded = [str(key) for copy, result in others for key in (copy, result.get("copy")) if key]
     found = entries_found(filters).exclude(object_id__in=blinded)
     if (form := request.GET.get("as", "")) in _FORMS and not problem:
         record(Action.EXPORTED, after={"format": form, "query": request.GET.urlencode()}, named="audit table")

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 
 from webapp.api.readings import ReaderStudySerializer, reader_study, slides_seen
 from webapp.core.errors import DomainError, InvalidInput
@@ -102,6 +103,7 @@ def study_readings(request: HttpRequest, pk: int) -> HttpResponse:
         "columns": _AGREEMENT,
         "rows": rows,
         "together": together,
+        "now": timezone.now(),
         "disputes": disputes_of(slides=seen).count(),
         "members": [one.user for one in members.order_by("user__username")],
         "unread": slides_unread(study=study)[:MOST_CHOICES] if manages else [],

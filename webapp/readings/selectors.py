@@ -10,7 +10,7 @@ from statistics import mean
 from typing import Any, cast
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from webapp.annotations.models import Candidate, Figure, Run, Verdict
@@ -29,7 +29,8 @@ AI = "AI"
 def readings_of(user: Viewer) -> QuerySet[Reading]:
     """What a person reads blinded, in the order to read it: what is open now, what opens later, what is done."""
     mine = Reading.objects.filter(reader=user.pk, over_at=None).select_related("slide__case__study", "copy")
-    return mine.order_by("done_at", "round", "place", "pk")
+    seen = mine.filter(slide__case__study__in=Study.objects.visible_to(user))
+    return seen.order_by(F("done_at").asc(nulls_first=True), "round", "place", "pk")
 
 
 def is_open(reading: Reading) -> bool:
@@ -102,7 +103,8 @@ def _rater(reading: Reading, rounds: int) -> str:
 
 
 def _judged(reading: Reading) -> Judged:
-    return Judged(reading.reader, cast(ReadingResult, reading.result), shows_candidates=reading.shows_candidates)
+    result = cast(ReadingResult, reading.result)
+    return Judged(reading.reader, result, shows_candidates=reading.shows_candidates, round=reading.round)
 
 
 def _of_ai(slides: QuerySet[Slide]) -> dict[Any, Judged]:
@@ -132,9 +134,10 @@ def _of_ai(slides: QuerySet[Slide]) -> dict[Any, Judged]:
 class Agreement:
     """Two raters on the slides that both have read.
 
-    figures: that both have judged, mitotic or not; agreed: share; kappa: Cohen's. difference: mean of first - second
-    count; limits: of agreement, Bland and Altman 1986. scores: slides with a mitotic score by both; same_score: share;
-    score_kappa: Cohen's, weighted by the square of the distance. None where nothing can be said.
+    slides: read to the end by both. figures: that both have judged, mitotic or not; agreed: share; kappa: Cohen's.
+    difference: mean of first - second count; limits: of agreement, Bland and Altman 1986. scores: slides with a mitotic
+    score by both; same_score: share; score_kappa: Cohen's, weighted by the square of the distance. None where nothing
+    can be said.
     """
 
     first: str
@@ -143,7 +146,7 @@ class Agreement:
     figures: int
     agreed: float | None
     kappa: float | None
-    difference: float
+    difference: float | None
     limits: tuple[float, float] | None
     scores: int
     same_score: float | None
@@ -152,7 +155,8 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Together:
-    """All people. raters, figures: how many people, on how many figures that all have judged; kappa: Fleiss'."""
+    """All people, each in the last round. raters, figures: how many people, on how many figures that all have judged;
+    kappa: Fleiss'."""
 
     raters: int
     figures: int
@@ -162,7 +166,8 @@ class Together:
 def agreements(read: Iterable[ReadSlide]) -> tuple[list[Agreement], Together]:
     """Of every two raters, the AI last, and of all people together."""
     pairs: dict[tuple[str, str], _Pair] = defaultdict(_Pair)
-    people = {name for one in read for name, _ in one.raters if name != AI}
+    last = max((of.round for one in read for _, of in one.raters), default=0)
+    people = {name for one in read for name, of in one.raters if name != AI and of.round == last}
     counted = []
     for one in read:
         labels = list(_mitotic(one))
@@ -170,6 +175,8 @@ def agreements(read: Iterable[ReadSlide]) -> tuple[list[Agreement], Together]:
             pair = pairs[first, second]
             both = ((said.get(first), said.get(second)) for said in labels)
             pair.figures += [(a, b) for a, b in both if a is not None and b is not None]
+            if not (of_first.result["whole"] and of_second.result["whole"]):
+                continue
             pair.counts.append(of_first.result["count"] - of_second.result["count"])
             scores = of_first.result["score"], of_second.result["score"]
             if scores[0] is not None and scores[1] is not None:
@@ -199,7 +206,7 @@ class _Pair:
             figures=len(figures),
             agreed=sum(one == other for one, other in figures) / len(figures) if figures else None,
             kappa=cohen_kappa(figures) if figures else None,
-            difference=mean(self.counts),
+            difference=mean(self.counts) if self.counts else None,
             limits=limits_of_agreement(self.counts),
             scores=len(scores),
             same_score=sum(one == other for one, other in scores) / len(scores) if scores else None,

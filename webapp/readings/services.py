@@ -85,6 +85,7 @@ def readings_begin(
 def reading_open(*, reading: Reading) -> Slide:
     """The copy of a reading that has come to its turn, made where there is none yet."""
     with transaction.atomic():
+        lock_row(Slide, reading.slide_id)  # before the reading, as others do
         reading = lock_row(Reading, reading.pk, "copy", "slide")
         if reading.done_at is not None:
             raise DomainError("You are done with this slide.")
@@ -144,11 +145,10 @@ def _lock_to_begin(slide: Slide, readers: Iterable[User], by: User) -> Slide:
             raise InvalidInput(f"{reader.get_username()} may not judge in the study of {slide.name}.")
     if slide.state != Slide.State.READY or run_current(slide=slide) is None:
         raise DomainError(f"{slide.name}: mitoses are detected first, then it can be read.")
-    if slide.readings.filter(over_at=None).exists():
-        raise DomainError(f"{slide.name} is being read blinded already.")
-    if Figure.objects.filter(slide=slide).exclude(label=Label.OPEN).exists():
+    if slide.readings.exists():
+        raise DomainError(f"{slide.name} is being read blinded already, or has been.")
+    if Figure.objects.filter(slide=slide, version__gt=0).exists():
         raise DomainError(f"{slide.name} has verdicts already, which its readers have seen or can see.")
-    slide.readings.all().delete()  # of a time before, of which nothing came
     return slide
 
 
@@ -169,7 +169,8 @@ def _copy_make(reading: Reading) -> Slide:
 
 def _copy_drop(reading: Reading) -> None:
     copy, reading.copy = reading.copy, None
-    Reading.objects.filter(pk=reading.pk).update(copy=None)
+    result = {**reading.result, "copy": str(copy.pk)} if copy is not None else reading.result
+    Reading.objects.filter(pk=reading.pk).update(copy=None, result=result)
     if copy is not None:
         copy.delete()
 
@@ -178,13 +179,16 @@ def _finish(reading: Reading, *, whole: bool) -> None:
     """Keep what the reader has judged, with the values of it."""
     copy = reading.copy
     assert copy is not None, "only what was begun is finished"
+    lock_row(Slide, copy.pk)  # no verdict comes meanwhile
     inputs = CountInputs.of(count_inputs(Run.objects.filter(slide=copy))[0])
-    value = values_of(inputs, question(study=inputs.counting)).standing
+    values = values_of(inputs, question(study=inputs.counting))
+    mitotic, mm2 = values.judged.mitotic, values.tissue_mm2
+    own = values.standing if values.reviewed or not reading.shows_candidates else None  # else it is the detector's
     result: ReadingResult = {
         "whole": whole,
-        "count": value.count,
-        "count_per_mm2": value.count_per_mm2,
-        "score": value.score.value if value.score else None,
+        "count": mitotic,
+        "count_per_mm2": mitotic / mm2 if mm2 else None,
+        "score": own.score.value if own and own.score else None,
         "figures": _figures_of(copy),
     }
     reading.result, reading.done_at = dict(result), timezone.now()
@@ -212,12 +216,13 @@ def _figures_of(copy: Slide) -> list[ReadFigure]:
 
 
 def _bring_together(slide: Slide) -> None:
-    """Put the verdicts of the last round onto the slide, with what was screened; the copies go."""
+    """Put the verdicts of each reader's last round onto the slide, with what was screened; the copies go."""
     readings = list(Reading.objects.filter(slide=slide, over_at=None).select_related("reader", "copy"))
-    last = max((one.round for one in readings), default=0)
-    of_round = sorted((one for one in readings if one.round == last), key=lambda one: one.reader.get_username())
+    last = {one.reader_id: one for one in sorted(readings, key=lambda one: one.round)}
+    of_round = sorted(last.values(), key=lambda one: one.reader.get_username())
     said = [
-        Judged(one.reader, cast(ReadingResult, one.result), shows_candidates=one.shows_candidates) for one in of_round
+        Judged(one.reader, cast(ReadingResult, one.result), shows_candidates=one.shows_candidates, round=one.round)
+        for one in of_round
     ]
     figures_bring_together(slide=slide, figures=brought_together(slide, said))
     for one in of_round:

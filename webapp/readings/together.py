@@ -21,6 +21,7 @@ class Judged:
     reader: User | None
     result: ReadingResult
     shows_candidates: bool = True
+    round: int = 0  # of the reader's; 0 for the detector
 
 
 @dataclass

@@ -22,7 +22,9 @@ class ReadFigure(TypedDict):
 class ReadingResult(TypedDict):
     """The values of a reader's own verdicts, as the study counted then. whole: the reader was done with the slide.
 
-    score: null where there is none. figures: all that the reader judged.
+    count: the figures that the reader calls mitotic, where figures are counted. score: as the slide page shows it, by
+    which a candidate that was passed over counts; null where there is none. figures: all that the reader judged. copy:
+    key of the copy, when that is gone.
     """
 
     whole: bool
@@ -30,3 +32,4 @@ class ReadingResult(TypedDict):
     count_per_mm2: float | None
     score: int | None
     figures: list[ReadFigure]
+    copy: NotRequired[str]

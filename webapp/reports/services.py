@@ -90,7 +90,9 @@ def others_of_case(*, slide: Slide, asked: Question) -> tuple[list[Findings], li
         Slide.objects.filter(case=slide.case_id).exclude(pk=slide.pk).select_related("case__study").order_by("name")
     ):
         run = run_current(slide=other)
-        if other.mpp is None:
+        if other.readings.filter(over_at=None).exists():
+            left_out.append(f"{other.name}, which is being read blinded")
+        elif other.mpp is None:
             left_out.append(f"{other.name}, of which um/px are not known")
         elif run is None:
             left_out.append(f"{other.name}, on which nothing has been detected yet")

@@ -12,6 +12,7 @@ from webapp.audit.services import record
 from webapp.core.errors import DomainError, InvalidInput
 from webapp.registry.models import ModelVersion
 from webapp.retraining.models import LabelledFrame, LockedCase, MitosisFreeSlide, ScannerCalibration, TrainingRun
+from webapp.slides.blinding import demand_unread
 from webapp.slides.models import Slide
 
 
@@ -42,6 +43,7 @@ def free_slide_add(*, slide: Slide, by: User) -> MitosisFreeSlide:
 
     Refuses a slide that is not ready, one with a mitotic verdict, and what `case_lock` refuses.
     """
+    demand_unread(slide)
     if slide.state != Slide.State.READY or slide.mpp is None:
         raise DomainError(f"{slide} is not ready; mark it when it is.")
     if slide.figures.filter(label=Label.MITOTIC).exists():

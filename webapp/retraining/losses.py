@@ -10,6 +10,7 @@ from webapp.annotations.models import Candidate, Verdict
 from webapp.core.errors import DomainError
 from webapp.retraining.models import MitosisFreeSlide, Removal
 from webapp.retraining.provenance import affected_by
+from webapp.slides.blinding import demand_unread
 from webapp.slides.models import Slide
 from webapp.slides.roles import Right, demand_on
 from webapp.slides.selectors import reports_on
@@ -59,6 +60,7 @@ def slide_losses(*, slide: Slide) -> SlideLosses:
 def slide_delete_asked(*, slide: Slide, by: User, confirmed: bool) -> None:
     """Delete a slide for a manager of its study. What people have made of it is lost only if that is confirmed."""
     demand_on(Right.MANAGE, slide, by)
+    demand_unread(slide)
     lost = slide_losses(slide=slide)
     if lost.reports:
         raise DomainError(

@@ -18,7 +18,7 @@ from webapp.registry.models import ModelVersion
 from webapp.results.wilson import wilson_interval
 from webapp.retraining.models import LockedCase, MinedSample, MinedSlide, MiningRun
 from webapp.retraining.provenance import sources_of
-from webapp.slides.models import Slide, SlideQuerySet, Study
+from webapp.slides.models import Reading, Slide, SlideQuerySet, Study
 
 TO_JUDGE = 50  # mined samples drawn by chance, of which a person says what they are
 FIT_PRECISION = 0.8  # fit to learn from where the whole interval lies above it, unfit where it lies below
@@ -56,6 +56,7 @@ def slides_unlabelled(*, study: Study | None = None) -> SlideQuerySet:
         ready = ready.filter(case__study=study)
     return (
         ready.exclude(Exists(judged))
+        .exclude(pk__in=Reading.objects.filter(over_at=None).values("slide"))  # which people judge at this time
         .exclude(case__identifier__in=LockedCase.objects.values("name"))
         .select_related("case__study")
         .order_by("name", "pk")

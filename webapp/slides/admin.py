@@ -164,7 +164,8 @@ class SlideAdmin(OfStudies):
         """What goes with slides; those with signed reports go with their patient alone, on the page of the case."""
         to_delete, counts, needed, kept = super().get_deleted_objects(objs, request)
         signed = [f"signed reports of {one}" for one in objs if reports_on(slide=one)]
-        return to_delete, counts, needed, [*kept, *signed]
+        read = [f"blinded readings of {one}" for one in objs if one.readings.filter(over_at=None).exists()]
+        return to_delete, counts, needed, [*kept, *signed, *read]
 
     def delete_model(self, request: HttpRequest, obj: Slide) -> None:
         slide_delete(slide=obj)

@@ -96,7 +96,7 @@ def slide_correct_case(*, slide: Slide, case: Case) -> None:
     """Put a slide, not yet saved, into another case: it gets the next number there, and is named by it if it was so."""
     before = Slide.objects.select_related("case__study").get(pk=slide.pk)
     slide.case = case
-    slide.copies.update(case=case)
+    Slide._base_manager.filter(original=slide).update(case=case)
     places = ({"study": one.study.name, "case": one.identifier} for one in (before.case, case))
     record(Action.SLIDE_MOVED, slide, before=next(places), after=next(places))
     if before.case.study_id != case.study_id:

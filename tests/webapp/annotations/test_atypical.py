@@ -65,9 +65,11 @@ def test_a_study_that_does_not_ask_takes_no_answer_and_says_none(slide, alice, c
 def test_what_is_no_mitotic_figure_is_not_atypical(asked, slide, alice):
     with pytest.raises(InvalidInput, match="Only a mitotic figure"):
         figure_judge(slide=slide, by=alice, label=Label.UNSURE, x=100, y=100, atypical=False)
+    Study.objects.update(atypical=False)
     with pytest.raises(DomainError):
-        Study.objects.update(atypical=False)
-        figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100, atypical=False)
+        figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100, atypical=True)
+    figure = figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100, atypical=False)
+    assert figure.atypical is None, "of a page that was opened before it was turned off"
 
 
 def test_how_likely_candidates_are_is_told_by_their_keys(slide, make_run, model, alice, client_of):

@@ -13,13 +13,17 @@ from webapp.annotations.services import detection_request, figure_judge, region_
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
 from webapp.readings.selectors import AI, agreements, disputes_of, is_open, next_reading, read_slides, readings_of
 from webapp.readings.services import reading_finish, reading_open, readings_begin, readings_end
-from webapp.reports.services import report_sign
+from webapp.reports.services import others_of_case, report_sign
 from webapp.results.count import mitosis_count
 from webapp.results.question import question
+from webapp.retraining.locked_cases import free_slide_add
+from webapp.retraining.losses import slide_delete_asked
+from webapp.retraining.patients import case_losses
+from webapp.retraining.selectors import slides_unlabelled
 from webapp.screening.models import Screening
 from webapp.screening.services import cells_see
-from webapp.slides.models import Membership, Reading, Slide, Study
-from webapp.slides.services import slide_assign, slide_delete, slide_set_mpp
+from webapp.slides.models import Case, Membership, Reading, Slide, Study
+from webapp.slides.services import slide_assign, slide_correct_case, slide_delete, slide_set_mpp
 
 
 def labels(slide):
@@ -103,7 +107,7 @@ def test_a_third_person_settles(disputed, carla, slide):
 
 
 def test_one_of_the_two_does_not_settle_alone_but_both_together_do(disputed, alice, slide):
-    with pytest.raises(NotAllowed, match="somebody else settles it, or you together"):
+    with pytest.raises(NotAllowed, match="settle it together; anybody else"):
         figure_judge(slide=slide, by=alice, label=Label.MITOTIC, x=100, y=100, expected=disputed.version)
     figure_judge(slide=slide, by=alice, label=Label.UNSURE, x=100, y=100, expected=disputed.version, together=True)
     disputed.refresh_from_db()
@@ -153,6 +157,14 @@ def test_while_it_is_read_the_slide_stays_as_it_is(slide, begin, alice, ben, car
             refuse()
 
 
+def test_a_report_of_the_case_leaves_out_what_is_read_blinded(slide, make_slide, make_run, begin, carla):
+    beside = make_slide("beside", mpp=1.0, case=slide.case)
+    make_run(beside, [(50.0, 50.0, 0.9)])
+    begin(slide)
+    others, left_out = others_of_case(slide=beside, asked=question())
+    assert (others, left_out) == ([], ["glass, which is being read blinded"])
+
+
 def test_who_is_done_changes_nothing_more(slide, begin, alice, ben):
     mine, bens = begin(slide)
     reading_finish(copy=mine, by=alice)
@@ -161,6 +173,50 @@ def test_who_is_done_changes_nothing_more(slide, begin, alice, ben):
         figure_judge(slide=mine, by=alice, label=Label.MITOTIC, x=100, y=100)
     with pytest.raises(NotAllowed):
         reading_finish(copy=bens, by=alice)
+
+
+def test_only_those_who_disagree_settle_it_together(disputed, carla, slide):
+    with pytest.raises(NotAllowed):
+        figure_judge(slide=slide, by=carla, label=Label.MITOTIC, x=100, y=100, expected=disputed.version, together=True)
+
+
+def test_a_slide_is_read_blinded_once(disputed, slide, alice, carla, manager):
+    with pytest.raises(DomainError, match="or has been"):
+        readings_begin(slides=[slide], readers=[alice, carla], by=manager, rounds=[True])
+
+
+def test_a_slide_that_is_moved_takes_the_copies_along(slide, begin, study):
+    begin(slide)
+    slide_correct_case(slide=slide, case=Case.objects.create(study=study, identifier="right"))
+    assert {copy.case.identifier for copy in Slide._base_manager.filter(original=slide)} == {"right"}
+
+
+def test_a_slide_that_is_read_is_not_deleted_mined_or_called_mitosis_free(slide, begin, judge, ben, manager, root):
+    _, bens = begin(slide)
+    judge(bens, ben, {100: "m"})
+    assert slide not in slides_unlabelled() and case_losses(case=slide.case).verdicts == 0
+    with pytest.raises(DomainError, match="being read blinded"):
+        slide_delete_asked(slide=slide, by=manager, confirmed=True)
+    with pytest.raises(DomainError, match="being read blinded"):
+        free_slide_add(slide=slide, by=root)
+
+
+def test_two_rounds_ended_in_the_second_keep_what_each_said_last(slide, begin, judge, alice, ben, manager):
+    mine, bens = begin(slide, rounds=(True, True))
+    judge(mine, alice, {100: "m"})
+    judge(bens, ben, {200: "n"})
+    for copy, by in ((mine, alice), (bens, ben)):
+        reading_finish(copy=copy, by=by)
+    again = reading_open(reading=Reading.objects.get(slide=slide, reader=alice, round=2))
+    judge(again, alice, {100: "n"})
+    readings_end(slide=slide, by=manager)
+    assert labels(slide) == {100: "non_mitotic", 200: "non_mitotic"}
+
+
+def test_who_is_out_of_the_study_has_nothing_to_read(slide, begin, alice):
+    begin(slide)
+    Membership.objects.filter(user=alice).delete()
+    assert not readings_of(alice).exists()
 
 
 def test_readings_end_before_all_are_done(slide, begin, judge, alice, ben, manager):
