@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,6 +37,15 @@ _ATYPICAL = "atypical."  # before those of the network for atypical mitoses
 _FIGURE = "figure."  # before those of the figure scale
 _SHIFT = "shift."  # before the name of a scanner: the shift of the log odds of its figures, a scalar
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "mitoscope.safetensors"
+
+
+class Beside(TypedDict):
+    """What a file of weights holds beside its network; see `save_weights`."""
+
+    coarse: ResNet12 | None
+    figures: FigureScale
+    shifts: dict[str, float]
+    atypical: ResNet12 | None
 
 
 def save_weights(
@@ -106,6 +116,16 @@ def _other_network(path: Path, before: str) -> ResNet12 | None:
     state, padded = _read(path)
     found = {k.removeprefix(before): v for k, v in state.items() if k.startswith(before)}
     return _network(found, padded, path) if found else None
+
+
+def load_beside(path: Path) -> Beside:
+    """All that a file of weights holds beside its network, to be written with another one. Raises WeightsError."""
+    return {
+        "coarse": load_coarse(path),
+        "figures": load_figure_scale(path),
+        "shifts": load_shifts(path),
+        "atypical": load_atypical(path),
+    }
 
 
 def load_figure_scale(path: Path) -> FigureScale:

@@ -16,21 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector import paper
 from detector.detection.atypical import atypical_probabilities
-from detector.detection.scorer import Scorer
+from detector.detection.scorer import Scorer, has_bf16
 from detector.errors import DataSetError
 from detector.frames import Case, LabelledFrame, cut_plain
 from detector.model.card import AtypicalCard, AtypicalMetrics, data_summary
-from detector.model.checkpoint import (
-    load_coarse,
-    load_figure_scale,
-    load_shifts,
-    load_weights,
-    save_weights,
-)
+from detector.model.checkpoint import load_beside, load_weights, save_weights
 from detector.model.network import ResNet12, mitosis_logit
 from detector.split import rotated_cases, split_by_case
 from detector.training.augment import augment_patch, draw_variations
@@ -92,8 +87,9 @@ def train_atypical(
         "metrics_by_source": metrics_by_source(scored),
     }
     card["atypical"] = measured
-    figures, shifts = load_figure_scale(weights), load_shifts(weights)
-    save_weights(fine, out, card, coarse=load_coarse(weights), figures=figures, shifts=shifts, atypical=network)
+    beside = load_beside(weights)
+    beside["atypical"] = network
+    save_weights(fine, out, card, **beside)
     for checkpoint in out.parent.glob(f"{out.stem}.*.checkpoint"):
         checkpoint.unlink()
     return out
@@ -157,11 +153,11 @@ def train_network(
         variations = draw_variations(xy, own, stains, plan.augmentation, rng)
         return np.stack([augment_patch(one.frame.image, variations, i) for i, one in enumerate(drawn)])
 
-    wanted = torch.tensor([1.0] * half + [0.0] * half)
+    wanted, bf16 = torch.tensor([1.0] * half + [0.0] * half), has_bf16(torch.device("cpu"))
     losses, began, first = [], time.monotonic(), state.iteration
     for patches in prefetch(batch, state.iteration, plan.iterations):
         x = torch.from_numpy(patches).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             logits = mitosis_logit(state.network.train()(x)).flatten()
         loss = binary_cross_entropy_with_logits(logits.float(), wanted)
         state.step(loss)
@@ -226,7 +222,6 @@ def _interval(scores: NDArray[np.float64], atypical: NDArray[np.bool_], groups: 
 
 def roc_auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     """The chance that a positive scores above a negative, ties counting a half (Mann and Whitney 1947)."""
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # from 1 up, the mean of ties
+    ranks = rankdata(scores)
     of, others = int(positive.sum()), int((~positive).sum())
     return float((ranks[positive].sum() - of * (of + 1) / 2) / (of * others))

@@ -13,7 +13,7 @@ from detector.errors import WeightsError
 from detector.evaluation.evaluate import measure_held_out
 from detector.frames import Case
 from detector.model.card import AveragedCard, Card, refuse_training_cases
-from detector.model.checkpoint import load_atypical, load_coarse, load_figure_scale, load_weights, save_weights
+from detector.model.checkpoint import load_beside, load_weights, save_weights
 from detector.version import code_version
 
 
@@ -47,7 +47,6 @@ def average_weights(
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(sum((state[name] * share for state, share in zip(states, counts, strict=True)), tensor * 0))
-    coarse = load_coarse(paths[-1])
     last.pop("scanners", None)
     card: Card = {
         **last,
@@ -56,9 +55,10 @@ def average_weights(
         "average_of": [_averaged(one, share) for (_, one), share in zip(loaded, counts.tolist(), strict=True)],
         "calibration": None,
     }
-    figures = load_figure_scale(paths[-1])
-    measure_held_out(card, Scorer(network, figures=figures, precision="fp32"), held_out)
-    save_weights(network, out, card, coarse=coarse, figures=figures, atypical=load_atypical(paths[-1]))
+    beside = load_beside(paths[-1])
+    measure_held_out(card, Scorer(network, figures=beside["figures"], precision="fp32"), held_out)
+    beside["shifts"] = {}  # found on other weights
+    save_weights(network, out, card, **beside)
     return out
 
 

@@ -22,14 +22,7 @@ from detector.evaluation.evaluate import evaluate, measure_held_out, reliability
 from detector.evaluation.metrics import Evaluation
 from detector.frames import Case
 from detector.model.card import Calibration, LeftOut, refuse_training_cases
-from detector.model.checkpoint import (
-    load_atypical,
-    load_coarse,
-    load_figure_scale,
-    load_shifts,
-    load_weights,
-    save_weights,
-)
+from detector.model.checkpoint import load_beside, load_weights, save_weights
 from detector.model.figure_scale import FigureScale
 from detector.model.network import ResNet12
 
@@ -104,7 +97,8 @@ def calibrate_weights(
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     network, card = load_weights(weights)
     measured, measured_card = load_weights(course) if course else (network, card)
-    figures, said = calibrate(measured, cases, load_figure_scale(weights))
+    beside = load_beside(weights)
+    figures, said = calibrate(measured, cases, beside["figures"])
     card |= {"name": out.stem, "calibration": said}
     if left_out:
         card["left_out"] = left_out
@@ -116,14 +110,14 @@ def calibrate_weights(
             "iterations": measured_card.get("iterations"),
             "data": measured_card.get("data"),
         }
-    coarse = load_coarse(weights)
+    coarse = beside["coarse"]
     if coarse is not None:
         outputs = score_frames(network, cases, figures)
         set_recall_threshold(coarse, outputs, never_less=True)
         scorer = Scorer(network, coarse=coarse, figures=figures, device="cpu", precision="fp32")
         card.setdefault("coarse", {})["kept"] = {"calibrated_on": asdict(measure_recall(scorer, outputs))}
-    shifts, atypical = load_shifts(weights), load_atypical(weights)
-    save_weights(network, out, card, coarse=coarse, figures=figures, shifts=shifts, atypical=atypical)
+    beside["figures"] = figures
+    save_weights(network, out, card, **beside)
     return out
 
 

@@ -16,14 +16,7 @@ from numpy.typing import NDArray
 from detector import paper
 from detector.errors import DataSetError
 from detector.model.card import ScannerShift
-from detector.model.checkpoint import (
-    load_atypical,
-    load_coarse,
-    load_figure_scale,
-    load_shifts,
-    load_weights,
-    save_weights,
-)
+from detector.model.checkpoint import load_beside, load_weights, save_weights
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -75,13 +68,12 @@ def calibrate_scanner(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     network, card = load_weights(weights)
-    shifts = load_shifts(weights) | {scanner: found["logit_shift"]}
+    beside = load_beside(weights)
     entry: ScannerShift = {**found, "cases": sorted(set(cases)), "at": at}
     card["name"] = name
     card["scanner_shifts"] = {**card.get("scanner_shifts", {}), scanner: entry}
-    figures = load_figure_scale(weights)
-    atypical = load_atypical(weights)
-    save_weights(network, out, card, coarse=load_coarse(weights), figures=figures, shifts=shifts, atypical=atypical)
+    beside["shifts"][scanner] = found["logit_shift"]
+    save_weights(network, out, card, **beside)
     return out
 
 

@@ -34,14 +34,7 @@ from detector.detection.scorer import Scorer, logit
 from detector.errors import DataSetError
 from detector.frames import Case
 from detector.model.card import data_summary
-from detector.model.checkpoint import (
-    load_atypical,
-    load_coarse,
-    load_figure_scale,
-    load_shifts,
-    load_weights,
-    save_weights,
-)
+from detector.model.checkpoint import load_beside, load_weights, save_weights
 from detector.model.network import ResNet12, folded, mitosis_logit
 from detector.training.batches import SampleSets, compose_batch
 from detector.training.patch_sets import Sample, fg_lab, sample_bg_rand
@@ -76,7 +69,8 @@ def distil(
     """
     out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     fine, card = load_weights(weights)
-    before = load_coarse(weights)
+    beside = load_beside(weights)
+    before, figures = beside["coarse"], beside["figures"]
     if before is not None and before.widths != plan.widths:
         before = None
     torch.manual_seed(plan.seed)
@@ -86,7 +80,6 @@ def distil(
         checkpoint=out.with_suffix(".checkpoint"),
         inputs=fingerprints(plan, (frame for case in train for frame in case.frames), card["sha256"]),
     )
-    figures = load_figure_scale(weights)
     outputs = score_frames(fine, train, figures)
     patches = fg_lab([frame for case in train for frame in case.frames if not frame.exhaustive])
     coarse = Distiller(fine, outputs, patches, state, report).run(resume=resume)
@@ -103,8 +96,8 @@ def distil(
             "held_out": asdict(measure_recall(scorer, score_frames(fine, held_out, figures))),
         },
     }
-    shifts, atypical = load_shifts(weights), load_atypical(weights)
-    save_weights(fine, out, card, coarse=coarse, figures=figures, shifts=shifts, atypical=atypical)
+    beside["coarse"] = coarse
+    save_weights(fine, out, card, **beside)
     state.checkpoint.unlink()
     return out
 

@@ -170,9 +170,10 @@ def figure_judge(
     with transaction.atomic():
         slide = lock_row(Slide, slide.pk, "case__study", "reader")  # one verdict at a time on a slide
         demand_reader(slide, by)
-        atypical = atypical if slide.case.study.atypical else (atypical or None)  # an older page may say False
-        if atypical is not None and not slide.case.study.atypical:
-            raise DomainError("This study does not tell atypical figures; a manager turns it on, on the study's page.")
+        if not slide.case.study.atypical:
+            if atypical:
+                raise DomainError("This study does not tell atypical figures; a manager turns it on, on its page.")
+            atypical = None  # a page that was opened before it was turned off says False
         if verdict is not None and (given := Verdict.objects.select_related("figure").filter(pk=verdict).first()):
             if given.figure.slide_id != slide.pk:
                 raise InvalidInput("This verdict's id is used on another slide.")
@@ -232,21 +233,18 @@ def figures_judge(
         record_many(Action.VERDICT, [*done, *((slide, None, _verdict_on(figure)) for figure in new)], who=by)
 
 
-def annotations_copy(*, slide: Slide, copy: Slide, candidates: bool) -> None:
-    """Give a blinded reader's copy of a slide its regions, and its newest run with candidates or without."""
-    newest = Run.objects.filter(slide=slide).order_by("-created_at").first()
-    if newest is None:
-        raise DomainError(f"{slide.name}: mitoses are detected first, then it can be read.")
+def annotations_copy(*, run: Run, copy: Slide, candidates: bool) -> None:
+    """Give a blinded reader's copy of a slide its regions, and a run of the slide with candidates or without."""
     with transaction.atomic():
-        drawn = Region.objects.current().filter(slide=slide)
+        drawn = Region.objects.current().filter(slide=run.slide_id)
         Region.objects.bulk_create(
-            Region(slide=copy, kind=one.kind, polygon=one.polygon, by=one.by) for one in drawn.select_related("by")
+            Region(slide=copy, kind=one.kind, polygon=one.polygon, by_id=one.by_id) for one in drawn
         )
-        found = list(newest.candidates.all()) if candidates else []
+        found = list(run.candidates.all()) if candidates else []
         rows = [(one.x, one.y, one.score) for one in found]
-        stamp = {field.name: getattr(newest, field.name) for field in fields(RunStamp)}
-        run = Run.objects.create(slide=copy, candidate_count=len(rows), **stamp)
-        candidates_write(run=run, rows=rows, atypical=[one.atypical for one in found])
+        stamp = {field.name: getattr(run, field.name) for field in fields(RunStamp)}
+        made = Run.objects.create(slide=copy, candidate_count=len(rows), **stamp)
+        candidates_write(run=made, rows=rows, atypical=[one.atypical for one in found])
 
 
 def figures_bring_together(*, slide: Slide, figures: Sequence[tuple[Figure, Sequence[Verdict]]]) -> None:

@@ -15,3 +15,8 @@ def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerows([no_formula(value) for value in row] for row in rows)
     return out.getvalue().encode()
+
+
+def rounded(value: float | None) -> float | None:
+    """To a thousandth, for a table; None stays."""
+    return None if value is None else round(value, 3)

@@ -16,10 +16,8 @@ from django.db.models import Max, OuterRef, Q, Subquery
 
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.annotations.selectors import newest_run
-from webapp.results.agreement import cohen_kappa, fleiss_kappa, limits_of_agreement
+from webapp.results.agreement import AI, agreed_share, by_name, cohen_kappa, fleiss_kappa, limits_of_agreement
 from webapp.slides.models import SlideQuerySet
-
-AI = "AI"
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class PairAgreement:
     first: str
     second: str
     figures: int
-    agreed: float
+    agreed: float | None
     kappa: float | None
     slides: int
     difference: float
@@ -62,7 +60,7 @@ def verdicts_of(slides: SlideQuerySet, min_score: float) -> dict[str, dict[UUID,
 def pairs_of(said: Mapping[str, Mapping[UUID, bool]], slide_of: Mapping[UUID, UUID]) -> list[PairAgreement]:
     """Every two readers who have judged the same figure, by name; the AI last."""
     found = []
-    for first, second in combinations(sorted(said, key=lambda name: (name == AI, name)), 2):
+    for first, second in combinations(sorted(said, key=by_name), 2):
         both = said[first].keys() & said[second].keys()
         if not both:
             continue
@@ -71,10 +69,9 @@ def pairs_of(said: Mapping[str, Mapping[UUID, bool]], slide_of: Mapping[UUID, UU
         for figure in both:
             counts[slide_of[figure]] += said[first][figure] - said[second][figure]
         differences = list(counts.values())
-        agreed = sum(one == other for one, other in pairs) / len(pairs)
         found.append(
             PairAgreement(
-                *(first, second, len(pairs), agreed, cohen_kappa(pairs)),
+                *(first, second, len(pairs), agreed_share(pairs), cohen_kappa(pairs)),
                 *(len(differences), mean(differences), limits_of_agreement(differences)),
             )
         )

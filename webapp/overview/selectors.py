@@ -15,6 +15,7 @@ from django.db.models.functions import TruncWeek
 
 from webapp.annotations.models import Candidate, Figure, Label, Run
 from webapp.annotations.selectors import newest_run
+from webapp.core.tables import rounded
 from webapp.overview.agreement import fleiss_of, pairs_of, verdicts_of
 from webapp.reports.models import Report
 from webapp.results.count import values_of
@@ -123,8 +124,8 @@ def _agreement(slides: SlideQuerySet) -> Table:
     pairs = pairs_of(said, slide_of)
     rows = [
         (
-            *(pair.first, pair.second, pair.figures, round(pair.agreed, 3), _rounded(pair.kappa), pair.slides),
-            *(round(pair.difference, 2), *(_rounded(limit) for limit in pair.limits or (None, None))),
+            *(pair.first, pair.second, pair.figures, rounded(pair.agreed), rounded(pair.kappa), pair.slides),
+            *(round(pair.difference, 2), *(rounded(limit) for limit in pair.limits or (None, None))),
         )
         for pair in pairs
     ]
@@ -139,10 +140,6 @@ def _agreement(slides: SlideQuerySet) -> Table:
     columns = ("first", "second", "figures", "agreement", "Cohen's kappa", "slides", "mean difference", "low", "high")
     bars = [(f"{pair.first}, {pair.second}", max(pair.kappa, 0.0)) for pair in pairs if pair.kappa is not None]
     return Table("agreement", "Agreement of readers, Cohen's kappa", about, columns, rows, bars)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 def _drift(slides: SlideQuerySet) -> tuple[list[Table], list[str]]:

@@ -6,8 +6,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from webapp.core.tables import as_csv
 from webapp.overview.selectors import Table, overview_of
+from webapp.pages.csv_file import csv_file
 from webapp.slides.models import Study
 
 _HEIGHT, _WIDTH = 100, 24  # of the tallest bar, and of each with its gap, in units of the picture
@@ -22,7 +22,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
         table = next((one for one in found.tables if one.key == request.GET["csv"]), None)
         if table is None:
             raise Http404
-        return _csv(study, table)
+        return csv_file(f"study-{study.pk}-{table.key}", [table.columns, *table.rows])
     tables = [{"table": table, "plot": _plot(table)} for table in found.tables]
     return render(request, "overview.html", {"study": study, "tables": tables, "warnings": found.warnings})
 
@@ -39,9 +39,3 @@ def _plot(table: Table) -> dict[str, object] | None:
     ]
     ends = (table.bars[0][0], table.bars[-1][0])
     return {"bars": bars, "width": _WIDTH * len(bars), "bar": _WIDTH - 6, "most": f"{most:g}", "ends": ends}
-
-
-def _csv(study: Study, table: Table) -> HttpResponse:
-    response = HttpResponse(as_csv([table.columns, *table.rows]), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="study-{study.pk}-{table.key}.csv"'
-    return response

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from webapp.api.readings import ReaderStudySerializer, reader_study, slides_seen
 from webapp.core.errors import DomainError, InvalidInput
-from webapp.core.tables import as_csv
+from webapp.core.tables import rounded
+from webapp.pages.csv_file import csv_file
 from webapp.pages.pagination import MOST_CHOICES, SAMPLES, page_of
 from webapp.readings.selectors import (
     agreements,
@@ -77,9 +78,9 @@ def study_readings(request: HttpRequest, pk: int) -> HttpResponse:
     pairs, together = agreements(read)
     rows = [
         (
-            *(one.first, one.second, one.slides, one.figures, _rounded(one.agreed), _rounded(one.kappa)),
-            *(_rounded(one.difference), *map(_rounded, one.limits or (None, None))),
-            *(one.scores, _rounded(one.same_score), _rounded(one.score_kappa)),
+            *(one.first, one.second, one.slides, one.figures, rounded(one.agreed), rounded(one.kappa)),
+            *(rounded(one.difference), *map(rounded, one.limits or (None, None))),
+            *(one.scores, rounded(one.same_score), rounded(one.score_kappa)),
         )
         for one in pairs
     ]
@@ -91,9 +92,7 @@ def study_readings(request: HttpRequest, pk: int) -> HttpResponse:
         }
         if request.GET["csv"] not in tables:
             raise Http404
-        response = HttpResponse(as_csv(tables[request.GET["csv"]]), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="study-{pk}-{request.GET["csv"]}.csv"'
-        return response
+        return csv_file(f"study-{pk}-{request.GET['csv']}", tables[request.GET["csv"]])
     members = study.memberships.filter(role__in=ROLES[Right.JUDGE], user__is_active=True).select_related("user")
     context = {
         "study": study,
@@ -148,7 +147,3 @@ def _first(why: Any) -> str:
     while isinstance(why, list | dict):
         why = next(iter(why.values() if isinstance(why, dict) else why))
     return str(why)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -7,23 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import mean
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from webapp.annotations.models import Candidate, Figure, Run, Verdict
+from webapp.annotations.models import Candidate, Figure, Label, Run, Verdict
 from webapp.annotations.selectors import newest_run
-from webapp.readings.together import Judged, spots_of
+from webapp.readings.together import RaterVerdicts, spots_of
 from webapp.readings.types import ReadFigure, ReadingResult
-from webapp.results.agreement import cohen_kappa, fleiss_kappa, limits_of_agreement, weighted_kappa
+from webapp.results.agreement import (
+    AI,
+    agreed_share,
+    by_name,
+    cohen_kappa,
+    fleiss_kappa,
+    limits_of_agreement,
+    weighted_kappa,
+)
 from webapp.results.count import values_of
 from webapp.results.inputs import CountInputs, count_inputs
 from webapp.results.question import question
 from webapp.slides.models import Reading, Slide, Study, Viewer
-
-AI = "AI"
 
 
 def readings_of(user: Viewer) -> QuerySet[Reading]:
@@ -36,11 +42,6 @@ def readings_of(user: Viewer) -> QuerySet[Reading]:
 def is_open(reading: Reading) -> bool:
     """Whether it can be read now."""
     return reading.done_at is None and reading.opens_at is not None and reading.opens_at <= timezone.now()
-
-
-def next_reading(user: Viewer) -> Reading | None:
-    """The first one that a person can read now."""
-    return next((one for one in readings_of(user) if is_open(one)), None)
 
 
 def slides_read(*, study: Study) -> QuerySet[Slide]:
@@ -74,7 +75,7 @@ class ReadSlide:
     """A slide whose readings are over. raters: (name, what was judged), the AI last, with what it has found."""
 
     slide: Slide
-    raters: Sequence[tuple[str, Judged]]
+    raters: Sequence[tuple[str, RaterVerdicts]]
 
 
 def read_slides(*, slides: QuerySet[Slide]) -> list[ReadSlide]:
@@ -89,7 +90,7 @@ def read_slides(*, slides: QuerySet[Slide]) -> list[ReadSlide]:
         ReadSlide(
             slide,
             [
-                *((_rater(one, rounds), _judged(one)) for one in readings),
+                *((_rater(one, rounds), RaterVerdicts.of(one)) for one in readings),
                 *([(AI, of_ai[slide.pk])] if slide.pk in of_ai else []),
             ],
         )
@@ -102,12 +103,7 @@ def _rater(reading: Reading, rounds: int) -> str:
     return f"{name}, round {reading.round}" if rounds > 1 else name
 
 
-def _judged(reading: Reading) -> Judged:
-    result = cast(ReadingResult, reading.result)
-    return Judged(reading.reader, result, shows_candidates=reading.shows_candidates, round=reading.round)
-
-
-def _of_ai(slides: QuerySet[Slide]) -> dict[Any, Judged]:
+def _of_ai(slides: QuerySet[Slide]) -> dict[Any, RaterVerdicts]:
     """What the newest run has found on each slide, as if a reader had marked it."""
     runs = Run.objects.filter(slide__in=slides, pk=Subquery(newest_run(OuterRef("slide"))))
     threshold = settings.DEFAULT_MIN_SCORE
@@ -115,7 +111,7 @@ def _of_ai(slides: QuerySet[Slide]) -> dict[Any, Judged]:
     rows = Candidate.objects.filter(run__in=runs, score__gte=threshold, evaluable=True)
     for slide, x, y in rows.values_list("run__slide", "x", "y"):
         figure: ReadFigure = {
-            "x": x, "y": y, "label": "mitotic", "added": False, "screened": False, "shown": True, "at": "",
+            "x": x, "y": y, "label": Label.MITOTIC, "added": False, "screened": False, "shown": True, "at": "",
         }  # fmt: skip
         found[slide].append(figure)
     judged = {}
@@ -126,7 +122,7 @@ def _of_ai(slides: QuerySet[Slide]) -> dict[Any, Judged]:
             "whole": True, "count": value.count, "count_per_mm2": value.count_per_mm2, "score": score,
             "figures": found[inputs.slide],
         }  # fmt: skip
-        judged[inputs.slide] = Judged(None, result, shows_candidates=False)
+        judged[inputs.slide] = RaterVerdicts(None, result, shows_candidates=False)
     return judged
 
 
@@ -183,7 +179,7 @@ def agreements(read: Iterable[ReadSlide]) -> tuple[list[Agreement], Together]:
                 pair.scores.append((scores[0], scores[1]))
         counted += [said for said in labels if people <= said.keys()]
     of_all = [sum(said[name] for name in people) for said in counted]
-    order = sorted(pairs, key=lambda names: [(name == AI, name) for name in names])
+    order = sorted(pairs, key=lambda names: [by_name(name) for name in names])
     return [pairs[names].agreement(*names) for names in order], Together(
         len(people), len(of_all), fleiss_kappa(of_all, len(people)) if len(people) > 2 else None
     )
@@ -204,12 +200,12 @@ class _Pair:
             second=second,
             slides=len(self.counts),
             figures=len(figures),
-            agreed=sum(one == other for one, other in figures) / len(figures) if figures else None,
-            kappa=cohen_kappa(figures) if figures else None,
+            agreed=agreed_share(figures),
+            kappa=cohen_kappa(figures),
             difference=mean(self.counts) if self.counts else None,
             limits=limits_of_agreement(self.counts),
             scores=len(scores),
-            same_score=sum(one == other for one, other in scores) / len(scores) if scores else None,
+            same_score=agreed_share(scores),
             score_kappa=weighted_kappa(scores),
         )
 
@@ -220,7 +216,9 @@ def _mitotic(read: ReadSlide) -> Iterable[Mapping[str, bool]]:
     for spot in spots_of(read.slide, judged):
         labels = spot.labels(judged)
         yield {
-            name: label == "mitotic" for (name, _), label in zip(read.raters, labels, strict=True) if label is not None
+            name: label == Label.MITOTIC
+            for (name, _), label in zip(read.raters, labels, strict=True)
+            if label is not None
         }
 
 

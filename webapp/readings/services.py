@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max
 from django.utils import timezone
 
 from webapp.annotations.models import Figure, Label, Run, Verdict
@@ -25,7 +24,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.core.database import lock_row
 from webapp.core.errors import DomainError, InvalidInput, NotAllowed
-from webapp.readings.together import Judged, brought_together
+from webapp.readings.together import RaterVerdicts, brought_together
 from webapp.readings.types import ReadFigure, ReadingResult
 from webapp.results.count import values_of
 from webapp.results.inputs import CountInputs, count_inputs
@@ -143,13 +142,20 @@ def _lock_to_begin(slide: Slide, readers: Iterable[User], by: User) -> Slide:
     for reader in readers:
         if not may(Right.JUDGE, user=reader, study=slide.case.study_id):
             raise InvalidInput(f"{reader.get_username()} may not judge in the study of {slide.name}.")
-    if slide.state != Slide.State.READY or run_current(slide=slide) is None:
-        raise DomainError(f"{slide.name}: mitoses are detected first, then it can be read.")
+    _newest(slide)
     if slide.readings.exists():
         raise DomainError(f"{slide.name} is being read blinded already, or has been.")
     if Figure.objects.filter(slide=slide, version__gt=0).exists():
         raise DomainError(f"{slide.name} has verdicts already, which its readers have seen or can see.")
     return slide
+
+
+def _newest(slide: Slide) -> Run:
+    """The run that is read. Raises DomainError where there is none."""
+    run = run_current(slide=slide)
+    if slide.state != Slide.State.READY or run is None:
+        raise DomainError(f"{slide.name}: mitoses are detected first, then it can be read.")
+    return run
 
 
 def _copy_make(reading: Reading) -> Slide:
@@ -161,7 +167,7 @@ def _copy_make(reading: Reading) -> Slide:
     copy.original, copy.reader, copy.number, copy.bytes, copy.wants_detection = slide, reading.reader, None, 0, False
     copy.save()
     Slide._base_manager.filter(pk=copy.pk).update(uploaded_at=slide.uploaded_at)
-    annotations_copy(slide=slide, copy=copy, candidates=reading.shows_candidates)
+    annotations_copy(run=_newest(slide), copy=copy, candidates=reading.shows_candidates)
     reading.copy = copy
     Reading.objects.filter(pk=reading.pk).update(copy=copy)
     return copy
@@ -220,14 +226,11 @@ def _bring_together(slide: Slide) -> None:
     readings = list(Reading.objects.filter(slide=slide, over_at=None).select_related("reader", "copy"))
     last = {one.reader_id: one for one in sorted(readings, key=lambda one: one.round)}
     of_round = sorted(last.values(), key=lambda one: one.reader.get_username())
-    said = [
-        Judged(one.reader, cast(ReadingResult, one.result), shows_candidates=one.shows_candidates, round=one.round)
-        for one in of_round
-    ]
+    said = [RaterVerdicts.of(one) for one in of_round]
     figures_bring_together(slide=slide, figures=brought_together(slide, said))
     for one in of_round:
         if not Screening.objects.filter(slide=slide, reader=one.reader).exists():
             Screening.objects.filter(slide=one.copy, reader=one.reader).update(slide=slide)
-    Reading.objects.filter(Q(pk__in=[one.pk for one in readings])).update(over_at=timezone.now())
+    Reading.objects.filter(pk__in=[one.pk for one in readings]).update(over_at=timezone.now())
     for one in readings:
         _copy_drop(one)

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from django.contrib.auth.models import User
 
 from webapp.annotations.matching import match_places_exact_first, match_reach
 from webapp.annotations.models import Figure, Label, Verdict
 from webapp.readings.types import ReadFigure, ReadingResult
-from webapp.slides.models import Slide
+from webapp.slides.models import Reading, Slide
 
 
 @dataclass(frozen=True)
-class Judged:
+class RaterVerdicts:
     """What one reader has judged, or the detector (None). shows_candidates: whether the detector's could be judged."""
 
     reader: User | None
     result: ReadingResult
     shows_candidates: bool = True
     round: int = 0  # of the reader's; 0 for the detector
+
+    @classmethod
+    def of(cls, reading: Reading) -> RaterVerdicts:
+        """Of a reading that was done."""
+        result = cast(ReadingResult, reading.result)
+        return cls(reading.reader, result, shows_candidates=reading.shows_candidates, round=reading.round)
 
 
 @dataclass
@@ -37,7 +44,7 @@ class Spot:
         """Whether the detector's candidate was there for whoever saw candidates."""
         return any(one["shown"] for one in self.said.values())
 
-    def labels(self, readers: Sequence[Judged]) -> list[Label | None]:
+    def labels(self, readers: Sequence[RaterVerdicts]) -> list[Label | None]:
         """What each reader says it is; None: nothing.
 
         Whoever was done and marked nothing where no candidate was shown says that there is no mitotic figure. A
@@ -51,7 +58,7 @@ class Spot:
         ]
 
 
-def spots_of(slide: Slide, readers: Sequence[Judged]) -> list[Spot]:
+def spots_of(slide: Slide, readers: Sequence[RaterVerdicts]) -> list[Spot]:
     """The figures of all readers; those within 7.5 um of each other are one."""
     spots: list[Spot] = []
     for index, one in enumerate(readers):
@@ -65,7 +72,7 @@ def spots_of(slide: Slide, readers: Sequence[Judged]) -> list[Spot]:
     return spots
 
 
-def brought_together(slide: Slide, readers: Sequence[Judged]) -> list[tuple[Figure, list[Verdict]]]:
+def brought_together(slide: Slide, readers: Sequence[RaterVerdicts]) -> list[tuple[Figure, list[Verdict]]]:
     """New figures of the slide with the verdicts of all readers.
 
     What all who judged it agree on is its label; otherwise it is disputed, and open until that is settled.

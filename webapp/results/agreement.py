@@ -6,13 +6,25 @@ import math
 from collections.abc import Sequence
 from statistics import mean, stdev
 
+AI = "AI"  # the detector as one of the raters
 _NORMAL = 1.96  # standard deviations, of the limits of agreement
 
 
+def by_name(rater: str) -> tuple[bool, str]:
+    """In which order raters stand: by name, the AI last."""
+    return rater == AI, rater
+
+
+def agreed_share(pairs: Sequence[tuple[object, object]]) -> float | None:
+    """The share on which two say the same; None of nothing."""
+    return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
+
+
 def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen 1960: agreement beyond chance. None where both always say the same one thing."""
-    of = len(pairs)
-    seen = sum(one == other for one, other in pairs) / of
+    """Cohen 1960: agreement beyond chance. None of nothing, and where both always say the same one thing."""
+    seen, of = agreed_share(pairs), len(pairs)
+    if seen is None:
+        return None
     first, second = (sum(pair[place] for pair in pairs) / of for place in (0, 1))
     chance = first * second + (1 - first) * (1 - second)
     return None if math.isclose(chance, 1) else (seen - chance) / (1 - chance)

@@ -223,7 +223,7 @@ class Slide(models.Model):
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="to_read", help_text="Whose it is to read."
     )
     original = models.ForeignKey(
-        "self", on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="copies",
+        "self", on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="+",
         help_text="Of a copy, which its reader reads blinded: the slide that it is a copy of, whose files are its own.",
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='slide',
             name='original',
-            field=models.ForeignKey(blank=True, editable=False, help_text='Of a copy, which its reader reads blinded: the slide that it is a copy of, whose files are its own.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='copies', to='slides.slide'),
+            field=models.ForeignKey(blank=True, editable=False, help_text='Of a copy, which its reader reads blinded: the slide that it is a copy of, whose files are its own.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='slides.slide'),
         ),
         migrations.AddField(
             model_name='study',
