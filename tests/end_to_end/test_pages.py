@@ -56,6 +56,13 @@ def names(page):
     return {name.split(".")[0] for name in page.locator("#rows tbody strong").all_inner_texts()}
 
 
+def open_group(page, name):
+    """Click a group of the worklist and wait until the page shows it."""
+    page.click(f".groups a:text-matches('^{name}')")
+    page.wait_for_selector(f".groups a[aria-current]:text-matches('^{name}')")
+    page.wait_for_load_state()
+
+
 def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open_as, alice):
     page = open_as(alice, "/")
     assert names(page) == {"unread", "waiting", "queued-1", "queued-2", "failed", "unscaled", "refused"}
@@ -69,7 +76,7 @@ def test_the_worklist_says_what_is_to_read_what_waits_and_what_asks(slides, open
         ("Needs", {"failed", "unscaled", "refused"}),
         ("Read", {"read"}),
     ):
-        page.click(f".groups a:text-matches('^{group}')")
+        open_group(page, group)
         assert names(page) == wanted, group
         shoot(page, f"worklist-{group.split()[0].lower()}")
     assert offences(page) == []
@@ -79,7 +86,7 @@ def test_a_slide_is_taken_to_read_given_on_and_found_under_mine(slides, open_as,
     page = open_as(alice, "/?show=to-read")
     page.select_option("tr:has-text('unread.tif') select", "alice")
     page.wait_for_selector("#assigned:has-text('unread.tif is assigned to alice')")
-    page.click(".groups a:text-matches('^Mine')")
+    open_group(page, "Mine")
     assert names(page) == {"unread"}
     shoot(page, "worklist-mine")
     page.click("strong:has-text('unread.tif')")
